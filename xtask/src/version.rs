@@ -1,0 +1,88 @@
+//! The version of an image.
+
+use std::{fmt, str::FromStr};
+
+/// The longest name that EC2 gives an image, in characters (API reference, `CreateImage`).
+pub const IMAGE_NAME_MAX_CHARS: usize = 128;
+
+/// The shortest (API reference, `CreateImage`).
+pub const IMAGE_NAME_MIN_CHARS: usize = 3;
+
+/// A version as `--version` takes it: it becomes part of the image's name, so it has the characters of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version(String);
+
+impl Version {
+    /// The version as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Version {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Version, String> {
+        if text.is_empty() {
+            return Err("a version can't be empty; give one such as 0.6.1".to_owned());
+        }
+        if text.trim() != text {
+            return Err("a version can't begin or end with white space".to_owned());
+        }
+        illegal_in_image_name(text)?;
+        let length = text.chars().count();
+        if length > IMAGE_NAME_MAX_CHARS {
+            return Err(format!("it has {length} characters, and an image's name at most {IMAGE_NAME_MAX_CHARS}"));
+        }
+        Ok(Version(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Refuses what EC2 doesn't take in the name of an image: all but letters, digits and `( ) [ ] space . / - ' @ _`.
+///
+/// # Errors
+/// Names the first character that can't be in it.
+pub fn illegal_in_image_name(name: &str) -> Result<(), String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "()[] ./-'@_".contains(c);
+    match name.chars().find(|&c| !legal(c)) {
+        None => Ok(()),
+        Some(c) => {
+            Err(format!("{c:?} can't be in the name of an image; letters, digits and ( ) [ ] space . / - ' @ _ can"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_what_an_image_name_takes() {
+        for version in ["0.6.1", "0.6.1-rc1", "0.6.1-me", "1", "2026.11 (test)"] {
+            assert_eq!(version.parse(), Ok(Version(version.to_owned())));
+        }
+    }
+
+    #[test]
+    fn refuses_the_rest_and_says_why() {
+        for (version, complaint) in [
+            ("", "can't be empty"),
+            ("0.6.1+dev", "'+' can't be in the name of an image"),
+            ("0.6.1\n", "white space"),
+            ("0.6\n1", "'\\n' can't be"),
+            (" 0.6.1", "white space"),
+            (&"1".repeat(200), "200 characters"),
+            ("0.6.1é", "'é' can't be"),
+        ] {
+            let error = version.parse::<Version>().expect_err(version);
+            assert!(error.contains(complaint), "{version:?}: {error}");
+        }
+    }
+}
