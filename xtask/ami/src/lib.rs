@@ -2,3 +2,22 @@
 //!
 //! The modules, in reading order: what is asked for, the story of a release, the other commands, what is built and
 //! shipped, the clouds and their machines, what all of it stands on.
+
+pub mod outcome;
+pub mod recipe;
+
+pub mod sha256;
+
+pub mod cloud;
+pub mod machine;
+pub mod openssh;
+
+pub mod journal;
+pub mod wait;
+pub mod status;
+pub mod signals;
+pub mod process;
+pub mod home;
+
+#[cfg(test)]
+mod fixture;

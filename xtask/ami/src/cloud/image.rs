@@ -1,0 +1,76 @@
+//! Images, as they are to be and as a cloud sees them.
+
+use std::{fmt, time::SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ImageId, Tags};
+
+/// The attributes of an image that is to be.
+#[derive(Clone, Debug)]
+pub struct NewImage {
+    /// The same image, asked for again, has the same token.
+    pub token: String,
+    /// Its name, unique in its region.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+    /// The tags of the image and its snapshots.
+    pub tags: Tags,
+    /// When it is deprecated.
+    pub deprecate_at: Option<SystemTime>,
+}
+
+/// An image as the cloud sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Image {
+    /// Its id.
+    pub id: ImageId,
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+    /// How far it is.
+    pub state: ImageState,
+    /// Everybody may launch it.
+    pub public: bool,
+    /// Everybody may make volumes of its snapshots.
+    pub snapshots_public: bool,
+    /// The tags, as its owner sees them.
+    pub tags: Tags,
+    /// When it was made, RFC 3339.
+    pub created: String,
+    /// When it is deprecated, RFC 3339.
+    pub deprecate_at: Option<String>,
+}
+
+impl Image {
+    /// The value of a tag.
+    #[must_use]
+    pub fn tag(&self, key: &str) -> Option<&str> {
+        self.tags.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+}
+
+/// How far an image is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageState {
+    /// It is being made; what is known of how far.
+    Pending(String),
+    /// It can be launched and copied.
+    Available,
+    /// It never will be, and why.
+    Failed(String),
+}
+
+impl fmt::Display for ImageState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ImageState::Pending(progress) if progress.is_empty() => f.write_str("pending"),
+            ImageState::Pending(progress) => write!(f, "pending, {progress}"),
+            ImageState::Available => f.write_str("available"),
+            ImageState::Failed(reason) => write!(f, "failed: {reason}"),
+        }
+    }
+}

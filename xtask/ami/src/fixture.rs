@@ -1,0 +1,47 @@
+//! What the tests need: folders that go away by themselves, and small programs made by gcc.
+
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::recipe::Recipe;
+
+/// A folder that is removed when the guard is dropped.
+pub fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
+    let guard = tempfile::tempdir().expect("a temporary folder");
+    // Below a link, as /tmp is on macOS, paths would not compare equal.
+    let path = guard.path().canonicalize().expect("the folder").try_into().expect("a path in UTF-8");
+    (guard, path)
+}
+
+/// The shipped recipe.
+pub fn recipe() -> Recipe {
+    let text = include_str!("../../../.release/ami/ami.toml");
+    Recipe::parse(Utf8Path::new("ami.toml"), text).expect("the shipped recipe")
+}
+
+/// Compiles C to `folder/name`.
+pub fn gcc(folder: &Utf8Path, name: &str, source: &str, flags: &[&str]) -> Utf8PathBuf {
+    let c = folder.join(format!("{name}.c"));
+    std::fs::write(&c, source).expect("C");
+    let path = folder.join(name);
+    let output = Command::new("gcc").current_dir(folder).args(["-o", path.as_str(), c.as_str()]).args(flags).output();
+    let output = output.expect("gcc");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    path
+}
+
+/// Writes a file, with the folders that it lies in.
+pub fn write(path: &Utf8Path, bytes: impl AsRef<[u8]>) {
+    std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+    std::fs::write(path, bytes).expect("a file");
+}
+
+/// Runs git in `folder`, with nothing of the user's configuration.
+pub fn git(folder: &Utf8Path, words: &[&str]) {
+    let mut command = Command::new("git");
+    command.current_dir(folder).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+    command.args(["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]);
+    let output = command.args(words).output().expect("git");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,68 @@
+//! Where the tool keeps its state: journals, local images, cached bases, keys of running builds.
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use etcetera::BaseStrategy as _;
+use xtask::region::Region;
+
+/// The environment variable that names another folder than the platform's data directory.
+pub const VARIABLE: &str = "WALLAROO_AMI_HOME";
+
+/// The folder of all state. Nothing in it is made before something is put there.
+#[derive(Clone, Debug)]
+pub struct Home(Utf8PathBuf);
+
+impl Home {
+    /// The folder that `WALLAROO_AMI_HOME` names, else `wallaroo-ami` in the platform's data directory.
+    ///
+    /// # Errors
+    /// When neither the variable nor a home directory is there, or the path isn't UTF-8.
+    pub fn find() -> Result<Home> {
+        if let Some(folder) = std::env::var_os(VARIABLE).filter(|folder| !folder.is_empty()) {
+            let folder = Utf8PathBuf::try_from(std::path::PathBuf::from(folder))
+                .with_context(|| format!("{VARIABLE} must be a path in UTF-8"))?;
+            let folder = camino::absolute_utf8(&folder).with_context(|| format!("failed to resolve {folder}"))?;
+            return Ok(Home(folder));
+        }
+        let strategy = etcetera::choose_base_strategy()
+            .with_context(|| format!("no home directory to keep state in; set {VARIABLE} to a folder"))?;
+        let folder = strategy.data_dir().join("wallaroo-ami");
+        Ok(Home(Utf8PathBuf::try_from(folder).with_context(|| format!("set {VARIABLE} to a path in UTF-8"))?))
+    }
+
+    /// The state below `folder`.
+    #[must_use]
+    pub fn at(folder: &Utf8Path) -> Home {
+        Home(folder.to_owned())
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Utf8Path {
+        &self.0
+    }
+
+    /// The folder of one build: its journal, logs, manifest and report.
+    #[must_use]
+    pub fn build(&self, id: &str) -> Utf8PathBuf {
+        self.0.join("builds").join(id)
+    }
+
+    /// The cached base images of the local cloud.
+    #[must_use]
+    pub fn bases(&self) -> Utf8PathBuf {
+        self.0.join("bases")
+    }
+
+    /// The local images of a region.
+    #[must_use]
+    pub fn images(&self, region: &Region) -> Utf8PathBuf {
+        self.0.join("images").join(region.as_str())
+    }
+
+    /// The disks and consoles of the virtual machines that run.
+    #[must_use]
+    pub fn instances(&self) -> Utf8PathBuf {
+        self.0.join("instances")
+    }
+}

@@ -1,0 +1,163 @@
+//! What was intended, and what came of it: a file of JSON lines, flushed to the disk before the next step.
+//!
+//! A step is written down as intended before its work begins, with the token or unique name that the work uses, and as
+//! done, with what it returned, after. So whatever ends this process, the file says what may exist. A torn last line is
+//! normal: it was being written when the process ended.
+
+use std::{
+    cell::RefCell,
+    fs::File,
+    io::Write as _,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+/// The version of the format; it stands in the first line.
+pub const FORMAT: u32 = 1;
+
+/// The journal of one build.
+pub struct Journal {
+    path: Utf8PathBuf,
+    file: RefCell<File>,
+    began: Instant,
+    timings: RefCell<Vec<Timing>>,
+}
+
+/// How long a step took.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Timing {
+    /// The step.
+    pub step: String,
+    /// When it was over, from the journal's beginning, in milliseconds.
+    pub ended_ms: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// A line of the journal.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Line {
+    /// When it was written, RFC 3339.
+    pub at: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The first line.
+    Began {
+        /// The version of the journal's format.
+        format: u32,
+        /// What is being built.
+        build: serde_json::Value,
+    },
+    /// A step's work is about to begin.
+    Intended {
+        /// The step, unique in its build.
+        step: String,
+        /// What finds its result again: a token, a name.
+        by: serde_json::Value,
+    },
+    /// A step's work is done.
+    Done {
+        /// The step.
+        step: String,
+        /// What it returned.
+        result: serde_json::Value,
+        /// How long it took, in milliseconds.
+        took_ms: u64,
+    },
+    /// A step's work failed, which doesn't mean that it left nothing.
+    Failed {
+        /// The step.
+        step: String,
+        /// Why.
+        error: String,
+    },
+    /// The last line: the build ended.
+    Ended {
+        /// How, in a word: `done`, `failed` or `interrupted`.
+        how: String,
+    },
+}
+
+impl Journal {
+    /// Begins the journal of a build at `path`, which must not be there yet.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn begin(path: &Utf8Path, build: &impl Serialize) -> Result<Journal> {
+        let file = File::options().create_new(true).append(true).open(path);
+        let file = RefCell::new(file.with_context(|| format!("failed to begin the journal {path}"))?);
+        let journal = Journal { path: path.to_owned(), file, began: Instant::now(), timings: RefCell::default() };
+        journal.write(Event::Began { format: FORMAT, build: serde_json::to_value(build)? })?;
+        Ok(journal)
+    }
+
+    /// Does a step's work, and writes down that it is intended before, and what came of it after.
+    ///
+    /// `by` is what finds the result again when the answer is lost.
+    ///
+    /// # Errors
+    /// The work's own, and those of writing the journal: work isn't begun that couldn't be written down.
+    pub async fn step<T: Serialize>(
+        &self,
+        step: impl Into<String>,
+        by: impl Serialize,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let step = step.into();
+        self.write(Event::Intended { step: step.clone(), by: serde_json::to_value(by)? })?;
+        let began = Instant::now();
+        match work.await {
+            Ok(value) => {
+                let took_ms = millis(began.elapsed());
+                let result = serde_json::to_value(&value)?;
+                self.write(Event::Done { step: step.clone(), result, took_ms })?;
+                let ended_ms = millis(self.began.elapsed());
+                self.timings.borrow_mut().push(Timing { step, ended_ms, took_ms });
+                Ok(value)
+            }
+            Err(error) => {
+                // On a full disk this fails, too, and why the step failed is the better message.
+                let _ = self.write(Event::Failed { step, error: format!("{error:#}") });
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes the last line.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn end(&self, how: &str) -> Result<()> {
+        self.write(Event::Ended { how: how.to_owned() })
+    }
+
+    /// How long each step took, in the order in which they ended.
+    #[must_use]
+    pub fn timings(&self) -> Vec<Timing> {
+        self.timings.borrow().clone()
+    }
+
+    fn write(&self, event: Event) -> Result<()> {
+        let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let mut line = serde_json::to_string(&Line { at, event })?;
+        line.push('\n');
+        let mut file = self.file.borrow_mut();
+        let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
+        written.with_context(|| format!("failed to write the journal {}", self.path))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,54 @@
+use super::*;
+
+const SHIPPED: &str = include_str!("../../../../.release/ami/ami.toml");
+
+fn parse(text: &str) -> Result<Recipe> {
+    Recipe::parse(Utf8Path::new("ami.toml"), text)
+}
+
+fn complaint(from: &str, to: &str) -> String {
+    assert!(SHIPPED.contains(from), "the shipped recipe no longer has {from:?}");
+    parse(&SHIPPED.replacen(from, to, 1)).expect_err(to).to_string()
+}
+
+#[test]
+fn the_shipped_recipe_is_sound() {
+    let recipe = parse(SHIPPED).expect("the recipe");
+    let names: Vec<&str> = recipe.binaries.iter().map(|binary| binary.name.as_str()).collect();
+    assert_eq!(names, ["machida", "cluster_shutdown", "data_receiver", "sender"]);
+    assert_eq!(recipe.build.target_cpu, "sandybridge");
+    assert_eq!(recipe.image_name(&"0.6.1".parse().expect("a version")).expect("a name"), "Wallaroo 0.6.1");
+}
+
+#[test]
+fn a_wrong_type_is_shown_with_its_line() {
+    let error = complaint("root_volume_gib = 8", "root_volume_gib = \"8\"");
+    assert!(error.contains("ami.toml is not a recipe") && error.contains("root_volume_gib = \"8\""), "{error}");
+    assert!(error.contains("at line 12"), "{error}");
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_the_nearest_known_one() {
+    let error = complaint("target_cpu =", "target_cpus =");
+    assert!(error.contains("unknown field `target_cpus`") && error.contains("did you mean `target_cpu`?"), "{error}");
+}
+
+#[test]
+fn all_that_cannot_be_is_reported_together() {
+    let text = SHIPPED
+        .replacen("Wallaroo {version}\"", "Wallaroo\"", 1)
+        .replacen("machida/build/machida", "../machida", 1)
+        .replacen("name = \"numactl\"", "name = \"numactl; reboot\"", 1)
+        .replacen("resilience=off", "resilience", 1);
+    let error = parse(&text).expect_err("four faults").to_string();
+    for fault in ["must contain {version}", "`../machida` must be", "`numactl; reboot`", "`resilience` is not name"] {
+        assert!(error.contains(fault), "{fault}: {error}");
+    }
+}
+
+#[test]
+fn a_name_that_grows_too_long_is_refused() {
+    let recipe = parse(SHIPPED).expect("the recipe");
+    let error = recipe.image_name(&"1".repeat(125).parse().expect("a version")).expect_err("a long name");
+    assert!(error.to_string().contains("has 134 characters; EC2 takes 3 to 128"), "{error}");
+}
