@@ -5,7 +5,11 @@
 
 pub mod outcome;
 pub mod recipe;
+pub mod source;
 
+pub mod binaries;
+pub mod elf;
+pub mod staging;
 pub mod sha256;
 
 pub mod cloud;
