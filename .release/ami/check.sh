@@ -1,0 +1,308 @@
+#!/bin/bash
+# Judges an instance of the image, before the image may become public: does it run Wallaroo, and is nothing of the
+# build left in it?
+#
+#   check.sh LOGIN_PUBLIC_KEY BINARY_PATH...
+#
+# It runs as root on an instance that got a login key of its own, from a file or from stdin. Each check prints a line
+# on stdout, `ok NAME` or `not ok NAME: DETAIL`, and all are made even if some fail. The last line, `checked N`, says that
+# they were. The exit code is 1 if any failed.
+# Processes are few, because this also runs on emulated CPUs, where starting one is slow.
+
+# shellcheck disable=SC2317 # check() calls the functions by name.
+set -Eeuo pipefail
+trap 'echo "check.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND" >&2' ERR
+
+readonly MANIFEST=/usr/share/wallaroo/manifest.json
+readonly BOOT_LIMIT_SECS=300
+readonly HELP_LIMIT_SECS=20
+
+main() {
+    export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    cd /
+
+    if [[ $(id -u) != 0 || $# -lt 2 || $1 != *" AAAA"* ]]; then
+        echo "usage, as root: check.sh LOGIN_PUBLIC_KEY BINARY_PATH..." >&2
+        exit 2
+    fi
+    local login_key=$1 binaries=("${@:2}") binary name checked=0 failed=0
+
+    # First, because it waits until everything that the other checks look at has been done.
+    check "system is up" system_is_up
+
+    for binary in "${binaries[@]}"; do
+        name=${binary##*/}
+        check "$name file" is_program "$binary"
+        check "$name libraries" finds_libraries "$binary"
+        check "$name help" answers_help "$binary"
+    done
+
+    local python manifest_fault='' facts=''
+    python=$(type -P python3 python2 python2.7 python | head -n 1 || true)
+    facts=$(read_manifest 2>&1) || manifest_fault=${facts:-cannot be read} facts=''
+    check "manifest" manifest_is_sound
+    check "file sums" files_are_those_built
+    check "packages" packages_are_those_listed
+    check "wallaroo python package" wallaroo_can_be_imported
+
+    check "rc.local" rc_local_ran
+    check "hyperthreads" one_thread_a_core
+
+    check "root locked" root_is_locked
+    check "no passwords" no_account_has_a_password
+    check "sshd" sshd_wants_keys
+
+    # Both are used by several checks. A file's time may be a little before that which the kernel derives for the boot.
+    local personal_files boot_time
+    # Files come and go while it looks.
+    personal_files=$(find_personal_files || true)
+    boot_time=$(awk '/^btime / { print $2 - 5 }' /proc/stat)
+    check "login keys" only_the_given_login_key
+    check "no histories" no_personal_files '/(\.[^/]*_history|\.lesshst|\.viminfo|\.wget-hsts)$'
+    check "no credentials" no_personal_files '/\.(ssh/.*|aws|azure|boto|docker|git-credentials|gnupg|kube|my\.cnf|netrc|npmrc|pgpass|pypirc|s3cfg|vault-token|config/gcloud|config/gh|config/git/credentials)$'
+    check "machine-id" machine_id_is_set
+    check "cloud-init" cloud_init_saw_one_instance
+    check "host keys" host_keys_are_new
+    check "no old logs" no_file_before_the_boot /var/log
+    check "no old temporary files" no_file_before_the_boot /tmp /var/tmp
+    check "dpkg" dpkg --audit
+
+    echo "checked $checked"
+    exit "$failed"
+}
+
+# Runs a check: a command that prints what is wrong, one fault a line, and nothing if all is well.
+check() {
+    local name=$1 faults status=0
+    checked=$((checked + 1))
+    faults=$("${@:2}" 2>&1) || status=$?
+    if [[ -z $faults && $status != 0 ]]; then
+        faults="the check itself failed with exit code $status"
+    fi
+    if [[ -z $faults ]]; then
+        echo "ok $name"
+    else
+        echo "not ok $name: ${faults//$'\n'/; }"
+        failed=1
+    fi
+}
+
+system_is_up() {
+    local state deadline=$((SECONDS + BOOT_LIMIT_SECS)) unit
+    while state=$(systemctl is-system-running || true); [[ $state == initializing || $state == starting ]]; do
+        if ((SECONDS >= deadline)); then
+            echo "still $state after $BOOT_LIMIT_SECS s, because of $(systemctl list-jobs --no-legend | awk '{ print $2 }' | paste -s -d ' ')"
+            return
+        fi
+        sleep 0.5
+    done
+    case $state in
+        running) ;;
+        degraded)
+            for unit in $(systemctl --failed --no-legend --plain | awk '{ print $1 }'); do
+                case $unit in
+                    # These only fetch news, and a machine that checks an image need not reach the internet.
+                    apt-daily.service | apt-daily-upgrade.service | apt-news.service | esm-cache.service) ;;
+                    motd-news.service | ua-timer.service | fwupd-refresh.service) ;;
+                    *) echo "$unit failed" ;;
+                esac
+            done
+            ;;
+        *) echo "the system is $state" ;;
+    esac
+}
+
+is_program() {
+    local found
+    found=$(stat -c '%F, %U:%G, %a' "$1") || return
+    [[ $found == "regular file, root:root, 755" ]] ||
+        echo "$1 is: $found; it must be: regular file, root:root, 755"
+}
+
+# ldd itself fails for static programs, which need none.
+finds_libraries() {
+    { ldd "$1" 2>&1 || true; } | grep -E 'not found|No such file' || true
+}
+
+answers_help() {
+    local output status=0
+    # Braces, for bash warns when there are zero bytes in the output.
+    { output=$(timeout --kill-after=2 "$HELP_LIMIT_SECS" "$1" --help 2>&1 < /dev/null) || status=$?; } 2> /dev/null
+    case $status in
+        124 | 137) echo "no answer to --help within $HELP_LIMIT_SECS s" ;;
+        126 | 127) echo "cannot be run: $output" ;;
+        129 | 1[3-8]? | 19[0-2]) echo "--help crashed with signal $((status - 128))" ;;
+        *) [[ -n $output ]] || echo "--help prints nothing" ;;
+    esac
+}
+
+# Prints a line `sha256 HASH  PATH` for each file, and `package NAME VERSION` for each package.
+read_manifest() {
+    if [[ -z $python ]]; then
+        echo "there is no python to read it"
+        return 1
+    fi
+    # Without -S and -E python takes much longer to start.
+    "$python" -S -E - "$MANIFEST" << 'PYTHON'
+import json, sys
+try:
+    with open(sys.argv[1]) as file:
+        manifest = json.load(file)
+    for path, digest in sorted(manifest["sha256"].items()):
+        sys.stdout.write("sha256 %s  %s\n" % (digest, path))
+    for name, version in sorted(manifest["packages"].items()):
+        sys.stdout.write("package %s %s\n" % (name, version))
+except (IOError, ValueError, KeyError, AttributeError) as error:
+    sys.exit("%s: %s" % (type(error).__name__, error))
+PYTHON
+}
+
+manifest_is_sound() {
+    if [[ -n $manifest_fault ]]; then
+        echo "$MANIFEST: $manifest_fault"
+    elif [[ $(stat -c '%U, %a' "$MANIFEST") != "root, "*[4-7] ]]; then
+        echo "$MANIFEST must be root's, and everybody must be able to read it"
+    fi
+}
+
+files_are_those_built() {
+    local sums binary
+    sums=$(sed -n 's/^sha256 //p' <<< "$facts")
+    for binary in "${binaries[@]}"; do
+        [[ $'\n'$sums$'\n' == *"  $binary"$'\n'* ]] || echo "$binary is not in the manifest"
+    done
+    [[ -z $sums ]] || sha256sum --check --strict --quiet - <<< "$sums" 2> /dev/null || true
+}
+
+packages_are_those_listed() {
+    local wanted names=() name version installed
+    wanted=$(sed -n 's/^package //p' <<< "$facts")
+    if [[ -z $wanted ]]; then
+        [[ -z $manifest_fault ]] || echo "the manifest cannot be read"
+        return
+    fi
+    while read -r name _; do
+        names+=("$name")
+    done <<< "$wanted"
+    installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' "${names[@]}" 2> /dev/null || true)
+    while read -r name version; do
+        [[ $installed$'\n' == *"i  ${name%:*} $version"$'\n'* ]] || echo "$name $version is not installed"
+    done <<< "$wanted"
+}
+
+# Importing it is what each application does first. A part of it that is for the other Python need not compile.
+wallaroo_can_be_imported() {
+    local init folder interpreter
+    init=$(grep -m 1 -o '/.*/wallaroo/__init__\.py$' <<< "$facts" || true)
+    [[ -n $init ]] || return 0
+    folder=${init%/wallaroo/__init__.py}
+    interpreter=$python
+    if [[ $folder/ =~ /(python[0-9.]*)/ ]]; then
+        interpreter=${BASH_REMATCH[1]}
+    fi
+    # -B, so that no compiled file is left that the manifest doesn't know.
+    "$interpreter" -B -S -E -W ignore -c 'import sys; sys.path.insert(0, sys.argv[1]); import wallaroo' "$folder" 2>&1 |
+        tail -n 1
+}
+
+rc_local_ran() {
+    local trace=/run/wallaroo/rc.local state
+    [[ -x /etc/rc.local ]] || echo "/etc/rc.local is not there, or not executable"
+    state=$(systemctl show -p ActiveState -p Result rc-local.service | sort | paste -s -d ' ')
+    [[ $state == "ActiveState=active Result=success" ]] || echo "rc-local.service has $state"
+    if [[ ! -e $trace ]]; then
+        echo "it didn't run to its end in this boot"
+    elif grep -q failed "$trace"; then
+        echo "it could not take all hyperthreads offline: $(< "$trace")"
+    fi
+}
+
+one_thread_a_core() {
+    local file siblings seen=
+    for file in /sys/devices/system/cpu/cpu[0-9]*/topology/thread_siblings_list; do
+        [[ -r $file ]] || continue
+        siblings=$(< "$file")
+        if [[ $siblings == *[,-]* && $seen != *" $siblings "* ]]; then
+            echo "CPUs $siblings share a core, and all are online"
+            seen+=" $siblings "
+        fi
+    done
+}
+
+root_is_locked() {
+    grep -q '^root:[!*]' /etc/shadow || echo "root has a password, or needs none"
+}
+
+no_account_has_a_password() {
+    awk -F : '$1 != "root" && $2 !~ /^[!*]/ { print $1 " has a password, or needs none" }' /etc/shadow
+}
+
+sshd_wants_keys() {
+    local user settings
+    for user in root "${SUDO_USER:-nobody}"; do
+        settings=$(sshd -T -C "user=$user,host=localhost,addr=127.0.0.1" 2> /dev/null) ||
+            echo "sshd doesn't accept its own configuration"
+        grep -E '^(passwordauthentication|kbdinteractiveauthentication|challengeresponseauthentication|permitemptypasswords|permitrootlogin) yes$' \
+            <<< "$settings" | sed "s/\$/, for $user/" || true
+    done
+    grep -E '^authorizedkeysfile ' <<< "$settings" |
+        grep -vE '^authorizedkeysfile \.ssh/authorized_keys( \.ssh/authorized_keys2)?$' || true
+}
+
+# Whatever is named like something that belongs to a person. The folders that are passed over have only what packages
+# bring.
+find_personal_files() {
+    find / \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /usr -o -path /opt -o -path /snap \) -prune \
+        -o \( -name '.*' -o -path '*/.config/*' -o -path '*/.ssh/*' -o -name 'authorized_keys*' \) -print
+}
+
+no_personal_files() {
+    grep -E "$1" <<< "$personal_files" | grep -v '/\.ssh/authorized_keys2\?$' || true
+}
+
+only_the_given_login_key() {
+    local file blob
+    blob=$(cut -d ' ' -f 2 <<< "$login_key")
+    while read -r file; do
+        # A line may begin with options and end with a comment.
+        awk -v file="$file" -v blob="$blob" '
+            /^[ \t]*(#|$)/ { next }
+            {
+                given = others = 0
+                for (i = 1; i <= NF; i++) if ($i == blob) given = 1; else if ($i ~ /^AAAA/) others = 1
+                if (others || !given) print file " line " NR " has another key than the one given"
+            }' "$file"
+    done < <(grep -E '/authorized_keys[^/]*$' <<< "$personal_files")
+}
+
+machine_id_is_set() {
+    grep -qxE '[0-9a-f]{32}' /etc/machine-id || echo "/etc/machine-id is not set"
+    if [[ -e /var/lib/dbus/machine-id ]] && ! cmp -s /etc/machine-id /var/lib/dbus/machine-id; then
+        echo "/var/lib/dbus/machine-id is another one"
+    fi
+}
+
+cloud_init_saw_one_instance() {
+    local instances result=/run/cloud-init/result.json
+    command -v cloud-init > /dev/null || return 0
+    instances=$(find /var/lib/cloud/instances -mindepth 1 -maxdepth 1 -printf '%f ')
+    [[ $instances =~ ^[^\ ]+\ $ ]] || echo "not just one instance: $instances"
+    if [[ ! -s $result ]]; then
+        echo "it didn't finish"
+    elif ! tr -d '[:space:]' < "$result" | grep -q '"errors":\[\]'; then
+        echo "it reports an error: $(tr -s '[:space:]' ' ' < "$result")"
+    fi
+}
+
+host_keys_are_new() {
+    find /etc/ssh -name 'ssh_host_*' ! -newermt "@$boot_time" -printf '%p is older than this boot\n'
+    compgen -G '/etc/ssh/ssh_host_*_key' > /dev/null || echo "there are none"
+}
+
+no_file_before_the_boot() {
+    find "$@" -type f ! -empty ! -newermt "@$boot_time" -printf '%p\n'
+}
+
+# All has been read when this line runs, so children can't eat the script from stdin.
+main "$@" < /dev/null
+exit

@@ -1,0 +1,245 @@
+#!/bin/bash
+# Turns a freshly booted base machine into one that runs Wallaroo applications.
+#
+#   provision.sh prepare PACKAGE...   waits for the machine to settle, installs packages, writes /etc/rc.local
+#   provision.sh install FOLDER       lays FOLDER/root over /, as FOLDER/SHA256SUMS says, and removes FOLDER
+#
+# It runs as root, from a file or from stdin: `sudo -n bash -s -- prepare numactl < provision.sh`.
+# It must work on Ubuntu 16.04 (bash 4.3, systemd 229, apt 1.2) as well as on current Debian and Ubuntu.
+
+set -Eeuo pipefail
+trap 'echo "provision.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND" >&2' ERR
+
+readonly CLOUD_INIT_LIMIT_SECS=600
+readonly APT_LOCK_LIMIT_SECS=600
+readonly APT_ATTEMPTS=5
+
+main() {
+    umask 022
+    # Some apt messages are matched below, so they must not be translated.
+    export LC_ALL=C DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+    export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+    [[ $(id -u) == 0 ]] || fail "must run as root"
+    case "${1:-}" in
+        prepare) prepare "${@:2}" ;;
+        install) [[ $# == 2 ]] || usage; install_tree "$2" ;;
+        *) usage ;;
+    esac
+}
+
+usage() {
+    echo "usage: provision.sh prepare PACKAGE... | install FOLDER" >&2
+    exit 2
+}
+
+prepare() {
+    wait_for_cloud_init
+    hold_back_background_apt
+    if (($# > 0)); then
+        install_packages "$@"
+        verify_packages "$@"
+    fi
+    write_rc_local
+}
+
+# The final stage of every cloud-init since 0.7.3 writes result.json when it ends, while `cloud-init status --wait`
+# is missing from older ones. Only real errors are listed there; what newer versions call "degraded" is not.
+wait_for_cloud_init() {
+    local result=/run/cloud-init/result.json
+    command -v cloud-init > /dev/null || return 0
+    if [[ -e /run/cloud-init/disabled || -e /etc/cloud/cloud-init.disabled ]]; then
+        return 0
+    fi
+    wait_until "$CLOUD_INIT_LIMIT_SECS" "cloud-init has finished" test -s "$result"
+    if ! tr -d '[:space:]' < "$result" | grep -q '"errors":\[\]'; then
+        fail "cloud-init reports an error: $(tr -s '[:space:]' ' ' < "$result")"
+    fi
+    say "cloud-init has finished"
+}
+
+# Ubuntu updates itself soon after boot, and then holds the locks for minutes. Masks in /run end with this boot, so
+# instances of the image still update themselves. What runs already isn't killed, for that could leave packages half
+# installed: the locks are waited for.
+hold_back_background_apt() {
+    [[ -d /run/systemd/system ]] || return 0
+    local timers=(apt-daily.timer apt-daily-upgrade.timer)
+    systemctl stop "${timers[@]}" 2> /dev/null || true
+    systemctl mask --runtime --quiet "${timers[@]}" apt-daily.service apt-daily-upgrade.service
+}
+
+install_packages() {
+    local attempt pause=5 log
+    log=$(mktemp)
+    for ((attempt = 1; attempt <= APT_ATTEMPTS; attempt++)); do
+        wait_until "$APT_LOCK_LIMIT_SECS" "nobody else holds apt's locks" apt_is_free
+        if update_lists "$log" && apt_get "$log" install --no-install-recommends -- "$@"; then
+            rm -f "$log"
+            return
+        fi
+        # No later attempt will find a package that isn't in the lists.
+        if grep -E "Unable to locate package|has no installation candidate" "$log" >&2; then
+            fail "the base's package sources don't have all packages"
+        fi
+        if ((attempt < APT_ATTEMPTS)); then
+            say "attempt $attempt of $APT_ATTEMPTS to install packages failed, the next one follows in $pause s"
+            sleep "$pause"
+            pause=$((pause * 2))
+            dpkg --configure -a || true
+        fi
+    done
+    fail "could not install packages in $APT_ATTEMPTS attempts: $(grep -E '^[EW]:' "$log" | tail -n 3 || true)"
+}
+
+# apt-get ends well when some of the lists could not be fetched. Such an image might lack security updates, so that is
+# a failure here. Newer versions have an option for this; of older ones the warnings are read.
+update_lists() {
+    local log=$1
+    apt_get "$log" -o APT::Update::Error-Mode=any -o Acquire::Languages=none update &&
+        ! grep -qE '^W: (Failed to fetch|Some index files failed)' "$log"
+}
+
+apt_get() {
+    local log=$1
+    # Versions that don't know one of the options ignore it. The image is synced as a whole before it is taken, so
+    # dpkg need not sync each file.
+    apt-get -q -y -o DPkg::Lock::Timeout="$APT_LOCK_LIMIT_SECS" -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+        -o Dpkg::Options::=--force-unsafe-io "${@:2}" 2>&1 | tee "$log"
+}
+
+# shellcheck disable=SC2317 # wait_until calls it.
+# /proc/locks is read because apt before 1.9.11 can't wait, and because fuser isn't everywhere.
+apt_is_free() {
+    local file inode
+    for file in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
+        if inode=$(stat -c %i "$file" 2> /dev/null) && grep -q " WRITE .*:$inode " /proc/locks; then
+            return 1
+        fi
+    done
+}
+
+verify_packages() {
+    local package state version missing=()
+    for package in "$@"; do
+        if read -r state version < <(dpkg-query -W -f '${db:Status-Abbrev} ${Version}\n' "$package" 2> /dev/null) &&
+            [[ $state == ?i ]]; then
+            say "package $package $version"
+        else
+            missing+=("$package")
+        fi
+    done
+    ((${#missing[@]} == 0)) || fail "apt-get ended well, but these packages are not installed: ${missing[*]}"
+}
+
+# The whole file is ours, because text that is added to another's comes after an `exit`, or depends on its shell. What
+# the base did there is kept as a program of its own and still runs, after our part. Ubuntu's default, which has nothing
+# but comments and `exit 0`, is not worth keeping.
+write_rc_local() {
+    local file=/etc/rc.local base=/etc/rc.local.base new
+    if [[ -e $file ]] && ! grep -q '^# Wallaroo:' "$file" && grep -qvE '^[[:space:]]*(#.*|exit( 0)?)?$' "$file"; then
+        mv "$file" "$base"
+        say "kept the base's rc.local as $base"
+    fi
+    new=$(mktemp "$file.XXXXXX")
+    rc_local > "$new"
+    chmod 0755 "$new"
+    mv "$new" "$file"
+
+    [[ -d /run/systemd/system ]] || return 0
+    # systemd takes up rc.local only if it is executable when the units are read.
+    systemctl daemon-reload
+    systemctl show -p WantedBy rc-local.service | grep -q multi-user.target ||
+        fail "systemd will not run $file at boot: rc-local.service is not part of multi-user.target"
+    say "wrote $file"
+}
+
+rc_local() {
+    cat << 'RC_LOCAL'
+#!/bin/sh -e
+# Wallaroo: takes all hyperthreads but the first of each core offline, so that each of its threads has a core.
+#
+# A CPU stays if it is the first in its own list of siblings, which looks like 0,2 or 0-1. The lists get shorter while
+# CPUs go offline, but never lose their first, so the order doesn't matter, and doing it again changes nothing. CPU 0 is
+# always a first, and without hyperthreads every CPU is.
+
+offline=
+failed=
+for cpu in /sys/devices/system/cpu/cpu[0-9]*; do
+    number=${cpu##*/cpu}
+    # CPU 0 often has no such file, for it can't go offline.
+    online=1
+    [ ! -r "$cpu/online" ] || read -r online < "$cpu/online"
+    # Not with `read`: this shell reads single bytes, and the kernel gives this file only as a whole.
+    siblings=$(cat "$cpu/topology/thread_siblings_list" 2> /dev/null || true)
+    first=${siblings%%[,-]*}
+    if [ "$online" = 0 ] || [ "${first:-$number}" = "$number" ]; then
+        continue
+    elif echo 0 > "$cpu/online"; then
+        offline="$offline $number"
+    else
+        failed="$failed $number"
+    fi
+done
+
+# The trace that this ran, and what it did, in this boot.
+mkdir -p /run/wallaroo
+echo "offline:${offline:- none}${failed:+ failed:$failed}" > /run/wallaroo/rc.local
+logger -t rc.local "hyperthreads taken offline:${offline:- none}${failed:+, failed:$failed}" || true
+
+# What the image's base has in its own rc.local.
+[ ! -x /etc/rc.local.base ] || /etc/rc.local.base
+[ -z "$failed" ]
+RC_LOCAL
+}
+
+# Nothing of the tree is used before all of it is known to be what was sent, and nothing is left out or added.
+install_tree() {
+    local folder root sums file mode
+    folder=$(realpath -- "$1")
+    root=$folder/root
+    sums=$folder/SHA256SUMS
+    [[ -d $root && -f $sums ]] || fail "$folder must have the folder root and the file SHA256SUMS"
+
+    local odd
+    odd=$(find "$root" ! -type f ! -type d -print -quit)
+    [[ -z $odd ]] || fail "$odd is neither a file nor a folder"
+    diff <(sed -E 's/^[0-9a-f]{64} [ *]//' "$sums" | sort) <(cd "$root" && find . -type f -printf '%P\n' | sort) >&2 ||
+        fail "SHA256SUMS (<) doesn't list exactly the files of $root (>)"
+    (cd "$root" && sha256sum --check --strict --quiet -- "$sums") || fail "a file of $root is not what was sent"
+
+    while IFS= read -r file; do
+        mode=0644
+        [[ $file != usr/bin/* ]] || mode=0755
+        # This leaves the modes of folders that exist as they are.
+        install -D -T -o root -g root -m "$mode" -- "$root/$file" "/$file"
+    done < <(cd "$root" && find . -type f -printf '%P\n' | sort)
+
+    (cd / && sha256sum --check --strict -- "$sums") || fail "a file is not what was sent after it was installed"
+    rm -rf -- "$folder"
+}
+
+# Runs a command once a second until it succeeds: LIMIT_SECS, what is waited for, the command.
+wait_until() {
+    local limit_secs=$1 what=$2 deadline=$((SECONDS + $1)) said=
+    until "${@:3}"; do
+        [[ -n $said ]] || say "waiting until $what, at most $limit_secs s"
+        said=1
+        ((SECONDS < deadline)) || fail "waited $limit_secs s, and it is still not so that $what"
+        sleep 1
+    done
+}
+
+say() {
+    echo "provision.sh: $*"
+}
+
+fail() {
+    trap - ERR
+    say "$*" >&2
+    exit 1
+}
+
+# All has been read when this line runs, so children can't eat the script from stdin.
+main "$@" < /dev/null
+exit
