@@ -6,6 +6,13 @@
 pub mod outcome;
 pub mod recipe;
 pub mod source;
+pub mod build;
+
+pub mod release;
+pub mod bake;
+pub mod verify;
+pub mod publish;
+pub mod report;
 
 pub mod binaries;
 pub mod elf;

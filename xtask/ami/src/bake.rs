@@ -1,0 +1,372 @@
+//! From a base to an available image in the home region: launch, install, seal, stop, image.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::json;
+
+use crate::{
+    binaries::{self, Built},
+    build::{self, Build, Made, Role},
+    cloud::{
+        Access, Base, Cloud, ImageId, ImageState, Instance, InstanceId, InstanceState, Launch, LaunchSource, Login,
+        Phase,
+    },
+    machine::{Input, Machine},
+    process, sha256,
+    staging::Overlay,
+    wait::{self, Look, Patience},
+};
+
+/// Where the tar of what is installed is unpacked on the machine.
+const STAGING: &str = "/var/tmp/wallaroo-staging";
+
+/// The manifest's place on the image.
+pub const MANIFEST: &str = "/usr/share/wallaroo/manifest.json";
+
+/// An available image, and what is known of how it was made.
+pub struct Baked {
+    /// The image.
+    pub image: ImageId,
+    /// What it was made of.
+    pub base: Base,
+    /// The SHA-256 of each file that was installed, by its path on the image.
+    pub sha256: BTreeMap<String, String>,
+    /// The packages that the recipe lists, with the versions that were installed.
+    pub packages: BTreeMap<String, String>,
+    /// The key that logged in to the machine; the image must not know it.
+    pub login: Login,
+    /// The machine's id, in the sense of machine-id(5); the image's machines must have others.
+    pub machine_id: String,
+}
+
+/// A machine that one is logged in to.
+pub struct Reached<M> {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Who logged in.
+    pub login: Login,
+    /// The login.
+    pub machine: M,
+}
+
+/// Makes the image. Compiling goes on while the machine boots and installs packages; a fault in either ends both.
+///
+/// # Errors
+/// When any part fails; what was launched is left for the caller to end.
+pub async fn bake<C: Cloud>(cloud: &C, build: &Build) -> Result<Baked> {
+    let binaries = build.journal.step("binaries", json!({}), build_binaries(build));
+    let (binaries, (base, reached)) = tokio::try_join!(binaries, prepare(cloud, build))?;
+    let work = finish(build, &reached, &base, &binaries).await;
+    let Finished { sha256, packages, machine_id } = with_its_state(cloud, build, &reached.instance, work).await?;
+    stop(cloud, build, &reached.instance).await?;
+    let image = make_image(cloud, build, &reached.instance, &base).await?;
+    Ok(Baked { image, base, sha256, packages, login: reached.login, machine_id })
+}
+
+/// What is known of a machine that is ready to be imaged.
+struct Finished {
+    sha256: BTreeMap<String, String>,
+    packages: BTreeMap<String, String>,
+    machine_id: String,
+}
+
+/// Installs what was built, and seals the machine.
+async fn finish<M: Machine>(build: &Build, reached: &Reached<M>, base: &Base, binaries: &[Built]) -> Result<Finished> {
+    let (machine, limit) = (&reached.machine, build.order.recipe.limits.script);
+    let packages = installed_packages(machine, build).await?;
+    let sha256 = install(machine, build, base, binaries, &packages).await?;
+    let machine_id = machine.run("reading the machine's id", "cat /etc/machine-id", Input::None, limit).await?;
+    build.status.step("Sealing", &reached.instance);
+    let seal = script(&build.order.scripts.seal)?;
+    let seal = machine.run("sealing (seal.sh)", "sudo -n bash -s", Input::Text(&seal), limit);
+    build.journal.step("bake seal", &reached.instance, async { seal.await.map(drop) }).await?;
+    Ok(Finished { sha256, packages, machine_id: machine_id.trim().to_owned() })
+}
+
+/// Launches an instance and logs in, as soon as that is possible.
+///
+/// # Errors
+/// When it can't be launched, ends, or lets nobody in within the limit; the message has its console's last lines.
+pub async fn reach<C: Cloud>(
+    cloud: &C,
+    build: &Build,
+    role: Role,
+    source: LaunchSource,
+) -> Result<Reached<C::Machine>> {
+    let (order, region) = (&build.order, &build.order.home_region);
+    let login = build.new_login(role)?;
+    let access = Access { name: build.token(role.word()), public_key: login.key.public()?, tags: build.tags() };
+    let step = format!("{} access", role.word());
+    build.journal.step(step, &access.name, cloud.grant_access(region, &access)).await?;
+    let launch = Launch {
+        token: build.token(role.word()),
+        source,
+        access: access.name,
+        user_data: build::user_data(&login.host_key)?,
+        instance_type: order.recipe.instance.instance_type.clone(),
+        root_volume_gib: order.recipe.instance.root_volume_gib,
+        tags: build.tags(),
+    };
+    let step = format!("{} launch", role.word());
+    let instance = build.journal.step(step, &launch.token, cloud.launch(region, &launch)).await?;
+    build.logins.borrow_mut().push((instance.clone(), login.clone()));
+    build.status.step("Launched", format_args!("{instance} to {} the image", role.word()));
+    let step = format!("{} login", role.word());
+    let machine = build.journal.step(step, &instance, async {
+        let machine = log_in(cloud, build, role, &instance, &login).await?;
+        Ok(Unrecorded(machine))
+    });
+    let Unrecorded(machine) = machine.await?;
+    Ok(Reached { instance, login, machine })
+}
+
+/// A result that means nothing to another process, so the journal only says that it was there.
+struct Unrecorded<T>(T);
+
+impl<T> serde::Serialize for Unrecorded<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+async fn log_in<C: Cloud>(
+    cloud: &C,
+    build: &Build,
+    role: Role,
+    instance: &InstanceId,
+    login: &Login,
+) -> Result<C::Machine> {
+    let region = &build.order.home_region;
+    let log = build.log(role.word());
+    let patience = Patience { limit: build.order.recipe.limits.login, pace: cloud.pace(Phase::Login) };
+    let what = format!("a login on {instance}");
+    let reached = wait::until(what, patience, &build.status, async || {
+        let Some(now) = cloud.instance(region, instance).await? else {
+            return Ok(Look::NotYet("unknown to the cloud".to_owned()));
+        };
+        match (now.state, now.address) {
+            (InstanceState::Pending, _) => Ok(Look::NotYet("pending".to_owned())),
+            (InstanceState::Running, None) => Ok(Look::NotYet("running, without an address".to_owned())),
+            (InstanceState::Running, Some(address)) => match cloud.connect(address, login, &log).await {
+                Ok(machine) => Ok(Look::Ready(machine)),
+                Err(error) => Ok(Look::NotYet(format!("running, {}", error.root_cause()))),
+            },
+            (state, _) => {
+                let reason = now.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                bail!("{instance} is {state} before anyone could log in{reason}")
+            }
+        }
+    });
+    match reached.await {
+        Ok(machine) => Ok(machine),
+        Err(error) => {
+            // What the machine said is the best hint there is; without it the error stands alone.
+            let console = cloud.console(region, instance).await.unwrap_or_default();
+            match console.trim() {
+                "" => bail!("{error:#}\nthe machine printed nothing on its console"),
+                console => bail!("{error:#}\nthe last lines of its console:\n{}", process::last_lines(console)),
+            }
+        }
+    }
+}
+
+async fn build_binaries(build: &Build) -> Result<Vec<Built>> {
+    let order = &build.order;
+    let job = binaries::Job {
+        recipe: &order.recipe,
+        root: &order.source.root,
+        system_name: &order.system_name,
+        system: build.system()?,
+        folder: &build.folder,
+    };
+    if order.skip_build {
+        return binaries::inspect_as_they_lie(&job).await;
+    }
+    let clean = order.visibility == build::Visibility::Public;
+    binaries::build(&job, clean, &build.status).await
+}
+
+/// Launches the machine and installs the packages.
+async fn prepare<C: Cloud>(cloud: &C, build: &Build) -> Result<(Base, Reached<C::Machine>)> {
+    let base = build.journal.step("base", json!({}), cloud.base(&build.log("base"))).await?;
+    ensure!(
+        base.system == build.order.system_name,
+        "the base {} is {}, and preflight took it for {}: start again",
+        base.name,
+        base.system,
+        build.order.system_name
+    );
+    let reached = reach(cloud, build, Role::Bake, LaunchSource::Base(base.clone())).await?;
+    let packages: Vec<&str> = build.system()?.packages.iter().map(|package| package.name.as_str()).collect();
+    build.status.step("Installing", format_args!("{} packages on {}", packages.len(), reached.instance));
+    let provision = script(&build.order.scripts.provision)?;
+    let command = format!("sudo -n bash -s -- prepare {}", packages.join(" "));
+    let limit = build.order.recipe.limits.script;
+    let prepared =
+        reached.machine.run("preparing the machine (provision.sh)", &command, Input::Text(&provision), limit);
+    let prepared = build.journal.step("bake packages", &packages, async { prepared.await.map(drop) }).await;
+    with_its_state(cloud, build, &reached.instance, prepared).await?;
+    Ok((base, reached))
+}
+
+async fn installed_packages(machine: &impl Machine, build: &Build) -> Result<BTreeMap<String, String>> {
+    let names: Vec<&str> = build.system()?.packages.iter().map(|package| package.name.as_str()).collect();
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let command = format!("dpkg-query -W -f '${{Package}} ${{Version}}\\n' {}", names.join(" "));
+    let limit = build.order.recipe.limits.script;
+    let listed = machine.run("asking for the packages' versions", &command, Input::None, limit).await?;
+    let pairs = listed.lines().filter_map(|line| line.split_once(' '));
+    Ok(pairs.map(|(name, version)| (name.to_owned(), version.to_owned())).collect())
+}
+
+/// Puts the binaries, Wallaroo's Python package and the manifest on the machine.
+async fn install(
+    machine: &impl Machine,
+    build: &Build,
+    base: &Base,
+    binaries: &[Built],
+    packages: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>> {
+    let (order, limit) = (&build.order, build.order.recipe.limits.script);
+    let mut overlay = Overlay::gather(binaries, &order.source.root, &build.system()?.files)?;
+    let mut sha256 = overlay.sha256()?;
+    let manifest = json!({
+        "name": order.name,
+        "version": order.version.as_str(),
+        "commit": order.source.commit,
+        "branch": order.source.branch,
+        "dirty": order.source.dirty,
+        "build": build.id,
+        "target_cpu": order.recipe.build.target_cpu,
+        "base": { "name": base.name, "system": base.system },
+        "sha256": sha256,
+        "packages": packages,
+    });
+    let manifest = format!("{manifest:#}\n");
+    std::fs::write(build.folder.join("manifest.json"), &manifest)
+        .with_context(|| format!("failed to write the manifest in {}", build.folder))?;
+    sha256.insert(MANIFEST.to_owned(), sha256::sha256(manifest.as_bytes()));
+    overlay.add(MANIFEST.into(), manifest.into_bytes())?;
+    let tar = build.folder.join("staging.tar");
+    overlay.write(&tar)?;
+    build.status.step("Uploading", format_args!("{} files", sha256.len()));
+    let work = async {
+        let unpack = format!("sudo -n sh -c 'rm -rf {STAGING} && mkdir -m 700 {STAGING} && tar -x -C {STAGING} -f -'");
+        machine.run("uploading what was built", &unpack, Input::File(&tar), limit).await?;
+        let provision = script(&order.scripts.provision)?;
+        let command = format!("sudo -n bash -s -- install {STAGING}");
+        machine.run("installing what was built (provision.sh)", &command, Input::Text(&provision), limit).await?;
+        Ok(())
+    };
+    build.journal.step("bake install", json!({}), work).await?;
+    std::fs::remove_file(&tar).with_context(|| format!("failed to remove {tar}"))?;
+    Ok(sha256)
+}
+
+/// Stops an instance from outside: once it is sealed nobody can log in to do it.
+async fn stop<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId) -> Result<()> {
+    let region = &build.order.home_region;
+    let patience = Patience { limit: build.order.recipe.limits.stop, pace: cloud.pace(Phase::Stop) };
+    let work = async {
+        cloud.stop(region, instance).await?;
+        wait::until(format_args!("{instance} to stop"), patience, &build.status, async || {
+            let now = cloud.instance(region, instance).await?;
+            let now = now.with_context(|| format!("{instance} is gone, and its disk with it"))?;
+            match (now.state, now.reason) {
+                (InstanceState::Stopped, None) => Ok(Look::Ready(())),
+                (InstanceState::Stopped | InstanceState::Terminated, reason) => {
+                    bail!(
+                        "{instance} did not shut down as asked: {}",
+                        reason.unwrap_or_else(|| "it is terminated".into())
+                    )
+                }
+                (state, _) => Ok(Look::NotYet(state.to_string())),
+            }
+        })
+        .await
+    };
+    build.journal.step("bake stop", instance, work).await
+}
+
+async fn make_image<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId, base: &Base) -> Result<ImageId> {
+    let region = &build.order.home_region;
+    let image = build.new_image(region, &base.name);
+    let step = format!("image {region}");
+    let id = build.journal.step(step, &image.name, cloud.create_image(region, instance, &image)).await?;
+    build.status.step("Imaging", format_args!("{instance} as {id}, `{}`", image.name));
+    build.made.borrow_mut().insert(region.clone(), Made { id: id.clone(), public: false });
+    let available =
+        build.journal.step(format!("available {region}"), &id, wait_available(cloud, build, region, &id)).await;
+    if available.is_err() {
+        // An image that never became available is no image to name among what exists.
+        build.made.borrow_mut().remove(region);
+    }
+    // The machine is no longer needed, and ending it now is one thing less to end later.
+    end(cloud, build, instance).await;
+    available.map(|()| id)
+}
+
+/// Waits until an image is available.
+///
+/// # Errors
+/// When it fails, or the limit passes.
+pub async fn wait_available<C: Cloud>(
+    cloud: &C,
+    build: &Build,
+    region: &xtask::region::Region,
+    id: &ImageId,
+) -> Result<()> {
+    let phase = if *region == build.order.home_region { Phase::Image } else { Phase::Copy };
+    let patience = Patience { limit: build.order.recipe.limits.image, pace: cloud.pace(phase) };
+    wait::until(format_args!("{id} in {region}"), patience, &build.status, async || {
+        match cloud.image(region, id).await? {
+            // Right after the create call EC2 may not know the image yet (eventual consistency).
+            None => Ok(Look::NotYet("unknown to the cloud".to_owned())),
+            Some(image) => match image.state {
+                ImageState::Available => Ok(Look::Ready(())),
+                ImageState::Failed(reason) => bail!("the image {id} in {region} failed: {reason}"),
+                state @ ImageState::Pending(_) => Ok(Look::NotYet(state.to_string())),
+            },
+        }
+    })
+    .await
+}
+
+/// Ends a machine that has done its work. Failing to is no reason to lose what it did: tidying up tries again.
+pub async fn end<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId) {
+    if let Err(error) = cloud.terminate(&build.order.home_region, instance).await {
+        build.status.warn(format_args!("{instance} could not be ended: {error:#}"));
+    }
+}
+
+/// What came of work on a machine; when it failed because the machine is gone, the error says that.
+///
+/// # Errors
+/// The work's own.
+pub async fn with_its_state<C: Cloud, T>(
+    cloud: &C,
+    build: &Build,
+    instance: &InstanceId,
+    result: Result<T>,
+) -> Result<T> {
+    let Err(error) = result else { return result };
+    match cloud.instance(&build.order.home_region, instance).await {
+        Ok(Some(Instance { state: InstanceState::Running, .. })) | Err(_) => Err(error),
+        Ok(None) => Err(error.context(format!("{instance} is gone"))),
+        Ok(Some(now)) => {
+            let reason = now.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            Err(error.context(format!("{instance} is {}{reason}", now.state)))
+        }
+    }
+}
+
+/// A script's text.
+///
+/// # Errors
+/// When it can't be read.
+pub fn script(path: &camino::Utf8Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("failed to read the script {path}"))
+}

@@ -1,0 +1,271 @@
+//! One build: what is released, how, and where what is known of it is kept.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use rand::Rng as _;
+use serde_json::json;
+use xtask::{region::Region, version::Version};
+
+use crate::{
+    cloud::{ImageId, InstanceId, Login, NewImage, Tags},
+    home::Home,
+    journal::Journal,
+    machine::{HostKey, LoginKey},
+    recipe::{Recipe, System},
+    source::Source,
+    status::Status,
+};
+
+/// The tag that names the build, on everything that it makes.
+pub const TAG_BUILD: &str = "wallaroo:build";
+/// The tag with the version.
+pub const TAG_VERSION: &str = "wallaroo:version";
+/// The tag with the time from which a private image may be cleaned away, RFC 3339.
+pub const TAG_EXPIRES: &str = "wallaroo:expires";
+/// The tag with the commit.
+pub const TAG_COMMIT: &str = "wallaroo:commit";
+/// The tag with the system that the image is, such as `ubuntu-16.04`.
+pub const TAG_SYSTEM: &str = "wallaroo:system";
+
+/// What is to be released, and how.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The version.
+    pub version: Version,
+    /// The image's name.
+    pub name: String,
+    /// Who may launch it.
+    pub visibility: Visibility,
+    /// Where the image is made.
+    pub home_region: Region,
+    /// Where it will be, sorted, the home region among them.
+    pub regions: Vec<Region>,
+    /// The recipe.
+    pub recipe: Recipe,
+    /// Which of the recipe's systems the base is.
+    pub system_name: String,
+    /// The checkout.
+    pub source: Source,
+    /// What runs on the machines.
+    pub scripts: Scripts,
+    /// Use the binaries as they lie in the tree.
+    pub skip_build: bool,
+    /// Leave the machine up when something fails on it.
+    pub keep_on_failure: bool,
+}
+
+/// Who may launch an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// Everybody.
+    Public,
+    /// Its owner alone, and it may be cleaned away after this time.
+    Private {
+        /// Counted from the build's beginning.
+        expires: Duration,
+    },
+}
+
+/// The scripts that run on the machines, where they lie on this one.
+#[derive(Clone, Debug)]
+pub struct Scripts {
+    /// Installs packages, rc.local and what is shipped.
+    pub provision: Utf8PathBuf,
+    /// The last thing before the image: the shared-image checklist.
+    pub seal: Utf8PathBuf,
+    /// Runs on the booted image.
+    pub check: Utf8PathBuf,
+}
+
+/// A build under way.
+pub struct Build {
+    /// Unique, and legal in tags, tokens and file names.
+    pub id: String,
+    /// What is to be released.
+    pub order: Order,
+    /// Where journal, logs and manifest lie.
+    pub folder: Utf8PathBuf,
+    /// What was intended and what came of it.
+    pub journal: Journal,
+    /// What the terminal shows.
+    pub status: Status,
+    /// The machines that were launched, and who logs in.
+    pub logins: RefCell<Vec<(InstanceId, Login)>>,
+    /// Whether images are being made public: if it ends there, some may be.
+    pub publishing: Cell<bool>,
+    /// The images that exist now, by region.
+    pub made: RefCell<BTreeMap<Region, Made>>,
+    began: SystemTime,
+}
+
+/// An image that a build made.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// Its id.
+    pub id: ImageId,
+    /// Whether everybody may launch it.
+    pub public: bool,
+}
+
+/// What a machine of a build is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The image is made of it.
+    Bake,
+    /// The image is tried on it.
+    Verify,
+}
+
+impl Role {
+    /// A word for names and tokens.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Bake => "bake",
+            Role::Verify => "verify",
+        }
+    }
+}
+
+impl Build {
+    /// Begins a build: makes its folder and its journal.
+    ///
+    /// # Errors
+    /// When they can't be made.
+    pub fn begin(order: Order, home: &Home, status: &Status) -> Result<Build> {
+        let began = SystemTime::now();
+        let id = new_id(&order.version, began);
+        let folder = home.build(&id);
+        std::fs::create_dir_all(&folder).with_context(|| format!("failed to make the build's folder {folder}"))?;
+        let regions: Vec<&str> = order.regions.iter().map(Region::as_str).collect();
+        let about = json!({
+            "id": id, "version": order.version.as_str(), "name": order.name, "root": order.source.root,
+            "commit": order.source.commit, "home_region": order.home_region.as_str(), "regions": regions,
+            "private": order.visibility != Visibility::Public,
+        });
+        let journal = Journal::begin(&folder.join("journal.jsonl"), &about)?;
+        let status = status.clone();
+        Ok(Build {
+            id,
+            order,
+            folder,
+            journal,
+            status,
+            logins: RefCell::default(),
+            publishing: Cell::new(false),
+            made: RefCell::default(),
+            began,
+        })
+    }
+
+    /// The system that the base is.
+    ///
+    /// # Errors
+    /// When the recipe doesn't describe it.
+    pub fn system(&self) -> Result<&System> {
+        self.order.recipe.system(&self.order.system_name)
+    }
+
+    /// A token or unique name for one thing of this build.
+    #[must_use]
+    pub fn token(&self, thing: &str) -> String {
+        format!("{}-{thing}", self.id)
+    }
+
+    /// The tags of what this build makes.
+    #[must_use]
+    pub fn tags(&self) -> Tags {
+        let order = &self.order;
+        let mut tags = vec![
+            ("Name".to_owned(), order.name.clone()),
+            (TAG_BUILD.to_owned(), self.id.clone()),
+            (TAG_VERSION.to_owned(), order.version.to_string()),
+            (TAG_COMMIT.to_owned(), order.source.commit.clone().unwrap_or_else(|| "unknown".to_owned())),
+            (TAG_SYSTEM.to_owned(), order.system_name.clone()),
+        ];
+        if let Visibility::Private { expires } = order.visibility {
+            let expires = humantime::format_rfc3339_seconds(self.began + expires).to_string();
+            tags.push((TAG_EXPIRES.to_owned(), expires));
+        }
+        tags
+    }
+
+    /// The image that this build makes in `region`, of this base.
+    #[must_use]
+    pub fn new_image(&self, region: &Region, base_name: &str) -> NewImage {
+        let order = &self.order;
+        let description = order
+            .recipe
+            .description
+            .replace("{version}", order.version.as_str())
+            .replace("{commit}", &order.source.commit_text())
+            .replace("{base}", base_name);
+        let deprecate_at = (order.visibility == Visibility::Public).then(|| self.began + order.recipe.deprecate_after);
+        NewImage {
+            token: self.token(&format!("image-{region}")),
+            name: order.name.clone(),
+            description,
+            tags: self.tags(),
+            deprecate_at,
+        }
+    }
+
+    /// A log of this build.
+    #[must_use]
+    pub fn log(&self, name: &str) -> Utf8PathBuf {
+        self.folder.join(format!("{name}.log"))
+    }
+
+    /// New keys for a machine of this build.
+    ///
+    /// # Errors
+    /// When they can't be made.
+    pub fn new_login(&self, role: Role) -> Result<Login> {
+        let comment = self.token(role.word());
+        Ok(Login {
+            user: self.system()?.ssh_user.clone(),
+            key: LoginKey::generate(&comment)?,
+            host_key: HostKey::generate(&comment)?,
+        })
+    }
+}
+
+/// What cloud-init is told: the host key, so that the machine is known before it is up.
+///
+/// # Errors
+/// When the key can't be encoded.
+pub fn user_data(host_key: &HostKey) -> Result<String> {
+    // JSON is YAML, and quotes itself.
+    let config = json!({
+        "ssh_deletekeys": true,
+        "ssh_keys": { "ed25519_private": host_key.private()?, "ed25519_public": host_key.public()? },
+    });
+    Ok(format!("#cloud-config\n{config}\n"))
+}
+
+/// Sorts by time, says the version, and is unique: `20261122T161746Z-0.6.1-3f9a`.
+fn new_id(version: &Version, now: SystemTime) -> String {
+    let time = humantime::format_rfc3339_seconds(now).to_string().replace(['-', ':'], "");
+    let version: String = version
+        .as_str()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' })
+        .take(24)
+        .collect();
+    let suffix = rand::rng().next_u32() & 0xffff;
+    format!("{time}-{version}-{suffix:04x}")
+}
+
+/// A file of `.release/ami`: the checkout's own where it has it, else the workspace's.
+#[must_use]
+pub fn release_file(root: &Utf8Path, workspace: &Utf8Path, name: &str) -> Utf8PathBuf {
+    let path = Utf8Path::new(".release/ami").join(name);
+    let own = root.join(&path);
+    if own.exists() { own } else { workspace.join(path) }
+}

@@ -1,0 +1,123 @@
+//! Copies that fail, and images that aren't good.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{
+    fake::{Outcome, Trouble, Verb},
+    rig::{HOME, REGIONS, Rig},
+};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// Nothing became public, the images that are good are still there, and nothing else is left.
+#[track_caller]
+fn nothing_public_and_nothing_lost(rig: &Rig, regions: &[&str]) {
+    rig.cloud.never(Verb::SnapshotsPublic);
+    rig.cloud.never(Verb::ImagePublic);
+    assert_eq!(rig.regions_with_an_image(), regions);
+    assert_eq!(rig.cloud.left(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_fails_does_not_stop_the_others_and_nothing_is_public() {
+    let rig = Rig::public();
+    rig.cloud.images_come_out("sa-east-1", Outcome::Failed);
+    // It is still going on when the other one fails.
+    rig.cloud.once(Verb::CopyImage, "us-east-1", Trouble::Takes(HOUR));
+    let ended = rig.fails(&["sa-east-1", "the snapshot was lost"]).await;
+    assert!(!ended.error().lines().any(|line| line.contains("us-east-1: the")), "{ended}");
+    nothing_public_and_nothing_lost(&rig, &REGIONS);
+    let looked_at = rig.cloud.calls().iter().any(|call| call.verb == Verb::LookAtImage && call.place == "us-east-1");
+    assert!(looked_at, "the other copy was waited for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_is_refused_does_not_stop_the_others_and_nothing_is_public() {
+    let rig = Rig::public();
+    rig.cloud.once(Verb::CopyImage, "sa-east-1", Trouble::Refused);
+    rig.cloud.once(Verb::CopyImage, "us-east-1", Trouble::Takes(HOUR));
+    let ended = rig.fails(&["sa-east-1", "CopyImage is refused", "1 of 3 regions"]).await;
+    nothing_public_and_nothing_lost(&rig, &["eu-west-1", "us-east-1", HOME]);
+    for region in ["eu-west-1", "us-east-1", HOME] {
+        let id = rig.made(region).unwrap_or_else(|| panic!("{region}: {ended}"));
+        assert!(ended.said.contains(&format!("{region}: {id} (private)")), "{ended}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_copies_that_fail_are_named() {
+    let rig = Rig::public();
+    rig.cloud.images_come_out("sa-east-1", Outcome::Failed);
+    rig.cloud.once(Verb::CopyImage, "us-east-1", Trouble::Refused);
+    rig.fails(&["2 of 3 regions", "sa-east-1", "us-east-1"]).await;
+    nothing_public_and_nothing_lost(&rig, &["eu-west-1", "sa-east-1", HOME]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_is_pending_for_ever_is_given_up_at_the_limit() {
+    let rig = Rig::public();
+    rig.cloud.images_come_out("eu-west-1", Outcome::PendingForEver);
+    let began = Instant::now();
+    rig.fails(&["gave up waiting for ami-", "in eu-west-1 after 1h", "last state: pending, 40%"]).await;
+    assert!((HOUR..HOUR * 3 / 2).contains(&began.elapsed()), "{:?}", began.elapsed());
+    nothing_public_and_nothing_lost(&rig, &REGIONS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_at_a_copy_that_never_answers_is_given_up_at_the_limit() {
+    let rig = Rig::public();
+    rig.cloud.once(Verb::LookAtImage, "eu-west-1", Trouble::Hangs);
+    rig.fails(&["gave up waiting for ami-", "in eu-west-1 after 1h"]).await;
+    nothing_public_and_nothing_lost(&rig, &REGIONS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_a_check_finds_fault_with_stays_private() {
+    let rig = Rig::public();
+    rig.cloud.check_prints(&["ok machida help", "not ok hyperthreads: cpu1 is online", "not ok sshd: takes passwords"]);
+    rig.fails(&["2 of ", "hyperthreads: cpu1 is online", "sshd: takes passwords"]).await;
+    nothing_public_and_nothing_lost(&rig, &REGIONS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_was_not_checked_stays_private() {
+    let rig = Rig::public();
+    rig.cloud.check_prints(&[]);
+    rig.fails(&["check.sh did not come to its end"]).await;
+    nothing_public_and_nothing_lost(&rig, &REGIONS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_with_other_bytes_than_were_built_stays_private() {
+    let rig = Rig::public();
+    rig.cloud.alter("/usr/bin/sender");
+    rig.fails(&["1 of ", "/usr/bin/sender has the bytes that were built: its SHA-256 is"]).await;
+    nothing_public_and_nothing_lost(&rig, &REGIONS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_lets_the_old_key_in_stays_private() {
+    let rig = Rig::public();
+    rig.cloud.seal_keeps_the_key();
+    rig.fails(&["1 of ", "the key of the machine it was made on is refused: it still logs in"]).await;
+    nothing_public_and_nothing_lost(&rig, &REGIONS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_with_the_old_machine_id_stays_private() {
+    let rig = Rig::public();
+    rig.cloud.seal_keeps_the_machine_id();
+    rig.fails(&["1 of ", "its machine id is its own"]).await;
+    nothing_public_and_nothing_lost(&rig, &REGIONS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_and_a_copy_that_fails_are_both_told() {
+    let rig = Rig::public();
+    rig.cloud.check_prints(&["not ok hyperthreads: cpu1 is online"]);
+    rig.cloud.once(Verb::CopyImage, "sa-east-1", Trouble::Refused);
+    rig.fails(&["hyperthreads: cpu1 is online", "sa-east-1"]).await;
+    nothing_public_and_nothing_lost(&rig, &["eu-west-1", "us-east-1", HOME]);
+}

@@ -1,0 +1,97 @@
+//! Publishing that fails or is interrupted half way.
+
+use crate::{
+    fake::{Trouble, Verb},
+    rig::{NAME, REGIONS, Rig},
+};
+
+/// Nothing is public, and all images are still there.
+#[track_caller]
+fn all_is_withdrawn(rig: &Rig) {
+    assert_eq!(rig.cloud.public(), [""; 0]);
+    assert_eq!(rig.regions_with_an_image(), REGIONS);
+    assert_eq!(rig.cloud.left(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permission_that_is_refused_in_one_region_withdraws_all() {
+    for verb in [Verb::SnapshotsPublic, Verb::ImagePublic] {
+        let rig = Rig::public();
+        rig.cloud.once(verb, "sa-east-1", Trouble::Refused);
+        let ended = rig.fails(&["nothing is public", "sa-east-1", "is refused"]).await;
+        assert_eq!(ended.called_public(), [""; 0], "{ended}");
+        all_is_withdrawn(&rig);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permission_whose_answer_is_lost_withdraws_all() {
+    for verb in [Verb::SnapshotsPublic, Verb::ImagePublic] {
+        let rig = Rig::public();
+        rig.cloud.once(verb, "sa-east-1", Trouble::AnswerLost);
+        let ended = rig.fails(&["nothing is public", "sa-east-1", "is lost"]).await;
+        assert_eq!(ended.called_public(), [""; 0], "{ended}");
+        all_is_withdrawn(&rig);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_not_be_withdrawn_is_named_and_only_that() {
+    let rig = Rig::public();
+    rig.cloud.once(Verb::ImagePublic, "sa-east-1", Trouble::AnswerLost);
+    rig.cloud.always(Verb::ImagePrivate, "eu-west-1", Trouble::Refused);
+    let ended = rig.fails(&["could not be undone", "eu-west-1"]).await;
+    assert!(!ended.said.contains("nothing is public"), "{ended}");
+    let id = rig.made("eu-west-1").expect("an image");
+    assert_eq!(ended.called_public(), [format!("eu-west-1: {id} (PUBLIC)")], "{ended}");
+    assert_eq!(rig.cloud.public(), ["eu-west-1"]);
+    assert_eq!(rig.cloud.left(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_images_of_the_name_make_nothing_public() {
+    let rig = Rig::public();
+    let other = rig.cloud.somebody_makes("eu-west-1", NAME);
+    let ended = rig.fails(&["eu-west-1", "2 images have the name", NAME, &other.0]).await;
+    assert_eq!(ended.called_public(), [""; 0], "{ended}");
+    assert_eq!(rig.cloud.public(), [""; 0]);
+    rig.cloud.never(Verb::SnapshotsPublic);
+    assert_eq!(rig.cloud.left(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interruption_while_publishing_withdraws_all() {
+    for verb in [Verb::SnapshotsPublic, Verb::ImagePublic] {
+        let rig = Rig::alone();
+        rig.cloud.once(verb, "sa-east-1", Trouble::Interrupted);
+        let ended = rig.release().await;
+        assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
+        assert!(ended.said.contains("ended by Ctrl-C"), "{ended}");
+        assert_eq!(ended.called_public(), [""; 0], "{ended}");
+        all_is_withdrawn(&rig);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interruption_while_publishing_names_what_can_not_be_withdrawn() {
+    let rig = Rig::alone();
+    rig.cloud.once(Verb::ImagePublic, "sa-east-1", Trouble::Interrupted);
+    rig.cloud.always(Verb::ImagePrivate, "eu-west-1", Trouble::Refused);
+    let ended = rig.release().await;
+    assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
+    let id = rig.made("eu-west-1").expect("an image");
+    assert_eq!(ended.called_public(), [format!("eu-west-1: {id} (PUBLIC)")], "{ended}");
+    assert_eq!(rig.cloud.public(), ["eu-west-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interruption_before_publishing_makes_nothing_public_and_leaves_no_machine() {
+    for word in ["prepare", "seal", "check"] {
+        let rig = Rig::alone();
+        rig.cloud.once(Verb::Run, word, Trouble::Interrupted);
+        let ended = rig.release().await;
+        assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{word}: {ended}");
+        rig.cloud.never(Verb::SnapshotsPublic);
+        assert_eq!(rig.cloud.left(), [""; 0], "{word}");
+    }
+}

@@ -1,0 +1,84 @@
+//! Releases that come to their end.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{
+    fake::{Trouble, Verb},
+    rig::{HOME, NAME, REGIONS, Rig},
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_release_is_public_everywhere_and_leaves_nothing_else() {
+    let rig = Rig::public();
+    let ended = rig.release().await;
+    let report = ended.outcome.as_ref().unwrap_or_else(|_| panic!("{ended}"));
+    assert_eq!(ended.said, "");
+
+    let regions: Vec<&str> = report.images.iter().map(|image| image.region.as_str()).collect();
+    assert_eq!(regions, REGIONS);
+    for (region, image) in rig.cloud.all_images() {
+        assert!(image.public && image.snapshots_public, "{region}: {image:?}");
+        assert_eq!((image.name.as_str(), Some(image.id)), (NAME, rig.made(&region)), "{region}");
+    }
+    assert!(report.public);
+    assert_eq!(report.sha256.len(), 5, "four binaries and the manifest: {:?}", report.sha256);
+    assert!(report.packages.contains_key("libpython2.7"), "{:?}", report.packages);
+    assert!(report.verification.checks.len() > 5, "{:?}", report.verification);
+    assert!(rig.build.folder.join("report.json").exists());
+    assert_eq!(rig.cloud.left(), [""; 0]);
+}
+
+/// That it was verified, and that every copy is available, the cloud itself looks after.
+#[tokio::test(start_paused = true)]
+async fn all_snapshots_are_public_before_any_image_is_and_all_copies_before_any_snapshot() {
+    let rig = Rig::public();
+    // What is slow must be waited for, whichever it is.
+    rig.cloud.once(Verb::CopyImage, "eu-west-1", Trouble::Takes(Duration::from_secs(1800)));
+    rig.cloud.once(Verb::SnapshotsPublic, "sa-east-1", Trouble::Takes(Duration::from_secs(60)));
+    let ended = rig.release().await;
+    assert!(ended.outcome.is_ok(), "{ended}");
+
+    let (snapshots, images) = (rig.cloud.positions(Verb::SnapshotsPublic), rig.cloud.positions(Verb::ImagePublic));
+    assert_eq!((snapshots.len(), images.len()), (REGIONS.len(), REGIONS.len()));
+    assert!(snapshots.iter().max() < images.iter().min());
+    let verified = rig.cloud.positions(Verb::Terminate).into_iter().max();
+    assert!(verified < snapshots.iter().min().copied());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_verification_is_waited_for() {
+    let rig = Rig::public();
+    rig.cloud.once(Verb::Run, "check", Trouble::Takes(Duration::from_secs(1500)));
+    let ended = rig.release().await;
+    assert!(ended.outcome.is_ok(), "{ended}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_and_verification_go_side_by_side() {
+    let rig = Rig::public();
+    rig.cloud.once(Verb::Run, "check", Trouble::Takes(Duration::from_secs(1000)));
+    for region in ["eu-west-1", "sa-east-1", "us-east-1"] {
+        rig.cloud.once(Verb::CopyImage, region, Trouble::Takes(Duration::from_secs(1000)));
+    }
+    let began = Instant::now();
+    let ended = rig.release().await;
+    assert!(ended.outcome.is_ok(), "{ended}");
+    assert!(began.elapsed() < Duration::from_secs(1800), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_private_image_is_in_one_region_and_never_public() {
+    let rig = Rig::private();
+    let ended = rig.release().await;
+    let report = ended.outcome.as_ref().unwrap_or_else(|_| panic!("{ended}"));
+    assert!(!report.public);
+    assert_eq!(rig.regions_with_an_image(), [HOME]);
+    for verb in [Verb::SnapshotsPublic, Verb::ImagePublic, Verb::CopyImage] {
+        rig.cloud.never(verb);
+    }
+    let (_, image) = rig.cloud.all_images().remove(0);
+    assert!(image.tag("wallaroo:expires").is_some(), "{image:?}");
+    assert_eq!(rig.cloud.left(), [""; 0]);
+}
