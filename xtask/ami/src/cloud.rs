@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod image;
+pub mod qemu;
 
 pub use image::{Image, ImageState, NewImage};
 

@@ -6,6 +6,8 @@
 pub mod outcome;
 pub mod recipe;
 pub mod source;
+pub mod preflight;
+pub mod plan;
 pub mod build;
 
 pub mod release;
@@ -13,6 +15,9 @@ pub mod bake;
 pub mod verify;
 pub mod publish;
 pub mod report;
+
+pub mod manage;
+pub mod boot;
 
 pub mod binaries;
 pub mod elf;

@@ -1,0 +1,117 @@
+//! Whether virtual machines run on KVM or are emulated.
+
+use std::{fmt, process::Stdio, time::Duration};
+
+use nix::sys::signal::Signal;
+
+use crate::process;
+
+/// How long QEMU may take to show that it runs on KVM; it takes a fraction of a second where it does.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
+
+/// What runs the guest's instructions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accelerator {
+    /// The processor.
+    Kvm,
+    /// QEMU, because of this.
+    Tcg(String),
+}
+
+impl Accelerator {
+    /// KVM when it really works, else emulation.
+    ///
+    /// A `/dev/kvm` that opens proves nothing: in some sandboxes it does, machines start on it, and no kernel boots. So
+    /// the processor must name the extension, too, and QEMU must start on it.
+    pub async fn find() -> Accelerator {
+        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let device = std::fs::File::options().read(true).write(true).open("/dev/kvm");
+        if let Some(reason) = unusable(&cpuinfo, device.err().as_ref()) {
+            return Accelerator::Tcg(reason);
+        }
+        match probe().await {
+            Ok(()) => Accelerator::Kvm,
+            Err(reason) => Accelerator::Tcg(reason),
+        }
+    }
+
+    /// QEMU's arguments for it. `target_cpu` is what the binaries are compiled for: an emulated processor has to have
+    /// its instructions, and emulation is the slower the more others the guest's C library finds to use.
+    #[must_use]
+    pub fn arguments(&self, target_cpu: &str) -> Vec<String> {
+        let (accelerator, cpu) = match self {
+            Accelerator::Kvm => ("kvm", "host"),
+            Accelerator::Tcg(_) => ("tcg,thread=multi,tb-size=512", emulated_cpu(target_cpu)),
+        };
+        ["-accel", accelerator, "-cpu", cpu].map(str::to_owned).to_vec()
+    }
+}
+
+impl fmt::Display for Accelerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Accelerator::Kvm => f.write_str("KVM"),
+            Accelerator::Tcg(reason) => write!(f, "TCG, emulation ({reason})"),
+        }
+    }
+}
+
+fn unusable(cpuinfo: &str, device: Option<&std::io::Error>) -> Option<String> {
+    if let Some(error) = device {
+        return Some(format!("no KVM: /dev/kvm doesn't open: {error}"));
+    }
+    let extension = cpuinfo.split_whitespace().any(|word| word == "vmx" || word == "svm");
+    (!extension).then(|| "no KVM: /proc/cpuinfo has neither vmx nor svm".to_owned())
+}
+
+/// The QEMU model that has the instructions of one of LLVM's names for processors.
+fn emulated_cpu(target_cpu: &str) -> &'static str {
+    match target_cpu {
+        "x86-64" | "nehalem" | "corei7" => "Nehalem",
+        "westmere" => "Westmere",
+        "sandybridge" | "corei7-avx" => "SandyBridge",
+        "ivybridge" | "core-avx-i" => "IvyBridge",
+        _ => "max",
+    }
+}
+
+/// Starts a machine on KVM, without letting it run, and asks it to quit.
+async fn probe() -> Result<(), String> {
+    let mut command = process::command("qemu-system-x86_64", Signal::SIGKILL);
+    command.args(["-accel", "kvm", "-cpu", "host", "-machine", "q35", "-nodefaults", "-display", "none", "-S"]);
+    command.args(["-serial", "none", "-monitor", "stdio"]).stdin(Stdio::piped()).kill_on_drop(true);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("no KVM: QEMU doesn't start: {error}"))?;
+    let quit = async {
+        let mut stdin = child.stdin.take();
+        if let Some(stdin) = &mut stdin {
+            // QEMU may have ended already; how it ended says the rest.
+            let _ = tokio::io::AsyncWriteExt::write_all(stdin, b"quit\n").await;
+        }
+        child.wait_with_output().await
+    };
+    match tokio::time::timeout(PROBE_LIMIT, quit).await {
+        Ok(Ok(output)) if output.status.success() => Ok(()),
+        Ok(Ok(output)) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(format!("no KVM: {}", said.lines().next().unwrap_or("QEMU did not start on it")))
+        }
+        Ok(Err(error)) => Err(format!("no KVM: {error}")),
+        Err(_) => Err("no KVM: QEMU hangs on it".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_opens_is_not_enough() {
+        assert_eq!(unusable("flags : fpu vmx sse", None), None);
+        assert_eq!(unusable("flags : fpu svm sse", None), None);
+        let reason = unusable("flags : fpu nosvm_here sse", None).expect("no extension");
+        assert!(reason.contains("neither vmx nor svm"));
+        let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        assert!(unusable("flags : vmx", Some(&denied)).expect("no device").contains("/dev/kvm doesn't open"));
+    }
+}

@@ -1,0 +1,70 @@
+use super::*;
+
+fn ingredients() -> Ingredients {
+    Ingredients {
+        system: "debian-12".to_owned(),
+        suite: "bookworm".to_owned(),
+        user: "debian".to_owned(),
+        sources: vec!["deb http://mirror.example/debian bookworm main".to_owned()],
+    }
+}
+
+#[test]
+fn a_base_is_found_again_until_anything_that_it_is_made_from_changes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = Home::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
+    assert_eq!(ingredients().found(&home), None);
+    std::fs::create_dir_all(home.bases()).expect("the folder of bases");
+    std::fs::write(ingredients().path(&home), "").expect("a base");
+    let base = ingredients().found(&home).expect("a base");
+    let hash = ingredients().hash();
+    let today = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    assert_eq!(base.name, format!("debian-12 made {} ({})", &today[..10], &hash[..8]));
+
+    let others = [
+        Ingredients { user: "admin".to_owned(), ..ingredients() },
+        Ingredients { suite: "trixie".to_owned(), ..ingredients() },
+        Ingredients { sources: vec!["deb http://mirror.example bookworm main".to_owned()], ..ingredients() },
+    ];
+    assert!(others.iter().all(|other| other.found(&home).is_none()));
+}
+
+#[test]
+fn what_a_killed_build_left_is_no_base_and_goes_away() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bases = Utf8Path::from_path(folder.path()).expect("a path in UTF-8");
+    for name in [".making-old", ".making-young", "debian-12-0123456789abcdef.qcow2"] {
+        std::fs::create_dir(bases.join(name)).expect("a folder");
+    }
+    let long_ago = SystemTime::now() - 2 * MAKING_AT_MOST;
+    std::fs::File::open(bases.join(".making-old")).and_then(|f| f.set_modified(long_ago)).expect("its time");
+    remove_leftovers(bases);
+    let mut left: Vec<String> = bases
+        .read_dir_utf8()
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").file_name().to_owned())
+        .collect();
+    left.sort();
+    assert_eq!(left, [".making-young", "debian-12-0123456789abcdef.qcow2"]);
+}
+
+#[test]
+fn too_little_space_is_said_beforehand() {
+    let error = enough_space(Utf8Path::new("/"), u64::MAX, "the disk").expect_err("no disk is so large").to_string();
+    assert!(error.contains("the disk of the base needs") && error.contains("MiB left"), "{error}");
+}
+
+#[test]
+fn only_debian_can_be_made() {
+    let local = recipe::LocalBase { system: "ubuntu-16.04".to_owned(), suite: "xenial".to_owned(), mirror: None };
+    let system = recipe::System {
+        glibc: "2.23".to_owned(),
+        ssh_user: "ubuntu".to_owned(),
+        libraries: Vec::new(),
+        packages: Vec::new(),
+        files: Vec::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let error = runtime.block_on(Ingredients::collect(&local, &system)).err().expect("a refusal").to_string();
+    assert!(error.contains("--base-image FILE"), "{error}");
+}

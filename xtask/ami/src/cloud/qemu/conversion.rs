@@ -1,0 +1,85 @@
+//! Disks that `qemu-img` makes: a machine's own, laid over another, and an image of it.
+
+use std::{io::Read as _, process::Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::sys::signal::Signal;
+use tokio::process::Child;
+
+use super::store::Attributes;
+use crate::{cloud::ImageState, process};
+
+/// A machine's own disk, in its folder.
+pub const DISK: &str = "disk.qcow2";
+
+/// An image in the making.
+pub struct Conversion {
+    child: Child,
+    /// Where the disk is being written.
+    pub partial: Utf8PathBuf,
+    /// What lies beside the image once it is there.
+    pub attributes: Attributes,
+    failed: Option<String>,
+}
+
+impl Conversion {
+    /// Begins to make an image of the disk in a stopped machine's folder.
+    ///
+    /// # Errors
+    /// When `qemu-img` can't be started.
+    pub fn start(folder: &Utf8Path, attributes: Attributes) -> Result<Conversion> {
+        let partial = folder.join("image.qcow2");
+        // Standalone, and compressed at the level that costs less time than writing the bytes it saves.
+        let mut command = process::command("qemu-img", Signal::SIGKILL);
+        command.args(["convert", "-c", "-m", "2", "-W", "-O", "qcow2", "-o", "compression_type=zstd"]);
+        command.arg(folder.join(DISK)).arg(&partial).kill_on_drop(true);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = command.spawn().context("failed to start qemu-img")?;
+        Ok(Conversion { child, partial, attributes, failed: None })
+    }
+
+    /// How far it is.
+    ///
+    /// # Errors
+    /// When the system can't say.
+    pub fn progress(&mut self) -> Result<ImageState> {
+        if let Some(reason) = &self.failed {
+            return Ok(ImageState::Failed(reason.clone()));
+        }
+        match self.child.try_wait().context("failed to look at qemu-img")? {
+            None => Ok(ImageState::Pending(String::new())),
+            Some(ended) if ended.success() => Ok(ImageState::Available),
+            Some(ended) => {
+                let mut said = String::new();
+                if let Some(stderr) = self.child.stderr.take() {
+                    let stderr = stderr.into_owned_fd().context("failed to read what qemu-img said")?;
+                    std::fs::File::from(stderr).read_to_string(&mut said)?;
+                }
+                let reason = format!("qemu-img failed ({ended}): {}", said.trim());
+                self.failed = Some(reason.clone());
+                Ok(ImageState::Failed(reason))
+            }
+        }
+    }
+}
+
+/// Makes a disk that has a backing file's content until it is written to.
+///
+/// # Errors
+/// When the backing file is no image, or the disk can't be made.
+pub async fn overlay(disk: &Utf8Path, backing: &Utf8Path, size_gib: u32) -> Result<()> {
+    let mut info = process::command("qemu-img", Signal::SIGKILL);
+    info.args(["info", "--output=json"]).arg(backing);
+    let info = process::output(&format!("reading the image {backing}"), info).await?;
+    let info: serde_json::Value = serde_json::from_str(&info).context("qemu-img info printed no JSON")?;
+    let (Some(format), Some(size_bytes)) = (info["format"].as_str(), info["virtual-size"].as_u64()) else {
+        bail!("qemu-img info doesn't say what {backing} is");
+    };
+    // A base may be larger than the recipe's disk; it can't be cut, so the larger one counts.
+    let size_bytes = size_bytes.max(u64::from(size_gib) << 30);
+    let mut create = process::command("qemu-img", Signal::SIGKILL);
+    create.args(["create", "-q", "-f", "qcow2", "-F", format, "-b"]).arg(backing).arg(disk);
+    create.arg(size_bytes.to_string());
+    process::output(&format!("making the disk {disk}"), create).await.map(drop)
+}

@@ -1,0 +1,67 @@
+use super::*;
+
+fn lack(name: &'static str, package: &'static str) -> Program {
+    Program { name, remedy: Remedy::Package(package) }
+}
+
+#[test]
+fn a_program_is_found_where_users_path_does_not_lead() {
+    assert_eq!(find_in("", "sh-that-is-nowhere"), None);
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = Utf8Path::from_path(folder.path()).expect("a path in UTF-8");
+    let file = folder.join("made-up-program");
+    std::fs::write(&file, "").expect("a file");
+    assert_eq!(find_in(folder.as_str(), "made-up-program"), None, "it isn't executable");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    assert_eq!(find_in(&format!("/nowhere::{folder}"), "made-up-program"), Some(file));
+    // Whichever system this is, it has one program that only root's PATH names.
+    assert!(["ldconfig", "mkfs", "sysctl"].iter().any(|program| find_in("", program).is_some()));
+}
+
+#[test]
+fn a_backported_qemu_is_recognised() {
+    for (versions, release) in [
+        ("installed 1:10.0.2+ds-2+deb13u1~bpo12+1\n", Some(12)),
+        ("not-installed \ninstalled 1:10.0.2+ds-2~bpo13+1\n", Some(13)),
+        ("config-files 1:10.0.2+ds-2~bpo12+1\n", None),
+        ("installed 1:7.2+dfsg-7+deb12u18+b3\n", None),
+        ("", None),
+    ] {
+        assert_eq!(installed_backports(versions), release, "{versions:?}");
+    }
+}
+
+#[test]
+fn packages_of_one_release_take_two_commands() {
+    let missing = [lack("qemu-system-x86_64", "qemu-system-x86"), lack("sfdisk", "fdisk")];
+    let lines = commands(&missing, "sudo ", None, &Sources::default()).expect("commands");
+    assert_eq!(
+        lines,
+        [
+            "sudo apt-get -o DPkg::Lock::Timeout=300 update",
+            "sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \
+         install --yes --no-install-recommends fdisk qemu-system-x86",
+        ]
+    );
+}
+
+#[test]
+fn with_a_backported_part_all_of_qemu_comes_from_backports() {
+    let missing = [lack("qemu-system-x86_64", "qemu-system-x86"), lack("mmdebstrap", "mmdebstrap")];
+    let sources = Sources::default().and_mirror("http://mirror.example/debian", "bookworm");
+    let lines = commands(&missing, "", Some("bookworm"), &sources).expect("commands");
+    assert!(lines[1].ends_with("--no-install-recommends mmdebstrap"), "{lines:#?}");
+    assert!(lines[3].contains("/debian bookworm-backports main' > \"$folder/sources.list\""), "{lines:#?}");
+    assert!(lines[5].ends_with("--target-release bookworm-backports qemu-system-x86 qemu-utils"), "{lines:#?}");
+    assert_eq!(lines.len(), 7);
+}
+
+#[test]
+fn ids_are_counted() {
+    assert!(has_ids("me:100000:65536\n", "me"));
+    assert!(!has_ids("me:100000:1000\nsome:1:65536\n", "me"));
+    assert!(!has_ids("meme:100000:65536\n", "me"));
+    let missing = [Program { name: "/etc/subuid", remedy: Remedy::SubordinateIds("me".to_owned()) }];
+    let lines = commands(&missing, "sudo ", None, &Sources::default()).expect("commands");
+    assert_eq!(lines, ["sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 me"]);
+}

@@ -1,0 +1,135 @@
+//! Where this computer's apt gets Debian's packages from, so that the same mirror serves what is made here.
+
+use anyhow::{Context as _, Result};
+use nix::sys::signal::Signal;
+
+use super::packages;
+use crate::process;
+
+/// The keys that Debian signs its mirrors with; the package debian-archive-keyring brings them, also on Ubuntu.
+pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// A suite on a mirror.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Source {
+    mirror: String,
+    suite: String,
+}
+
+/// The sources that this computer's apt has.
+#[derive(Clone, Debug, Default)]
+pub struct Sources(Vec<Source>);
+
+impl Sources {
+    /// Asks apt; a computer without apt has none.
+    ///
+    /// # Errors
+    /// When apt doesn't understand its own sources.
+    pub async fn of_this_computer() -> Result<Sources> {
+        let Some(apt) = packages::find("apt-get") else { return Ok(Sources::default()) };
+        let mut command = process::command(apt, Signal::SIGKILL);
+        // apt knows both formats of its files, and all options in them; this doesn't need to.
+        let format = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)";
+        command.args(["indextargets", "--format", format, "Created-By: Packages"]);
+        Ok(Sources::parse(&process::output("asking apt for its sources", command).await?))
+    }
+
+    fn parse(answer: &str) -> Sources {
+        let mut sources = Vec::new();
+        for line in answer.lines() {
+            let mut fields = line.split('|');
+            let (Some(mirror), Some(suite), Some("main")) = (fields.next(), fields.next(), fields.next()) else {
+                continue;
+            };
+            // A virtual machine reaches what is on the network, not this computer's files.
+            if !mirror.starts_with("http://") && !mirror.starts_with("https://") {
+                continue;
+            }
+            let mirror = mirror.trim_end_matches('/').to_owned();
+            let source = Source { mirror, suite: suite.to_owned() };
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
+        }
+        Sources(sources)
+    }
+
+    /// The lines of a sources.list with a suite and its updates.
+    ///
+    /// # Errors
+    /// When this computer has no source of the suite.
+    pub fn with_updates(&self, suite: &str) -> Result<Vec<String>> {
+        self.mirror(suite)?;
+        let wanted = [suite.to_owned(), format!("{suite}-updates"), format!("{suite}-security")];
+        Ok(self.0.iter().filter(|source| wanted.contains(&source.suite)).map(Source::line).collect())
+    }
+
+    /// The same, and the suite's backports, on the mirror that the suite is on.
+    ///
+    /// # Errors
+    /// When this computer has no source of the suite.
+    pub fn with_backports(&self, suite: &str) -> Result<Vec<String>> {
+        let mut lines = self.with_updates(suite)?;
+        let mirror = self.mirror(suite)?.to_owned();
+        lines.push(Source { mirror, suite: format!("{suite}-backports") }.line());
+        Ok(lines)
+    }
+
+    fn mirror(&self, suite: &str) -> Result<&str> {
+        let source = self.0.iter().find(|source| source.suite == suite);
+        source.map(|source| source.mirror.as_str()).with_context(|| {
+            format!(
+                "this computer's apt has no source of Debian's {suite}: add one to /etc/apt/sources.list.d, or set \
+                 local_base.mirror in ami.toml to a mirror of Debian (the folder that has dists/{suite})"
+            )
+        })
+    }
+
+    /// These sources, and a mirror that has a suite with its updates.
+    #[must_use]
+    pub fn and_mirror(mut self, mirror: &str, suite: &str) -> Sources {
+        let mirror = mirror.trim_end_matches('/').to_owned();
+        let suites = [suite.to_owned(), format!("{suite}-updates")];
+        self.0.extend(suites.map(|suite| Source { mirror: mirror.clone(), suite }));
+        self
+    }
+}
+
+impl Source {
+    fn line(&self) -> String {
+        format!("deb [signed-by={KEYRING}] {} {} main", self.mirror, self.suite)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mirror_of_this_computer_is_taken() {
+        let sources = Sources::parse(
+            "http://mirror.example/debian/|bookworm|main\n\
+             http://mirror.example/debian/|bookworm|contrib\n\
+             http://mirror.example/debian/|bookworm|main\n\
+             file:/srv/debian/|bookworm-updates|main\n\
+             https://security.example/debian-security|bookworm-security|main\n\
+             https://elsewhere.example/node|nodistro|main\n",
+        );
+        let line = |mirror: &str, suite: &str| format!("deb [signed-by={KEYRING}] {mirror} {suite} main");
+        let own = line("http://mirror.example/debian", "bookworm");
+        let security = line("https://security.example/debian-security", "bookworm-security");
+        assert_eq!(sources.with_updates("bookworm").expect("sources"), [own.clone(), security.clone()]);
+        let backports = line("http://mirror.example/debian", "bookworm-backports");
+        assert_eq!(sources.with_backports("bookworm").expect("sources"), [own, security, backports]);
+    }
+
+    #[test]
+    fn without_the_suite_it_says_what_to_do_and_takes_the_recipes_mirror() {
+        let none = Sources::default();
+        let error = none.with_updates("trixie").expect_err("no source").to_string();
+        assert!(error.contains("has no source of Debian's trixie") && error.contains("local_base.mirror"), "{error}");
+        let lines = none.and_mirror("http://mirror.example/debian/", "trixie").with_updates("trixie").expect("sources");
+        let line = |suite: &str| format!("deb [signed-by={KEYRING}] http://mirror.example/debian {suite} main");
+        assert_eq!(lines, [line("trixie"), line("trixie-updates")]);
+    }
+}

@@ -1,0 +1,210 @@
+//! Local images: `images/REGION/ID.qcow2`, with their attributes beside them in `ID.json`.
+
+use std::{fs, io::Write as _};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+use xtask::region::Region;
+
+use crate::{
+    cloud::{Image, ImageId, ImageState, NewImage, Tags},
+    home::Home,
+};
+
+/// What lies beside an image.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Attributes {
+    /// The image's name.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+    /// When it was made, RFC 3339.
+    pub created: String,
+    /// When it is deprecated, RFC 3339.
+    pub deprecate_at: Option<String>,
+    /// Everybody may launch it.
+    pub public: bool,
+    /// Everybody may make volumes of its snapshots.
+    pub snapshots_public: bool,
+    /// Key and value of each tag.
+    pub tags: Tags,
+}
+
+impl Attributes {
+    /// The attributes of an image that is made now.
+    #[must_use]
+    pub fn of(image: &NewImage) -> Attributes {
+        let now = std::time::SystemTime::now();
+        Attributes {
+            name: image.name.clone(),
+            description: image.description.clone(),
+            created: humantime::format_rfc3339_seconds(now).to_string(),
+            deprecate_at: image.deprecate_at.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
+            public: false,
+            snapshots_public: false,
+            tags: image.tags.clone(),
+        }
+    }
+
+    /// The image that they belong to, in this state.
+    #[must_use]
+    pub fn image(&self, id: &ImageId, state: ImageState) -> Image {
+        Image {
+            id: id.clone(),
+            name: self.name.clone(),
+            description: self.description.clone(),
+            state,
+            public: self.public,
+            snapshots_public: self.snapshots_public,
+            tags: self.tags.clone(),
+            created: self.created.clone(),
+            deprecate_at: self.deprecate_at.clone(),
+        }
+    }
+}
+
+/// Where an image's disk lies.
+#[must_use]
+pub fn disk(home: &Home, region: &Region, id: &ImageId) -> Utf8PathBuf {
+    home.images(region).join(format!("{id}.qcow2"))
+}
+
+fn attributes(home: &Home, region: &Region, id: &ImageId) -> Utf8PathBuf {
+    home.images(region).join(format!("{id}.json"))
+}
+
+/// The regions that have a folder of images.
+///
+/// # Errors
+/// When they can't be listed.
+pub fn regions(home: &Home) -> Result<Vec<Region>> {
+    let folder = home.path().join("images");
+    let entries = match folder.read_dir_utf8() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("failed to read {folder}"))?,
+    };
+    let mut regions = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(|| format!("failed to read {folder}"))?;
+        // A folder that is named like no region is somebody else's.
+        regions.extend(entry.file_name().parse::<Region>());
+    }
+    regions.sort();
+    Ok(regions)
+}
+
+/// The available images of a region, in the order of their ids.
+///
+/// # Errors
+/// When their attributes can't be read.
+pub fn list(home: &Home, region: &Region) -> Result<Vec<Image>> {
+    let folder = home.images(region);
+    let entries = match folder.read_dir_utf8() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("failed to read {folder}"))?,
+    };
+    let mut images = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(|| format!("failed to read {folder}"))?;
+        if let Some(id) = entry.file_name().strip_suffix(".json") {
+            let id = ImageId(id.to_owned());
+            images.extend(read(home, region, &id)?.map(|attributes| attributes.image(&id, ImageState::Available)));
+        }
+    }
+    images.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(images)
+}
+
+/// An available image's attributes; none when it isn't there.
+///
+/// # Errors
+/// When they can't be read.
+pub fn read(home: &Home, region: &Region, id: &ImageId) -> Result<Option<Attributes>> {
+    let path = attributes(home, region, id);
+    match fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map(Some).with_context(|| format!("{path} has no image's attributes in it"))
+        }
+    }
+}
+
+/// Writes an image's attributes. With them the image is there, so its disk has to be in place before.
+///
+/// # Errors
+/// When they can't be written; the former ones are then still there.
+pub fn write(home: &Home, region: &Region, id: &ImageId, image: &Attributes) -> Result<()> {
+    let path = attributes(home, region, id);
+    write_whole(&path, &serde_json::to_vec_pretty(image)?).with_context(|| format!("failed to write {path}"))
+}
+
+/// Puts a finished disk in its place.
+///
+/// # Errors
+/// When it can't be put there.
+pub fn place(home: &Home, region: &Region, id: &ImageId, finished: &Utf8Path) -> Result<()> {
+    let to = place_of(home, region, id)?;
+    // With its attributes the image counts as whole, also after the power was cut.
+    let moved = fs::File::open(finished).and_then(|file| file.sync_all()).and_then(|()| fs::rename(finished, &to));
+    moved.with_context(|| format!("failed to put {finished} at {to}"))
+}
+
+/// Puts another image's disk in an image's place, too: linked, or copied where that can't be.
+///
+/// # Errors
+/// When it can't be put there.
+pub async fn place_copy(home: &Home, region: &Region, id: &ImageId, from: Utf8PathBuf) -> Result<()> {
+    let to = place_of(home, region, id)?;
+    // A disk that an interrupted copy left is not known to be whole.
+    remove_if_there(&to)?;
+    let failed = format!("failed to put {from} at {to}");
+    // A copy may take a while, and a machine's login waits on this thread, too.
+    let copied = tokio::task::spawn_blocking(move || {
+        if fs::hard_link(&from, &to).is_ok() {
+            return Ok(());
+        }
+        let partial = Utf8PathBuf::from(format!("{to}.partial"));
+        fs::copy(&from, &partial)?;
+        fs::File::open(&partial)?.sync_all()?;
+        fs::rename(&partial, &to)
+    });
+    copied.await?.context(failed)
+}
+
+fn place_of(home: &Home, region: &Region, id: &ImageId) -> Result<Utf8PathBuf> {
+    let folder = home.images(region);
+    fs::create_dir_all(&folder).with_context(|| format!("failed to make {folder}"))?;
+    Ok(disk(home, region, id))
+}
+
+/// Removes an image. One that isn't there is fine.
+///
+/// # Errors
+/// When it can't be removed.
+pub fn remove(home: &Home, region: &Region, id: &ImageId) -> Result<()> {
+    // The attributes first: without them a disk is no image, whatever happens next.
+    remove_if_there(&attributes(home, region, id))?;
+    remove_if_there(&disk(home, region, id))
+}
+
+fn remove_if_there(path: &Utf8Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("failed to remove {path}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file so that at any moment it has either its former bytes or all the new ones.
+fn write_whole(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().context("a file lies in a folder")?;
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}

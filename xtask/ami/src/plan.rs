@@ -1,0 +1,59 @@
+//! What a release would do, before it does it.
+
+use serde_json::json;
+
+use crate::{
+    build::{Order, Visibility},
+    cloud::Preflight,
+};
+
+/// The plan as text, or as JSON.
+#[must_use]
+pub fn text(order: &Order, preflight: &Preflight, json: bool) -> String {
+    let binaries: Vec<&str> = order.recipe.binaries.iter().map(|binary| binary.name.as_str()).collect();
+    let regions: Vec<&str> = order.regions.iter().map(|region| region.as_str()).collect();
+    let visibility = match order.visibility {
+        Visibility::Public => "public".to_owned(),
+        Visibility::Private { expires } => format!("private, expires after {}", humantime::format_duration(expires)),
+    };
+    if json {
+        let facts: Vec<_> =
+            preflight.facts.iter().map(|(label, fact)| json!({ "label": label, "fact": fact })).collect();
+        let plan = json!({
+            "name": order.name, "version": order.version.as_str(), "visibility": visibility,
+            "home_region": order.home_region.as_str(), "regions": regions, "binaries": binaries,
+            "commit": order.source.commit, "dirty": order.source.dirty, "root": order.source.root,
+            "system": order.system_name, "facts": facts, "findings": preflight.findings,
+            "estimated_secs": preflight.estimate.as_secs(), "estimated_cost_usd": 0,
+        });
+        return format!("{plan:#}\n");
+    }
+    let mut lines = vec![
+        ("Image".to_owned(), format!("`{}`, {visibility}", order.name)),
+        ("Source".to_owned(), format!("{}, commit {}", order.source.root, order.source.commit_text())),
+        ("Binaries".to_owned(), binaries_line(order, &binaries)),
+    ];
+    lines.extend(preflight.facts.clone());
+    if let Ok(system) = order.recipe.system(&order.system_name) {
+        let packages: Vec<&str> = system.packages.iter().map(|package| package.name.as_str()).collect();
+        lines.push(("Packages".to_owned(), packages.join(" ")));
+    }
+    lines.push(("Made in".to_owned(), order.home_region.to_string()));
+    let goes_to = match regions.as_slice() {
+        [region] => (*region).to_owned(),
+        _ => format!("{} regions: {}", regions.len(), regions.join(" ")),
+    };
+    lines.push(("Goes to".to_owned(), goes_to));
+    let time = humantime::format_duration(preflight.estimate);
+    lines.push(("Time".to_owned(), format!("about {time}, longer where compiling takes longer")));
+    lines.push(("Cost".to_owned(), "none".to_owned()));
+    lines.into_iter().map(|(label, fact)| format!("{label:>12}  {fact}\n")).collect()
+}
+
+fn binaries_line(order: &Order, binaries: &[&str]) -> String {
+    let cpu = &order.recipe.build.target_cpu;
+    if order.skip_build {
+        return format!("{}, as they lie in the tree", binaries.join(" "));
+    }
+    format!("{}, built in the tree for {cpu}", binaries.join(" "))
+}

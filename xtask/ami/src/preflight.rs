@@ -1,0 +1,183 @@
+//! Everything that can be known before anything is created: what would happen, and all that stands in its way.
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask::{
+    cli::{CommonFlags, ReleaseFlags},
+    region::{self, Region},
+};
+
+use crate::{
+    binaries,
+    build::{self, Order, Scripts, Visibility},
+    cloud::{Cloud, Finding, MAKE, Preflight, Request},
+    recipe::Recipe,
+    source::Source,
+    staging,
+};
+
+/// The checkout that a command is about, and what it says of itself.
+pub struct Checkout {
+    /// Its root.
+    pub root: Utf8PathBuf,
+    /// The root of the workspace that this tool lies in.
+    pub workspace: Utf8PathBuf,
+    /// Its recipe.
+    pub recipe: Recipe,
+}
+
+impl Checkout {
+    /// The checkout that the flags name.
+    ///
+    /// # Errors
+    /// When it isn't there, or its recipe can't be carried out.
+    pub fn open(common: &CommonFlags) -> Result<Checkout> {
+        // Cargo says where it runs the tool; the place where it was compiled may have been moved since.
+        let package = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+        let workspace = Utf8Path::new(&package).ancestors().nth(2);
+        let workspace = workspace.context("the tool lies in xtask/ami of its workspace")?;
+        let root = common.root.as_deref().unwrap_or(workspace);
+        let root = root.canonicalize_utf8().with_context(|| format!("there is no checkout at {root}"))?;
+        let recipe = Recipe::read(&build::release_file(&root, workspace, "ami.toml"))?;
+        Ok(Checkout { root, workspace: workspace.to_owned(), recipe })
+    }
+
+    /// The regions that the flags or the file `regions` name, sorted, with the region that the image is made in.
+    ///
+    /// # Errors
+    /// When the file isn't there, or has faults.
+    pub fn regions(&self, flags: &ReleaseFlags) -> Result<(Region, Vec<Region>)> {
+        let asked = flags.build_region.clone();
+        let home = asked.clone().unwrap_or_else(|| self.recipe.build_region.clone());
+        let mut regions = if flags.private {
+            if !flags.regions.is_empty() || flags.region_file.is_some() {
+                bail!("a private image is in one region: give it with --build-region, without --regions");
+            }
+            vec![home.clone()]
+        } else if flags.regions.is_empty() {
+            self.region_file(flags.region_file.as_deref())?
+        } else {
+            flags.regions.clone()
+        };
+        regions.sort();
+        regions.dedup();
+        // An image must not become public where nobody asked for it, and it is made where it will be.
+        let home = match (asked, regions.first()) {
+            _ if regions.contains(&home) => home,
+            (None, Some(first)) => first.clone(),
+            _ => bail!("the image can't be made in {home}, which isn't one of the regions: {}", join(&regions)),
+        };
+        Ok((home, regions))
+    }
+
+    /// The regions that the checkout publishes in.
+    ///
+    /// # Errors
+    /// When the file isn't there, or has faults.
+    pub fn region_file(&self, file: Option<&Utf8Path>) -> Result<Vec<Region>> {
+        let own = self.root.join("regions");
+        let path = match file {
+            Some(file) => file.to_owned(),
+            None if own.exists() => own,
+            None => self.workspace.join("regions"),
+        };
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("failed to read the list of regions {path}; give --regions or --region-file"))?;
+        region::parse_file(&path, &text).map_err(|faults| anyhow!(faults))
+    }
+}
+
+fn join(regions: &[Region]) -> String {
+    regions.iter().map(Region::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// What is to be done, without the base's system, which only the cloud knows.
+pub struct Draft {
+    /// The order; its `system_name` is still empty.
+    pub order: Order,
+    /// What stands in the way on this computer.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads the flags against the checkout.
+///
+/// # Errors
+/// When there is nothing to build, or what is asked for can't be.
+pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags) -> Result<Draft> {
+    let Checkout { root, workspace, recipe } = checkout;
+    let name = recipe.image_name(&flags.version)?;
+    let (home_region, regions) = checkout.regions(flags)?;
+    let source = Source::look(root, recipe, workspace)?;
+    let mut findings = Vec::new();
+    // What is private or stays on this computer is for trying, and people try what they have not committed.
+    if !flags.private && !common.local {
+        findings.extend(source.refusals(&flags.version, flags.allow_dirty, flags.allow_version_mismatch));
+    }
+    // Make is a package that the cloud of this computer can install; elsewhere, and for another program, it's a finding.
+    let is_package = common.local && recipe.build.container.is_empty();
+    if !(flags.skip_build || is_package) {
+        findings.extend(binaries::missing_program(recipe));
+    }
+    let script = |name: &str| build::release_file(root, workspace, name);
+    let scripts = Scripts { provision: script("provision.sh"), seal: script("seal.sh"), check: script("check.sh") };
+    for path in [&scripts.provision, &scripts.seal, &scripts.check] {
+        if !path.is_file() {
+            let problem = format!("the script {path} is missing");
+            findings.push(Finding { problem, remedy: "bring it back, for instance with git checkout".to_owned() });
+        }
+    }
+    let visibility = if flags.private { Visibility::Private { expires: *flags.expires } } else { Visibility::Public };
+    let order = Order {
+        version: flags.version.clone(),
+        name,
+        visibility,
+        home_region,
+        regions,
+        recipe: recipe.clone(),
+        system_name: String::new(),
+        source,
+        scripts,
+        skip_build: flags.skip_build,
+        keep_on_failure: flags.keep_on_failure,
+    };
+    Ok(Draft { order, findings })
+}
+
+/// Asks the cloud, and completes the order with what it knows.
+///
+/// # Errors
+/// When the cloud can't be asked.
+pub async fn look<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Result<(Order, Preflight)> {
+    let Draft { mut order, findings } = draft;
+    let request = Request {
+        version: order.version.clone(),
+        name: order.name.clone(),
+        regions: order.regions.clone(),
+        programs: if order.skip_build { Vec::new() } else { vec![MAKE] },
+        install_missing: install_missing && findings.is_empty(),
+    };
+    let mut preflight = cloud.preflight(&request).await?;
+    preflight.findings.splice(0..0, findings);
+    if let Some(system_name) = &preflight.base_system {
+        order.system_name.clone_from(system_name);
+        let system = order.recipe.system(system_name)?;
+        preflight.findings.extend(staging::missing_files(&order.source.root, &system.files));
+        if order.skip_build {
+            let faults = binaries::faults_as_they_lie(&order.recipe, &order.source.root, system_name, system);
+            preflight.findings.extend(faults);
+        }
+    }
+    Ok((order, preflight))
+}
+
+/// All findings as one error; none when there are none.
+///
+/// # Errors
+/// The findings, each with its remedy.
+pub fn refuse(findings: &[Finding]) -> Result<()> {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let all: Vec<String> = findings.iter().map(|f| format!("{}\n    {}", f.problem, f.remedy)).collect();
+    bail!("nothing was begun, because:\n  {}", all.join("\n  "))
+}
