@@ -1,0 +1,206 @@
+//! What a test with machines works on: a home with the base in it, and a checkout with scripts of its own.
+
+use std::{
+    fs::File,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::fcntl::{Flock, FlockArg};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    running::Running,
+    support::{Ended, Home, QEMU, files, folder, missing, recipe, sample, skipped, write},
+};
+
+/// How soon what a run started has to be gone after it: the system ends it, so it is a matter of scheduling.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Enough for a machine to be imaged, and no package.
+const PROVISION: &str = r#"set -e
+case $1 in
+prepare) ;;
+install) cp -r "$2/root/." / && rm -r "$2" ;;
+esac
+"#;
+
+/// The same for a machine that is sealed: that goes well only when cloud-init has come to its end.
+pub const SETTLE: &str = r#"set -e
+case $1 in
+prepare) until [ -s /run/cloud-init/result.json ]; do sleep 0.5; done ;;
+install) cp -r "$2/root/." / && rm -r "$2" ;;
+esac
+"#;
+
+/// A script that is content with any machine.
+pub const CHECK: &str = "echo ok nothing was looked at\necho checked 1\n";
+
+/// What a test works on. While it is there, no other test has one.
+pub struct Bench {
+    /// The tool's home.
+    pub home: Home,
+    /// The checkout: a copy of the sample.
+    pub root: Utf8PathBuf,
+    /// The base, outside the home.
+    pub base: Utf8PathBuf,
+    _folder: TempDir,
+    _lock: Flock<File>,
+}
+
+impl Bench {
+    /// A checkout that is the sample, with the workspace's recipe and scripts. None where machines can't run.
+    pub fn new() -> Option<Bench> {
+        let needed = ["mmdebstrap", "mke2fs", "make", "gcc", "ssh"];
+        if skipped(missing(&QEMU).or_else(|| missing(&needed))) {
+            return None;
+        }
+        let path = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("machines.lock");
+        let lock = Flock::lock(File::create(&path).expect("a lock file"), FlockArg::LockExclusive).expect("the lock");
+        let base = base();
+        let (guard, folder) = folder();
+        let (home, root) = (Home::new(), sample(&folder));
+        let bases = home.path().join("bases");
+        std::fs::create_dir_all(&bases).expect("a folder");
+        std::fs::hard_link(&base, bases.join(base.file_name().expect("a name"))).expect("a link");
+        Some(Bench { home, root, base, _folder: guard, _lock: lock })
+    }
+
+    /// The same with scripts that do next to nothing, and a recipe without packages.
+    pub fn quick() -> Option<Bench> {
+        let bench = Bench::new()?;
+        bench.script("provision.sh", PROVISION);
+        bench.script("check.sh", CHECK);
+        bench.recipe(&[]);
+        Some(bench)
+    }
+
+    /// Gives the checkout a script of its own.
+    pub fn script(&self, name: &str, text: &str) {
+        write(&self.root.join(".release/ami").join(name), text);
+    }
+
+    /// Gives the checkout the shipped recipe without packages, and with these changes.
+    pub fn recipe(&self, changes: &[(&str, &str)]) {
+        write(&self.root.join(".release/ami/ami.toml"), without_packages(&recipe(changes)));
+    }
+
+    /// Has machida made by these lines of a recipe of make.
+    pub fn machida(&self, lines: &[&str]) {
+        let lines: String = lines.iter().map(|line| format!("\t{line}\n")).collect();
+        let makefile = format!("build-machida:\n{lines}\nclean-machida:\n\trm -rf machida/build\n");
+        write(&self.root.join("Makefile"), makefile);
+    }
+
+    /// `xtask-ami ami --version 0.6.1 --local --yes --root …` with more words.
+    pub fn release(&self, words: &[&str]) -> Command {
+        let mut command = self.home.ami(["--version", "0.6.1", "--local", "--yes", "--root", self.root.as_str()]);
+        command.args(words);
+        command
+    }
+
+    /// Runs another command about this checkout's images.
+    pub fn manage(&self, words: &[&str]) -> Ended {
+        Running::start(self.home.ami(words).args(["--local", "--yes", "--root", self.root.as_str()])).end()
+    }
+
+    /// Fails the test unless all is gone that a run had running.
+    #[track_caller]
+    pub fn expect_nothing_runs(&self, ended: &Ended) {
+        let deadline = Instant::now() + GONE_WITHIN;
+        while !self.home.processes().is_empty() {
+            assert!(Instant::now() < deadline, "still there: {:?}\n{ended}", self.home.processes());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Fails the test unless there is no process, no machine and no image, and the run said so.
+    #[track_caller]
+    pub fn expect_nothing_left(&self, ended: &Ended) {
+        self.expect_nothing_runs(ended);
+        assert_eq!(files(&self.home.path().join("instances")), [] as [Utf8PathBuf; 0], "{ended}");
+        let images = files(&self.home.path().join("images"));
+        assert!(images.iter().all(|path| path.is_dir()), "{images:?}: {ended}");
+        for word in ["No machine runs.", "No image was made.", "Journal and logs: "] {
+            assert!(ended.stderr.contains(word), "no {word:?} in {ended}");
+        }
+    }
+
+    /// The folder of the only build.
+    #[track_caller]
+    pub fn build(&self) -> Utf8PathBuf {
+        let builds = self.home.path().join("builds").read_dir_utf8().expect("builds");
+        let builds: Vec<Utf8PathBuf> = builds.map(|build| build.expect("a build").into_path()).collect();
+        assert_eq!(builds.len(), 1, "{builds:?}");
+        builds[0].clone()
+    }
+
+    /// The journal of the only build, having seen to it that each step was intended before it was done or failed, and
+    /// that its end is written down.
+    #[track_caller]
+    pub fn journal(&self, how: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.build().join("journal.jsonl")).expect("a journal");
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert_eq!(lines[0]["event"], "began", "{text}");
+        let last = lines.last().expect("a line");
+        assert_eq!((&last["event"], &last["how"]), (&"ended".into(), &how.into()), "{text}");
+        let mut open = Vec::new();
+        for line in &lines {
+            match line["event"].as_str().expect("an event") {
+                "intended" => open.push(&line["step"]),
+                "done" | "failed" => {
+                    let at = open.iter().position(|step| *step == &line["step"]);
+                    open.remove(at.unwrap_or_else(|| panic!("{} was not intended:\n{text}", line["step"])));
+                }
+                _ => {}
+            }
+        }
+        assert!(how != "done" || open.is_empty(), "not done: {open:?}\n{text}");
+        lines
+    }
+}
+
+fn without_packages(recipe: &str) -> String {
+    let mut kept = String::new();
+    let mut of_package = false;
+    for line in recipe.lines() {
+        if line.starts_with('[') {
+            of_package = line.starts_with("[[system.") && line.ends_with(".package]]");
+        }
+        if !of_package {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+/// The base, made by the first test that needs it and by none after.
+fn base() -> Utf8PathBuf {
+    let shared = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared-home");
+    let (_guard, folder) = folder();
+    let root = sample(&folder);
+    let ami = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-ami"));
+        command.arg("ami").args(words).args(["--version", "0", "--local", "--root", root.as_str()]);
+        command.env("WALLAROO_AMI_HOME", &shared);
+        Running::start(&mut command).end()
+    };
+    let plan = ami(&["plan", "--json"]);
+    assert_eq!(plan.code, Some(0), "{plan}");
+    if plan.stdout.contains("to be made") {
+        // One that another version of the tool made is of no use.
+        let _ = std::fs::remove_dir_all(&shared);
+        // The login is given up at once, so what is left of this run is the base.
+        let text = without_packages(&recipe(&[("login = \"10min\"", "login = \"1s\"")]));
+        write(&root.join(".release/ami/ami.toml"), text);
+        let ended = ami(&["--yes"]);
+        ended.expect_error(1, &["gave up waiting for a login"]);
+    }
+    let bases = files(&shared.join("bases"));
+    let bases: Vec<_> = bases.iter().filter(|path| path.extension() == Some("qcow2")).collect();
+    assert_eq!(bases.len(), 1, "{bases:?}");
+    bases[0].clone()
+}

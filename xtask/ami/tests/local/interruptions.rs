@@ -1,0 +1,124 @@
+//! Ctrl-C, and worse, in each phase: the machines end, nothing runs, and what remains is said.
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use nix::sys::signal::Signal;
+
+use crate::{
+    bench::Bench,
+    running::Running,
+    support::{Ended, files},
+};
+
+/// How soon Ctrl-C has to have its effect.
+const AT_ONCE: Duration = Duration::from_secs(15);
+
+/// Makes a program that is never done, in more processes than make knows of.
+const ENDLESS: [&str; 1] = ["@sleep 1000 & sleep 1000; wait"];
+
+fn interrupt(running: Running) -> Ended {
+    running.signal(Signal::SIGINT);
+    let ended = running.end_within(AT_ONCE);
+    ended.expect_error(130, &["ended by Ctrl-C"]);
+    assert_eq!(ended.stdout, "");
+    ended
+}
+
+#[test]
+fn while_make_runs_and_the_machine_boots() {
+    let Some(bench) = Bench::quick() else { return };
+    bench.machida(&ENDLESS);
+    let mut running = Running::start(&mut bench.release(&[]));
+    running.wait_for("Launched");
+    let lines: Vec<String> = bench.home.processes().into_iter().map(|(_, line)| line).collect();
+    for program in ["make ", "sleep 1000", "qemu-system-"] {
+        assert!(lines.iter().any(|line| line.starts_with(program)), "{program}: {lines:?}");
+    }
+    let ended = interrupt(running);
+    bench.expect_nothing_left(&ended);
+    bench.journal("interrupted");
+}
+
+#[test]
+fn twice() {
+    let Some(bench) = Bench::quick() else { return };
+    bench.machida(&ENDLESS);
+    let mut running = Running::start(&mut bench.release(&[]));
+    running.wait_for("Launched");
+    running.signal(Signal::SIGINT);
+    running.signal(Signal::SIGTERM);
+    let ended = running.end_within(Duration::from_secs(5));
+    assert_eq!(ended.code, Some(130), "{ended}");
+    bench.expect_nothing_runs(&ended);
+}
+
+#[test]
+fn a_kill_takes_machine_and_make_along_and_the_next_run_sweeps() {
+    let Some(bench) = Bench::quick() else { return };
+    // The system ends make, and make what it started itself: more can't be asked for after a kill.
+    bench.machida(&["@sleep 1000"]);
+    let mut running = Running::start(&mut bench.release(&[]));
+    running.wait_for("Launched");
+    running.signal(Signal::SIGKILL);
+    let ended = running.end_within(AT_ONCE);
+    assert_eq!(ended.code, Some(-9), "{ended}");
+    bench.expect_nothing_runs(&ended);
+    let instances = bench.home.path().join("instances");
+    let folders = || files(&instances).into_iter().filter(|path| path.is_dir()).collect::<Vec<Utf8PathBuf>>();
+    let left = folders();
+    assert_eq!(left.len(), 1, "{left:?}");
+
+    let mut running = Running::start(&mut bench.release(&[]));
+    running.wait_for("Launched");
+    let now = folders();
+    assert!(now.len() == 1 && now != left, "{left:?}, then {now:?}");
+    let ended = interrupt(running);
+    bench.expect_nothing_left(&ended);
+}
+
+#[test]
+fn while_the_machine_is_provisioned() {
+    let Some(bench) = Bench::quick() else { return };
+    bench.script("provision.sh", "sleep 1000\n");
+    let mut running = Running::start(&mut bench.release(&[]));
+    running.wait_for("Installing");
+    let ended = interrupt(running);
+    bench.expect_nothing_left(&ended);
+    bench.journal("interrupted");
+}
+
+#[test]
+fn while_the_image_is_made() {
+    let Some(bench) = Bench::quick() else { return };
+    bench.script("seal.sh", "sync\n");
+    let mut running = Running::start(&mut bench.release(&[]));
+    running.wait_for("Imaging");
+    let ended = interrupt(running);
+    bench.expect_nothing_left(&ended);
+    bench.journal("interrupted");
+}
+
+#[test]
+fn while_the_image_is_verified() {
+    let Some(bench) = Bench::quick() else { return };
+    bench.script("seal.sh", "sync\n");
+    let mut running = Running::start(&mut bench.release(&["--regions", "us-west-2,eu-west-1"]));
+    running.wait_for("to verify the image");
+    let ended = interrupt(running);
+    bench.expect_nothing_runs(&ended);
+    assert_eq!(files(&bench.home.path().join("instances")), [] as [Utf8PathBuf; 0], "{ended}");
+    for word in ["These images exist:", "us-west-2: ami-", "(private)", "retire --version 0.6.1 --local"] {
+        assert!(ended.stderr.contains(word), "no {word:?} in {ended}");
+    }
+    bench.journal("interrupted");
+
+    // The image that there is can be booted, and this ended, too.
+    let mut running = Running::start(&mut bench.home.ami(["boot", "0.6.1", "--root", bench.root.as_str()]));
+    running.wait_for("Booting");
+    let ended = interrupt(running);
+    bench.expect_nothing_runs(&ended);
+    assert_eq!(files(&bench.home.path().join("instances")), [] as [Utf8PathBuf; 0], "{ended}");
+    assert_eq!(bench.manage(&["retire", "--version", "0.6.1"]).code, Some(0));
+    assert!(files(&bench.home.path().join("images")).iter().all(|path| path.is_dir()));
+}

@@ -1,0 +1,112 @@
+//! A run of the program that goes on beside the test.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    os::unix::process::ExitStatusExt as _,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::support::Ended;
+
+/// How long a test waits for a line. The longest wait is for packages to be installed, a minute and a half when quiet.
+const LINE_LIMIT: Duration = Duration::from_secs(480);
+
+/// A run of the program. It is ended when this is dropped.
+pub struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+    stdout: Option<JoinHandle<String>>,
+}
+
+impl Running {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Running {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let (sender, lines) = channel();
+        let stderr = BufReader::new(child.stderr.take().expect("its stderr"));
+        std::thread::spawn(move || {
+            for line in stderr.lines() {
+                let _ = sender.send(line.expect("UTF-8"));
+            }
+        });
+        let mut stdout = child.stdout.take().expect("its stdout");
+        let stdout = std::thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).expect("UTF-8");
+            text
+        });
+        Running { child, lines, seen: Vec::new(), stdout: Some(stdout) }
+    }
+
+    /// Its process.
+    pub fn id(&self) -> Pid {
+        Pid::from_raw(self.child.id().try_into().expect("an id"))
+    }
+
+    /// Waits until it prints a line on stderr that has this text.
+    #[track_caller]
+    pub fn wait_for(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + LINE_LIMIT;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(text) {
+                        return line;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("no {text:?} within {LINE_LIMIT:?}:\n{}", self.seen.join("\n"))
+                }
+                Err(RecvTimeoutError::Disconnected) => panic!("it ended without {text:?}:\n{}", self.seen.join("\n")),
+            }
+        }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(self.id(), signal).expect("it is there");
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn end(self) -> Ended {
+        self.end_within(LINE_LIMIT)
+    }
+
+    /// Waits for its end, which has to come within `limit`.
+    #[track_caller]
+    pub fn end_within(mut self, limit: Duration) -> Ended {
+        let deadline = Instant::now() + limit;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("its status") {
+                break status;
+            }
+            self.seen.extend(self.lines.try_iter());
+            assert!(Instant::now() < deadline, "it goes on after {limit:?}:\n{}", self.seen.join("\n"));
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        self.seen.extend(self.lines.iter());
+        let stdout = self.stdout.take().expect("once").join().expect("its stdout");
+        let code = status.code().or_else(|| status.signal().map(|signal| -signal));
+        Ended { code, stdout, stderr: self.seen.iter().map(|line| format!("{line}\n")).collect() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Its machines end with it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,136 @@
+//! The whole job.
+
+use std::{collections::BTreeMap, process::Command};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+
+use crate::{
+    bench::{Bench, SETTLE},
+    running::Running,
+    support::{BINARIES, files, workspace},
+};
+
+fn read(path: &Utf8Path) -> Value {
+    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The SHA-256 of the tree's binaries, by their place on the image, as another program sees them.
+fn sums(root: &Utf8Path) -> BTreeMap<String, String> {
+    let output = Command::new("sha256sum").current_dir(root).args(BINARIES).output().expect("sha256sum");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let pairs = text.lines().map(|line| line.split_once("  ").expect("a sum and a path"));
+    pairs
+        .map(|(sum, path)| (format!("/usr/bin/{}", path.rsplit('/').next().expect("a name")), sum.to_owned()))
+        .collect()
+}
+
+#[test]
+fn a_release_of_the_sample_and_what_one_does_with_it() {
+    let Some(bench) = Bench::new() else { return };
+    let ended = Running::start(&mut bench.release(&[])).end();
+    assert_eq!(ended.code, Some(0), "{ended}");
+    bench.expect_nothing_runs(&ended);
+    assert_eq!(files(&bench.home.path().join("instances")), [] as [Utf8PathBuf; 0]);
+
+    // The result: a line for each region, and nothing else.
+    let regions = std::fs::read_to_string(workspace().join("regions")).expect("the regions");
+    let mut regions: Vec<&str> = regions.lines().collect();
+    regions.sort_unstable();
+    let images: Vec<(&str, &str)> = ended.stdout.lines().map(|line| line.split_once(": ").expect("an id")).collect();
+    assert_eq!(images.iter().map(|(region, _)| *region).collect::<Vec<_>>(), regions, "{ended}");
+
+    let report = read(&bench.build().join("report.json"));
+    for (region, id) in &images {
+        let folder = bench.home.path().join("images").join(region);
+        assert!(folder.join(format!("{id}.qcow2")).metadata().expect("a disk").len() > 100 << 20);
+        let attributes = read(&folder.join(format!("{id}.json")));
+        assert_eq!((&attributes["public"], &attributes["snapshots_public"]), (&true.into(), &true.into()), "{region}");
+        assert_eq!(attributes["name"], "Wallaroo 0.6.1", "{region}");
+        assert_eq!(attributes["description"], report["description"], "{region}");
+        assert!(attributes["deprecate_at"].is_string(), "{region}: {attributes}");
+    }
+    // One disk for all of them: what has many names takes its space once.
+    assert_eq!(files(&bench.home.path().join("images")).len(), 3 * regions.len());
+
+    // What was built is what was shipped, as far as report and manifest go; the machine is asked below.
+    let manifest = read(&bench.build().join("manifest.json"));
+    for (path, sum) in sums(&bench.root) {
+        assert_eq!(report["sha256"][&path], sum.as_str(), "{path}");
+        assert_eq!(manifest["sha256"][&path], sum.as_str(), "{path}");
+    }
+    assert_eq!((&manifest["version"], &manifest["target_cpu"]), (&"0.6.1".into(), &"sandybridge".into()));
+    assert!(manifest["packages"]["numactl"].is_string(), "{manifest}");
+    let checks = report["verification"]["checks"].as_array().expect("checks");
+    assert!(checks.len() > 30 && checks.iter().all(|check| check["fault"].is_null()), "{checks:?}");
+    let journal = bench.journal("done");
+    for step in ["binaries", "base", "bake launch", "bake packages", "bake install", "image us-west-2", "publish"] {
+        assert!(journal.iter().any(|line| line["event"] == "done" && line["step"] == step), "{step}");
+    }
+    // Nothing else of the build stays but what is small: no disk, no upload.
+    let large = files(&bench.build()).into_iter().filter(|path| path.metadata().expect("a file").len() > 5 << 20);
+    assert_eq!(large.collect::<Vec<_>>(), [] as [Utf8PathBuf; 0]);
+
+    let listed = bench.manage(&["list"]);
+    assert_eq!((listed.code, listed.stdout.lines().count()), (Some(0), 14), "{listed}");
+    assert!(
+        listed.stdout.lines().all(|line| line.contains("Wallaroo 0.6.1 ") && line.contains(" public ")),
+        "{listed}"
+    );
+    let checked = bench.manage(&["check", "--version", "0.6.1"]);
+    assert_eq!(checked.code, Some(0), "{checked}");
+    bench.manage(&["plan", "--version", "0.6.1"]).expect_error(2, &["there is an image `Wallaroo 0.6.1` already"]);
+
+    let asked = "machida --version; cat /sys/devices/system/cpu/online; cat /usr/share/wallaroo/manifest.json; \
+                 sha256sum /usr/share/wallaroo/manifest.json";
+    let booted = Running::start(&mut bench.home.ami(["boot", "0.6.1", "--local", "--", asked])).end();
+    assert_eq!(booted.code, Some(0), "{booted}");
+    let (version, rest) = booted.stdout.split_once('\n').expect("a line");
+    assert_eq!(version, "machida 0.6.1 (target_cpu sandybridge, resilience off)");
+    let (online, rest) = rest.split_once('\n').expect("a line");
+    assert_eq!(online, "0", "of two hyperthreads one stays: {booted}");
+    let (on_the_image, sum) = rest.trim_end().rsplit_once('\n').expect("a line");
+    assert_eq!(serde_json::from_str::<Value>(on_the_image).expect("JSON"), manifest);
+    let sum = sum.split(' ').next().expect("a sum");
+    assert_eq!(report["sha256"]["/usr/share/wallaroo/manifest.json"], sum);
+    bench.expect_nothing_runs(&booted);
+    assert_eq!(files(&bench.home.path().join("instances")), [] as [Utf8PathBuf; 0]);
+
+    let retired = bench.manage(&["retire", "--version", "0.6.1"]);
+    assert_eq!((retired.code, retired.stderr.matches("Removed").count()), (Some(0), 14), "{retired}");
+    assert!(files(&bench.home.path().join("images")).iter().all(|path| path.is_dir()));
+    let listed = bench.manage(&["list"]);
+    assert_eq!((listed.code, listed.stdout.as_str()), (Some(0), ""), "{listed}");
+}
+
+#[test]
+fn a_private_image_of_a_given_base_as_json() {
+    let Some(bench) = Bench::quick() else { return };
+    bench.script("provision.sh", SETTLE);
+    let words =
+        ["--private", "--expires", "2h", "--json", "--build-region", "eu-west-3", "--base-image", bench.base.as_str()];
+    let ended = Running::start(&mut bench.release(&words)).end();
+    assert_eq!(ended.code, Some(0), "{ended}");
+    bench.expect_nothing_runs(&ended);
+    let report: Value = serde_json::from_str(&ended.stdout).expect("nothing but JSON");
+    assert_eq!((&report["name"], &report["version"]), (&"Wallaroo 0.6.1".into(), &"0.6.1".into()));
+    assert_eq!(report["public"], false);
+    assert_eq!(report["base"]["name"], bench.base.file_name().expect("a name"));
+    assert_eq!(report["images"].as_array().map(Vec::len), Some(1));
+    assert_eq!(report["images"][0]["region"], "eu-west-3");
+    assert!(report["commit"].is_null() && report["description"].as_str().is_some_and(|text| text.contains("unknown")));
+    assert!(report["timings"].as_array().is_some_and(|timings| timings.len() > 8), "{report}");
+    for (path, sum) in sums(&bench.root) {
+        assert_eq!(report["sha256"][&path], sum.as_str(), "{path}");
+    }
+    bench.journal("done");
+
+    let id = report["images"][0]["id"].as_str().expect("an id");
+    let attributes = read(&bench.home.path().join(format!("images/eu-west-3/{id}.json")));
+    assert_eq!((&attributes["public"], &attributes["snapshots_public"]), (&false.into(), &false.into()));
+    let tags = attributes["tags"].as_array().expect("tags");
+    assert!(tags.iter().any(|tag| tag[0] == "wallaroo:expires" && tag[1].is_string()), "{attributes}");
+    // It is there, and it is not public: no check lets it pass for a release.
+    bench.manage(&["check", "--version", "0.6.1"]).expect_error(1, &["us-west-2: there is no image `Wallaroo 0.6.1`"]);
+}
