@@ -1,6 +1,6 @@
 //! Starts a local image and logs in to it.
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
 use xtask::{
     cli::{BootFlags, CommonFlags},
@@ -35,15 +35,10 @@ pub async fn boot(
     let (region, image) = pick(images, &flags.image).map_err(Failure::Refused)?;
     let system = image.tag(build::TAG_SYSTEM).context("the image doesn't say which system it is");
     let system = system.and_then(|name| checkout.recipe.system(name)).map_err(Failure::Refused)?;
-    let scratch = tempfile::Builder::new()
-        .prefix("wallaroo-boot-")
-        .tempdir()
-        .map_err(|error| Failure::Failed(anyhow!(error).context("failed to make a folder for the keys")))?;
-    let scratch = Utf8Path::from_path(scratch.path()).map(Utf8Path::to_owned).zip(Some(scratch));
-    let Some((folder, _kept_until_the_end)) = scratch else {
-        return Err(Failure::Failed(anyhow!("the folder for temporary files has no name in UTF-8")));
-    };
-    let session = Session { cloud, checkout, region: &region, image: &image, folder: &folder, status };
+    let keys = tempfile::Builder::new().prefix("wallaroo-boot-").tempdir();
+    let keys = keys.context("failed to make a folder for the keys").map_err(Failure::Failed)?;
+    let folder = Utf8Path::from_path(keys.path()).context("set TMPDIR to a path in UTF-8").map_err(Failure::Failed)?;
+    let session = Session { cloud, checkout, region: &region, image: &image, folder, status };
     let login = session.login(&system.ssh_user).map_err(Failure::Failed)?;
     let code = session.run(&login, &flags.command).await.map_err(Failure::Failed)?;
     match code {
