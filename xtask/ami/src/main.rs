@@ -80,7 +80,7 @@ async fn run(ami: Ami, status: &Status) -> Result<(), Failure> {
 async fn prepare(flags: &ReleaseFlags, common: &CommonFlags, home: &Home, status: &Status) -> Result<(Qemu, Build)> {
     let checkout = Checkout::open(common)?;
     let draft = preflight::draft(&checkout, flags, common)?;
-    let cloud = Qemu::new(home, &checkout.recipe, flags.base_image.as_deref(), status).await;
+    let cloud = Qemu::new(home, &checkout.recipe, flags.base_image.as_deref(), status);
     let (order, preflight) = preflight::look(&cloud, draft, common.yes).await?;
     preflight::refuse(&preflight.findings)?;
     for (label, fact) in &preflight.facts {
@@ -94,7 +94,7 @@ async fn manage_or_plan(command: Command, common: &CommonFlags, status: &Status)
     let home = Home::find().map_err(Failure::Refused)?;
     let checkout = Checkout::open(common).map_err(Failure::Refused)?;
     let base_image = if let Command::Plan(flags) = &command { flags.base_image.as_deref() } else { None };
-    let cloud = Qemu::new(&home, &checkout.recipe, base_image, status).await;
+    let cloud = Qemu::new(&home, &checkout.recipe, base_image, status);
     let recipe = &checkout.recipe;
     match command {
         Command::Plan(flags) => {

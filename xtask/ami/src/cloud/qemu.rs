@@ -50,7 +50,7 @@ pub struct Qemu {
     recipe: Recipe,
     base_file: Option<Utf8PathBuf>,
     base_file_system: OnceCell<String>,
-    accelerator: Accelerator,
+    accelerator: OnceCell<Accelerator>,
     status: Status,
     keys: RefCell<BTreeMap<String, String>>,
     instances: RefCell<BTreeMap<InstanceId, Rc<Mutex<Local>>>>,
@@ -66,19 +66,24 @@ struct Local {
 
 impl Qemu {
     /// The local cloud with its state in `home`; `base_file` is taken instead of the recipe's base.
-    pub async fn new(home: &Home, recipe: &Recipe, base_file: Option<&Utf8Path>, status: &Status) -> Qemu {
+    pub fn new(home: &Home, recipe: &Recipe, base_file: Option<&Utf8Path>, status: &Status) -> Qemu {
         Qemu {
             home: home.clone(),
             recipe: recipe.clone(),
             // QEMU takes a relative path from where the disk lies, not from here.
             base_file: base_file.map(|file| camino::absolute_utf8(file).unwrap_or_else(|_| file.to_owned())),
             base_file_system: OnceCell::new(),
-            accelerator: Accelerator::find().await,
+            accelerator: OnceCell::new(),
             status: status.clone(),
             keys: RefCell::default(),
             instances: RefCell::default(),
             conversions: RefCell::default(),
         }
+    }
+
+    /// What machines run on; found out by starting one, so not before QEMU is there, nor for commands that start none.
+    async fn accelerator(&self) -> &Accelerator {
+        self.accelerator.get_or_init(Accelerator::find).await
     }
 
     fn found(&self, id: &InstanceId) -> Option<Rc<Mutex<Local>>> {
@@ -98,7 +103,7 @@ impl Qemu {
         key: &str,
     ) -> Result<Vm> {
         let hardware = Hardware {
-            accelerator: self.accelerator.arguments(&self.recipe.build.target_cpu),
+            accelerator: self.accelerator().await.arguments(&self.recipe.build.target_cpu),
             disk: folder.join(conversion::DISK),
             seed: folder.join("seed.img"),
             memory_mib: MEMORY_MIB,

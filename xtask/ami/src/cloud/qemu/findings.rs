@@ -35,7 +35,7 @@ impl Qemu {
         // Packages are only installed for a build that nothing else stands in the way of.
         let install = request.install_missing && preflight.findings.is_empty();
         let missing = self.missing(needs, &request.programs, install).await?;
-        preflight.facts.push(("Cloud".to_owned(), format!("this computer, QEMU on {}", self.accelerator)));
+        preflight.facts.push(("Cloud".to_owned(), format!("this computer, QEMU on {}", self.accelerator().await)));
         if !missing.is_empty() {
             preflight.findings.push(packages_finding(&missing).await?);
         }
@@ -112,7 +112,7 @@ impl Qemu {
     pub async fn set_up(&self, install: bool) -> Result<()> {
         let missing = self.missing(Needs::Base, &[MAKE, SSH], install).await?;
         refuse(&missing).await?;
-        self.status.step("Ready", format_args!("for --local, on {}", self.accelerator));
+        self.status.step("Ready", format_args!("for --local, on {}", self.accelerator().await));
         Ok(())
     }
 
