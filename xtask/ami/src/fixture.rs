@@ -4,7 +4,10 @@ use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::recipe::Recipe;
+use crate::{
+    recipe::Recipe,
+    sha256::{self, Digest},
+};
 
 /// A folder that is removed when the guard is dropped.
 pub fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
@@ -12,6 +15,11 @@ pub fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
     // Below a link, as /tmp is on macOS, paths would not compare equal.
     let path = guard.path().canonicalize().expect("the folder").try_into().expect("a path in UTF-8");
     (guard, path)
+}
+
+/// The SHA-256 of a file.
+pub fn sha256_file(path: &Utf8Path) -> Digest {
+    sha256::copy(std::fs::File::open(path).expect("a file"), std::io::sink()).expect("its content")
 }
 
 /// The shipped recipe.
