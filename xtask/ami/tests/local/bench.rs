@@ -13,11 +13,14 @@ use tempfile::TempDir;
 
 use crate::{
     running::Running,
-    support::{Ended, Home, QEMU, files, folder, missing, recipe, sample, skipped, write},
+    support::{Ended, Home, QEMU, files, folder, missing, recipe, sample, skipped, write, write_program},
 };
 
 /// How soon what a run started has to be gone after it: the system ends it, so it is a matter of scheduling.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How soon what a run starts beside something else has to be there: a matter of scheduling, too.
+const STARTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Enough for a machine to be imaged, and no package.
 const PROVISION: &str = r#"set -e
@@ -33,6 +36,17 @@ case $1 in
 prepare) until [ -s /run/cloud-init/result.json ]; do sleep 0.5; done ;;
 install) cp -r "$2/root/." / && rm -r "$2" ;;
 esac
+"#;
+
+/// QEMU with the forwarded port led to one of the machine's on which nobody listens.
+pub const DEAF_QEMU: &str = r#"for word; do
+    shift
+    case $word in
+    *hostfwd=*-:22) word=${word%22}9 ;;
+    esac
+    set -- "$@" "$word"
+done
+exec qemu-system-x86_64 "$@"
 "#;
 
 /// A script that is content with any machine.
@@ -106,6 +120,21 @@ impl Bench {
         Running::start(self.home.ami(words).args(["--local", "--yes", "--root", self.root.as_str()])).end()
     }
 
+    /// Waits until there are processes of a run whose command lines begin with these words.
+    #[track_caller]
+    pub fn wait_for_processes(&self, beginnings: &[&str]) {
+        let deadline = Instant::now() + STARTED_WITHIN;
+        loop {
+            let lines: Vec<String> = self.home.processes().into_iter().map(|(_, line)| line).collect();
+            let is_there = |beginning: &&str| lines.iter().any(|line| line.starts_with(beginning));
+            if beginnings.iter().all(is_there) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "not all of {beginnings:?} are there: {lines:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Fails the test unless all is gone that a run had running.
     #[track_caller]
     pub fn expect_nothing_runs(&self, ended: &Ended) {
@@ -162,6 +191,14 @@ impl Bench {
     }
 }
 
+/// A PATH whose first program of this name is a script of sh. In the script itself the name means the real one.
+pub fn path_with(folder: &Utf8Path, name: &str, script: &str) -> String {
+    let path = std::env::var("PATH").expect("PATH");
+    let programs = folder.join("programs");
+    write_program(&programs.join(name), format!("#!/bin/sh\nPATH='{path}'\n{script}"));
+    format!("{programs}:{path}")
+}
+
 fn without_packages(recipe: &str) -> String {
     let mut kept = String::new();
     let mut of_package = false;
@@ -185,7 +222,7 @@ fn base() -> Utf8PathBuf {
     let ami = |words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-ami"));
         command.arg("ami").args(words).args(["--version", "0", "--local", "--root", root.as_str()]);
-        command.env("WALLAROO_AMI_HOME", &shared);
+        command.env("WALLAROO_AMI_HOME", &shared).env("PATH", path_with(&folder, "qemu-system-x86_64", DEAF_QEMU));
         Running::start(&mut command).end()
     };
     let plan = ami(&["plan", "--json"]);
@@ -193,7 +230,7 @@ fn base() -> Utf8PathBuf {
     if plan.stdout.contains("to be made") {
         // One that another version of the tool made is of no use.
         let _ = std::fs::remove_dir_all(&shared);
-        // The login is given up at once, so what is left of this run is the base.
+        // Nobody can log in, and that is given up at once, so what is left of this run is the base.
         let text = without_packages(&recipe(&[("login = \"10min\"", "login = \"1s\"")]));
         write(&root.join(".release/ami/ami.toml"), text);
         let ended = ami(&["--yes"]);

@@ -6,9 +6,9 @@ use camino::Utf8Path;
 use nix::sys::signal::{Signal, kill};
 
 use crate::{
-    bench::{Bench, SETTLE},
+    bench::{Bench, DEAF_QEMU, SETTLE, path_with},
     running::Running,
-    support::{skipped, write_program},
+    support::skipped,
 };
 
 #[test]
@@ -162,9 +162,7 @@ fn qemu_dies() {
 #[test]
 fn qemu_does_not_start() {
     let Some(bench) = Bench::quick() else { return };
-    let programs = bench.root.join("programs");
-    write_program(&programs.join("qemu-system-x86_64"), "#!/bin/sh\necho it is out of order >&2\nexit 1\n");
-    let path = format!("{programs}:{}", std::env::var("PATH").expect("PATH"));
+    let path = path_with(&bench.root, "qemu-system-x86_64", "echo it is out of order >&2\nexit 1\n");
     let ended = Running::start(bench.release(&[]).env("PATH", path)).end();
     ended.expect_error(1, &["failed to launch i-", "QEMU ended (exit status: 1):\n    it is out of order"]);
     bench.expect_nothing_left(&ended);
@@ -174,7 +172,8 @@ fn qemu_does_not_start() {
 fn nobody_can_log_in() {
     let Some(bench) = Bench::quick() else { return };
     bench.recipe(&[("login = \"10min\"", "login = \"20s\"")]);
-    let ended = Running::start(&mut bench.release(&[])).end();
+    let path = path_with(&bench.root, "qemu-system-x86_64", DEAF_QEMU);
+    let ended = Running::start(bench.release(&[]).env("PATH", path)).end();
     let words = ["gave up waiting for a login on i-", "after 20s", "\nthe last lines of its console:\n    "];
     ended.expect_error(1, &words);
     bench.expect_nothing_left(&ended);
