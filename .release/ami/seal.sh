@@ -7,6 +7,9 @@
 set -Eeuo pipefail
 trap 'echo "seal.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND" >&2' ERR
 
+# A base's own cloud-init is done within a minute; on Ubuntu it may wait for snapd, which takes some more.
+readonly CLOUD_INIT_LIMIT_SECS=600
+
 # What must not be in an image, of whatever kind it is. With a slash it is a whole path, else a name in any folder.
 unwanted=(
     # Login keys, and what else ssh keeps for a user.
@@ -45,7 +48,10 @@ main() {
     [[ -f /usr/share/wallaroo/manifest.json ]] ||
         fail "this machine has no /usr/share/wallaroo/manifest.json, so it is not one to be imaged"
 
-    [[ ! -d /run/systemd/system ]] || silence_services
+    if [[ -d /run/systemd/system ]]; then
+        wait_for_cloud_init
+        silence_services
+    fi
     lock_passwords
     forbid_password_login
     remove_unwanted
@@ -61,13 +67,34 @@ main() {
     say "sealed"
 }
 
-# Some services write while the machine goes down, after the last look at the disk: logs, a random seed, and for a getty
-# a line in wtmp. They stop now, and so does the timer that ends a forgotten machine. Not all of them exist everywhere.
+# One can log in before cloud-init's last stage has begun, and each stage writes below /var/lib/cloud when it begins and
+# when it ends. To stop it would make an image of a machine that is half set up.
+wait_for_cloud_init() {
+    local deadline=$((SECONDS + CLOUD_INIT_LIMIT_SECS)) said=
+    while cloud_init_has_jobs; do
+        [[ -n $said ]] || say "waiting until cloud-init has ended, at most $CLOUD_INIT_LIMIT_SECS s"
+        said=1
+        ((SECONDS < deadline)) || fail "waited $CLOUD_INIT_LIMIT_SECS s, and cloud-init still has not ended"
+        sleep 1
+    done
+}
+
+# systemd has a job for each stage that runs or is yet to run, until its process has ended. cloud-init can't be asked:
+# `cloud-init status` is missing from older ones, and answers before the process ends.
+cloud_init_has_jobs() {
+    local jobs
+    jobs=$(systemctl list-jobs --full --no-legend) || fail "systemd does not say what it has yet to do"
+    [[ $jobs =~ cloud-(init|config|final) ]]
+}
+
+# Some services write while the machine goes down, after the last look at the disk: logs, a random seed, for a getty a
+# line in wtmp, and cloud-init's state when a network card comes or goes. They stop now, and so does the timer that ends
+# a forgotten machine. Not all of them exist everywhere.
 silence_services() {
     shutdown -c 2> /dev/null || true
     systemctl stop syslog.socket rsyslog.service cron.service unattended-upgrades.service systemd-random-seed.service \
-        systemd-update-utmp.service 'getty@*' 'serial-getty@*' 'amazon-ssm-agent*' 'snap.amazon-ssm-agent*' \
-        2> /dev/null || true
+        systemd-update-utmp.service 'cloud-init-hotplugd.*' 'getty@*' 'serial-getty@*' 'amazon-ssm-agent*' \
+        'snap.amazon-ssm-agent*' 2> /dev/null || true
     mkdir -p /run/systemd/journald.conf.d
     printf '[Journal]\nStorage=volatile\n' > /run/systemd/journald.conf.d/sealed.conf
     systemctl restart systemd-journald.service

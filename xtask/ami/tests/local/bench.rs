@@ -22,18 +22,10 @@ const GONE_WITHIN: Duration = Duration::from_secs(5);
 /// How soon what a run starts beside something else has to be there: a matter of scheduling, too.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Enough for a machine to be imaged, and no package.
-const PROVISION: &str = r#"set -e
+/// Enough for a machine to be imaged, and no package. Nothing waits for cloud-init, whose last stage still runs then.
+pub const PROVISION: &str = r#"set -e
 case $1 in
 prepare) ;;
-install) cp -r "$2/root/." / && rm -r "$2" ;;
-esac
-"#;
-
-/// The same for a machine that is sealed: that goes well only when cloud-init has come to its end.
-pub const SETTLE: &str = r#"set -e
-case $1 in
-prepare) until [ -s /run/cloud-init/result.json ]; do sleep 0.5; done ;;
 install) cp -r "$2/root/." / && rm -r "$2" ;;
 esac
 "#;

@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use nix::sys::signal::{Signal, kill};
 
 use crate::{
-    bench::{Bench, DEAF_QEMU, SETTLE, path_with},
+    bench::{Bench, DEAF_QEMU, PROVISION, path_with},
     running::Running,
     support::skipped,
 };
@@ -79,7 +79,7 @@ fn provisioning_fails_and_the_machine_is_kept() {
 fn an_image_that_fails_its_checks_stays_private() {
     let Some(bench) = Bench::quick() else { return };
     // What is installed is altered after it was compared, as a script gone wrong may do it.
-    bench.script("provision.sh", &format!("{SETTLE}[ \"$1\" != install ] || echo >> /usr/bin/machida\n"));
+    bench.script("provision.sh", &format!("{PROVISION}[ \"$1\" != install ] || echo >> /usr/bin/machida\n"));
     bench.script("check.sh", "echo ok one thing\necho not ok another thing: it is broken\necho checked 2\nexit 1\n");
     let ended = Running::start(&mut bench.release(&["--regions", "us-west-2,eu-west-1"])).end();
     let words = [

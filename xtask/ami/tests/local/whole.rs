@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
 use crate::{
-    bench::{Bench, SETTLE},
+    bench::{Bench, PROVISION},
     running::Running,
     support::{BINARIES, files, workspace},
 };
@@ -104,10 +104,23 @@ fn a_release_of_the_sample_and_what_one_does_with_it() {
     assert_eq!((listed.code, listed.stdout.as_str()), (Some(0), ""), "{listed}");
 }
 
+/// Lets cloud-init's last stage go on while the machine is sealed, and write all the time.
+const LATE_STAGE: &str = r#"set -e
+if [ "$1" = install ]; then
+    mkdir -p /run/systemd/system/cloud-final.service.d
+    cat > /run/systemd/system/cloud-final.service.d/late.conf << 'END'
+[Service]
+ExecStartPre=/bin/sh -c 'for i in $$(seq 100); do mkdir -p $$0 && echo > $$0/late; sleep 0.1; done' /var/lib/cloud/data
+END
+    systemctl daemon-reload
+    systemctl restart --no-block cloud-final.service
+fi
+"#;
+
 #[test]
 fn a_private_image_of_a_given_base_as_json() {
     let Some(bench) = Bench::quick() else { return };
-    bench.script("provision.sh", SETTLE);
+    bench.script("provision.sh", &format!("{LATE_STAGE}{PROVISION}"));
     let words =
         ["--private", "--expires", "2h", "--json", "--build-region", "eu-west-3", "--base-image", bench.base.as_str()];
     let ended = Running::start(&mut bench.release(&words)).end();
