@@ -1,0 +1,56 @@
+//! What the account's settings for a region allow.
+
+use crate::{
+    books::World,
+    request::Call,
+    xml::{Refusal, Refused, Xml},
+};
+
+/// GetImageBlockPublicAccessState.
+pub fn public_access(world: &mut World, call: &Call) -> Refused<Xml> {
+    let now = world.now();
+    let setting = &world.region(call).block_public_access;
+    let mut xml = Xml::default();
+    xml.text("imageBlockPublicAccessState", called(setting.is_blocked(now)));
+    xml.text("managedBy", if setting.by_policy { "declarative-policy" } else { "account" });
+    Ok(xml)
+}
+
+/// EnableImageBlockPublicAccess.
+pub fn block_public_access(world: &mut World, call: &Call) -> Refused<Xml> {
+    if call.parameters.required("ImageBlockPublicAccessState")? != "block-new-sharing" {
+        return Err(Refusal::new("InvalidParameterValue", "The state may be block-new-sharing"));
+    }
+    order(world, call, true)
+}
+
+/// DisableImageBlockPublicAccess.
+pub fn unblock_public_access(world: &mut World, call: &Call) -> Refused<Xml> {
+    order(world, call, false)
+}
+
+fn order(world: &mut World, call: &Call, block: bool) -> Refused<Xml> {
+    let now = world.now();
+    let from = now + world.delays.block_public_access;
+    let setting = &mut world.region(call).block_public_access;
+    if setting.by_policy {
+        let message = "This operation is not allowed because a declarative policy manages the setting.";
+        return Err(Refusal::new("OperationNotPermitted", message));
+    }
+    setting.blocked = setting.is_blocked(now);
+    setting.ordered = Some((block, from));
+    let mut xml = Xml::default();
+    xml.text("imageBlockPublicAccessState", called(block));
+    Ok(xml)
+}
+
+fn called(blocked: bool) -> &'static str {
+    if blocked { "block-new-sharing" } else { "unblocked" }
+}
+
+/// GetEbsEncryptionByDefault.
+pub fn encryption(world: &mut World, call: &Call) -> Refused<Xml> {
+    let mut xml = Xml::default();
+    xml.text("ebsEncryptionByDefault", world.region(call).encrypts_by_default);
+    Ok(xml)
+}

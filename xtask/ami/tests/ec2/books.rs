@@ -1,0 +1,291 @@
+//! What the endpoint keeps books of. Nothing in them moves by itself: what state something is in follows from when it
+//! was begun, and the time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, SystemTime},
+};
+
+use aws_smithy_types::date_time::{DateTime, Format};
+use tokio::time::Instant;
+
+use crate::{
+    delays::Delays,
+    request::{Call, Parameters},
+    xml::{Refusal, Refused},
+};
+
+mod image;
+mod instance;
+mod network;
+
+pub use image::{BlockPublicAccess, Image, Outcome, Snapshot};
+pub use instance::{Fate, Instance, InstanceState};
+pub use network::{Group, KeyPair, Rule, Subnet};
+
+/// Key and value of each tag.
+pub type Tags = BTreeMap<String, String>;
+
+/// The account that calls.
+pub const ACCOUNT: &str = "111122223333";
+/// The account of those who make Ubuntu.
+pub const CANONICAL: &str = "099720109477";
+
+/// The whole of EC2, as one account sees it.
+#[derive(Clone, Debug)]
+pub struct World {
+    began: Instant,
+    /// The time on the wall when virtual time begins.
+    pub wall_clock: SystemTime,
+    /// How long everything takes.
+    pub delays: Delays,
+    /// What there is in each region.
+    pub regions: BTreeMap<String, Region>,
+    /// The actions that the account may not do.
+    pub denied: BTreeSet<String>,
+    /// A dry run looks whether what it names is there before it tells whether it would be allowed.
+    pub dry_runs_look_first: bool,
+    /// What is wrong with the account's credentials, and from when on.
+    pub credentials: Option<(Duration, CredentialTrouble)>,
+    /// Whether the public image quota can be read.
+    pub quota_readable: bool,
+    /// What must never happen, and happened.
+    pub violations: Vec<String>,
+    counter: u64,
+}
+
+/// What is wrong with credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialTrouble {
+    /// They were good until now.
+    Expired,
+    /// They never were any.
+    Invalid,
+}
+
+/// What there is in a region, and what its settings are.
+#[derive(Clone, Debug)]
+pub struct Region {
+    /// As DescribeRegions has it: `opt-in-not-required`, `opted-in` or `not-opted-in`.
+    pub opt_in: &'static str,
+    /// By id.
+    pub images: BTreeMap<String, Image>,
+    /// By id.
+    pub snapshots: BTreeMap<String, Snapshot>,
+    /// By id.
+    pub instances: BTreeMap<String, Instance>,
+    /// By name.
+    pub key_pairs: BTreeMap<String, KeyPair>,
+    /// By id.
+    pub groups: BTreeMap<String, Group>,
+    /// The subnets; those of the default VPC are all default for their zones.
+    pub subnets: Vec<Subnet>,
+    /// The id of the default VPC, if there is one.
+    pub default_vpc: Option<String>,
+    /// The zones that have no capacity left.
+    pub full_zones: BTreeSet<String>,
+    /// The zones that don't have an instance type at all.
+    pub zones_without: BTreeSet<(String, String)>,
+    /// How many images may be public.
+    pub public_image_quota: usize,
+    /// New volumes, and so their snapshots, are encrypted.
+    pub encrypts_by_default: bool,
+    /// Whether images may become public.
+    pub block_public_access: BlockPublicAccess,
+    /// How images that are begun come out.
+    pub images_come_out: Outcome,
+    /// How instances that are launched fare.
+    pub instances_fare: Fate,
+    /// What was done for each action and client token, and with which parameters.
+    tokens: BTreeMap<(String, String), (Parameters, String)>,
+}
+
+impl World {
+    /// A world in which all goes well.
+    pub fn new() -> World {
+        let enabled = ENABLED.iter().map(|name| (name, "opt-in-not-required"));
+        let others = NOT_ENABLED.iter().map(|name| (name, "not-opted-in"));
+        let region = |(name, opt_in): (&&str, _)| ((*name).to_owned(), Region::new(name, opt_in));
+        World {
+            began: Instant::now(),
+            wall_clock: SystemTime::now(),
+            delays: Delays::default(),
+            regions: enabled.chain(others).map(region).collect(),
+            denied: BTreeSet::new(),
+            dry_runs_look_first: false,
+            credentials: None,
+            quota_readable: true,
+            violations: Vec::new(),
+            counter: 0,
+        }
+    }
+
+    /// How much virtual time has passed since the beginning.
+    pub fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// A moment since the beginning, as tokio has it.
+    pub fn instant(&self, moment: Duration) -> Instant {
+        self.began + moment
+    }
+
+    /// A moment since the beginning, as EC2 writes it.
+    pub fn date(&self, moment: Duration) -> String {
+        let seconds = (self.wall_clock + moment).duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+        written(seconds.cast_signed())
+    }
+
+    /// Whether what was created at this moment is seen by now.
+    pub fn sees(&self, created: Duration) -> bool {
+        self.now() >= created + self.delays.unseen
+    }
+
+    /// An id that nothing else has.
+    pub fn id(&mut self, kind: &str) -> String {
+        self.counter += 1;
+        format!("{kind}-{:017x}", self.counter)
+    }
+
+    /// The region that a call is for.
+    pub fn region(&mut self, call: &Call) -> &mut Region {
+        self.region_called(&call.region)
+    }
+
+    /// A region by its name.
+    pub fn region_called(&mut self, name: &str) -> &mut Region {
+        self.regions.get_mut(name).unwrap_or_else(|| panic!("no region is called {name}"))
+    }
+
+    /// Writes down what must never happen.
+    pub fn violated(&mut self, call: &Call, what: &str) {
+        self.violations.push(format!("{} {}: {what}", call.region, call.action));
+    }
+
+    /// Writes down when something is created without tags.
+    pub fn expect_tags(&mut self, call: &Call, kinds: &[&str]) {
+        for kind in kinds {
+            if call.parameters.tags(kind).is_empty() {
+                self.violated(call, &format!("the {kind} is created without tags"));
+            }
+        }
+    }
+
+    /// What was created already for this call's client token.
+    pub fn known(&mut self, call: &Call) -> Refused<Option<String>> {
+        let Some(token) = call.parameters.get("ClientToken") else { return Ok(None) };
+        if token.len() > 64 {
+            return Err(Refusal::new("InvalidParameterValue", "The client token is longer than 64 characters"));
+        }
+        match self.region(call).tokens.get(&(call.action.clone(), token.to_owned())) {
+            None => Ok(None),
+            Some((parameters, id)) if *parameters == call.parameters => Ok(Some(id.clone())),
+            Some(_) => {
+                let message = format!("Arguments on this idempotent request are inconsistent with token {token}");
+                Err(Refusal::new("IdempotentParameterMismatch", message))
+            }
+        }
+    }
+
+    /// Remembers what was created for this call's client token.
+    pub fn remember(&mut self, call: &Call, id: &str) {
+        let Some(token) = call.parameters.get("ClientToken") else { return };
+        let key = (call.action.clone(), token.to_owned());
+        self.region(call).tokens.insert(key, (call.parameters.clone(), id.to_owned()));
+    }
+
+    /// An image that the caller sees.
+    pub fn image(&self, region: &str, id: &str) -> Refused<&Image> {
+        let image = self.regions.get(region).and_then(|region| region.images.get(id));
+        let seen = |image: &&Image| self.sees(image.created) && (image.is_own() || image.is_public());
+        let unknown = || Refusal::new("InvalidAMIID.NotFound", format!("The image id '[{id}]' does not exist"));
+        image.filter(seen).ok_or_else(unknown)
+    }
+
+    /// A snapshot that the caller sees.
+    pub fn snapshot(&self, region: &str, id: &str) -> Refused<&Snapshot> {
+        let snapshot = self.regions.get(region).and_then(|region| region.snapshots.get(id));
+        let unknown = || Refusal::new("InvalidSnapshot.NotFound", format!("The snapshot '{id}' does not exist."));
+        snapshot.filter(|snapshot| self.sees(snapshot.created)).ok_or_else(unknown)
+    }
+
+    /// An instance that the caller sees.
+    pub fn instance(&self, region: &str, id: &str) -> Refused<&Instance> {
+        let instance = self.regions.get(region).and_then(|region| region.instances.get(id));
+        let unknown = || Refusal::new("InvalidInstanceID.NotFound", format!("The instance ID '{id}' does not exist"));
+        instance.filter(|instance| self.sees(instance.launched)).ok_or_else(unknown)
+    }
+
+    /// A security group that the caller sees.
+    pub fn group(&self, region: &str, id: &str) -> Refused<&Group> {
+        let group = self.regions.get(region).and_then(|region| region.groups.get(id));
+        let unknown = || Refusal::new("InvalidGroup.NotFound", format!("The security group '{id}' does not exist"));
+        group.filter(|group| self.sees(group.created)).ok_or_else(unknown)
+    }
+}
+
+/// A moment since 1970, as EC2 writes it.
+pub fn written(seconds: i64) -> String {
+    let date = DateTime::from_secs(seconds).fmt(Format::DateTime).expect("a date of our times");
+    date.replace('Z', ".000Z")
+}
+
+const ENABLED: [&str; 17] = [
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+];
+const NOT_ENABLED: [&str; 3] = ["af-south-1", "ap-east-1", "me-south-1"];
+
+impl Region {
+    fn new(name: &str, opt_in: &'static str) -> Region {
+        let vpc = format!("vpc-{name}");
+        let zones = ["a", "b", "c"].map(|letter| format!("{name}{letter}"));
+        let subnets = zones.map(|zone| Subnet { id: format!("subnet-{zone}"), vpc: vpc.clone(), zone, default: true });
+        Region {
+            opt_in,
+            images: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            key_pairs: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            subnets: subnets.to_vec(),
+            default_vpc: Some(vpc),
+            full_zones: BTreeSet::new(),
+            zones_without: BTreeSet::new(),
+            public_image_quota: 5,
+            encrypts_by_default: false,
+            block_public_access: BlockPublicAccess::default(),
+            images_come_out: Outcome::Available,
+            instances_fare: Fate::Runs,
+            tokens: BTreeMap::new(),
+        }
+    }
+
+    /// Leaves the region without a default VPC, and with one of the account's own.
+    pub fn without_default_vpc(&mut self) {
+        self.default_vpc = None;
+        for subnet in &mut self.subnets {
+            subnet.default = false;
+        }
+    }
+
+    /// How many of the account's images are public.
+    pub fn public_images(&self) -> usize {
+        self.images.values().filter(|image| image.is_own() && image.is_public()).count()
+    }
+}

@@ -1,0 +1,132 @@
+//! Images and their snapshots.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{ACCOUNT, Tags};
+
+/// How an image that is begun comes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is good.
+    Available,
+    /// It never is, and why.
+    Failed(String),
+    /// Nobody ever knows.
+    PendingForEver,
+}
+
+/// An image.
+#[derive(Clone, Debug)]
+pub struct Image {
+    pub id: String,
+    pub owner: String,
+    pub name: String,
+    pub description: String,
+    pub tags: Tags,
+    pub snapshot: String,
+    /// The size of its disk, in GiB.
+    pub volume_gib: u32,
+    /// Since the beginning.
+    pub created: Duration,
+    /// As EC2 writes it.
+    pub creation_date: String,
+    /// How long it takes to make.
+    pub takes: Duration,
+    pub outcome: Outcome,
+    /// Who may launch it: `all`, accounts, and the ARNs of organisations and their units.
+    pub launch_permissions: BTreeSet<String>,
+    /// As EC2 writes it.
+    pub deprecated_at: Option<String>,
+    pub product_codes: Vec<String>,
+    /// Instances of it have to use version 2 of the metadata service.
+    pub requires_imds_v2: bool,
+}
+
+impl Image {
+    /// It belongs to the account that calls.
+    pub fn is_own(&self) -> bool {
+        self.owner == ACCOUNT
+    }
+
+    /// Everybody may launch it.
+    pub fn is_public(&self) -> bool {
+        self.launch_permissions.contains("all")
+    }
+
+    /// As EC2 calls it.
+    pub fn state(&self, now: Duration) -> &'static str {
+        match self.outcome {
+            Outcome::PendingForEver => "pending",
+            _ if now < self.created + self.takes => "pending",
+            Outcome::Available => "available",
+            Outcome::Failed(_) => "failed",
+        }
+    }
+}
+
+/// A snapshot of an image's disk.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub id: String,
+    pub owner: String,
+    pub description: String,
+    pub tags: Tags,
+    pub volume_gib: u32,
+    pub encrypted: bool,
+    /// Since the beginning.
+    pub created: Duration,
+    /// How long it takes to make.
+    pub takes: Duration,
+    pub outcome: Outcome,
+    /// Who may make volumes of it: `all`, and accounts.
+    pub volume_permissions: BTreeSet<String>,
+}
+
+impl Snapshot {
+    /// It belongs to the account that calls.
+    pub fn is_own(&self) -> bool {
+        self.owner == ACCOUNT
+    }
+
+    /// Everybody may make volumes of it.
+    pub fn is_public(&self) -> bool {
+        self.volume_permissions.contains("all")
+    }
+
+    /// As EC2 calls it.
+    pub fn state(&self, now: Duration) -> &'static str {
+        match (&self.outcome, self.percent(now)) {
+            (Outcome::Available, 100) => "completed",
+            (Outcome::Failed(_), 100) => "error",
+            _ => "pending",
+        }
+    }
+
+    /// How much of it is there.
+    pub fn percent(&self, now: Duration) -> u128 {
+        let (passed, takes) = (now.saturating_sub(self.created).as_millis(), self.takes.as_millis().max(1));
+        let percent = (passed * 100 / takes).min(100);
+        if self.outcome == Outcome::PendingForEver { percent.min(99) } else { percent }
+    }
+}
+
+/// Whether images may become public in a region.
+#[derive(Clone, Debug, Default)]
+pub struct BlockPublicAccess {
+    /// They may not.
+    pub blocked: bool,
+    /// A policy of the organisation says so, and the account can't change it.
+    pub by_policy: bool,
+    /// What was ordered, and when that takes effect.
+    pub ordered: Option<(bool, Duration)>,
+}
+
+impl BlockPublicAccess {
+    /// Whether images may not become public at this time.
+    pub fn is_blocked(&self, now: Duration) -> bool {
+        match self.ordered {
+            Some((blocked, from)) if now >= from => blocked,
+            _ => self.blocked,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Instances.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::Tags;
+use crate::delays::Delays;
+
+/// How an instance that is launched fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// As it should.
+    Runs,
+    /// It ends by itself when it should run; the code of the reason, such as `Server.InternalError`.
+    Ends(String),
+    /// It never gets beyond `pending`.
+    PendingForEver,
+}
+
+/// An instance.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    pub id: String,
+    pub image: String,
+    pub instance_type: String,
+    /// The name of the key pair.
+    pub key_name: Option<String>,
+    /// The ids of its security groups.
+    pub groups: BTreeSet<String>,
+    pub vpc: String,
+    pub subnet: String,
+    pub zone: String,
+    /// As cloud-init reads it.
+    pub user_data: String,
+    /// What it printed on its console.
+    pub console: String,
+    pub tags: Tags,
+    pub volume_tags: Tags,
+    pub interface_tags: Tags,
+    /// The size of its disk, in GiB.
+    pub volume_gib: u32,
+    /// Its disk is encrypted.
+    pub encrypted: bool,
+    /// What a shutdown from inside does: `stop` or `terminate`.
+    pub shutdown_behavior: String,
+    pub private_address: String,
+    pub public_address: Option<String>,
+    /// Since the beginning.
+    pub launched: Duration,
+    pub fate: Fate,
+    /// When it was told to stop.
+    pub told_to_stop: Option<Duration>,
+    /// When it was told to end.
+    pub told_to_end: Option<Duration>,
+    /// The code of the reason why it isn't running.
+    pub reason: Option<String>,
+}
+
+/// What an instance is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstanceState {
+    Pending,
+    Running,
+    ShuttingDown,
+    Terminated,
+    Stopping,
+    Stopped,
+}
+
+impl InstanceState {
+    /// As EC2 calls it, with its number.
+    pub fn called(self) -> (u32, &'static str) {
+        match self {
+            InstanceState::Pending => (0, "pending"),
+            InstanceState::Running => (16, "running"),
+            InstanceState::ShuttingDown => (32, "shutting-down"),
+            InstanceState::Terminated => (48, "terminated"),
+            InstanceState::Stopping => (64, "stopping"),
+            InstanceState::Stopped => (80, "stopped"),
+        }
+    }
+}
+
+impl Instance {
+    /// What it is doing.
+    pub fn state(&self, now: Duration, delays: &Delays) -> InstanceState {
+        let runs_from = self.launched + delays.running;
+        match (self.told_to_end, self.told_to_stop) {
+            (Some(told), _) if now >= told + delays.terminate => InstanceState::Terminated,
+            (Some(_), _) => InstanceState::ShuttingDown,
+            (None, Some(told)) if now >= told + delays.stop => InstanceState::Stopped,
+            (None, Some(_)) => InstanceState::Stopping,
+            (None, None) if now < runs_from || self.fate == Fate::PendingForEver => InstanceState::Pending,
+            (None, None) if self.fate == Fate::Runs => InstanceState::Running,
+            (None, None) => InstanceState::Terminated,
+        }
+    }
+
+    /// Why it isn't running, where that is known: a code.
+    pub fn state_reason(&self, state: InstanceState) -> Option<&str> {
+        match &self.fate {
+            Fate::Ends(code) if state == InstanceState::Terminated => Some(code),
+            _ => self.reason.as_deref(),
+        }
+    }
+
+    /// Where it is reached from outside.
+    pub fn reached_at(&self, state: InstanceState) -> Option<&str> {
+        // A stopped instance loses its address.
+        self.public_address.as_deref().filter(|_| state == InstanceState::Running)
+    }
+}

@@ -1,0 +1,51 @@
+//! Who may come in, and where instances are.
+
+use std::time::Duration;
+
+use super::Tags;
+
+/// The public half of a login key.
+#[derive(Clone, Debug)]
+pub struct KeyPair {
+    pub id: String,
+    pub name: String,
+    /// As in an `authorized_keys` line.
+    pub public_key: String,
+    pub tags: Tags,
+    /// Since the beginning.
+    pub created: Duration,
+}
+
+/// A security group.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub id: String,
+    pub name: String,
+    pub description: String,
+    pub vpc: String,
+    pub tags: Tags,
+    /// Who may come in.
+    pub rules: Vec<Rule>,
+    /// Since the beginning.
+    pub created: Duration,
+}
+
+/// Whom a security group lets in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    pub protocol: String,
+    pub from_port: String,
+    pub to_port: String,
+    /// Such as `203.0.113.7/32`, or `::/0`.
+    pub source: String,
+}
+
+/// A subnet, in a zone.
+#[derive(Clone, Debug)]
+pub struct Subnet {
+    pub id: String,
+    pub vpc: String,
+    pub zone: String,
+    /// It is the one that the default VPC has in its zone.
+    pub default: bool,
+}

@@ -1,0 +1,151 @@
+//! What a test looks at: what was asked of the endpoint, and what is there now.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr};
+
+use tokio::time::Instant;
+
+use crate::{
+    books::{Group, Image, Instance, InstanceState, KeyPair, Region, Snapshot},
+    endpoint::Endpoint,
+};
+
+/// How often each action was asked for, dry runs aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts(pub BTreeMap<String, usize>);
+
+impl Counts {
+    /// How often an action was asked for.
+    pub fn of(&self, action: &str) -> usize {
+        self.0.get(action).copied().unwrap_or_default()
+    }
+
+    /// How many calls there were.
+    pub fn total(&self) -> usize {
+        self.0.values().sum()
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (action, count) in &self.0 {
+            writeln!(f, "{count:>6}  {action}")?;
+        }
+        writeln!(f, "{:>6}  in all", self.total())
+    }
+}
+
+/// Something, and the region that it is in.
+pub type Located<T> = (String, T);
+
+impl Endpoint {
+    /// How often each action was asked for; a dry run counts as `DryRun`.
+    pub fn counts(&self) -> Counts {
+        let mut counts = BTreeMap::new();
+        for logged in self.log() {
+            let action = if logged.call.dry_run { "DryRun".to_owned() } else { logged.call.action };
+            *counts.entry(action).or_default() += 1;
+        }
+        Counts(counts)
+    }
+
+    /// What must never happen, and happened.
+    pub fn violations(&self) -> Vec<String> {
+        self.world(|world| world.violations.clone())
+    }
+
+    /// The account's images, in all regions.
+    pub fn images(&self) -> Vec<Located<Image>> {
+        self.all(|region| region.images.values().filter(|image| image.is_own()).collect())
+    }
+
+    /// The state of an image, as EC2 calls it.
+    pub fn image_state(&self, image: &Image) -> &'static str {
+        self.world(|world| image.state(world.now()))
+    }
+
+    /// The regions where the account has an image that everybody can launch.
+    pub fn public_in(&self) -> Vec<String> {
+        self.images().into_iter().filter(|(_, image)| image.is_public()).map(|(region, _)| region).collect()
+    }
+
+    /// The account's snapshots, in all regions.
+    pub fn snapshots(&self) -> Vec<Located<Snapshot>> {
+        self.all(|region| region.snapshots.values().filter(|snapshot| snapshot.is_own()).collect())
+    }
+
+    /// All instances that ever were, in all regions.
+    pub fn instances(&self) -> Vec<Located<Instance>> {
+        self.all(|region| region.instances.values().collect())
+    }
+
+    /// The instances that somebody pays for: those that aren't told to end.
+    pub fn live_instances(&self) -> Vec<Located<Instance>> {
+        let state = |instance: &Instance| self.instance_state(instance);
+        let ended =
+            |instance: &Instance| matches!(state(instance), InstanceState::ShuttingDown | InstanceState::Terminated);
+        self.instances().into_iter().filter(|(_, instance)| !ended(instance)).collect()
+    }
+
+    /// What an instance is doing.
+    pub fn instance_state(&self, instance: &Instance) -> InstanceState {
+        self.world(|world| instance.state(world.now(), &world.delays))
+    }
+
+    /// The instance that is reached at an address, if any is.
+    pub fn instance_at(&self, address: IpAddr) -> Option<Located<Instance>> {
+        let address = address.to_string();
+        let reached = |instance: &Instance| instance.reached_at(self.instance_state(instance)) == Some(&address);
+        self.instances().into_iter().find(|(_, instance)| reached(instance))
+    }
+
+    /// From when on sshd answers on an instance, as long as it runs.
+    pub fn ssh_answers_at(&self, instance: &Instance) -> Instant {
+        self.world(|world| world.instant(instance.launched + world.delays.ssh))
+    }
+
+    /// An instance is shut down from inside, as by `shutdown`.
+    pub fn shut_down_from_inside(&self, region: &str, id: &str) {
+        self.world(|world| {
+            let now = world.now();
+            let instance = world.region_called(region).instances.get_mut(id).expect("such an instance");
+            instance.reason = Some("Client.InstanceInitiatedShutdown".to_owned());
+            match instance.shutdown_behavior.as_str() {
+                "terminate" => instance.told_to_end = Some(now),
+                _ => instance.told_to_stop = Some(now),
+            }
+        });
+    }
+
+    /// The key pairs, in all regions.
+    pub fn key_pairs(&self) -> Vec<Located<KeyPair>> {
+        self.all(|region| region.key_pairs.values().collect())
+    }
+
+    /// The security groups, in all regions.
+    pub fn groups(&self) -> Vec<Located<Group>> {
+        self.all(|region| region.groups.values().collect())
+    }
+
+    /// What somebody has to clean up: live instances, key pairs and security groups, by id.
+    pub fn left(&self) -> Vec<String> {
+        let instances = self.live_instances().into_iter().map(|(_, instance)| instance.id);
+        let key_pairs = self.key_pairs().into_iter().map(|(_, key_pair)| key_pair.id);
+        instances.chain(key_pairs).chain(self.groups().into_iter().map(|(_, group)| group.id)).collect()
+    }
+
+    /// The regions where images may not become public.
+    pub fn public_access_blocked_in(&self) -> Vec<String> {
+        self.world(|world| {
+            let now = world.now();
+            let blocked = |region: &Region| region.block_public_access.is_blocked(now);
+            world.regions.iter().filter(|(_, region)| blocked(region)).map(|(name, _)| name.clone()).collect()
+        })
+    }
+
+    fn all<T: Clone>(&self, of: impl Fn(&Region) -> Vec<&T>) -> Vec<Located<T>> {
+        let located = |name: &String, things: Vec<&T>| -> Vec<Located<T>> {
+            things.into_iter().map(|thing| (name.clone(), thing.clone())).collect()
+        };
+        self.world(|world| world.regions.iter().flat_map(|(name, region)| located(name, of(region))).collect())
+    }
+}
