@@ -157,6 +157,18 @@ impl World {
         self.regions.get_mut(name).unwrap_or_else(|| panic!("no region is called {name}"))
     }
 
+    /// Somebody else publishes an image.
+    pub fn publish(&mut self, region: &str, owner: &str, name: &str, date: &str) -> String {
+        let (image, snapshot) = (self.id("ami"), self.id("snap"));
+        let image = Image::of_somebody(&image, &snapshot, owner, name, date);
+        let snapshot = Snapshot::of_somebody(&image);
+        let id = image.id.clone();
+        let region = self.region_called(region);
+        region.snapshots.insert(snapshot.id.clone(), snapshot);
+        region.images.insert(id.clone(), image);
+        id
+    }
+
     /// Writes down what must never happen.
     pub fn violated(&mut self, call: &Call, what: &str) {
         self.violations.push(format!("{} {}: {what}", call.region, call.action));
@@ -197,7 +209,7 @@ impl World {
     /// An image that the caller sees.
     pub fn image(&self, region: &str, id: &str) -> Refused<&Image> {
         let image = self.regions.get(region).and_then(|region| region.images.get(id));
-        let seen = |image: &&Image| self.sees(image.created) && (image.is_own() || image.is_public());
+        let seen = |image: &&Image| if image.is_own() { self.sees(image.created) } else { image.is_public() };
         let unknown = || Refusal::new("InvalidAMIID.NotFound", format!("The image id '[{id}]' does not exist"));
         image.filter(seen).ok_or_else(unknown)
     }
@@ -206,7 +218,7 @@ impl World {
     pub fn snapshot(&self, region: &str, id: &str) -> Refused<&Snapshot> {
         let snapshot = self.regions.get(region).and_then(|region| region.snapshots.get(id));
         let unknown = || Refusal::new("InvalidSnapshot.NotFound", format!("The snapshot '{id}' does not exist."));
-        snapshot.filter(|snapshot| self.sees(snapshot.created)).ok_or_else(unknown)
+        snapshot.filter(|snapshot| !snapshot.is_own() || self.sees(snapshot.created)).ok_or_else(unknown)
     }
 
     /// An instance that the caller sees.

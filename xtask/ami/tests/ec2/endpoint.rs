@@ -68,6 +68,11 @@ impl Endpoint {
         change(&mut self.lock().world)
     }
 
+    /// Somebody else publishes an image, on a date such as `2021-09-28T12:00:00.000Z`.
+    pub fn somebody_publishes(&self, region: &str, owner: &str, name: &str, date: &str) -> String {
+        self.lock().world.publish(region, owner, name, date)
+    }
+
     /// All calls, in the order in which they arrived.
     pub fn log(&self) -> Vec<Logged> {
         self.lock().log.clone()
@@ -80,6 +85,9 @@ impl Endpoint {
     async fn serve(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let call = Call::read(&request);
         let (number, fault, answer) = self.lock().arrives(&call);
+        if !self.world(|world| world.regions.contains_key(&call.region)) {
+            return Err(ConnectorError::io(format!("no host is called {}.{}", call.service, call.region).into()));
+        }
         match &fault {
             Some(Fault::Hangs) => pending().await,
             _ => sleep(answer).await,
@@ -164,8 +172,7 @@ impl World {
         if let Some((status, code, message)) = refusal {
             return Err(Refusal::with_status(status, code, message));
         }
-        let enabled = self.regions.get(&call.region).is_some_and(|region| region.opt_in != "not-opted-in");
-        if !enabled {
+        if self.region(call).opt_in == "not-opted-in" {
             let message = "You are not subscribed to this service. Please go to http://aws.amazon.com to subscribe.";
             return Err(Refusal::with_status(401, "OptInRequired", message));
         }

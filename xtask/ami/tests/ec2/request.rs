@@ -118,6 +118,15 @@ impl Parameters {
         self.parts("Tag").iter().map(|tag| (tag.text("Key"), tag.text("Value"))).collect()
     }
 
+    /// The page that is asked for, and the token of the next one.
+    pub fn page<T>(&self, found: Vec<T>) -> (Vec<T>, Option<usize>) {
+        let number = |key| self.get(key).map(|text| text.parse::<usize>().expect("a number"));
+        let (begin, size) = (number("NextToken").unwrap_or(0), number("MaxResults").unwrap_or(usize::MAX));
+        let next = begin.saturating_add(size);
+        let token = (next < found.len()).then_some(next);
+        (found.into_iter().skip(begin).take(size).collect(), token)
+    }
+
     /// Whether something passes all filters. `values` has the values that it has under a filter's name; no such filter
     /// is refused.
     pub fn admits(&self, tags: &Tags, values: impl Fn(&str) -> Option<Vec<String>>) -> Refused<bool> {

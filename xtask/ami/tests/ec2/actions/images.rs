@@ -31,8 +31,9 @@ pub fn describe(world: &mut World, call: &Call) -> Refused<Xml> {
             found.push(image);
         }
     }
+    let (found, next) = asked.page(found);
     let mut xml = Xml::default();
-    xml.items("imagesSet", found, |xml, image| write(world, call, image, xml));
+    xml.maybe("nextToken", next).items("imagesSet", found, |xml, image| write(world, call, image, xml));
     Ok(xml)
 }
 
@@ -74,7 +75,7 @@ fn write(world: &World, call: &Call, image: &Image, xml: &mut Xml) {
     xml.text("isPublic", image.is_public()).text("architecture", "x86_64").text("imageType", "machine");
     xml.text("name", name).text("description", &image.description).text("rootDeviceType", "ebs");
     xml.text("rootDeviceName", ROOT).text("virtualizationType", "hvm").text("creationDate", &image.creation_date);
-    xml.maybe("deprecationTime", image.deprecated_at.as_ref());
+    xml.maybe("deprecationTime", deprecation(world, image));
     xml.maybe("imdsSupport", image.requires_imds_v2.then_some("v2.0"));
     if let Outcome::Failed(why) = &image.outcome
         && image.state(world.now()) == "failed"
@@ -97,6 +98,15 @@ fn write(world: &World, call: &Call, image: &Image, xml: &mut Xml) {
         xml.tags(&image.tags);
     }
 }
+
+/// When an image is deprecated: 2 years after its creation at the latest, when it is public.
+fn deprecation(world: &World, image: &Image) -> Option<String> {
+    let latest = world.date(image.created + TWO_YEARS);
+    let latest = (image.is_own() && image.is_public()).then_some(latest);
+    image.deprecated_at.clone().into_iter().chain(latest).min()
+}
+
+const TWO_YEARS: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
 
 /// The name of the root device.
 pub const ROOT: &str = "/dev/sda1";

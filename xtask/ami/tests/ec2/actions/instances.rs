@@ -35,8 +35,10 @@ pub fn describe(world: &mut World, call: &Call) -> Refused<Xml> {
             found.push(instance);
         }
     }
+    let (found, next) = asked.page(found);
     let mut xml = Xml::default();
-    xml.items("reservationSet", found, |xml, instance| write_reservation(world, instance, xml));
+    xml.maybe("nextToken", next)
+        .items("reservationSet", found, |xml, instance| write_reservation(world, instance, xml));
     Ok(xml)
 }
 

@@ -165,8 +165,9 @@ pub fn describe_groups(world: &mut World, call: &Call) -> Refused<Xml> {
             found.push(group);
         }
     }
+    let (found, next) = asked.page(found);
     let mut xml = Xml::default();
-    xml.items("securityGroupInfo", found, |xml, group| write_group(xml, group));
+    xml.maybe("nextToken", next).items("securityGroupInfo", found, |xml, group| write_group(xml, group));
     Ok(xml)
 }
 

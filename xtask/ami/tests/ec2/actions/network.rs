@@ -60,8 +60,9 @@ pub fn vpcs(world: &mut World, call: &Call) -> Refused<Xml> {
             found.push((vpc, is_default));
         }
     }
+    let (found, next) = call.parameters.page(found);
     let mut xml = Xml::default();
-    xml.items("vpcSet", found, |xml, (vpc, is_default)| {
+    xml.maybe("nextToken", next).items("vpcSet", found, |xml, (vpc, is_default)| {
         xml.text("vpcId", vpc).text("state", "available").text("cidrBlock", "172.31.0.0/16");
         xml.text("isDefault", is_default);
     });
@@ -91,8 +92,9 @@ pub fn subnets(world: &mut World, call: &Call) -> Refused<Xml> {
             found.push(subnet);
         }
     }
+    let (found, next) = call.parameters.page(found);
     let mut xml = Xml::default();
-    xml.items("subnetSet", found, |xml, subnet| {
+    xml.maybe("nextToken", next).items("subnetSet", found, |xml, subnet| {
         xml.text("subnetId", &subnet.id).text("state", "available").text("vpcId", &subnet.vpc);
         xml.text("availabilityZone", &subnet.zone).text("availableIpAddressCount", 4091);
         xml.text("defaultForAz", subnet.default).text("mapPublicIpOnLaunch", subnet.default);
@@ -124,8 +126,9 @@ pub fn offerings(world: &mut World, call: &Call) -> Refused<Xml> {
             }
         }
     }
+    let (found, next) = call.parameters.page(found);
     let mut xml = Xml::default();
-    xml.items("instanceTypeOfferingSet", found, |xml, (zone, kind)| {
+    xml.maybe("nextToken", next).items("instanceTypeOfferingSet", found, |xml, (zone, kind)| {
         xml.text("instanceType", kind).text("locationType", "availability-zone").text("location", zone);
     });
     Ok(xml)

@@ -36,8 +36,9 @@ pub fn describe(world: &mut World, call: &Call) -> Refused<Xml> {
             found.push(snapshot);
         }
     }
+    let (found, next) = asked.page(found);
     let mut xml = Xml::default();
-    xml.items("snapshotSet", found, |xml, snapshot| {
+    xml.maybe("nextToken", next).items("snapshotSet", found, |xml, snapshot| {
         xml.text("snapshotId", &snapshot.id).text("volumeId", "vol-ffffffff").text("status", snapshot.state(now));
         xml.text("startTime", world.date(snapshot.created)).text("progress", format!("{}%", snapshot.percent(now)));
         xml.text("ownerId", &snapshot.owner).text("volumeSize", snapshot.volume_gib);

@@ -43,6 +43,27 @@ pub struct Image {
 }
 
 impl Image {
+    /// One that somebody else published long ago.
+    pub fn of_somebody(id: &str, snapshot: &str, owner: &str, name: &str, date: &str) -> Image {
+        Image {
+            id: id.to_owned(),
+            owner: owner.to_owned(),
+            name: name.to_owned(),
+            description: String::new(),
+            tags: Tags::new(),
+            snapshot: snapshot.to_owned(),
+            volume_gib: 8,
+            created: Duration::ZERO,
+            creation_date: date.to_owned(),
+            takes: Duration::ZERO,
+            outcome: Outcome::Available,
+            launch_permissions: BTreeSet::from(["all".to_owned()]),
+            deprecated_at: None,
+            product_codes: Vec::new(),
+            requires_imds_v2: false,
+        }
+    }
+
     /// It belongs to the account that calls.
     pub fn is_own(&self) -> bool {
         self.owner == ACCOUNT
@@ -83,6 +104,22 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// That of an image that somebody else published.
+    pub fn of_somebody(image: &Image) -> Snapshot {
+        Snapshot {
+            id: image.snapshot.clone(),
+            owner: image.owner.clone(),
+            description: String::new(),
+            tags: Tags::new(),
+            volume_gib: image.volume_gib,
+            encrypted: false,
+            created: image.created,
+            takes: image.takes,
+            outcome: image.outcome.clone(),
+            volume_permissions: image.launch_permissions.clone(),
+        }
+    }
+
     /// It belongs to the account that calls.
     pub fn is_own(&self) -> bool {
         self.owner == ACCOUNT
