@@ -79,7 +79,7 @@ impl Plan {
         Plan { region: Some(region.to_owned()), ..self }
     }
 
-    /// Calls that this is true of only.
+    /// Calls that this is true of only. It is asked while the endpoint is held, so it can't ask the endpoint.
     pub fn when(self, condition: impl Fn(&Call) -> bool + Send + Sync + 'static) -> Plan {
         Plan { condition: Some(Arc::new(condition)), ..self }
     }

@@ -9,7 +9,7 @@ use crate::{
     endpoint::Endpoint,
 };
 
-/// How often each action was asked for, dry runs aside.
+/// How often each action was asked for; a dry run counts as `DryRun`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts(pub BTreeMap<String, usize>);
 
@@ -38,7 +38,7 @@ impl fmt::Display for Counts {
 pub type Located<T> = (String, T);
 
 impl Endpoint {
-    /// How often each action was asked for; a dry run counts as `DryRun`.
+    /// How often each action was asked for.
     pub fn counts(&self) -> Counts {
         let mut counts = BTreeMap::new();
         for logged in self.log() {

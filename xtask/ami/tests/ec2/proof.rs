@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use aws_sdk_ec2::{
     Client,
-    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig, timeout::TimeoutConfig},
+    config::{
+        BehaviorVersion, Credentials, Region,
+        retry::{RetryConfig, RetryPartition},
+        timeout::TimeoutConfig,
+    },
     error::{ProvideErrorMetadata, SdkError},
     types::{
         HttpTokensState, InstanceMetadataOptionsRequest, InstanceType, ResourceType, ShutdownBehavior, Tag,
@@ -35,6 +39,8 @@ fn client(endpoint: &Endpoint, region: &str, attempts: u32) -> Client {
         .credentials_provider(credentials())
         .region(Region::new(region.to_owned()))
         .retry_config(retries)
+        // Else all clients of a region share one stock of retries, those of other tests too.
+        .retry_partition(RetryPartition::custom("a test's own").build())
         .timeout_config(timeouts)
         .build();
     Client::from_conf(config)

@@ -167,7 +167,7 @@ pub fn describe_groups(world: &mut World, call: &Call) -> Refused<Xml> {
     }
     let (found, next) = asked.page(found);
     let mut xml = Xml::default();
-    xml.maybe("nextToken", next).items("securityGroupInfo", found, |xml, group| write_group(xml, group));
+    xml.maybe("nextToken", next).items("securityGroupInfo", found, write_group);
     Ok(xml)
 }
 

@@ -94,7 +94,7 @@ async fn a_base_is_found_by_its_whole_name() {
     let ids = |found: aws_sdk_ec2::operation::describe_images::DescribeImagesOutput| -> Vec<String> {
         found.images.unwrap_or_default().into_iter().filter_map(|image| image.image_id).collect()
     };
-    assert_eq!(ids(look.clone().send().await.expect("a look")), [new.clone()]);
+    assert_eq!(ids(look.clone().send().await.expect("a look")), std::slice::from_ref(&new));
     assert_eq!(ids(look.clone().include_deprecated(true).send().await.expect("a look")), [old.clone(), new]);
     assert_eq!(ids(client.describe_images().image_ids(&old).send().await.expect("a look")), [old]);
     let pages = look.include_deprecated(true).into_paginator().page_size(1).items().send();
