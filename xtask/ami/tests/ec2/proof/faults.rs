@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_ec2::error::SdkError;
+use aws_sdk_ec2::{config::timeout::TimeoutConfig, error::SdkError};
 use tokio::time::{Instant, sleep};
 
 use super::{HOME, client, code, good_image, image, launch, once, stopped, sts, tags};
@@ -59,6 +59,20 @@ async fn the_sdk_tries_again() {
     let errors: Vec<bool> = endpoint.log().iter().map(|logged| logged.error.is_some()).collect();
     assert_eq!(errors, [false, true, true, false]);
     assert!(endpoint.log()[3].at > endpoint.log()[2].at + Duration::from_secs(1), "it waits in between");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_read_timeout_is_kept_and_an_unknown_region_is_nowhere() {
+    let endpoint = Endpoint::new();
+    endpoint.plan(Plan::once(Fault::Hangs));
+    let patience = TimeoutConfig::builder().read_timeout(Duration::from_secs(3)).build();
+    let patience = aws_sdk_ec2::Config::builder().timeout_config(patience);
+    let began = Instant::now();
+    let look = once(&endpoint).describe_regions().customize().config_override(patience).send().await;
+    assert!(matches!(look, Err(SdkError::DispatchFailure(failure)) if failure.is_timeout()));
+    assert_eq!(began.elapsed().as_secs(), 3);
+    let look = client(&endpoint, "us-west-3", 1).describe_regions().send().await;
+    assert!(matches!(look, Err(SdkError::DispatchFailure(failure)) if failure.is_io()));
 }
 
 #[tokio::test(start_paused = true)]

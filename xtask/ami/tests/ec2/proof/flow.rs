@@ -3,8 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_ec2::types::{
-    CreateVolumePermission, CreateVolumePermissionModifications, Filter, IpPermission, IpRange, LaunchPermission,
-    LaunchPermissionModifications, PermissionGroup, ResourceType,
+    CreateVolumePermission, CreateVolumePermissionModifications, Filter, ImageAttributeName, InstanceAttributeName,
+    IpPermission, IpRange, LaunchPermission, LaunchPermissionModifications, PermissionGroup, ResourceType,
+    SnapshotAttributeName, Tag,
 };
 use aws_smithy_types::{base64, date_time::DateTime};
 use tokio::time::{Instant, sleep};
@@ -206,4 +207,44 @@ async fn the_account_and_its_settings_are_told() {
     sleep(endpoint.world(|world| world.delays.block_public_access)).await;
     assert_eq!(state().await, "block-new-sharing");
     assert_eq!(endpoint.public_access_blocked_in(), [HOME]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn attributes_and_tags_are_read_back() {
+    let endpoint = Endpoint::new();
+    let id = good_image(&endpoint, "one").await;
+    let (image, instance) = (endpoint.images()[0].1.clone(), endpoint.instances()[0].1.id.clone());
+    let client = once(&endpoint);
+    let holders = ["444455556666", "arn:aws:organizations::111122223333:ou/o-1/ou-1"];
+    let share = LaunchPermissionModifications::builder()
+        .add(LaunchPermission::builder().user_id(holders[0]).build())
+        .add(LaunchPermission::builder().organizational_unit_arn(holders[1]).build());
+    client.modify_image_attribute().image_id(&id).launch_permission(share.build()).send().await.expect("a change");
+    let look = client.describe_image_attribute().image_id(&id).attribute(ImageAttributeName::LaunchPermission);
+    let found = look.clone().send().await.expect("permissions").launch_permissions.unwrap_or_default();
+    assert_eq!(found[0].user_id(), Some(holders[0]));
+    assert_eq!(found[1].organizational_unit_arn(), Some(holders[1]));
+    let unshare = LaunchPermissionModifications::builder().set_remove(Some(found)).build();
+    client.modify_image_attribute().image_id(&id).launch_permission(unshare).send().await.expect("a change");
+    assert!(look.send().await.expect("permissions").launch_permissions().is_empty());
+
+    let friend = CreateVolumePermission::builder().user_id(holders[0]).build();
+    let share = CreateVolumePermissionModifications::builder().add(friend.clone()).build();
+    let modify = client.modify_snapshot_attribute().snapshot_id(&image.snapshot).create_volume_permission(share);
+    modify.send().await.expect("a change");
+    let attribute = SnapshotAttributeName::CreateVolumePermission;
+    let look = client.describe_snapshot_attribute().snapshot_id(&image.snapshot).attribute(attribute);
+    assert_eq!(look.send().await.expect("permissions").create_volume_permissions(), [friend]);
+
+    let attribute = InstanceAttributeName::InstanceInitiatedShutdownBehavior;
+    let look = client.describe_instance_attribute().instance_id(&instance).attribute(attribute).send().await;
+    let behavior = look.expect("an attribute").instance_initiated_shutdown_behavior.and_then(|behavior| behavior.value);
+    assert_eq!(behavior.as_deref(), Some("stop"));
+
+    let tag = Tag::builder().key("later").value("yes").build();
+    client.create_tags().resources(&id).resources(&instance).tags(tag.clone()).send().await.expect("tags");
+    assert_eq!(endpoint.images()[0].1.tags["later"], "yes");
+    assert_eq!(endpoint.instances()[0].1.tags["later"], "yes");
+    client.delete_tags().resources(&id).tags(tag).send().await.expect("no tags");
+    assert_eq!(endpoint.images()[0].1.tags, image.tags);
 }
