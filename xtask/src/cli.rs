@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
 
-use crate::{region::Region, version::Version};
+use crate::{grantee::Grantee, region::Region, version::Version};
 
 /// The tasks of this repository.
 #[derive(Debug, Parser)]
@@ -44,13 +44,15 @@ pub struct Ami {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show what a release would do, and what stands in its way; creates nothing
-    Plan(ReleaseFlags),
+    Plan(Box<ReleaseFlags>),
     /// Show the images by version and region
     List,
     /// Check that a version is public, and named and described alike, in every region
     Check(ImageFlags),
     /// Withdraw a version: deregister its images, with their snapshots, in every region
     Retire(ImageFlags),
+    /// Print the least IAM policy that all of this needs, as JSON
+    IamPolicy,
     /// Install on this computer what --local needs
     Setup,
     /// Start a local image on this computer and log in to it
@@ -73,6 +75,9 @@ pub struct CommonFlags {
     /// Print the result as JSON
     #[arg(long, global = true)]
     pub json: bool,
+    /// The profile of the AWS configuration files [default: as everywhere, AWS_PROFILE or `default`]
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "local")]
+    pub profile: Option<String>,
     /// Print warnings, errors and the result, nothing else
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -90,9 +95,12 @@ pub struct ReleaseFlags {
     /// One region, nobody else may launch it, tagged with an expiry
     #[arg(long)]
     pub private: bool,
-    /// When a private image may be cleaned away, counted from now
-    #[arg(long, value_name = "DURATION", default_value = "7d", requires = "private", value_parser = expiry)]
-    pub expires: humantime::Duration,
+    /// Private, but these accounts and organizations may launch it, too
+    #[arg(long, value_name = "ACCOUNT|ORG-ARN", value_delimiter = ',', conflicts_with = "local")]
+    pub share: Vec<Grantee>,
+    /// When a private image may be cleaned away, counted from now [default: 7d]
+    #[arg(long, value_name = "DURATION", value_parser = expiry)]
+    pub expires: Option<humantime::Duration>,
     /// The regions to publish in, instead of those of the file `regions`
     #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "region_file")]
     pub regions: Vec<Region>,
@@ -117,6 +125,24 @@ pub struct ReleaseFlags {
     /// Leave the machine up when something fails on it, and print how to log in
     #[arg(long)]
     pub keep_on_failure: bool,
+    /// The instance type that the image is made and verified on [default: the recipe's]
+    #[arg(long, help_heading = "On EC2", value_name = "TYPE", conflicts_with = "local")]
+    pub instance_type: Option<String>,
+    /// The subnet of the instances [default: those of the default VPC]
+    #[arg(long, help_heading = "On EC2", value_name = "ID", conflicts_with = "local")]
+    pub subnet: Option<String>,
+    /// A security group that lets this computer reach port 22 [default: one of the build's own]
+    #[arg(long, help_heading = "On EC2", value_name = "ID", conflicts_with_all = ["local", "ssh_from"])]
+    pub security_group: Option<String>,
+    /// The addresses that may reach port 22 of the instances [default: this computer's own]
+    #[arg(long, help_heading = "On EC2", value_name = "CIDR", value_parser = cidr, conflicts_with = "local")]
+    pub ssh_from: Option<ipnet::IpNet>,
+    /// Publish in the other regions when the image can't be copied to some
+    #[arg(long, help_heading = "On EC2", conflicts_with_all = ["local", "private", "share"])]
+    pub skip_failed_regions: bool,
+    /// Where the account blocks public images, lift the block, publish, and set it again
+    #[arg(long, help_heading = "On EC2", conflicts_with_all = ["local", "private", "share"])]
+    pub unblock_public_access: bool,
 }
 
 /// Which image a command is about.
@@ -155,11 +181,61 @@ fn expiry(text: &str) -> Result<humantime::Duration, String> {
     Ok(expires)
 }
 
+/// Addresses, or a single one.
+fn cidr(text: &str) -> Result<ipnet::IpNet, String> {
+    let single = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
+    single.or_else(|_| text.parse()).map_err(|_| "it is no CIDR, such as 203.0.113.7/32".to_owned())
+}
+
 impl Ami {
-    /// Why this command can't be carried out, when it can't whatever else is there.
+    /// Whether the command talks to AWS.
     #[must_use]
-    pub fn refusal(&self) -> Option<&'static str> {
-        let local = self.common.local || matches!(self.command, Some(Command::Boot(_) | Command::Setup));
-        (!local).then_some("this version makes images on this computer only: add --local")
+    pub fn needs_aws(&self) -> bool {
+        let here = matches!(self.command, Some(Command::Boot(_) | Command::Setup | Command::IamPolicy));
+        !self.common.local && !here
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(words: &str) -> Result<Ami, clap::Error> {
+        let Task::Ami(ami) = Cli::try_parse_from(format!("xtask ami {words}").split(' '))?.task else {
+            panic!("no ami: {words}");
+        };
+        Ok(*ami)
+    }
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// Clap takes optional flags for absent when some of them are in a struct of their own.
+    #[test]
+    fn a_release_has_its_flags() {
+        for words in ["--version 0.6.1", "--version 0.6.1 --local", "--version 0.6.1 --private --subnet subnet-1"] {
+            let ami = parse(words).expect(words);
+            assert!(ami.release.is_some() && ami.command.is_none(), "{words}");
+        }
+        assert!(parse("list").expect("a command").release.is_none());
+    }
+
+    #[test]
+    fn what_only_ec2_has_does_not_go_with_local() {
+        for flag in ["--subnet s", "--security-group s", "--ssh-from 10.0.0.1", "--instance-type t", "--profile p"] {
+            assert!(parse(&format!("--version 0.6.1 --local {flag}")).is_err(), "{flag}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_those_of_one_computer_or_of_many() {
+        let given = |from: &str| parse(&format!("--version 0.6.1 --ssh-from {from}")).ok()?.release?.ssh_from;
+        assert_eq!(given("203.0.113.7").map(|from| from.to_string()), Some("203.0.113.7/32".to_owned()));
+        assert_eq!(given("2001:db8::/32").map(|from| from.to_string()), Some("2001:db8::/32".to_owned()));
+        assert_eq!(given("203.0.113.7/33"), None);
     }
 }

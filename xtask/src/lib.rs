@@ -3,5 +3,6 @@
 //! It is a library so that flags are checked, and `--help` is answered, before anything heavier is compiled.
 
 pub mod cli;
+pub mod grantee;
 pub mod region;
 pub mod version;

@@ -3,10 +3,16 @@
 //! It compiles in seconds. `cargo xtask ami --help` and every mistake in the flags are answered from here, and the AWS
 //! SDK, minutes to compile, is only built for commands that talk to AWS.
 
-use std::{env, io::Write as _, os::unix::process::CommandExt as _, process::Command, process::ExitCode};
+use std::{
+    env,
+    io::Write as _,
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::{Command, ExitCode},
+};
 
 use anyhow::{Context as _, Result};
-use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+use clap::Parser as _;
 use xtask::cli::{Ami, Cli, Task};
 
 mod test;
@@ -28,15 +34,31 @@ fn main() -> ExitCode {
 
 /// Becomes the tool, compiled first where it has to be.
 fn hand_over(ami: &Ami) -> Result<ExitCode> {
-    if let Some(refusal) = ami.refusal() {
-        Cli::command().error(ErrorKind::MissingRequiredArgument, refusal).exit();
-    }
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["run", "--package", "xtask-ami", "--no-default-features"]);
+    cargo.args(["run", "--package", "xtask-ami"]);
+    if !ami.needs_aws() {
+        cargo.arg("--no-default-features");
+    }
     // Whoever waits for the first compile wants to see it go on; later there is nothing to see.
-    if env::current_exe().is_ok_and(|this| this.with_file_name("xtask-ami").exists()) {
+    let folder = env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
+    let sdk_is_compiled = || has_file(&folder.join("deps"), "libaws_sdk_ec2-", ".rlib");
+    if ami.needs_aws() && !sdk_is_compiled() {
+        let note = "note: this compiles the AWS SDK first: minutes, and up to 9 GB of memory, once";
+        let _ = writeln!(std::io::stderr(), "{note}");
+    } else if folder.join("xtask-ami").exists() {
         cargo.arg("--quiet");
     }
+    // What cargo set for this process is not for the tool, and would make it compile anew.
+    cargo.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
     cargo.arg("--").args(env::args_os().skip(1));
     Err(cargo.exec()).context("failed to start cargo")
+}
+
+/// Whether a folder has a file whose name begins and ends like this.
+fn has_file(folder: &Path, begin: &str, end: &str) -> bool {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.map(|file| file.file_name()).any(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with(begin) && name.ends_with(end)
+    })
 }

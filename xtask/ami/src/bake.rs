@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
+use xtask::region::Region;
 
 use crate::{
     binaries::{self, Built},
     build::{self, Build, Made, Role},
-    cloud::{
-        Access, Base, Cloud, ImageId, ImageState, Instance, InstanceId, InstanceState, Launch, LaunchSource, Login,
-        Phase,
-    },
+    cloud::{Base, Cloud, ImageId, ImageState, InstanceId, InstanceState, LaunchSource, Login, NewImage, Phase},
+    launch::{self, Reached},
     machine::{Input, Machine},
-    process, sha256,
+    sha256,
     staging::Overlay,
     wait::{self, Look, Patience},
 };
@@ -38,16 +37,8 @@ pub struct Baked {
     pub login: Login,
     /// The machine's id, in the sense of machine-id(5); the image's machines must have others.
     pub machine_id: String,
-}
-
-/// A machine that one is logged in to.
-pub struct Reached<M> {
-    /// The instance.
+    /// The machine; its end is ordered.
     pub instance: InstanceId,
-    /// Who logged in.
-    pub login: Login,
-    /// The login.
-    pub machine: M,
 }
 
 /// Makes the image. Compiling goes on while the machine boots and installs packages; a fault in either ends both.
@@ -58,10 +49,12 @@ pub async fn bake<C: Cloud>(cloud: &C, build: &Build) -> Result<Baked> {
     let binaries = build.journal.step("binaries", json!({}), build_binaries(build));
     let (binaries, (base, reached)) = tokio::try_join!(binaries, prepare(cloud, build))?;
     let work = finish(build, &reached, &base, &binaries).await;
-    let Finished { sha256, packages, machine_id } = with_its_state(cloud, build, &reached.instance, work).await?;
+    let Finished { sha256, packages, machine_id } =
+        launch::with_its_state(cloud, build, &reached.instance, work).await?;
     stop(cloud, build, &reached.instance).await?;
     let image = make_image(cloud, build, &reached.instance, &base).await?;
-    Ok(Baked { image, base, sha256, packages, login: reached.login, machine_id })
+    let Reached { instance, login, .. } = reached;
+    Ok(Baked { image, base, sha256, packages, login, machine_id, instance })
 }
 
 /// What is known of a machine that is ready to be imaged.
@@ -82,93 +75,6 @@ async fn finish<M: Machine>(build: &Build, reached: &Reached<M>, base: &Base, bi
     let seal = machine.run("sealing (seal.sh)", "sudo -n bash -s", Input::Text(&seal), limit);
     build.journal.step("bake seal", &reached.instance, async { seal.await.map(drop) }).await?;
     Ok(Finished { sha256, packages, machine_id: machine_id.trim().to_owned() })
-}
-
-/// Launches an instance and logs in, as soon as that is possible.
-///
-/// # Errors
-/// When it can't be launched, ends, or lets nobody in within the limit; the message has its console's last lines.
-pub async fn reach<C: Cloud>(
-    cloud: &C,
-    build: &Build,
-    role: Role,
-    source: LaunchSource,
-) -> Result<Reached<C::Machine>> {
-    let (order, region) = (&build.order, &build.order.home_region);
-    let login = build.new_login(role)?;
-    let access = Access { name: build.token(role.word()), public_key: login.key.public()?, tags: build.tags() };
-    let step = format!("{} access", role.word());
-    build.journal.step(step, &access.name, cloud.grant_access(region, &access)).await?;
-    let launch = Launch {
-        token: build.token(role.word()),
-        source,
-        access: access.name,
-        user_data: build::user_data(&login.host_key)?,
-        instance_type: order.recipe.instance.instance_type.clone(),
-        root_volume_gib: order.recipe.instance.root_volume_gib,
-        tags: build.tags(),
-    };
-    let step = format!("{} launch", role.word());
-    let instance = build.journal.step(step, &launch.token, cloud.launch(region, &launch)).await?;
-    build.logins.borrow_mut().push((instance.clone(), login.clone()));
-    build.status.step("Launched", format_args!("{instance} to {} the image", role.word()));
-    let step = format!("{} login", role.word());
-    let machine = build.journal.step(step, &instance, async {
-        let machine = log_in(cloud, build, role, &instance, &login).await?;
-        Ok(Unrecorded(machine))
-    });
-    let Unrecorded(machine) = machine.await?;
-    Ok(Reached { instance, login, machine })
-}
-
-/// A result that means nothing to another process, so the journal only says that it was there.
-struct Unrecorded<T>(T);
-
-impl<T> serde::Serialize for Unrecorded<T> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_unit()
-    }
-}
-
-async fn log_in<C: Cloud>(
-    cloud: &C,
-    build: &Build,
-    role: Role,
-    instance: &InstanceId,
-    login: &Login,
-) -> Result<C::Machine> {
-    let region = &build.order.home_region;
-    let log = build.log(role.word());
-    let patience = Patience { limit: build.order.recipe.limits.login, pace: cloud.pace(Phase::Login) };
-    let what = format!("a login on {instance}");
-    let reached = wait::until(what, patience, &build.status, async || {
-        let Some(now) = cloud.instance(region, instance).await? else {
-            return Ok(Look::NotYet("unknown to the cloud".to_owned()));
-        };
-        match (now.state, now.address) {
-            (InstanceState::Pending, _) => Ok(Look::NotYet("pending".to_owned())),
-            (InstanceState::Running, None) => Ok(Look::NotYet("running, without an address".to_owned())),
-            (InstanceState::Running, Some(address)) => match cloud.connect(address, login, &log).await {
-                Ok(machine) => Ok(Look::Ready(machine)),
-                Err(error) => Ok(Look::NotYet(format!("running, {}", error.root_cause()))),
-            },
-            (state, _) => {
-                let reason = now.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-                bail!("{instance} is {state} before anyone could log in{reason}")
-            }
-        }
-    });
-    match reached.await {
-        Ok(machine) => Ok(machine),
-        Err(error) => {
-            // What the machine said is the best hint there is; without it the error stands alone.
-            let console = cloud.console(region, instance).await.unwrap_or_default();
-            match console.trim() {
-                "" => bail!("{error:#}\nthe machine printed nothing on its console"),
-                console => bail!("{error:#}\nthe last lines of its console:\n{}", process::last_lines(console)),
-            }
-        }
-    }
 }
 
 async fn build_binaries(build: &Build) -> Result<Vec<Built>> {
@@ -197,7 +103,7 @@ async fn prepare<C: Cloud>(cloud: &C, build: &Build) -> Result<(Base, Reached<C:
         base.system,
         build.order.system_name
     );
-    let reached = reach(cloud, build, Role::Bake, LaunchSource::Base(base.clone())).await?;
+    let reached = launch::reach(cloud, build, Role::Bake, LaunchSource::Base(base.clone())).await?;
     let packages: Vec<&str> = build.system()?.packages.iter().map(|package| package.name.as_str()).collect();
     build.status.step("Installing", format_args!("{} packages on {}", packages.len(), reached.instance));
     let provision = script(&build.order.scripts.provision)?;
@@ -206,7 +112,7 @@ async fn prepare<C: Cloud>(cloud: &C, build: &Build) -> Result<(Base, Reached<C:
     let prepared =
         reached.machine.run("preparing the machine (provision.sh)", &command, Input::Text(&provision), limit);
     let prepared = build.journal.step("bake packages", &packages, async { prepared.await.map(drop) }).await;
-    with_its_state(cloud, build, &reached.instance, prepared).await?;
+    launch::with_its_state(cloud, build, &reached.instance, prepared).await?;
     Ok((base, reached))
 }
 
@@ -298,27 +204,35 @@ async fn make_image<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId, b
     let id = build.journal.step(step, &image.name, cloud.create_image(region, instance, &image)).await?;
     build.status.step("Imaging", format_args!("{instance} as {id}, `{}`", image.name));
     build.made.borrow_mut().insert(region.clone(), Made { id: id.clone(), public: false });
-    let available =
-        build.journal.step(format!("available {region}"), &id, wait_available(cloud, build, region, &id)).await;
+    let available = until_complete(cloud, build, region, &id, &image).await;
     if available.is_err() {
         // An image that never became available is no image to name among what exists.
         build.made.borrow_mut().remove(region);
     }
     // The machine is no longer needed, and ending it now is one thing less to end later.
-    end(cloud, build, instance).await;
+    launch::end(cloud, build, instance).await;
     available.map(|()| id)
 }
 
-/// Waits until an image is available.
+/// Waits until an image is available, and gives it what could not be ordered with it.
 ///
 /// # Errors
 /// When it fails, or the limit passes.
-pub async fn wait_available<C: Cloud>(
+pub async fn until_complete<C: Cloud>(
     cloud: &C,
     build: &Build,
-    region: &xtask::region::Region,
+    region: &Region,
     id: &ImageId,
+    image: &NewImage,
 ) -> Result<()> {
+    let work = async {
+        wait_available(cloud, build, region, id).await?;
+        cloud.complete_image(region, id, image).await
+    };
+    build.journal.step(format!("available {region}"), id, work).await
+}
+
+async fn wait_available<C: Cloud>(cloud: &C, build: &Build, region: &Region, id: &ImageId) -> Result<()> {
     let phase = if *region == build.order.home_region { Phase::Image } else { Phase::Copy };
     let patience = Patience { limit: build.order.recipe.limits.image, pace: cloud.pace(phase) };
     wait::until(format_args!("{id} in {region}"), patience, &build.status, async || {
@@ -333,34 +247,6 @@ pub async fn wait_available<C: Cloud>(
         }
     })
     .await
-}
-
-/// Ends a machine that has done its work. Failing to is no reason to lose what it did: tidying up tries again.
-pub async fn end<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId) {
-    if let Err(error) = cloud.terminate(&build.order.home_region, instance).await {
-        build.status.warn(format_args!("{instance} could not be ended: {error:#}"));
-    }
-}
-
-/// What came of work on a machine; when it failed because the machine is gone, the error says that.
-///
-/// # Errors
-/// The work's own.
-pub async fn with_its_state<C: Cloud, T>(
-    cloud: &C,
-    build: &Build,
-    instance: &InstanceId,
-    result: Result<T>,
-) -> Result<T> {
-    let Err(error) = result else { return result };
-    match cloud.instance(&build.order.home_region, instance).await {
-        Ok(Some(Instance { state: InstanceState::Running, .. })) | Err(_) => Err(error),
-        Ok(None) => Err(error.context(format!("{instance} is gone"))),
-        Ok(Some(now)) => {
-            let reason = now.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-            Err(error.context(format!("{instance} is {}{reason}", now.state)))
-        }
-    }
 }
 
 /// A script's text.

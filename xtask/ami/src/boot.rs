@@ -30,8 +30,7 @@ pub async fn boot(
     status: &Status,
 ) -> Result<(), Failure> {
     cloud.prepare_to_boot(common.yes).await.map_err(Failure::Refused)?;
-    let regions: Vec<Region> = cloud.regions().map_err(Failure::Failed)?;
-    let images = manage::everywhere(cloud, &regions).await.map_err(Failure::Failed)?;
+    let images = manage::everywhere(cloud).await.map_err(Failure::Failed)?;
     let (region, image) = pick(images, &flags.image).map_err(Failure::Refused)?;
     let system = image.tag(build::TAG_SYSTEM).context("the image doesn't say which system it is");
     let system = system.and_then(|name| checkout.recipe.system(name)).map_err(Failure::Refused)?;
@@ -78,7 +77,7 @@ impl Session<'_> {
             token: name.clone(),
             source: LaunchSource::Image(self.image.id.clone()),
             access: name,
-            user_data: build::user_data(&login.host_key)?,
+            user_data: build::user_data(&login.host_key, self.checkout.recipe.limits.machine)?,
             instance_type: String::new(),
             root_volume_gib: self.checkout.recipe.instance.root_volume_gib,
             tags: Vec::new(),

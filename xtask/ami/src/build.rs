@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime},
 };
 
@@ -10,10 +10,10 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use rand::Rng as _;
 use serde_json::json;
-use xtask::{region::Region, version::Version};
+use xtask::{grantee::Grantee, region::Region, version::Version};
 
 use crate::{
-    cloud::{ImageId, InstanceId, Login, NewImage, Tags},
+    cloud::{Audience, ImageId, InstanceId, Login, NewImage, Tags},
     home::Home,
     journal::Journal,
     machine::{HostKey, LoginKey},
@@ -58,18 +58,45 @@ pub struct Order {
     pub skip_build: bool,
     /// Leave the machine up when something fails on it.
     pub keep_on_failure: bool,
+    /// Publish in the other regions when the image can't be copied to some.
+    pub skip_failed_regions: bool,
+    /// Lift a block on public images while the image is published.
+    pub unblock_public_access: bool,
 }
 
 /// Who may launch an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Visibility {
     /// Everybody.
     Public,
-    /// Its owner alone, and it may be cleaned away after this time.
+    /// Its owner, and who is named here; it may be cleaned away after a time.
     Private {
         /// Counted from the build's beginning.
         expires: Duration,
+        /// Who may launch it beside its owner.
+        shared_with: Vec<Grantee>,
     },
+}
+
+impl Visibility {
+    /// Who is named beside the owner.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Visibility::Public => Vec::new(),
+            Visibility::Private { shared_with, .. } => shared_with.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// Whom the image is opened to; nobody when it stays its owner's.
+    #[must_use]
+    pub fn audience(&self) -> Option<Audience> {
+        match self {
+            Visibility::Public => Some(Audience::Everybody),
+            Visibility::Private { shared_with, .. } if shared_with.is_empty() => None,
+            Visibility::Private { shared_with, .. } => Some(Audience::These(shared_with.clone())),
+        }
+    }
 }
 
 /// The scripts that run on the machines, where they lie on this one.
@@ -97,8 +124,14 @@ pub struct Build {
     pub status: Status,
     /// The machines that were launched, and who logs in.
     pub logins: RefCell<Vec<(InstanceId, Login)>>,
-    /// Whether images are being made public: if it ends there, some may be.
+    /// The roles whose access was granted, or may have been.
+    pub accesses: RefCell<BTreeSet<Role>>,
+    /// Whether images are being opened to others: if it ends there, some may be.
     pub publishing: Cell<bool>,
+    /// The regions whose block on public images is lifted, or may be.
+    pub unblocked: RefCell<BTreeSet<Region>>,
+    /// The regions that were given up, and why.
+    pub skipped: RefCell<BTreeMap<Region, String>>,
     /// The images that exist now, by region.
     pub made: RefCell<BTreeMap<Region, Made>>,
     began: SystemTime,
@@ -114,7 +147,7 @@ pub struct Made {
 }
 
 /// What a machine of a build is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// The image is made of it.
     Bake,
@@ -147,7 +180,7 @@ impl Build {
         let about = json!({
             "id": id, "version": order.version.as_str(), "name": order.name, "root": order.source.root,
             "commit": order.source.commit, "home_region": order.home_region.as_str(), "regions": regions,
-            "private": order.visibility != Visibility::Public,
+            "private": order.visibility != Visibility::Public, "shared_with": order.visibility.names(),
         });
         let journal = Journal::begin(&folder.join("journal.jsonl"), &about)?;
         let status = status.clone();
@@ -158,7 +191,10 @@ impl Build {
             journal,
             status,
             logins: RefCell::default(),
+            accesses: RefCell::default(),
             publishing: Cell::new(false),
+            unblocked: RefCell::default(),
+            skipped: RefCell::default(),
             made: RefCell::default(),
             began,
         })
@@ -170,6 +206,13 @@ impl Build {
     /// When the recipe doesn't describe it.
     pub fn system(&self) -> Result<&System> {
         self.order.recipe.system(&self.order.system_name)
+    }
+
+    /// The regions that the image will be in, less those that were given up.
+    #[must_use]
+    pub fn regions(&self) -> Vec<Region> {
+        let skipped = self.skipped.borrow();
+        self.order.regions.iter().filter(|region| !skipped.contains_key(region)).cloned().collect()
     }
 
     /// A token or unique name for one thing of this build.
@@ -189,7 +232,7 @@ impl Build {
             (TAG_COMMIT.to_owned(), order.source.commit.clone().unwrap_or_else(|| "unknown".to_owned())),
             (TAG_SYSTEM.to_owned(), order.system_name.clone()),
         ];
-        if let Visibility::Private { expires } = order.visibility {
+        if let Visibility::Private { expires, .. } = order.visibility {
             let expires = humantime::format_rfc3339_seconds(self.began + expires).to_string();
             tags.push((TAG_EXPIRES.to_owned(), expires));
         }
@@ -213,6 +256,7 @@ impl Build {
             description,
             tags: self.tags(),
             deprecate_at,
+            require_imds_v2: order.recipe.require_imds_v2,
         }
     }
 
@@ -236,15 +280,18 @@ impl Build {
     }
 }
 
-/// What cloud-init is told: the host key, so that the machine is known before it is up.
+/// What cloud-init is told: the host key, so that the machine is known before it is up; and to shut down after `life`,
+/// so that a machine ends when nobody is there any more to end it. seal.sh calls that off.
 ///
 /// # Errors
 /// When the key can't be encoded.
-pub fn user_data(host_key: &HostKey) -> Result<String> {
+pub fn user_data(host_key: &HostKey, life: Duration) -> Result<String> {
+    let minutes = life.as_secs().div_ceil(60);
     // JSON is YAML, and quotes itself.
     let config = json!({
         "ssh_deletekeys": true,
         "ssh_keys": { "ed25519_private": host_key.private()?, "ed25519_public": host_key.public()? },
+        "runcmd": [["shutdown", "-P", format!("+{minutes}")]],
     });
     Ok(format!("#cloud-config\n{config}\n"))
 }
@@ -256,7 +303,7 @@ fn new_id(version: &Version, now: SystemTime) -> String {
         .as_str()
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' })
-        .take(24)
+        .take(16)
         .collect();
     let suffix = rand::rng().next_u32() & 0xffff;
     format!("{time}-{version}-{suffix:04x}")

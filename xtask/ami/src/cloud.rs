@@ -8,17 +8,20 @@ use std::{fmt, net::SocketAddr, time::Duration};
 use anyhow::Result;
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
-use xtask::{region::Region, version::Version};
+use xtask::{grantee::Grantee, region::Region, version::Version};
 
-use crate::{
-    machine::{HostKey, LoginKey, Machine},
-    wait::Pace,
-};
+use crate::{machine::Machine, wait::Pace};
 
+mod api_error;
+#[cfg(feature = "ec2")]
+pub mod ec2;
 mod image;
+mod instance;
 pub mod qemu;
 
+pub use api_error::{ApiError, is_transient};
 pub use image::{Image, ImageState, NewImage};
+pub use instance::{Access, Instance, InstanceState, Launch, LaunchSource, Login};
 
 /// A newtype for each kind of id, so that none is taken for another.
 macro_rules! id {
@@ -50,6 +53,18 @@ id!(
 pub trait Cloud {
     /// What a login on an instance gives.
     type Machine: Machine;
+
+    /// The flags that a command needs to talk to this cloud, each with a space before it; for the hints in messages.
+    fn flags(&self) -> String;
+
+    /// Whether machines live on when this process ends. Such machines end themselves after the recipe's limit.
+    fn machines_outlive_us(&self) -> bool;
+
+    /// All regions in which images of this tool may be.
+    ///
+    /// # Errors
+    /// When the cloud doesn't answer.
+    async fn regions(&self) -> Result<Vec<Region>>;
 
     /// What the plan tells of this cloud, and all that stands in the way of the request. Creates nothing.
     ///
@@ -145,17 +160,41 @@ pub trait Cloud {
     /// When the cloud doesn't answer.
     async fn images(&self, region: &Region) -> Result<Vec<Image>>;
 
-    /// Lets everybody, or nobody else, make volumes of the image's snapshots (`createVolumePermission`).
+    /// Gives an available image what could not be ordered with it, such as its deprecation date.
     ///
     /// # Errors
     /// When the cloud refuses.
-    async fn set_snapshots_public(&self, region: &Region, id: &ImageId, public: bool) -> Result<()>;
+    async fn complete_image(&self, region: &Region, id: &ImageId, image: &NewImage) -> Result<()>;
 
-    /// Lets everybody, or nobody else, launch the image (`launchPermission`).
+    /// Whether everybody may make volumes of an image's snapshots, and so copy it.
+    ///
+    /// # Errors
+    /// When the cloud doesn't answer.
+    async fn snapshots_are_public(&self, region: &Region, id: &ImageId) -> Result<bool>;
+
+    /// Lets an audience, or it no longer, make volumes of the image's snapshots (`createVolumePermission`).
     ///
     /// # Errors
     /// When the cloud refuses.
-    async fn set_image_public(&self, region: &Region, id: &ImageId, public: bool) -> Result<()>;
+    async fn permit_copying(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()>;
+
+    /// Lets an audience, or it no longer, launch the image (`launchPermission`).
+    ///
+    /// # Errors
+    /// When the cloud refuses.
+    async fn permit_launching(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()>;
+
+    /// Whether images can't be made public in a region. EC2 user guide, "Block public access to your AMIs".
+    ///
+    /// # Errors
+    /// When the cloud doesn't answer.
+    async fn public_images_blocked(&self, region: &Region) -> Result<bool>;
+
+    /// Begins to block public images in a region, or to lift the block; on EC2 it takes minutes to take effect.
+    ///
+    /// # Errors
+    /// When the cloud refuses.
+    async fn block_public_images(&self, region: &Region, block: bool) -> Result<()>;
 
     /// Removes an image and its snapshots. One that isn't there is fine.
     ///
@@ -196,6 +235,19 @@ pub enum Phase {
     Image,
     /// From the order to copy an image to the copy being available.
     Copy,
+    /// From the order to end a machine to it, and what let us in, being gone.
+    End,
+    /// From the order to block public images, or to lift the block, to that taking effect.
+    Block,
+}
+
+/// Whom an image is opened to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// All accounts there are.
+    Everybody,
+    /// These alone.
+    These(Vec<Grantee>),
 }
 
 /// What builds the binaries, and the Debian package that has it.
@@ -211,8 +263,18 @@ pub struct Request {
     pub version: Version,
     /// The image's name.
     pub name: String,
-    /// The regions that the image will be in, the build region among them.
+    /// Where the image is made.
+    pub home_region: Region,
+    /// The regions that the image will be in, the home region among them.
     pub regions: Vec<Region>,
+    /// Whether it will be public, and so has to be able to.
+    pub public: bool,
+    /// Whether others than its owner, everybody or some, will be let in.
+    pub shared: bool,
+    /// Publish where a block on public images stands, too: it is lifted for that long.
+    pub unblock_public_access: bool,
+    /// Whether the binaries lie ready; else they are compiled meanwhile.
+    pub skip_build: bool,
     /// What else has to be on this computer: programs, and the Debian package that has each.
     pub programs: Vec<(&'static str, &'static str)>,
     /// Install on this computer what is missing, without asking.
@@ -226,20 +288,44 @@ pub struct Preflight {
     pub facts: Vec<(String, String)>,
     /// What stands in the way.
     pub findings: Vec<Finding>,
+    /// What doesn't stand in the way, and should be known before a build begins all the same.
+    pub warnings: Vec<String>,
     /// Which of the recipe's systems the base is, when it could be found out.
     pub base_system: Option<String>,
     /// How long the cloud's part of a build takes, about.
     pub estimate: Duration,
+    /// What the build costs, about; nothing where nobody is paid.
+    pub cost: Option<Cost>,
+}
+
+/// What a build costs, about, in US dollars.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cost {
+    /// Once: machines, transfer.
+    pub once_usd: f64,
+    /// Every month, as long as the images are kept.
+    pub monthly_usd: f64,
+    /// Of which day the prices are, and what is not in them.
+    pub remark: String,
 }
 
 /// Something that stands in the way, and what mends it.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What is wrong.
     pub problem: String,
     /// What to type or set.
     pub remedy: String,
 }
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n    {}", self.problem, self.remedy)
+    }
+}
+
+// What can't go on because of a finding ends with it.
+impl std::error::Error for Finding {}
 
 /// What an image is made of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -252,93 +338,5 @@ pub struct Base {
     pub system: String,
 }
 
-/// A way in for one role of one build.
-#[derive(Clone, Debug)]
-pub struct Access {
-    /// Unique to the build and its role.
-    pub name: String,
-    /// The public half of the login key, as in an `authorized_keys` line.
-    pub public_key: String,
-    /// The tags of what is created.
-    pub tags: Tags,
-}
-
-/// What to launch.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    /// The same launch, asked for again, has the same token.
-    pub token: String,
-    /// A base's id, or that of an image of ours.
-    pub source: LaunchSource,
-    /// The access that lets us in.
-    pub access: String,
-    /// What cloud-init reads on the instance.
-    pub user_data: String,
-    /// The EC2 instance type.
-    pub instance_type: String,
-    /// The disk's size, in GiB.
-    pub root_volume_gib: u32,
-    /// The tags of the instance, its disk and its network interface.
-    pub tags: Tags,
-}
-
-/// What an instance starts from.
-#[derive(Clone, Debug)]
-pub enum LaunchSource {
-    /// The base.
-    Base(Base),
-    /// An image that this tool made.
-    Image(ImageId),
-}
-
 /// Key and value of each tag.
 pub type Tags = Vec<(String, String)>;
-
-/// An instance as the cloud sees it.
-#[derive(Clone, Debug)]
-pub struct Instance {
-    /// What it is doing.
-    pub state: InstanceState,
-    /// Why it is in this state, where the cloud says so.
-    pub reason: Option<String>,
-    /// Where its sshd listens, once that is known.
-    pub address: Option<SocketAddr>,
-}
-
-/// What an instance is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InstanceState {
-    /// It is being started.
-    Pending,
-    /// It runs, which doesn't mean that it answers.
-    Running,
-    /// It shuts down.
-    Stopping,
-    /// Its disk is at rest.
-    Stopped,
-    /// It is gone, its disk too.
-    Terminated,
-}
-
-impl fmt::Display for InstanceState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            InstanceState::Pending => "pending",
-            InstanceState::Running => "running",
-            InstanceState::Stopping => "stopping",
-            InstanceState::Stopped => "stopped",
-            InstanceState::Terminated => "terminated",
-        })
-    }
-}
-
-/// Who logs in, and what proves which machine it is.
-#[derive(Clone, Debug)]
-pub struct Login {
-    /// The user's name.
-    pub user: String,
-    /// The private half stays here.
-    pub key: LoginKey,
-    /// The host key that the machine was given.
-    pub host_key: HostKey,
-}

@@ -8,12 +8,15 @@ pub mod recipe;
 pub mod source;
 pub mod preflight;
 pub mod plan;
+pub mod policy;
 pub mod build;
 
 pub mod release;
 pub mod bake;
+pub mod launch;
 pub mod verify;
 pub mod publish;
+pub mod unblock;
 pub mod report;
 
 pub mod manage;

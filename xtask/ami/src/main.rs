@@ -2,19 +2,20 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use clap::Parser as _;
 use xtask::cli::{Ami, Cli, Command, CommonFlags, ReleaseFlags, Task};
 use xtask_ami::{
     boot,
-    build::Build,
-    cloud::qemu::Qemu,
+    build::{Build, Visibility},
+    cloud::{Cloud, qemu::Qemu},
     home::Home,
     manage,
     outcome::Failure,
-    plan,
+    plan, policy,
     preflight::{self, Checkout},
-    release, report,
+    release,
+    report::{self, Report},
     signals::Signals,
     status::{Level, Status},
 };
@@ -56,63 +57,145 @@ fn main() -> ExitCode {
 
 async fn run(ami: Ami, status: &Status) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::Failed)?;
+    if let Some(Command::IamPolicy) = ami.command {
+        return report::print(&policy::text()).map_err(Failure::Failed);
+    }
+    let home = Home::find().map_err(Failure::Refused)?;
+    let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
+    if ami.needs_aws() {
+        return on_ec2(ami, &home, checkout, status, &mut signals).await;
+    }
+    let base_image = release_flags(&ami).and_then(|flags| flags.base_image.as_deref());
+    let cloud = Qemu::new(&home, &checkout.recipe, base_image, status);
+    let common = &ami.common;
+    match &ami.command {
+        Some(Command::Setup) => until_signal(&mut signals, cloud.set_up(common.yes)).await?.map_err(Failure::Refused),
+        Some(Command::Boot(flags)) => {
+            until_signal(&mut signals, boot::boot(&cloud, &checkout, flags, common, status)).await?
+        }
+        _ => on(&cloud, ami, &home, checkout, status, &mut signals).await,
+    }
+}
+
+/// The flags of the release that is asked for, or planned.
+fn release_flags(ami: &Ami) -> Option<&ReleaseFlags> {
+    match &ami.command {
+        Some(Command::Plan(flags)) => Some(flags),
+        _ => ami.release.as_ref(),
+    }
+}
+
+#[cfg(feature = "ec2")]
+async fn on_ec2(
+    ami: Ami,
+    home: &Home,
+    checkout: Checkout,
+    status: &Status,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    use xtask_ami::cloud::ec2::{Ec2, Settings};
+
+    let flags = release_flags(&ami);
+    let settings = Settings::of(flags, &ami.common);
+    let home_region = match flags {
+        Some(flags) => checkout.regions(flags).map_err(Failure::Refused)?.0,
+        None => checkout.recipe.build_region.clone(),
+    };
+    let recipe = preflight::recipe_with(&checkout.recipe, flags);
+    let cloud = until_signal(signals, Ec2::open(settings, &home_region, recipe, status)).await?;
+    if flags.is_none() {
+        // A release's preflight does that by itself.
+        until_signal(signals, cloud.sign_in()).await?.map_err(Failure::Refused)?;
+    }
+    on(&cloud, ami, home, checkout, status, signals).await
+}
+
+#[cfg(not(feature = "ec2"))]
+async fn on_ec2(_: Ami, _: &Home, _: Checkout, _: &Status, _: &mut Signals) -> Result<(), Failure> {
+    Err(Failure::Refused(anyhow!(
+        "this was compiled without EC2: run `cargo xtask ami`, which knows when to compile it"
+    )))
+}
+
+/// Carries a command out that all clouds have.
+async fn on<C: Cloud>(
+    cloud: &C,
+    ami: Ami,
+    home: &Home,
+    checkout: Checkout,
+    status: &Status,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
     let Ami { command, release, common } = ami;
     match (command, release) {
         (None, Some(flags)) => {
-            let home = Home::find().map_err(Failure::Refused)?;
-            let prepared = prepare(&flags, &common, &home, status);
-            let (cloud, build) = tokio::select! {
-                prepared = prepared => prepared.map_err(Failure::Refused)?,
-                signal = signals.next() => return Err(Failure::Interrupted(signal)),
-            };
-            let report = release::release(&cloud, &build, &mut signals).await?;
-            report::print(&report.text(common.json).map_err(Failure::Failed)?).map_err(Failure::Failed)
+            let prepared = prepare(cloud, &checkout, &flags, &common, home, status);
+            let build = until_signal(signals, prepared).await?.map_err(Failure::Refused)?;
+            let tell = |report: &Report| report::print(&report.text(common.json)?);
+            release::release(cloud, &build, signals, tell).await.map(drop)
         }
-        (Some(command), _) => tokio::select! {
-            ended = manage_or_plan(command, &common, status) => ended,
-            signal = signals.next() => Err(Failure::Interrupted(signal)),
-        },
+        (Some(command), _) => {
+            until_signal(signals, manage_or_plan(cloud, &command, &checkout, &common, status)).await?
+        }
         (None, None) => Err(Failure::Refused(anyhow!("give a --version, or a command: see --help"))),
     }
 }
 
+/// What comes of the work, if no signal comes before.
+async fn until_signal<T>(signals: &mut Signals, work: impl Future<Output = T>) -> Result<T, Failure> {
+    tokio::select! {
+        ended = work => Ok(ended),
+        signal = signals.next() => Err(Failure::Interrupted(signal)),
+    }
+}
+
 /// All that is done before anything is created; every fault is a refusal.
-async fn prepare(flags: &ReleaseFlags, common: &CommonFlags, home: &Home, status: &Status) -> Result<(Qemu, Build)> {
-    let checkout = Checkout::open(common)?;
-    let draft = preflight::draft(&checkout, flags, common)?;
-    let cloud = Qemu::new(home, &checkout.recipe, flags.base_image.as_deref(), status);
-    let (order, preflight) = preflight::look(&cloud, draft, common.yes).await?;
+async fn prepare<C: Cloud>(
+    cloud: &C,
+    checkout: &Checkout,
+    flags: &ReleaseFlags,
+    common: &CommonFlags,
+    home: &Home,
+    status: &Status,
+) -> Result<Build> {
+    let draft = preflight::draft(checkout, flags, common)?;
+    let (order, preflight) = preflight::look(cloud, draft, common.yes).await?;
+    for warning in &preflight.warnings {
+        status.warn(warning);
+    }
     preflight::refuse(&preflight.findings)?;
     for (label, fact) in &preflight.facts {
         status.step(label, fact);
     }
-    let build = Build::begin(order, home, status)?;
-    Ok((cloud, build))
+    if order.visibility == Visibility::Public && !common.local {
+        let regions = order.regions.len();
+        let question = format!("Make `{}` public in {regions} regions?", order.name);
+        manage::confirm(&question, common.yes).await.context("nothing was begun")?;
+    }
+    Build::begin(order, home, status)
 }
 
-async fn manage_or_plan(command: Command, common: &CommonFlags, status: &Status) -> Result<(), Failure> {
-    let home = Home::find().map_err(Failure::Refused)?;
-    let checkout = Checkout::open(common).map_err(Failure::Refused)?;
-    let base_image = if let Command::Plan(flags) = &command { flags.base_image.as_deref() } else { None };
-    let cloud = Qemu::new(&home, &checkout.recipe, base_image, status);
+async fn manage_or_plan<C: Cloud>(
+    cloud: &C,
+    command: &Command,
+    checkout: &Checkout,
+    common: &CommonFlags,
+    status: &Status,
+) -> Result<(), Failure> {
     let recipe = &checkout.recipe;
     match command {
         Command::Plan(flags) => {
-            let draft = preflight::draft(&checkout, &flags, common).map_err(Failure::Refused)?;
-            let (order, preflight) = preflight::look(&cloud, draft, false).await.map_err(Failure::Refused)?;
+            let draft = preflight::draft(checkout, flags, common).map_err(Failure::Refused)?;
+            let (order, preflight) = preflight::look(cloud, draft, false).await.map_err(Failure::Refused)?;
             report::print(&plan::text(&order, &preflight, common.json)).map_err(Failure::Failed)?;
             preflight::refuse(&preflight.findings).map_err(Failure::Refused)
         }
-        Command::List => manage::list(&cloud, &cloud.regions().map_err(Failure::Failed)?, common, status).await,
         Command::Check(flags) => {
             let regions = checkout.region_file(None).map_err(Failure::Refused)?;
-            manage::check(&cloud, recipe, &flags.version, &regions, common).await
+            manage::check(cloud, recipe, &flags.version, &regions, common).await
         }
-        Command::Retire(flags) => {
-            let regions = cloud.regions().map_err(Failure::Failed)?;
-            manage::retire(&cloud, recipe, &flags.version, &regions, common, status).await
-        }
-        Command::Setup => cloud.set_up(common.yes).await.map_err(Failure::Refused),
-        Command::Boot(flags) => boot::boot(&cloud, &checkout, &flags, common, status).await,
+        Command::List => manage::list(cloud, common, status).await,
+        Command::Retire(flags) => manage::retire(cloud, recipe, &flags.version, common, status).await,
+        Command::Setup | Command::Boot(_) | Command::IamPolicy => Ok(()),
     }
 }

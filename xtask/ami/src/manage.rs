@@ -24,16 +24,12 @@ use crate::{
 ///
 /// # Errors
 /// When the cloud doesn't answer.
-pub async fn list<C: Cloud>(
-    cloud: &C,
-    regions: &[Region],
-    common: &CommonFlags,
-    status: &Status,
-) -> Result<(), Failure> {
-    let mut images = everywhere(cloud, regions).await.map_err(Failure::Failed)?;
+pub async fn list<C: Cloud>(cloud: &C, common: &CommonFlags, status: &Status) -> Result<(), Failure> {
+    let mut images = everywhere(cloud).await.map_err(Failure::Failed)?;
     images.sort_by(|(a_region, a), (b_region, b)| (&a.name, a_region).cmp(&(&b.name, b_region)));
     if images.is_empty() {
-        status.step("Nothing", "yet; to make an image: cargo xtask ami --version X --local");
+        let flags = cloud.flags();
+        status.step("Nothing", format_args!("yet; to make an image: cargo xtask ami --version X{flags}"));
     }
     let text = if common.json {
         let all: Vec<_> =
@@ -95,23 +91,23 @@ pub async fn retire<C: Cloud>(
     cloud: &C,
     recipe: &Recipe,
     version: &Version,
-    regions: &[Region],
     common: &CommonFlags,
     status: &Status,
 ) -> Result<(), Failure> {
     let name = recipe.image_name(version).map_err(Failure::Refused)?;
-    let mut images = everywhere(cloud, regions).await.map_err(Failure::Failed)?;
+    let mut images = everywhere(cloud).await.map_err(Failure::Failed)?;
     images.retain(|(_, image)| image.tag(build::TAG_VERSION) == Some(version.as_str()));
     if images.is_empty() {
         return Err(Failure::Refused(anyhow!(
-            "there is no image `{name}`; `cargo xtask ami list --local` shows those that are"
+            "there is no image `{name}`; `cargo xtask ami list{}` shows those that are",
+            cloud.flags()
         )));
     }
     for (region, image) in &images {
         status.note(format_args!("{region}: {} ({})", image.id, if image.public { "public" } else { "private" }));
     }
     let question = format!("Remove for good what is listed, {} of `{name}`?", images.len());
-    confirm(&question, common.yes).await.map_err(Failure::Refused)?;
+    confirm(&question, common.yes).await.context("nothing was removed").map_err(Failure::Refused)?;
     let removed = join_all(images.iter().map(|(region, image)| cloud.deregister(region, &image.id))).await;
     let mut remaining = Vec::new();
     for ((region, image), result) in images.iter().zip(removed) {
@@ -127,7 +123,8 @@ pub async fn retire<C: Cloud>(
 ///
 /// # Errors
 /// When the cloud doesn't answer.
-pub async fn everywhere<C: Cloud>(cloud: &C, regions: &[Region]) -> Result<Vec<(Region, Image)>> {
+pub async fn everywhere<C: Cloud>(cloud: &C) -> Result<Vec<(Region, Image)>> {
+    let regions = cloud.regions().await?;
     let looks = join_all(regions.iter().map(async |region| (region, cloud.images(region).await))).await;
     let mut all = Vec::new();
     for (region, images) in looks {
@@ -143,7 +140,10 @@ pub async fn everywhere<C: Cloud>(cloud: &C, regions: &[Region]) -> Result<Vec<(
 }
 
 /// Asks; `--yes` is the answer where it is given, and has to be where there is no terminal.
-async fn confirm(question: &str, yes: bool) -> Result<()> {
+///
+/// # Errors
+/// When nobody agrees, or nobody can be asked.
+pub async fn confirm(question: &str, yes: bool) -> Result<()> {
     if yes {
         return Ok(());
     }
@@ -163,6 +163,6 @@ async fn confirm(question: &str, yes: bool) -> Result<()> {
     if ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
         Ok(())
     } else {
-        Err(anyhow!("nothing was removed"))
+        Err(anyhow!("nobody agreed to it"))
     }
 }

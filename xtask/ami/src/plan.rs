@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     build::{Order, Visibility},
-    cloud::Preflight,
+    cloud::{Cost, Preflight},
 };
 
 /// The plan as text, or as JSON.
@@ -12,9 +12,12 @@ use crate::{
 pub fn text(order: &Order, preflight: &Preflight, json: bool) -> String {
     let binaries: Vec<&str> = order.recipe.binaries.iter().map(|binary| binary.name.as_str()).collect();
     let regions: Vec<&str> = order.regions.iter().map(|region| region.as_str()).collect();
-    let visibility = match order.visibility {
+    let visibility = match &order.visibility {
         Visibility::Public => "public".to_owned(),
-        Visibility::Private { expires } => format!("private, expires after {}", humantime::format_duration(expires)),
+        Visibility::Private { expires, shared_with } => {
+            let shared: Vec<String> = shared_with.iter().map(|grantee| format!(", shared with {grantee}")).collect();
+            format!("private{}, expires after {}", shared.concat(), humantime::format_duration(*expires))
+        }
     };
     if json {
         let facts: Vec<_> =
@@ -24,7 +27,8 @@ pub fn text(order: &Order, preflight: &Preflight, json: bool) -> String {
             "home_region": order.home_region.as_str(), "regions": regions, "binaries": binaries,
             "commit": order.source.commit, "dirty": order.source.dirty, "root": order.source.root,
             "system": order.system_name, "facts": facts, "findings": preflight.findings,
-            "estimated_secs": preflight.estimate.as_secs(), "estimated_cost_usd": 0,
+            "warnings": preflight.warnings,
+            "estimated_secs": preflight.estimate.as_secs(), "estimated_cost": preflight.cost,
         });
         return format!("{plan:#}\n");
     }
@@ -46,8 +50,15 @@ pub fn text(order: &Order, preflight: &Preflight, json: bool) -> String {
     lines.push(("Goes to".to_owned(), goes_to));
     let time = humantime::format_duration(preflight.estimate);
     lines.push(("Time".to_owned(), format!("about {time}, longer where compiling takes longer")));
-    lines.push(("Cost".to_owned(), "none".to_owned()));
-    lines.into_iter().map(|(label, fact)| format!("{label:>12}  {fact}\n")).collect()
+    let cost = match &preflight.cost {
+        None => "none".to_owned(),
+        Some(Cost { once_usd, monthly_usd, remark }) => {
+            format!("about ${once_usd:.2}, then ${monthly_usd:.2} a month while the images are kept; {remark}")
+        }
+    };
+    lines.push(("Cost".to_owned(), cost));
+    let lines = lines.into_iter().map(|(label, fact)| format!("{label:>12}  {fact}\n"));
+    lines.chain(preflight.warnings.iter().map(|warning| format!("warning: {warning}\n"))).collect()
 }
 
 fn binaries_line(order: &Order, binaries: &[&str]) -> String {

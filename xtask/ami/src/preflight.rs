@@ -1,5 +1,7 @@
 //! Everything that can be known before anything is created: what would happen, and all that stands in its way.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask::{
@@ -15,6 +17,9 @@ use crate::{
     source::Source,
     staging,
 };
+
+/// When a private image may be cleaned away, where nobody says another time.
+const PRIVATE_LIFE: Duration = Duration::from_secs(7 * 86_400);
 
 /// The checkout that a command is about, and what it says of itself.
 pub struct Checkout {
@@ -49,7 +54,7 @@ impl Checkout {
     pub fn regions(&self, flags: &ReleaseFlags) -> Result<(Region, Vec<Region>)> {
         let asked = flags.build_region.clone();
         let home = asked.clone().unwrap_or_else(|| self.recipe.build_region.clone());
-        let mut regions = if flags.private {
+        let mut regions = if is_private(flags) {
             if !flags.regions.is_empty() || flags.region_file.is_some() {
                 bail!("a private image is in one region: give it with --build-region, without --regions");
             }
@@ -87,6 +92,11 @@ impl Checkout {
     }
 }
 
+/// Whether only its owner, and whom it is shared with, may launch the image.
+fn is_private(flags: &ReleaseFlags) -> bool {
+    flags.private || !flags.share.is_empty()
+}
+
 fn join(regions: &[Region]) -> String {
     regions.iter().map(Region::as_str).collect::<Vec<_>>().join(", ")
 }
@@ -106,11 +116,12 @@ pub struct Draft {
 pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags) -> Result<Draft> {
     let Checkout { root, workspace, recipe } = checkout;
     let name = recipe.image_name(&flags.version)?;
+    let visibility = visibility(flags)?;
     let (home_region, regions) = checkout.regions(flags)?;
     let source = Source::look(root, recipe, workspace)?;
     let mut findings = Vec::new();
     // What is private or stays on this computer is for trying, and people try what they have not committed.
-    if !flags.private && !common.local {
+    if !is_private(flags) && !common.local {
         findings.extend(source.refusals(&flags.version, flags.allow_dirty, flags.allow_version_mismatch));
     }
     // Make is a package that the cloud of this computer can install; elsewhere, and for another program, it's a finding.
@@ -126,21 +137,43 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags) ->
             findings.push(Finding { problem, remedy: "bring it back, for instance with git checkout".to_owned() });
         }
     }
-    let visibility = if flags.private { Visibility::Private { expires: *flags.expires } } else { Visibility::Public };
     let order = Order {
         version: flags.version.clone(),
         name,
         visibility,
         home_region,
         regions,
-        recipe: recipe.clone(),
+        recipe: recipe_with(recipe, Some(flags)),
         system_name: String::new(),
         source,
         scripts,
         skip_build: flags.skip_build,
         keep_on_failure: flags.keep_on_failure,
+        skip_failed_regions: flags.skip_failed_regions,
+        unblock_public_access: flags.unblock_public_access,
     };
     Ok(Draft { order, findings })
+}
+
+fn visibility(flags: &ReleaseFlags) -> Result<Visibility> {
+    if !is_private(flags) {
+        if flags.expires.is_some() {
+            bail!("a public image doesn't expire: --expires goes with --private or --share");
+        }
+        return Ok(Visibility::Public);
+    }
+    let expires = flags.expires.map_or(PRIVATE_LIFE, Into::into);
+    Ok(Visibility::Private { expires, shared_with: flags.share.clone() })
+}
+
+/// The recipe with what the flags put in its place.
+#[must_use]
+pub fn recipe_with(recipe: &Recipe, flags: Option<&ReleaseFlags>) -> Recipe {
+    let mut recipe = recipe.clone();
+    if let Some(instance_type) = flags.and_then(|flags| flags.instance_type.as_ref()) {
+        recipe.instance.instance_type.clone_from(instance_type);
+    }
+    recipe
 }
 
 /// Asks the cloud, and completes the order with what it knows.
@@ -152,7 +185,12 @@ pub async fn look<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> R
     let request = Request {
         version: order.version.clone(),
         name: order.name.clone(),
+        home_region: order.home_region.clone(),
         regions: order.regions.clone(),
+        public: order.visibility == Visibility::Public,
+        shared: order.visibility.audience().is_some(),
+        unblock_public_access: order.unblock_public_access,
+        skip_build: order.skip_build,
         programs: if order.skip_build { Vec::new() } else { vec![MAKE] },
         install_missing: install_missing && findings.is_empty(),
     };
@@ -178,6 +216,6 @@ pub fn refuse(findings: &[Finding]) -> Result<()> {
     if findings.is_empty() {
         return Ok(());
     }
-    let all: Vec<String> = findings.iter().map(|f| format!("{}\n    {}", f.problem, f.remedy)).collect();
+    let all: Vec<String> = findings.iter().map(ToString::to_string).collect();
     bail!("nothing was begun, because:\n  {}", all.join("\n  "))
 }

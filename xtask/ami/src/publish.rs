@@ -1,6 +1,8 @@
 //! Copies, the gate, permissions, withdrawal, and the look at what was published.
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use std::time::Duration;
+
+use anyhow::{Context as _, Error, Result, bail};
 use futures_util::future::join_all;
 use serde_json::json;
 use xtask::region::Region;
@@ -8,30 +10,44 @@ use xtask::region::Region;
 use crate::{
     bake::{self, Baked},
     build::{Build, Made},
-    cloud::{Cloud, Image, ImageId, ImageState},
+    cloud::{Audience, Cloud, Image, ImageId, ImageState},
+    wait::{self, Look, Pace, Patience},
+};
+
+/// How long what was made public may be shown as private (EC2's eventual consistency): mostly not at all.
+const SHOWN: Patience = Patience {
+    limit: Duration::from_secs(120),
+    pace: Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) },
 };
 
 /// Copies the image from the home region to all others, side by side, and waits until every copy is available.
 ///
 /// # Errors
-/// When any copy fails; the others go on to their end, and the message names all that failed.
+/// When any copy fails, and regions are not to be skipped for that; the others go on to their end, and the message names
+/// all that failed.
 pub async fn copy_everywhere<C: Cloud>(cloud: &C, build: &Build, baked: &Baked) -> Result<()> {
     let targets = build.order.regions.iter().filter(|region| **region != build.order.home_region);
     let copies = targets.map(async |region| copy(cloud, build, baked, region).await.map_err(|error| (region, error)));
-    let failed: Vec<_> = join_all(copies).await.into_iter().filter_map(Result::err).collect();
+    let results = join_all(copies).await;
+    let (all, good) = (results.len(), results.iter().filter(|result| result.is_ok()).count());
+    let failed: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+    if good > 0 {
+        build.status.step("Copied", format_args!("{} to {good} regions", baked.image));
+    }
     if failed.is_empty() {
-        if build.order.regions.len() > 1 {
-            build.status.step("Copied", format_args!("{} to {} regions", baked.image, build.order.regions.len() - 1));
-        }
         return Ok(());
     }
-    let all: Vec<String> = failed.iter().map(|(region, error)| format!("{region}: {error:#}")).collect();
-    bail!(
-        "the image could not be copied to {} of {} regions:\n  {}",
-        all.len(),
-        build.order.regions.len() - 1,
-        all.join("\n  ")
-    )
+    if !build.order.skip_failed_regions {
+        let messages: Vec<String> = failed.iter().map(|(region, error)| format!("{region}: {error:#}")).collect();
+        let messages = messages.join("\n  ");
+        bail!("the image could not be copied to {} of {all} regions:\n  {messages}", failed.len());
+    }
+    for (region, error) in failed {
+        build.status.warn(format_args!("{region} is left out: {error:#}"));
+        build.made.borrow_mut().remove(region);
+        build.skipped.borrow_mut().insert(region.clone(), format!("{error:#}"));
+    }
+    Ok(())
 }
 
 async fn copy<C: Cloud>(cloud: &C, build: &Build, baked: &Baked, region: &Region) -> Result<()> {
@@ -40,23 +56,27 @@ async fn copy<C: Cloud>(cloud: &C, build: &Build, baked: &Baked, region: &Region
     let copied = cloud.copy_image(home, &baked.image, region, &image);
     let id = build.journal.step(format!("copy {region}"), &image.token, copied).await?;
     build.made.borrow_mut().insert(region.clone(), Made { id: id.clone(), public: false });
-    build.journal.step(format!("available {region}"), &id, bake::wait_available(cloud, build, region, &id)).await?;
-    Ok(())
+    bake::until_complete(cloud, build, region, &id, &image).await
 }
 
-/// Makes the image public in every region, snapshots first; all or none.
+/// Opens the image to an audience in every region, snapshots first; all or none.
 ///
 /// # Errors
-/// When it fails anywhere. What was made public is withdrawn before this returns; where that fails, too, the message
-/// says which regions are public.
-pub async fn publish<C: Cloud>(cloud: &C, build: &Build) -> Result<()> {
+/// When it fails anywhere. What was opened is withdrawn before this returns; where that fails, too, the message says
+/// which regions are open.
+pub async fn publish<C: Cloud>(cloud: &C, build: &Build, audience: &Audience) -> Result<()> {
     let images = images(build);
-    build.status.step("Publishing", format_args!("`{}` in {} regions", build.order.name, images.len()));
+    let public = *audience == Audience::Everybody;
+    let verb = if public { "Publishing" } else { "Sharing" };
+    build.status.step(verb, format_args!("`{}` in {}", build.order.name, regions_of(&images)));
     // An error, or an interruption, may come after the deed, so from here on all count as public.
     build.publishing.set(true);
-    build.made.borrow_mut().values_mut().for_each(|made| made.public = true);
-    let published = build.journal.step("publish", json!({}), make_public(cloud, &images)).await;
-    let Err(error) = published else {
+    build.made.borrow_mut().values_mut().for_each(|made| made.public = public);
+    let published = build.journal.step("publish", json!({}), async {
+        open(cloud, &images, audience).await?;
+        if public { until_shown(cloud, build).await } else { Ok(()) }
+    });
+    let Err(error) = published.await else {
         build.publishing.set(false);
         return Ok(());
     };
@@ -67,28 +87,40 @@ pub async fn publish<C: Cloud>(cloud: &C, build: &Build) -> Result<()> {
     })
 }
 
-async fn make_public<C: Cloud>(cloud: &C, images: &[(Region, ImageId)]) -> Result<()> {
-    // Whoever can launch an image can copy it only when its snapshots are public, so they come first.
-    all(images, async |region, id| cloud.set_snapshots_public(region, id, true).await).await?;
-    all(images, async |region, id| cloud.set_image_public(region, id, true).await).await?;
-    all(images, async |region, id| match cloud.image(region, id).await? {
-        Some(image) if image.public && image.snapshots_public => Ok(()),
-        Some(_) => Err(anyhow!("{id} is not public although the cloud said so")),
-        None => Err(anyhow!("{id} is gone")),
+/// Waits until every region shows the image as public, and all of them alike.
+async fn until_shown<C: Cloud>(cloud: &C, build: &Build) -> Result<()> {
+    let regions = build.regions();
+    wait::until("all regions to show the image as public", SHOWN, &build.status, async || {
+        let faults = check(cloud, &build.order.name, true, &regions).await?;
+        Ok(if faults.is_empty() { Look::Ready(()) } else { Look::NotYet(faults.join("\n  ")) })
     })
     .await
 }
 
-/// Makes the images private again, in every region.
+fn regions_of(images: &[(Region, ImageId)]) -> String {
+    match images {
+        [(region, _)] => region.to_string(),
+        _ => format!("{} regions", images.len()),
+    }
+}
+
+async fn open<C: Cloud>(cloud: &C, images: &[(Region, ImageId)], audience: &Audience) -> Result<()> {
+    // Whoever can launch an image can copy it only when its snapshots are open, too, so they come first.
+    all(images, async |region, id| cloud.permit_copying(region, id, audience, true).await).await?;
+    all(images, async |region, id| cloud.permit_launching(region, id, audience, true).await).await
+}
+
+/// Closes what was opened, in every region.
 ///
 /// # Errors
-/// When that fails anywhere; the message says which regions may be public.
+/// When that fails anywhere; the message says where.
 pub async fn withdraw<C: Cloud>(cloud: &C, build: &Build) -> Result<()> {
+    let Some(audience) = build.order.visibility.audience() else { return Ok(()) };
     let images = images(build);
     let work = all(&images, async |region, id| {
         // Each is tried whatever came of the other.
-        let launch = cloud.set_image_public(region, id, false).await;
-        let copy = cloud.set_snapshots_public(region, id, false).await;
+        let launch = cloud.permit_launching(region, id, &audience, false).await;
+        let copy = cloud.permit_copying(region, id, &audience, false).await;
         launch.and(copy)?;
         if let Some(made) = build.made.borrow_mut().get_mut(region) {
             made.public = false;
@@ -120,15 +152,25 @@ async fn all(images: &[(Region, ImageId)], work: impl AsyncFn(&Region, &ImageId)
 /// # Errors
 /// When the cloud doesn't answer.
 pub async fn check<C: Cloud>(cloud: &C, name: &str, public: bool, regions: &[Region]) -> Result<Vec<String>> {
-    let looks = join_all(regions.iter().map(async |region| (region, cloud.images(region).await))).await;
+    let looks = regions.iter().map(async |region| {
+        let mut images =
+            cloud.images(region).await.with_context(|| format!("failed to list the images in {region}"))?;
+        images.retain(|image| image.name == name);
+        let copyable = match images.as_slice() {
+            [image] if public => cloud.snapshots_are_public(region, &image.id).await?,
+            _ => false,
+        };
+        Ok::<_, Error>((region, images, copyable))
+    });
     let mut faults = Vec::new();
     let mut description: Option<String> = None;
-    for (region, images) in looks {
-        let named: Vec<Image> = images?.into_iter().filter(|image| image.name == name).collect();
+    for look in join_all(looks).await {
+        let (region, named, copyable) = look?;
         match named.as_slice() {
             [] => faults.push(format!("{region}: there is no image `{name}`")),
             [image] => {
-                faults.extend(faults_of(image, public).map(|fault| format!("{region}: {} {fault}", image.id)));
+                faults
+                    .extend(faults_of(image, public, copyable).map(|fault| format!("{region}: {} {fault}", image.id)));
                 let expected = description.get_or_insert_with(|| image.description.clone());
                 if image.description != *expected {
                     faults.push(format!(
@@ -146,13 +188,13 @@ pub async fn check<C: Cloud>(cloud: &C, name: &str, public: bool, regions: &[Reg
     Ok(faults)
 }
 
-fn faults_of(image: &Image, public: bool) -> impl Iterator<Item = String> {
+fn faults_of(image: &Image, public: bool, copyable: bool) -> impl Iterator<Item = String> {
     let state = (image.state != ImageState::Available).then(|| format!("is {}", image.state));
     let launch = match (public, image.public) {
         (true, false) => Some("is not public: nobody else can launch it".to_owned()),
         (false, true) => Some("is public, and must not be".to_owned()),
         _ => None,
     };
-    let copy = (public && !image.snapshots_public).then(|| "has private snapshots: nobody else can copy it".to_owned());
+    let copy = (public && !copyable).then(|| "has private snapshots: nobody else can copy it".to_owned());
     [state, launch, copy].into_iter().flatten()
 }

@@ -30,6 +30,9 @@ pub struct Recipe {
     /// The age at which a public image is deprecated.
     #[serde(deserialize_with = "duration")]
     pub deprecate_after: Duration,
+    /// Whether the image's instances take only session-oriented requests for metadata (IMDSv2).
+    #[serde(default)]
+    pub require_imds_v2: bool,
     /// The machine that the image is made on.
     pub instance: Instance,
     /// How the binaries are made.
@@ -76,6 +79,9 @@ pub struct Limits {
     /// From the order to shut down to the machine at rest.
     #[serde(deserialize_with = "duration")]
     pub stop: Duration,
+    /// The life of a machine: then it ends itself, should nobody be there any more to end it.
+    #[serde(deserialize_with = "duration")]
+    pub machine: Duration,
     /// From the order to make or copy an image to the image being available.
     #[serde(deserialize_with = "duration")]
     pub image: Duration,
@@ -84,7 +90,14 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-        Limits { make: minutes(120), login: minutes(10), script: minutes(30), stop: minutes(5), image: minutes(60) }
+        Limits {
+            make: minutes(120),
+            login: minutes(10),
+            script: minutes(30),
+            stop: minutes(5),
+            machine: minutes(300),
+            image: minutes(60),
+        }
     }
 }
 
@@ -258,8 +271,8 @@ impl Recipe {
         if self.deprecate_after > DEPRECATED_AT_LATEST {
             faults.push("deprecate_after: EC2 deprecates public images after two years at the latest".to_owned());
         }
-        let Limits { make, login, script, stop, image } = self.limits;
-        if [make, login, script, stop, image].into_iter().max() > Some(LONGEST_LIMIT) {
+        let Limits { make, login, script, stop, machine, image } = self.limits;
+        if [make, login, script, stop, machine, image].into_iter().max() > Some(LONGEST_LIMIT) {
             faults.push("limits: nothing takes longer than 30 days".to_owned());
         }
         if self.binaries.is_empty() {

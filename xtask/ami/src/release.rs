@@ -1,55 +1,70 @@
 //! The release, from the first machine to the report; and what happens when it stops on the way.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, Error, Result, bail};
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
 
 use crate::{
     bake,
-    build::{Build, Made, Role, TAG_BUILD, Visibility},
-    cloud::{Cloud, InstanceId, InstanceState},
-    openssh,
+    build::{Build, Made, Role, TAG_BUILD},
+    cloud::{Audience, Cloud, InstanceId, InstanceState},
+    launch, openssh,
     outcome::Failure,
     process, publish,
     report::Report,
     signals::Signals,
-    verify,
+    unblock, verify,
 };
 
 /// How long tidying up after an interruption may take; a second signal ends it at once.
-const TIDY_LIMIT: Duration = Duration::from_secs(15);
+const INTERRUPTED_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long tidying up after a failure may take: longer than each wait in it.
+const TIDY_LIMIT: Duration = launch::END_LIMIT.saturating_mul(3);
 
 /// The pause before a machine that could not be ended is ended again.
 const TERMINATE_PAUSE: Duration = Duration::from_secs(2);
 
-/// Makes the image, and leaves nothing behind but it: whatever happens, the machines are ended.
+/// Makes the image, and leaves nothing behind but it: whatever happens, the machines are ended. The result is told as
+/// soon as it is there; that the last machine is gone is waited for after.
 ///
 /// # Errors
 /// When a part fails or a signal arrives. Why, what exists then, and what to type next, has been said by then.
-pub async fn release<C: Cloud>(cloud: &C, build: &Build, signals: &mut Signals) -> Result<Report, Failure> {
+pub async fn release<C: Cloud>(
+    cloud: &C,
+    build: &Build,
+    signals: &mut Signals,
+    tell: impl Fn(&Report) -> Result<()>,
+) -> Result<Report, Failure> {
+    // Boxed, because the compiler gives up on futures that are nested as deeply as the SDK's within ours.
     let outcome = tokio::select! {
-        outcome = pipeline(cloud, build) => outcome.map_err(Failure::Failed),
+        outcome = Box::pin(pipeline(cloud, build, &tell)) => outcome.map_err(Failure::Failed),
         signal = signals.next() => Err(Failure::Interrupted(signal)),
     };
+    let mut kept = Vec::new();
     if let Err(failure) = &outcome {
         failure.say(&build.status);
         if build.order.keep_on_failure && matches!(failure, Failure::Failed(_)) {
-            wait_beside_the_machines(cloud, build, signals).await;
+            kept = keep_machines(cloud, build, signals).await;
         }
     }
     let tidied = async {
-        let tidied = tidy(cloud, build).await;
+        let tidied = tidy(cloud, build, &kept).await;
         if outcome.is_err() {
             look_what_exists(cloud, build).await;
         }
         tidied
     };
+    // Whoever interrupts wants to go; else there is time to wait until the cloud lets go of everything.
+    let limit = if matches!(outcome, Err(Failure::Interrupted(_))) { INTERRUPTED_LIMIT } else { TIDY_LIMIT };
     let tidied = tokio::select! {
-        tidied = tokio::time::timeout(TIDY_LIMIT, tidied) => tidied.context("it took too long").flatten(),
+        tidied = tokio::time::timeout(limit, tidied) => tidied.context("it took too long").flatten(),
         signal = signals.next() => Err(Error::msg(format!("{signal} came meanwhile"))),
     };
     if let Err(error) = &tidied {
-        build.status.warn(format_args!("the machines of {} may still be there: {error:#}", build.id));
+        build.status.warn(format_args!("what {} used may still be there: {error:#}", build.id));
     }
     let how = match &outcome {
         Ok(_) => "done",
@@ -60,73 +75,118 @@ pub async fn release<C: Cloud>(cloud: &C, build: &Build, signals: &mut Signals) 
         build.status.warn(format_args!("{error:#}"));
     }
     outcome.map_err(|failure| {
-        say_what_exists(build, tidied.is_ok());
+        say_what_exists(build, &cloud.flags(), &kept, tidied.is_ok());
         Failure::Said(failure.exit_code())
     })
 }
 
-/// The picture: nothing is public before the image was verified and every region's copy is available.
-async fn pipeline<C: Cloud>(cloud: &C, build: &Build) -> Result<Report> {
+/// The picture: nothing is public before the image was verified and every region's copy is available. Machines that have
+/// done their work go away beside it.
+async fn pipeline<C: Cloud>(cloud: &C, build: &Build, tell: impl Fn(&Report) -> Result<()>) -> Result<Report> {
     let baked = bake::bake(cloud, build).await?;
-    // Each goes on to its end when the other fails, so that all that is wrong is known at once.
-    let verified = build.journal.step("verify", &baked.image, verify::verify(cloud, build, &baked));
-    let (verified, copied) = tokio::join!(verified, publish::copy_everywhere(cloud, build, &baked));
-    let verification = match (verified, copied) {
-        (Ok(verification), Ok(())) => verification,
-        (Err(verify), Ok(())) => return Err(verify),
-        (Ok(_), Err(copy)) => return Err(copy),
-        (Err(verify), Err(copy)) => bail!("{verify:#}\nand {copy:#}"),
+    let (pass_on, verified) = oneshot::channel();
+    let verify = async {
+        let verified = build.journal.step("verify", &baked.image, verify::verify(cloud, build, &baked)).await;
+        let instance = verified.as_ref().ok().map(|verified| verified.instance.clone());
+        // Whoever waits for it waits for the copies, too, and so is still there.
+        let _ = pass_on.send(verified);
+        if let Some(instance) = instance {
+            launch::discard(cloud, build, Role::Verify, &instance).await;
+        }
     };
-    // The gate: all of them, and in no region another one of that name.
-    gate(cloud, build, false).await?;
-    let public = build.order.visibility == Visibility::Public;
-    if public {
-        publish::publish(cloud, build).await?;
-    }
-    gate(cloud, build, public).await?;
-    let report = Report::new(build, baked, verification);
-    if let Err(error) = report.keep(build) {
-        // The images are there, and good.
-        build.status.warn(format_args!("{error:#}"));
-    }
-    Ok(report)
+    let release = async {
+        // Each goes on to its end when the other fails, so that all that is wrong is known at once.
+        let (verified, copied) = tokio::join!(verified, publish::copy_everywhere(cloud, build, &baked));
+        let verified = match (verified.context("the verification ended without a result")?, copied) {
+            (Ok(verified), Ok(())) => verified,
+            (Err(verify), Ok(())) => return Err(verify),
+            (Ok(_), Err(copy)) => return Err(copy),
+            (Err(verify), Err(copy)) => bail!("{verify:#}\nand {copy:#}"),
+        };
+        gate_and_open(cloud, build).await?;
+        let report = Report::new(build, &baked, verified.seen);
+        if let Err(error) = report.keep(build) {
+            // The images are there, and good.
+            build.status.warn(format_args!("{error:#}"));
+        }
+        tell(&report)?;
+        Ok(report)
+    };
+    let discard = launch::discard(cloud, build, Role::Bake, &baked.instance);
+    let (released, (), ()) = tokio::join!(release, verify, discard);
+    released
 }
 
-/// Fails unless the images are there, alike, and as public as they should be, in every region.
-async fn gate<C: Cloud>(cloud: &C, build: &Build, public: bool) -> Result<()> {
-    let faults = publish::check(cloud, &build.order.name, public, &build.order.regions).await?;
+/// Opens the image to its audience, if all of it is there, and in no region another one of its name.
+async fn gate_and_open<C: Cloud>(cloud: &C, build: &Build) -> Result<()> {
+    let faults = publish::check(cloud, &build.order.name, false, &build.regions()).await?;
     if !faults.is_empty() {
         bail!("what was made is not as it should be:\n  {}", faults.join("\n  "));
     }
-    Ok(())
+    let Some(audience) = build.order.visibility.audience() else { return Ok(()) };
+    let opened = async {
+        if audience == Audience::Everybody && build.order.unblock_public_access {
+            unblock::lift(cloud, build).await?;
+        }
+        publish::publish(cloud, build, &audience).await
+    };
+    let opened = opened.await;
+    if let Err(error) = unblock::restore(cloud, build).await {
+        // Tidying up tries again; the images are as they should be, or the error that says they aren't matters more.
+        build.status.warn(format_args!("{error:#}"));
+    }
+    opened
 }
 
-/// Ends the build's machines, takes their accesses away, and makes private what was about to be public. Goes through
-/// all of it whatever fails, and reports that together.
-async fn tidy<C: Cloud>(cloud: &C, build: &Build) -> Result<()> {
-    let region = &build.order.home_region;
+/// Ends the build's machines, takes their accesses away, and closes what was about to be opened. Goes through all of it
+/// whatever fails, and reports that together. What is `kept` is not ended.
+async fn tidy<C: Cloud>(cloud: &C, build: &Build, kept: &[InstanceId]) -> Result<()> {
     let mut faults = Vec::new();
     if build.publishing.get() {
         faults.extend(publish::withdraw(cloud, build).await.err());
     }
-    for instance in cloud.instances_of(region, &build.id).await.unwrap_or_else(|error| {
-        faults.push(error.context("failed to look for machines"));
-        Vec::new()
-    }) {
-        // The console is gone with the machine, and it is what a failure is understood by.
-        let console = cloud.console(region, &instance).await.unwrap_or_default();
-        faults.extend(terminate(cloud, build, &instance).await.err());
-        let path = build.log(&format!("console-{instance}"));
-        if let Err(error) = std::fs::write(&path, console) {
-            build.status.warn(format_args!("failed to write {path}: {error}"));
-        }
+    faults.extend(unblock::restore(cloud, build).await.err());
+    if kept.is_empty() {
+        faults.extend(end_machines(cloud, build).await);
+        openssh::forget(&build.folder);
     }
-    for role in [Role::Bake, Role::Verify] {
-        faults.extend(cloud.revoke_access(region, &build.token(role.word())).await.err());
-    }
-    openssh::forget(&build.folder);
     let faults: Vec<String> = faults.iter().map(|error| format!("{error:#}")).collect();
     if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("\n  ")) }
+}
+
+/// Ends the build's machines, and takes away what let us in to them.
+async fn end_machines<C: Cloud>(cloud: &C, build: &Build) -> Vec<Error> {
+    let region = &build.order.home_region;
+    let mut faults = Vec::new();
+    let found = cloud.instances_of(region, &build.id).await.unwrap_or_else(|error| {
+        faults.push(error.context("failed to look for machines"));
+        Vec::new()
+    });
+    // What was launched just now may not be found by its tag yet.
+    let launched = build.logins.borrow().iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+    let machines: BTreeSet<InstanceId> = found.into_iter().chain(launched).collect();
+    let ended = join_all(machines.iter().map(|instance| end_machine(cloud, build, instance))).await;
+    faults.extend(ended.into_iter().filter_map(Result::err));
+    let all_ended = faults.is_empty();
+    let revoke = async |role: Role| match all_ended {
+        true => launch::revoke(cloud, build, role).await,
+        // A machine that lives on holds some of it fast, so there is nothing to wait for.
+        false => cloud.revoke_access(region, &build.token(role.word())).await,
+    };
+    faults.extend(join_all([Role::Bake, Role::Verify].map(revoke)).await.into_iter().filter_map(Result::err));
+    faults
+}
+
+/// Ends a machine, and waits until it is gone.
+async fn end_machine<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId) -> Result<()> {
+    // The console is gone with the machine, and it is what a failure is understood by.
+    let console = cloud.console(&build.order.home_region, instance).await.unwrap_or_default();
+    let path = build.log(&format!("console-{instance}"));
+    if let Err(error) = std::fs::write(&path, console) {
+        build.status.warn(format_args!("failed to write {path}: {error}"));
+    }
+    terminate(cloud, build, instance).await?;
+    launch::until_gone(cloud, build, instance).await
 }
 
 /// Ends a machine; what costs money by the hour is worth a second and a third try.
@@ -157,10 +217,13 @@ async fn look_what_exists<C: Cloud>(cloud: &C, build: &Build) {
 }
 
 /// Says what exists after a build that did not come to its end, and what to type next.
-fn say_what_exists(build: &Build, no_machine_runs: bool) {
+fn say_what_exists(build: &Build, flags: &str, kept: &[InstanceId], no_machine_runs: bool) {
     let status = &build.status;
     let made = build.made.borrow();
-    if no_machine_runs {
+    if !kept.is_empty() {
+        let life = humantime::format_duration(build.order.recipe.limits.machine);
+        status.note(format_args!("What is left up ends itself {life} after its launch."));
+    } else if no_machine_runs {
         status.note("No machine runs.");
     }
     if made.is_empty() {
@@ -172,29 +235,32 @@ fn say_what_exists(build: &Build, no_machine_runs: bool) {
             status.note(format_args!("  {region}: {} ({public})", made.id));
         }
         let version = process::quote(build.order.version.as_str());
-        status.note(format_args!("To remove them: cargo xtask ami retire --version {version} --local"));
+        status.note(format_args!("To remove them: cargo xtask ami retire --version {version}{flags}"));
     }
     status.note(format_args!("Journal and logs: {}", build.folder));
 }
 
-/// Leaves the machines up, says how to log in, and waits for the signal to go on.
-async fn wait_beside_the_machines<C: Cloud>(cloud: &C, build: &Build, signals: &mut Signals) {
+/// Leaves the machines up, and says how to log in. Where they end with this process, waits for the signal to go on;
+/// else gives back which are left.
+async fn keep_machines<C: Cloud>(cloud: &C, build: &Build, signals: &mut Signals) -> Vec<InstanceId> {
     let region = &build.order.home_region;
     let logins = build.logins.borrow().clone();
-    let mut up = false;
+    let mut up = Vec::new();
     for (id, login) in logins {
         let Ok(Some(instance)) = cloud.instance(region, &id).await else { continue };
         let Some(address) = instance.address.filter(|_| instance.state == InstanceState::Running) else { continue };
         match openssh::command_line(&build.folder, &login, address) {
             Ok(command) => {
                 build.status.note(format_args!("{id} is left up. To log in:\n    {command}"));
-                up = true;
+                up.push(id);
             }
             Err(error) => build.status.warn(format_args!("{id} is up, and its key could not be kept: {error:#}")),
         }
     }
-    if up {
-        build.status.note("It ends when this command does: with Ctrl-C.");
-        signals.next().await;
+    if up.is_empty() || cloud.machines_outlive_us() {
+        return up;
     }
+    build.status.note("It ends when this command does: with Ctrl-C.");
+    signals.next().await;
+    Vec::new()
 }

@@ -27,6 +27,10 @@ pub struct Report {
     pub public: bool,
     /// The image in each region, sorted by region.
     pub images: Vec<RegionImage>,
+    /// The regions that were left out, and why.
+    pub skipped: BTreeMap<String, String>,
+    /// Who may launch it beside its owner, when not everybody may.
+    pub shared_with: Vec<String>,
     /// The commit that it was built from.
     pub commit: Option<String>,
     /// Whether the checkout had changes that were not committed.
@@ -57,7 +61,7 @@ pub struct RegionImage {
 impl Report {
     /// What a build made.
     #[must_use]
-    pub fn new(build: &Build, baked: Baked, verification: Verification) -> Report {
+    pub fn new(build: &Build, baked: &Baked, verification: Verification) -> Report {
         let order = &build.order;
         let image = |(region, made): (&Region, &crate::build::Made)| RegionImage {
             region: region.to_string(),
@@ -69,11 +73,13 @@ impl Report {
             description: build.new_image(&order.home_region, &baked.base.name).description,
             public: order.visibility == Visibility::Public,
             images: build.made.borrow().iter().map(image).collect(),
+            skipped: build.skipped.borrow().iter().map(|(region, why)| (region.to_string(), why.clone())).collect(),
+            shared_with: order.visibility.names(),
             commit: order.source.commit.clone(),
             dirty: order.source.dirty,
-            base: baked.base,
-            sha256: baked.sha256,
-            packages: baked.packages,
+            base: baked.base.clone(),
+            sha256: baked.sha256.clone(),
+            packages: baked.packages.clone(),
             verification,
             timings: build.journal.timings(),
             folder: build.folder.to_string(),
@@ -98,7 +104,10 @@ impl Report {
         if json {
             return Ok(format!("{}\n", serde_json::to_string_pretty(self)?));
         }
-        Ok(self.images.iter().map(|image| format!("{}: {}\n", image.region, image.id)).collect())
+        let skipped =
+            self.skipped.iter().map(|(region, why)| format!("left out: {region}: {}\n", why.replace('\n', " ")));
+        let images = self.images.iter().map(|image| format!("{}: {}\n", image.region, image.id));
+        Ok(skipped.chain(images).collect())
     }
 }
 

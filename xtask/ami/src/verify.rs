@@ -6,9 +6,10 @@ use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
 use crate::{
-    bake::{self, Baked, Reached},
+    bake::{self, Baked},
     build::{Build, Role},
-    cloud::{Cloud, DiskFiles, InstanceState, LaunchSource, Login},
+    cloud::{Cloud, DiskFiles, InstanceId, InstanceState, LaunchSource, Login},
+    launch::{self, Reached},
     machine::{Input, LoginRefused, Machine},
 };
 
@@ -39,24 +40,33 @@ impl Verification {
     }
 }
 
+/// An image that is as it must be.
+#[derive(Debug, Serialize)]
+pub struct Verified {
+    /// What was seen.
+    pub seen: Verification,
+    /// The machine that it was seen on; its end is ordered.
+    pub instance: InstanceId,
+}
+
 /// Looks at the image's disk, then boots it with a new key and looks at what runs.
 ///
 /// # Errors
 /// When it can't be looked at, and when anything isn't as it must be: then all faults, in one message.
-pub async fn verify<C: Cloud>(cloud: &C, build: &Build, baked: &Baked) -> Result<Verification> {
+pub async fn verify<C: Cloud>(cloud: &C, build: &Build, baked: &Baked) -> Result<Verified> {
     let mut seen = Verification::default();
     let region = &build.order.home_region;
     if let Some(disk) = cloud.disk(region, &baked.image, &build.folder).await? {
         look_at_disk(disk.as_ref(), &mut seen)?;
     }
     let source = LaunchSource::Image(baked.image.clone());
-    let reached = bake::reach(cloud, build, Role::Verify, source).await?;
+    let reached = launch::reach(cloud, build, Role::Verify, source).await?;
     let looked = look_at_machine(cloud, build, baked, &reached, &mut seen).await;
     // Kept whether it is good or bad: a failure is understood by what was well.
     let path = build.folder.join("verification.json");
     std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&seen)?))
         .with_context(|| format!("failed to write {path}"))?;
-    bake::with_its_state(cloud, build, &reached.instance, looked).await?;
+    launch::with_its_state(cloud, build, &reached.instance, looked).await?;
     let faults: Vec<String> =
         seen.faults().map(|check| format!("{}: {}", check.name, check.fault.as_deref().unwrap_or_default())).collect();
     if !faults.is_empty() {
@@ -68,9 +78,9 @@ pub async fn verify<C: Cloud>(cloud: &C, build: &Build, baked: &Baked) -> Result
         );
     }
     // A machine that something is wrong with is left for --keep-on-failure.
-    bake::end(cloud, build, &reached.instance).await;
+    launch::end(cloud, build, &reached.instance).await;
     build.status.step("Verified", format_args!("{}: {} checks", baked.image, seen.checks.len()));
-    Ok(seen)
+    Ok(Verified { seen, instance: reached.instance })
 }
 
 /// What AWS's checklist for shared images asks of the disk, before anything has booted from it.

@@ -5,7 +5,11 @@ use std::{fmt::Display, time::Duration};
 use anyhow::{Result, bail};
 use tokio::time::Instant;
 
-use crate::status::Status;
+use crate::{cloud::is_transient, status::Status};
+
+/// The part of the time waited so far that may pass before the next look. What takes an hour need not be looked at every
+/// second, and is still seen within a twentieth of its length.
+const LONGEST_PAUSE: f64 = 0.04;
 
 /// How long to wait for something, and how often to look.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +25,7 @@ pub struct Patience {
 pub struct Pace {
     /// When to look for the first time; before, it can't be there.
     pub first_look: Duration,
-    /// The pause between two looks.
+    /// The pause between two looks; longer when the wait is long.
     pub interval: Duration,
 }
 
@@ -37,7 +41,7 @@ pub enum Look<T> {
 /// Looks until `what` is there.
 ///
 /// # Errors
-/// A look's own error ends the wait. When the limit passes, the message says what was waited for, how long, and the
+/// A look's own error ends the wait, unless it is one that passes. When the limit passes, the message says what was waited for, how long, and the
 /// last state.
 pub async fn until<T>(
     what: impl Display,
@@ -56,6 +60,7 @@ pub async fn until<T>(
         match tokio::time::timeout_at(deadline, look()).await {
             Ok(Ok(Look::Ready(value))) => return Ok(value),
             Ok(Ok(Look::NotYet(now))) => state = now,
+            Ok(Err(error)) if is_transient(&error) => state = format!("{error:#}"),
             Ok(Err(error)) => return Err(error),
             Err(_) => {}
         }
@@ -66,14 +71,14 @@ pub async fn until<T>(
             );
         }
         waiting.state(&state);
-        next = Instant::now() + patience.pace.interval;
+        next = Instant::now() + patience.pace.interval.max(began.elapsed().mul_f64(LONGEST_PAUSE));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Level;
+    use crate::{cloud::ApiError, status::Level};
 
     const PATIENCE: Patience = Patience {
         limit: Duration::from_secs(60),
@@ -94,6 +99,38 @@ mod tests {
         });
         assert_eq!(found.await.expect("found"), "it");
         assert_eq!(looks, [10, 12, 14]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_wait_looks_less_often_and_still_sees_it_soon() {
+        let patience = Patience { limit: Duration::from_secs(7200), ..PATIENCE };
+        let (began, status) = (Instant::now(), status());
+        let mut looks = 0;
+        let found = until("a thing", patience, &status, async || {
+            looks += 1;
+            let there = began.elapsed() >= Duration::from_secs(3600);
+            Ok(if there { Look::Ready(()) } else { Look::NotYet("pending".to_owned()) })
+        });
+        found.await.expect("found");
+        assert!(began.elapsed() <= Duration::from_secs(3600 * 105 / 100), "{:?}", began.elapsed());
+        assert!(looks < 150, "{looks}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_that_passes_is_no_end() {
+        let status = status();
+        let mut transient = [true, true, false].into_iter();
+        let found = until("the image", PATIENCE, &status, async || match transient.next() {
+            Some(transient) => {
+                let (action, region) = ("DescribeImages".to_owned(), "us-west-2".to_owned());
+                let code = Some("RequestLimitExceeded".to_owned());
+                Err::<Look<()>, _>(ApiError { action, region, code, message: "too many".to_owned(), transient }.into())
+            }
+            None => unreachable!("the last error was none that passes"),
+        });
+        let error = found.await.expect_err("refused").to_string();
+        assert_eq!(error, "DescribeImages in us-west-2: too many (RequestLimitExceeded)");
+        assert_eq!(transient.next(), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,6 +19,8 @@ pub struct NewImage {
     pub tags: Tags,
     /// When it is deprecated.
     pub deprecate_at: Option<SystemTime>,
+    /// Whether its instances take only session-oriented requests for metadata (IMDSv2).
+    pub require_imds_v2: bool,
 }
 
 /// An image as the cloud sees it.
@@ -34,8 +36,6 @@ pub struct Image {
     pub state: ImageState,
     /// Everybody may launch it.
     pub public: bool,
-    /// Everybody may make volumes of its snapshots.
-    pub snapshots_public: bool,
     /// The tags, as its owner sees them.
     pub tags: Tags,
     /// When it was made, RFC 3339.

@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr, rc::Rc, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, OnceCell};
@@ -13,8 +13,8 @@ use xtask::region::Region;
 
 use crate::{
     cloud::{
-        Access, Base, Cloud, DiskFiles, Image, ImageId, ImageState, Instance, InstanceId, InstanceState, Launch,
-        LaunchSource, Login, NewImage, Phase, Preflight, Request,
+        Access, Audience, Base, Cloud, DiskFiles, Image, ImageId, ImageState, Instance, InstanceId, InstanceState,
+        Launch, LaunchSource, Login, NewImage, Phase, Preflight, Request,
     },
     home::Home,
     machine::Ssh,
@@ -125,14 +125,6 @@ impl Qemu {
         }
     }
 
-    /// The regions that have local images.
-    ///
-    /// # Errors
-    /// When they can't be listed.
-    pub fn regions(&self) -> Result<Vec<Region>> {
-        store::regions(&self.home)
-    }
-
     /// EC2 refuses a name that is taken when it makes an image, and takes it when it copies one; nobody wants the latter.
     fn refuse_taken(&self, region: &Region, name: &str) -> Result<()> {
         match store::list(&self.home, region)?.iter().find(|image| image.name == name) {
@@ -149,6 +141,18 @@ impl Qemu {
 impl Cloud for Qemu {
     type Machine = Ssh;
 
+    fn flags(&self) -> String {
+        " --local".to_owned()
+    }
+
+    fn machines_outlive_us(&self) -> bool {
+        false
+    }
+
+    async fn regions(&self) -> Result<Vec<Region>> {
+        store::regions(&self.home)
+    }
+
     async fn preflight(&self, request: &Request) -> Result<Preflight> {
         self.look(request).await
     }
@@ -158,7 +162,7 @@ impl Cloud for Qemu {
         let first_look = match phase {
             Phase::Login => Duration::from_secs(5),
             Phase::Stop => Duration::from_secs(1),
-            Phase::Image | Phase::Copy => Duration::ZERO,
+            Phase::Image | Phase::Copy | Phase::End | Phase::Block => Duration::ZERO,
         };
         Pace { first_look, interval: Duration::from_millis(500) }
     }
@@ -305,12 +309,30 @@ impl Cloud for Qemu {
         store::list(&self.home, region)
     }
 
-    async fn set_snapshots_public(&self, region: &Region, id: &ImageId, public: bool) -> Result<()> {
-        self.change(region, id, |attributes| attributes.snapshots_public = public)
+    async fn complete_image(&self, _region: &Region, _id: &ImageId, _image: &NewImage) -> Result<()> {
+        Ok(())
     }
 
-    async fn set_image_public(&self, region: &Region, id: &ImageId, public: bool) -> Result<()> {
-        self.change(region, id, |attributes| attributes.public = public)
+    async fn snapshots_are_public(&self, region: &Region, id: &ImageId) -> Result<bool> {
+        Ok(store::read(&self.home, region, id)?.is_some_and(|attributes| attributes.snapshots_public))
+    }
+
+    async fn permit_copying(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()> {
+        ensure!(*audience == Audience::Everybody, "images on this computer are not shared with accounts");
+        self.change(region, id, |attributes| attributes.snapshots_public = permit)
+    }
+
+    async fn permit_launching(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()> {
+        ensure!(*audience == Audience::Everybody, "images on this computer are not shared with accounts");
+        self.change(region, id, |attributes| attributes.public = permit)
+    }
+
+    async fn public_images_blocked(&self, _region: &Region) -> Result<bool> {
+        Ok(false)
+    }
+
+    async fn block_public_images(&self, _region: &Region, _block: bool) -> Result<()> {
+        bail!("nothing blocks public images on this computer")
     }
 
     async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {

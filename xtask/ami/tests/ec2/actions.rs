@@ -64,6 +64,7 @@ fn find_ec2(action: &str) -> Option<Deed> {
         "GetImageBlockPublicAccessState" => settings::public_access,
         "EnableImageBlockPublicAccess" => settings::block_public_access,
         "DisableImageBlockPublicAccess" => settings::unblock_public_access,
+        "GetSnapshotBlockPublicAccessState" => settings::public_snapshots,
         "GetEbsEncryptionByDefault" => settings::encryption,
         "CreateTags" => tags::create,
         "DeleteTags" => tags::delete,

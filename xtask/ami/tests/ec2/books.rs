@@ -92,6 +92,8 @@ pub struct Region {
     pub encrypts_by_default: bool,
     /// Whether images may become public.
     pub block_public_access: BlockPublicAccess,
+    /// Whether snapshots may not become public.
+    pub public_snapshots_blocked: bool,
     /// How images that are begun come out.
     pub images_come_out: Outcome,
     /// How instances that are launched fare.
@@ -282,6 +284,7 @@ impl Region {
             public_image_quota: 5,
             encrypts_by_default: false,
             block_public_access: BlockPublicAccess::default(),
+            public_snapshots_blocked: false,
             images_come_out: Outcome::Available,
             instances_fare: Fate::Runs,
             tokens: BTreeMap::new(),
@@ -294,6 +297,21 @@ impl Region {
         for subnet in &mut self.subnets {
             subnet.default = false;
         }
+    }
+
+    /// Gives the region a security group that somebody made, in its default VPC.
+    pub fn give_group(&mut self, id: &str) -> String {
+        let group = Group {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            description: String::new(),
+            vpc: self.default_vpc.clone().expect("a default VPC"),
+            tags: Tags::new(),
+            rules: Vec::new(),
+            created: Duration::ZERO,
+        };
+        self.groups.insert(group.id.clone(), group);
+        id.to_owned()
     }
 
     /// How many of the account's images are public.

@@ -3,6 +3,8 @@
 #![cfg(test)]
 #![cfg(feature = "ec2")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod endpoint;
 mod request;
 mod xml;
@@ -13,3 +15,12 @@ mod look;
 mod actions;
 
 mod proof;
+
+mod machine;
+mod rig;
+mod preflight;
+mod whole;
+mod lost;
+mod machines;
+mod publishing;
+mod speed;

@@ -121,3 +121,18 @@ async fn a_fault_and_a_copy_that_fails_are_both_told() {
     rig.fails(&["hyperthreads: cpu1 is online", "sa-east-1"]).await;
     nothing_public_and_nothing_lost(&rig, &["eu-west-1", "us-east-1", HOME]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn regions_that_fail_are_left_out_where_asked_and_the_result_says_so() {
+    let mut rig = Rig::public();
+    rig.build.order.skip_failed_regions = true;
+    rig.cloud.images_come_out("sa-east-1", Outcome::Failed);
+    rig.cloud.may_be_left_out("sa-east-1");
+    let ended = rig.release().await;
+    let report = ended.outcome.as_ref().unwrap_or_else(|_| panic!("{ended}"));
+    assert_eq!(rig.cloud.public(), ["eu-west-1", "us-east-1", "us-west-2"]);
+    assert!(report.skipped["sa-east-1"].contains("the snapshot was lost"), "{:?}", report.skipped);
+    assert!(ended.said.contains("sa-east-1 is left out"), "{ended}");
+    let text = report.text(false).expect("a text");
+    assert!(text.starts_with("left out: sa-east-1: ") && text.lines().count() == 4, "{text}");
+}

@@ -6,7 +6,6 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     fmt,
-    io::Read as _,
     net::SocketAddr,
     rc::Rc,
     time::Duration,
@@ -16,14 +15,13 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use camino::Utf8Path;
 use nix::sys::signal::{Signal, raise};
 use tokio::time::{Instant, sleep, timeout};
-use xtask::region::Region;
+use xtask::{grantee::Grantee, region::Region};
 use xtask_ami::{
     cloud::{
-        Access, Base, Cloud, DiskFiles, Image, ImageId, ImageState, Instance, InstanceId, InstanceState, Launch,
-        LaunchSource, Login, NewImage, Phase, Preflight, Request, Tags,
+        Access, Audience, Base, Cloud, DiskFiles, Image, ImageId, ImageState, Instance, InstanceId, InstanceState,
+        Launch, LaunchSource, Login, NewImage, Phase, Preflight, Request, Tags,
     },
     machine::{Input, LoginRefused, Machine},
-    sha256,
     wait::Pace,
 };
 
@@ -38,6 +36,7 @@ const IMAGE: Duration = Duration::from_secs(240);
 
 mod books;
 mod machine;
+mod orders;
 mod verbs;
 
 /// What the cloud, or one of its machines, can be asked for.
@@ -61,6 +60,12 @@ pub enum Verb {
     SnapshotsPrivate,
     ImagePublic,
     ImagePrivate,
+    Share,
+    Unshare,
+    LookAtSnapshots,
+    LookAtBlock,
+    Block,
+    Unblock,
     Deregister,
     /// A command on a machine; its place is the command's word, as [`word`] has it.
     Run,
@@ -137,6 +142,8 @@ struct State {
     keeps_id: bool,
     keeps_keys: bool,
     verified: bool,
+    /// Where the account blocks public images.
+    blocked: BTreeSet<Region>,
     violations: Vec<String>,
 }
 
@@ -177,6 +184,8 @@ struct FakeImage {
     outcome: Outcome,
     public: bool,
     snapshots_public: bool,
+    /// Who may do what, beside the owner.
+    shared_with: BTreeSet<String>,
     keys: BTreeSet<String>,
     machine_id: String,
     files: BTreeMap<String, String>,
@@ -199,131 +208,10 @@ impl FakeImage {
             description: self.new.description.clone(),
             state: self.state(),
             public: self.public,
-            snapshots_public: self.snapshots_public,
             tags: self.new.tags.clone(),
             created: "2026-01-01T00:00:00Z".to_owned(),
             deprecate_at: None,
         }
-    }
-}
-
-/// What the tests tell the cloud, and ask it.
-impl Fake {
-    /// A cloud in which all goes well, for a job in these regions.
-    pub fn new(regions: &[Region]) -> Fake {
-        let checks = ["system is up", "machida help", "hyperthreads"].map(|name| format!("ok {name}"));
-        let state = State { regions: regions.to_vec(), checks: checks.to_vec(), ..State::default() };
-        Fake(Rc::new(Inner { state: state.into(), troubles: RefCell::default(), calls: RefCell::default() }))
-    }
-
-    /// From now on, each such call has this trouble.
-    pub fn always(&self, verb: Verb, place: &str, trouble: Trouble) {
-        self.plan(verb, place, trouble, u32::MAX);
-    }
-
-    /// The next such call has this trouble.
-    pub fn once(&self, verb: Verb, place: &str, trouble: Trouble) {
-        self.plan(verb, place, trouble, 1);
-    }
-
-    fn plan(&self, verb: Verb, place: &str, trouble: Trouble, times: u32) {
-        self.0.troubles.borrow_mut().push(Planned { verb, place: place.to_owned(), trouble, times });
-    }
-
-    /// How images that are begun in a region come out.
-    pub fn images_come_out(&self, region: &str, outcome: Outcome) {
-        self.0.state.borrow_mut().outcomes.insert(parse(region), outcome);
-    }
-
-    /// What check.sh prints on the booted image, less its last line.
-    pub fn check_prints(&self, lines: &[&str]) {
-        self.0.state.borrow_mut().checks = lines.iter().map(|line| (*line).to_owned()).collect();
-    }
-
-    /// This file has other bytes on the booted image.
-    pub fn alter(&self, path: &str) {
-        self.0.state.borrow_mut().altered = Some(path.to_owned());
-    }
-
-    /// Instances end before anybody can log in.
-    pub fn instances_die(&self) {
-        self.0.state.borrow_mut().dies_at_boot = true;
-    }
-
-    /// seal.sh leaves the machine's id where it is.
-    pub fn seal_keeps_the_machine_id(&self) {
-        self.0.state.borrow_mut().keeps_id = true;
-    }
-
-    /// seal.sh leaves the login key where it is.
-    pub fn seal_keeps_the_key(&self) {
-        self.0.state.borrow_mut().keeps_keys = true;
-    }
-
-    /// Somebody else makes an image.
-    pub fn somebody_makes(&self, region: &str, name: &str) -> ImageId {
-        let mut state = self.0.state.borrow_mut();
-        let new = NewImage {
-            token: "somebody's".to_owned(),
-            name: name.to_owned(),
-            description: "of somebody else".to_owned(),
-            tags: Tags::new(),
-            deprecate_at: None,
-        };
-        let image = FakeImage {
-            new,
-            begun: Instant::now() - IMAGE,
-            outcome: Outcome::Available,
-            public: false,
-            snapshots_public: false,
-            keys: BTreeSet::new(),
-            machine_id: String::new(),
-            files: BTreeMap::new(),
-        };
-        let id = ImageId(state.id("ami"));
-        state.images.insert((parse(region), id.clone()), image);
-        id
-    }
-
-    /// All calls, in the order in which they were made.
-    pub fn calls(&self) -> Vec<Call> {
-        self.0.calls.borrow().clone()
-    }
-
-    /// Where calls of a verb stand in the order of all calls.
-    pub fn positions(&self, verb: Verb) -> Vec<usize> {
-        let calls = self.0.calls.borrow();
-        calls.iter().enumerate().filter(|(_, call)| call.verb == verb).map(|(position, _)| position).collect()
-    }
-
-    /// No call of this verb was made.
-    #[track_caller]
-    pub fn never(&self, verb: Verb) {
-        assert!(self.positions(verb).is_empty(), "{verb:?} was called");
-    }
-
-    /// The images that there are, with the region of each.
-    pub fn all_images(&self) -> Vec<(String, Image)> {
-        let state = self.0.state.borrow();
-        state.images.iter().map(|((region, id), image)| (region.to_string(), image.seen(id))).collect()
-    }
-
-    /// The regions of what others can see or copy.
-    pub fn public(&self) -> Vec<String> {
-        let open = |image: &Image| image.public || image.snapshots_public;
-        self.all_images().into_iter().filter(|(_, image)| open(image)).map(|(region, _)| region).collect()
-    }
-
-    /// The instances and accesses that are left.
-    pub fn left(&self) -> Vec<String> {
-        let state = self.0.state.borrow();
-        let alive = state.instances.iter().filter(|(_, instance)| instance.state() != InstanceState::Terminated);
-        alive.map(|(id, _)| id.to_string()).chain(state.accesses.keys().cloned()).collect()
-    }
-
-    /// What must never happen, and happened.
-    pub fn violations(&self) -> Vec<String> {
-        self.0.state.borrow().violations.clone()
     }
 }
 

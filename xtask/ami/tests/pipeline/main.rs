@@ -2,6 +2,8 @@
 //! it is refused, answers too late or not at all, or is interrupted.
 #![cfg(test)]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod fake;
 mod rig;
 

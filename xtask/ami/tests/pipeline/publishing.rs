@@ -2,7 +2,7 @@
 
 use crate::{
     fake::{Trouble, Verb},
-    rig::{NAME, REGIONS, Rig},
+    rig::{HOME, NAME, REGIONS, Rig},
 };
 
 /// Nothing is public, and all images are still there.
@@ -94,4 +94,77 @@ async fn an_interruption_before_publishing_makes_nothing_public_and_leaves_no_ma
         rig.cloud.never(Verb::SnapshotsPublic);
         assert_eq!(rig.cloud.left(), [""; 0], "{word}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_is_lifted_where_asked_and_set_again_however_it_ends() {
+    for (trouble, fails) in [(None, false), (Some(Trouble::Refused), true), (Some(Trouble::AnswerLost), true)] {
+        let mut rig = Rig::public();
+        rig.build.order.unblock_public_access = true;
+        rig.cloud.block("sa-east-1");
+        if let Some(trouble) = trouble {
+            rig.cloud.once(Verb::ImagePublic, "eu-west-1", trouble);
+        }
+        let ended = rig.release().await;
+        assert_eq!(ended.outcome.is_err(), fails, "{ended}");
+        assert_eq!(rig.cloud.public().is_empty(), fails, "{ended}");
+        assert_eq!(rig.cloud.blocked(), ["sa-east-1"], "{ended}");
+        assert_eq!(rig.cloud.positions(Verb::Unblock).len(), 1, "only where there is a block");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lifted_block_is_set_again_after_an_interruption() {
+    for verb in [Verb::Unblock, Verb::ImagePublic] {
+        let mut rig = Rig::alone();
+        rig.build.order.unblock_public_access = true;
+        rig.cloud.block("sa-east-1");
+        rig.cloud.once(verb, "sa-east-1", Trouble::Interrupted);
+        let ended = rig.release().await;
+        assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
+        assert_eq!(rig.cloud.public(), [""; 0], "{ended}");
+        assert_eq!(rig.cloud.blocked(), ["sa-east-1"], "{ended}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_is_left_alone_where_nobody_asked() {
+    let rig = Rig::public();
+    rig.cloud.block("sa-east-1");
+    rig.fails(&["sa-east-1", "public images are blocked", "nothing is public"]).await;
+    rig.cloud.never(Verb::Unblock);
+    all_is_withdrawn(&rig);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_that_can_not_be_set_again_is_said_with_what_to_type() {
+    let mut rig = Rig::public();
+    rig.build.order.unblock_public_access = true;
+    rig.cloud.block("sa-east-1");
+    rig.cloud.always(Verb::Block, "sa-east-1", Trouble::Refused);
+    let ended = rig.release().await;
+    assert!(ended.outcome.is_ok(), "{ended}");
+    let command =
+        "aws ec2 enable-image-block-public-access --image-block-public-access-state block-new-sharing --region";
+    assert!(ended.said.contains(&format!("{command} sa-east-1")), "{ended}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_image_is_opened_to_those_named_and_to_nobody_else() {
+    let rig = Rig::shared(&["123456789012", "210987654321"]);
+    let ended = rig.release().await;
+    let report = ended.outcome.as_ref().unwrap_or_else(|_| panic!("{ended}"));
+    assert_eq!((report.public, report.shared_with.len()), (false, 2));
+    let expected =
+        ["123456789012 may copy", "123456789012 may launch", "210987654321 may copy", "210987654321 may launch"];
+    assert_eq!(rig.cloud.shared_with(HOME), expected);
+    assert_eq!(rig.cloud.public(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sharing_that_fails_is_taken_back() {
+    let rig = Rig::shared(&["123456789012"]);
+    rig.cloud.once(Verb::Share, HOME, Trouble::AnswerLost);
+    rig.fails(&["nothing is public", "is lost"]).await;
+    assert_eq!(rig.cloud.shared_with(HOME), [""; 0]);
 }

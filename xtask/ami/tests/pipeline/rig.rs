@@ -1,30 +1,28 @@
 //! A build against the fake cloud: a tiny checkout, a home of its own, and all that is said kept.
 
 use std::{
-    cell::RefCell,
-    io::{self, Write},
-    process::Command,
-    rc::Rc,
+    cell::Cell,
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use tempfile::TempDir;
 use xtask::region::Region;
 use xtask_ami::{
-    build::{Build, Order, Scripts, Visibility},
+    build::{Build, Visibility},
     cloud::ImageId,
     home::Home,
-    recipe::Recipe,
     release,
     report::Report,
     signals::Signals,
-    source::Source,
     status::{Level, Status},
 };
 
-use crate::fake::{Fake, Verb};
+use crate::{
+    common::{FOR_EVER, Said, order},
+    fake::{Fake, Verb},
+};
 
 /// Where the image is made.
 pub const HOME: &str = "us-west-2";
@@ -32,9 +30,6 @@ pub const HOME: &str = "us-west-2";
 pub const REGIONS: [&str; 4] = ["eu-west-1", "sa-east-1", "us-east-1", HOME];
 /// The image's name.
 pub const NAME: &str = "Wallaroo 0.6.1";
-
-/// A run that takes longer never ends: all limits of the recipe together are less.
-const FOR_EVER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A signal reaches every test that listens at that moment, so the one that sends it runs alone.
 static SIGNALS: RwLock<()> = RwLock::new(());
@@ -77,7 +72,14 @@ impl Rig {
     /// A developer's image.
     pub fn private() -> Rig {
         let expires = Duration::from_secs(7 * 24 * 60 * 60);
-        Rig::new(Visibility::Private { expires }, &[HOME], Rig::beside_others())
+        Rig::new(Visibility::Private { expires, shared_with: Vec::new() }, &[HOME], Rig::beside_others())
+    }
+
+    /// A developer's image that these may launch, too.
+    pub fn shared(grantees: &[&str]) -> Rig {
+        let expires = Duration::from_secs(7 * 24 * 60 * 60);
+        let shared_with = grantees.iter().map(|grantee| grantee.parse().expect("a grantee")).collect();
+        Rig::new(Visibility::Private { expires, shared_with }, &[HOME], Rig::beside_others())
     }
 
     fn beside_others() -> Turn {
@@ -88,7 +90,7 @@ impl Rig {
         let folder = tempfile::Builder::new().prefix("wallaroo-test-").tempdir().expect("a temporary folder");
         let path = Utf8PathBuf::try_from(folder.path().canonicalize().expect("the folder")).expect("UTF-8");
         let regions: Vec<Region> = regions.iter().map(|region| region.parse().expect("a region")).collect();
-        let order = order(&path, visibility, regions.clone());
+        let order = order(&path, visibility, HOME, regions.clone());
         let said = Said::default();
         let status = Status::to(said.clone(), Level::Quiet);
         let build = Build::begin(order, &Home::at(&path.join("home")), &status).expect("a build");
@@ -98,9 +100,16 @@ impl Rig {
     /// Runs the release, and checks what must hold however it ends.
     pub async fn release(&self) -> Ended {
         let mut signals = Signals::listen().expect("signals");
-        let released = tokio::time::timeout(FOR_EVER, release::release(&self.cloud, &self.build, &mut signals)).await;
+        let told = Cell::new(0);
+        let tell = |_: &Report| {
+            told.set(told.get() + 1);
+            Ok(())
+        };
+        let released =
+            tokio::time::timeout(FOR_EVER, release::release(&self.cloud, &self.build, &mut signals, tell)).await;
         let outcome = released.expect("every wait is bounded").map_err(|failure| failure.exit_code());
         let ended = Ended { outcome, said: self.said.text() };
+        assert_eq!(told.get(), usize::from(ended.outcome.is_ok()), "the result is told once: {ended}");
         assert_eq!(self.cloud.violations(), [""; 0], "{ended}");
         // A good image is never destroyed because something else failed.
         self.cloud.never(Verb::Deregister);
@@ -150,68 +159,5 @@ impl Ended {
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?}\n--- said\n{}", self.outcome.as_ref().map(|report| &report.name), self.said)
-    }
-}
-
-fn order(folder: &Utf8Path, visibility: Visibility, regions: Vec<Region>) -> Order {
-    let recipe = Utf8Path::new("ami.toml");
-    let recipe = Recipe::parse(recipe, include_str!("../../../../.release/ami/ami.toml")).expect("the shipped recipe");
-    let root = folder.join("checkout");
-    checkout(&root, &recipe);
-    let script = |name: &str| {
-        let path = root.join(name);
-        std::fs::write(&path, format!("echo {name}\n")).expect("a script");
-        path
-    };
-    Order {
-        version: "0.6.1".parse().expect("a version"),
-        name: NAME.to_owned(),
-        visibility,
-        home_region: HOME.parse().expect("a region"),
-        regions,
-        system_name: recipe.base.system.clone(),
-        recipe,
-        scripts: Scripts { provision: script("provision.sh"), seal: script("seal.sh"), check: script("check.sh") },
-        source: Source { root, commit: None, branch: None, dirty: false, version_file: None },
-        skip_build: true,
-        keep_on_failure: false,
-    }
-}
-
-/// A checkout with the recipe's binaries as they were built: programs that need nothing, each with bytes of its own.
-fn checkout(root: &Utf8Path, recipe: &Recipe) {
-    std::fs::create_dir_all(root).expect("a folder");
-    let (source, program) = (root.join("program.c"), root.join("program"));
-    std::fs::write(&source, "void _start(void) { for (;;); }\n").expect("C");
-    let flags = ["-static", "-nostdlib", "-o", program.as_str(), source.as_str()];
-    let made = Command::new("gcc").args(flags).status().expect("gcc");
-    assert!(made.success());
-    let program = std::fs::read(program).expect("a program");
-    for binary in &recipe.binaries {
-        let path = root.join(&binary.result);
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
-        std::fs::write(path, [program.as_slice(), binary.name.as_bytes()].concat()).expect("a binary");
-    }
-}
-
-/// Keeps what is said.
-#[derive(Clone, Default)]
-struct Said(Rc<RefCell<Vec<u8>>>);
-
-impl Said {
-    fn text(&self) -> String {
-        let text = String::from_utf8(self.0.borrow().clone()).expect("UTF-8");
-        anstream::adapter::strip_str(&text).to_string()
-    }
-}
-
-impl Write for Said {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

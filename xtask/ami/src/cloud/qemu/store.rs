@@ -56,7 +56,6 @@ impl Attributes {
             description: self.description.clone(),
             state,
             public: self.public,
-            snapshots_public: self.snapshots_public,
             tags: self.tags.clone(),
             created: self.created.clone(),
             deprecate_at: self.deprecate_at.clone(),

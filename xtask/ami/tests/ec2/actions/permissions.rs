@@ -114,7 +114,12 @@ pub fn modify_snapshot(world: &mut World, call: &Call) -> Refused<Xml> {
     let snapshot = world.snapshot(&call.region, id)?;
     let permissions = Change::asked(&call.parameters, "CreateVolumePermission")?;
     if !permissions.add.is_empty() {
-        refuse_encrypted(snapshot.encrypted, permissions.add.iter().any(|holder| holder == "all"))?;
+        let public = permissions.add.iter().any(|holder| holder == "all");
+        refuse_encrypted(snapshot.encrypted, public)?;
+        if public && world.region(call).public_snapshots_blocked {
+            let message = "Sharing this snapshot publicly is not allowed: block public access is on here.";
+            return Err(Refusal::new("OperationNotPermitted", message));
+        }
     }
     let snapshot = world.region(call).snapshots.get_mut(id).expect("it was seen");
     permissions.apply(&mut snapshot.volume_permissions);

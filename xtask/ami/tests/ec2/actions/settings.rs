@@ -48,6 +48,14 @@ fn called(blocked: bool) -> &'static str {
     if blocked { "block-new-sharing" } else { "unblocked" }
 }
 
+/// GetSnapshotBlockPublicAccessState.
+pub fn public_snapshots(world: &mut World, call: &Call) -> Refused<Xml> {
+    let mut xml = Xml::default();
+    let blocked = world.region(call).public_snapshots_blocked;
+    xml.text("state", if blocked { "block-all-sharing" } else { "unblocked" }).text("managedBy", "account");
+    Ok(xml)
+}
+
 /// GetEbsEncryptionByDefault.
 pub fn encryption(world: &mut World, call: &Call) -> Refused<Xml> {
     let mut xml = Xml::default();

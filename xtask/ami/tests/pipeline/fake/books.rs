@@ -61,7 +61,7 @@ impl State {
             }
         }
         if let Some(path) = self.altered.as_ref().filter(|_| image.is_some()) {
-            files.insert(path.clone(), sha256::sha256(b"other bytes"));
+            files.insert(path.clone(), xtask_ami::sha256::sha256(b"other bytes"));
         }
         let host = u8::try_from(self.counter)?;
         let instance = FakeInstance {
@@ -108,6 +108,7 @@ impl State {
             outcome: Outcome::Available,
             public: false,
             snapshots_public: false,
+            shared_with: BTreeSet::new(),
             keys: source.keys.clone(),
             machine_id: source.machine_id.clone(),
             files: source.files.clone(),

@@ -5,6 +5,18 @@ use super::*;
 impl Cloud for Fake {
     type Machine = FakeMachine;
 
+    fn flags(&self) -> String {
+        " --profile tests".to_owned()
+    }
+
+    fn machines_outlive_us(&self) -> bool {
+        false
+    }
+
+    async fn regions(&self) -> Result<Vec<Region>> {
+        Ok(self.0.state.borrow().regions.clone())
+    }
+
     async fn preflight(&self, _: &Request) -> Result<Preflight> {
         Ok(Preflight::default())
     }
@@ -124,7 +136,37 @@ impl Cloud for Fake {
         self.perform(Verb::ListImages, region.as_str(), deed).await
     }
 
-    async fn set_snapshots_public(&self, region: &Region, id: &ImageId, public: bool) -> Result<()> {
+    async fn complete_image(&self, _: &Region, _: &ImageId, _: &NewImage) -> Result<()> {
+        Ok(())
+    }
+
+    async fn snapshots_are_public(&self, region: &Region, id: &ImageId) -> Result<bool> {
+        let deed = |state: &mut State| state.image(region, id).map(|image| image.snapshots_public);
+        self.perform(Verb::LookAtSnapshots, region.as_str(), deed).await
+    }
+
+    async fn public_images_blocked(&self, region: &Region) -> Result<bool> {
+        let deed = |state: &mut State| Ok(state.blocked.contains(region));
+        self.perform(Verb::LookAtBlock, region.as_str(), deed).await
+    }
+
+    async fn block_public_images(&self, region: &Region, block: bool) -> Result<()> {
+        let deed = |state: &mut State| {
+            if block {
+                state.blocked.insert(region.clone())
+            } else {
+                state.blocked.remove(region)
+            };
+            Ok(())
+        };
+        let verb = if block { Verb::Block } else { Verb::Unblock };
+        self.perform(verb, region.as_str(), deed).await
+    }
+
+    async fn permit_copying(&self, region: &Region, id: &ImageId, to: &Audience, public: bool) -> Result<()> {
+        if let Audience::These(grantees) = to {
+            return self.share(region, id, "copy", grantees, public).await;
+        }
         let deed = |state: &mut State| {
             state.image(region, id)?.snapshots_public = public;
             if public {
@@ -136,8 +178,12 @@ impl Cloud for Fake {
         self.perform(verb, region.as_str(), deed).await
     }
 
-    async fn set_image_public(&self, region: &Region, id: &ImageId, public: bool) -> Result<()> {
+    async fn permit_launching(&self, region: &Region, id: &ImageId, to: &Audience, public: bool) -> Result<()> {
+        if let Audience::These(grantees) = to {
+            return self.share(region, id, "launch", grantees, public).await;
+        }
         let deed = |state: &mut State| {
+            ensure!(!public || !state.blocked.contains(region), "public images are blocked in {region}");
             state.image(region, id)?.public = public;
             if public {
                 state.judge(region, id, true);
@@ -158,5 +204,23 @@ impl Cloud for Fake {
 
     async fn disk(&self, _: &Region, _: &ImageId, _: &Utf8Path) -> Result<Option<Box<dyn DiskFiles>>> {
         Ok(None)
+    }
+}
+
+impl Fake {
+    async fn share(&self, region: &Region, id: &ImageId, what: &str, with: &[Grantee], permit: bool) -> Result<()> {
+        let deed = |state: &mut State| {
+            let shared = &mut state.image(region, id)?.shared_with;
+            for grantee in with {
+                let entry = format!("{grantee} may {what}");
+                if permit {
+                    shared.insert(entry)
+                } else {
+                    shared.remove(&entry)
+                };
+            }
+            Ok(())
+        };
+        self.perform(if permit { Verb::Share } else { Verb::Unshare }, region.as_str(), deed).await
     }
 }

@@ -1,0 +1,158 @@
+//! The way in: a key pair whose private half stays here, and a security group that lets this computer reach port 22.
+
+use anyhow::{Context as _, Result};
+use aws_sdk_ec2::{
+    primitives::Blob,
+    types::{Filter, IpPermission, IpRange, Ipv6Range, ResourceType},
+};
+use xtask::region::Region;
+
+use super::{Ec2, answer::Answer as _, tag_specifications};
+use crate::cloud::{Access, ApiError};
+
+/// How often a key is imported anew, because the answer before was lost.
+const IMPORT_ATTEMPTS: u32 = 5;
+
+/// The port of sshd.
+pub(super) const SSH_PORT: u16 = 22;
+
+impl Ec2 {
+    pub(super) async fn grant(&self, region: &Region, access: &Access) -> Result<()> {
+        let group = async {
+            match &self.settings.security_group {
+                Some(_) => Ok(()),
+                None => self.make_group(region, access).await,
+            }
+        };
+        tokio::try_join!(self.import_key(region, access), group)?;
+        Ok(())
+    }
+
+    async fn import_key(&self, region: &Region, access: &Access) -> Result<()> {
+        let import = async || {
+            let request = self.client(region).import_key_pair().key_name(&access.name);
+            let request = request.public_key_material(Blob::new(access.public_key.as_bytes()));
+            let request = request.set_tag_specifications(tag_specifications(&access.tags, &[ResourceType::KeyPair]));
+            request.send().await.answer("ImportKeyPair", region.as_str()).map(drop)
+        };
+        let mut imported = import().await;
+        for _ in 0..IMPORT_ATTEMPTS {
+            match imported {
+                // The name is the build's own, so a call before made it whose answer was lost; its key may be another.
+                Err(error) if error.has_code(&["InvalidKeyPair.Duplicate"]) => {
+                    self.delete_key(region, &access.name).await?;
+                    imported = import().await;
+                }
+                imported => return Ok(imported?),
+            }
+        }
+        Ok(imported?)
+    }
+
+    async fn delete_key(&self, region: &Region, name: &str) -> Result<(), ApiError> {
+        let deleted = self.client(region).delete_key_pair().key_name(name).send().await;
+        match deleted.answer("DeleteKeyPair", region.as_str()) {
+            Err(error) if error.is_not_found() => Ok(()),
+            deleted => deleted.map(drop),
+        }
+    }
+
+    async fn make_group(&self, region: &Region, access: &Access) -> Result<()> {
+        let vpc = &self.placements(region).await?.first().context("there is no subnet to launch in")?.vpc_id;
+        let request = self.client(region).create_security_group().group_name(&access.name).vpc_id(vpc);
+        let request = request.description("Lets the computer that makes a Wallaroo image log in");
+        let request = request.set_tag_specifications(tag_specifications(&access.tags, &[ResourceType::SecurityGroup]));
+        let made = match request.send().await.answer("CreateSecurityGroup", region.as_str()) {
+            // An earlier call made it, whose answer was lost.
+            Err(error) if error.has_code(&["InvalidGroup.Duplicate"]) => {
+                let what = format!("the security group {}", access.name);
+                let missing = || not_there(region, &what);
+                let find = async || self.find_group(region, &access.name).await?.ok_or_else(missing);
+                self.once_visible(&what, find).await?
+            }
+            made => made?.group_id.context("CreateSecurityGroup gave no id")?,
+        };
+        self.groups.borrow_mut().insert(access.name.clone(), made.clone());
+        let ssh_from = self.ssh_from().await?;
+        self.once_visible(&made, async || self.let_in(region, &made, ssh_from).await).await
+    }
+
+    async fn let_in(&self, region: &Region, group: &str, from: ipnet::IpNet) -> Result<(), ApiError> {
+        let port = i32::from(SSH_PORT);
+        let why = "the computer that makes the image";
+        let permission = IpPermission::builder().ip_protocol("tcp").from_port(port).to_port(port);
+        let permission = match from {
+            ipnet::IpNet::V4(_) => {
+                permission.ip_ranges(IpRange::builder().cidr_ip(from.to_string()).description(why).build())
+            }
+            ipnet::IpNet::V6(_) => {
+                permission.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(from.to_string()).description(why).build())
+            }
+        };
+        let request = self.client(region).authorize_security_group_ingress().group_id(group);
+        let answer = request.ip_permissions(permission.build()).send().await;
+        match answer.answer("AuthorizeSecurityGroupIngress", region.as_str()) {
+            Err(error) if error.has_code(&["InvalidPermission.Duplicate"]) => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
+    async fn find_group(&self, region: &Region, name: &str) -> Result<Option<String>, ApiError> {
+        let filter = Filter::builder().name("group-name").values(name).build();
+        let found = self.client(region).describe_security_groups().filters(filter).send().await;
+        let found = found.answer("DescribeSecurityGroups", region.as_str())?;
+        Ok(found.security_groups().first().and_then(|group| group.group_id()).map(str::to_owned))
+    }
+
+    /// The security group that instances with this access are in.
+    pub(super) async fn group(&self, region: &Region, access: &str) -> Result<String> {
+        if let Some(group) = &self.settings.security_group {
+            return Ok(group.clone());
+        }
+        let known = self.groups.borrow().get(access).cloned();
+        match known {
+            Some(group) => Ok(group),
+            None => {
+                self.find_group(region, access).await?.with_context(|| format!("there is no security group {access}"))
+            }
+        }
+    }
+
+    pub(super) async fn revoke(&self, region: &Region, name: &str) -> Result<()> {
+        let group = async {
+            let known = self.groups.borrow().get(name).cloned();
+            let group = match known {
+                Some(group) => Some(group),
+                None if self.settings.security_group.is_some() => None,
+                None => self.find_group(region, name).await?,
+            };
+            let Some(group) = group else { return Ok(()) };
+            self.delete_group(region, &group).await?;
+            self.groups.borrow_mut().remove(name);
+            Ok(())
+        };
+        let (key, group) = tokio::join!(self.delete_key(region, name), group);
+        Ok(key.and(group)?)
+    }
+
+    async fn delete_group(&self, region: &Region, group: &str) -> Result<(), ApiError> {
+        let deleted = self.client(region).delete_security_group().group_id(group).send().await;
+        match deleted.answer("DeleteSecurityGroup", region.as_str()) {
+            Err(error) if error.is_not_found() => Ok(()),
+            // A machine that has ended lets go of its group a little later.
+            Err(error) if error.has_code(&["DependencyViolation"]) => Err(ApiError { transient: true, ..error }),
+            deleted => deleted.map(drop),
+        }
+    }
+}
+
+/// Something that was said to be there, and isn't shown yet.
+fn not_there(region: &Region, what: &str) -> ApiError {
+    ApiError {
+        action: "DescribeSecurityGroups".to_owned(),
+        region: region.to_string(),
+        code: Some("InvalidGroup.NotFound".to_owned()),
+        message: format!("{what} isn't shown yet"),
+        transient: false,
+    }
+}

@@ -1,0 +1,102 @@
+//! This computer's address, as machines on the internet see it.
+
+use std::{net::IpAddr, time::Duration};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use aws_smithy_http_client::{Connector, tls};
+use aws_smithy_runtime_api::client::{
+    http::{HttpConnector as _, HttpConnectorSettings},
+    orchestrator::HttpRequest,
+};
+use aws_smithy_types::body::SdkBody;
+use ipnet::IpNet;
+
+use super::{Ec2, answer::causes};
+
+/// AWS's own service for that: it answers with the address that asks.
+const ADDRESS_SERVICE: &str = "https://checkip.amazonaws.com";
+
+/// How long to wait for it.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Ec2 {
+    /// The addresses that may reach port 22: those given, else this computer's own.
+    ///
+    /// # Errors
+    /// When the address service doesn't answer.
+    pub(super) async fn ssh_from(&self) -> Result<IpNet> {
+        let found = self.ssh_from.get_or_try_init(async || match self.settings.ssh_from {
+            Some(given) => Ok(given),
+            None => own_address(ADDRESS_SERVICE).await.map(IpNet::from).with_context(|| {
+                format!("failed to ask {ADDRESS_SERVICE} for this computer's address; give it with --ssh-from")
+            }),
+        });
+        found.await.copied()
+    }
+}
+
+async fn own_address(service: &str) -> Result<IpAddr> {
+    let settings = HttpConnectorSettings::builder().connect_timeout(TIMEOUT).read_timeout(TIMEOUT).build();
+    let connector = Connector::builder()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .connector_settings(settings)
+        .build();
+    let mut request = HttpRequest::new(SdkBody::empty());
+    request.set_uri(service)?;
+    let answer = connector.call(request);
+    let answer = tokio::time::timeout(TIMEOUT, answer).await.context("no answer came in time")?;
+    let answer = answer.map_err(|error| anyhow!("{}", causes(&error).pop().unwrap_or_default()))?;
+    ensure!(answer.status().is_success(), "it answered with HTTP status {}", answer.status().as_u16());
+    let body = aws_smithy_types::byte_stream::ByteStream::new(answer.into_body()).collect().await?;
+    parse(&body.into_bytes())
+}
+
+fn parse(body: &[u8]) -> Result<IpAddr> {
+    // Behind proxies the answer may name several, the asker first.
+    let text = String::from_utf8_lossy(body);
+    let first = text.split(',').next().unwrap_or_default().trim();
+    first
+        .parse()
+        .with_context(|| format!("it answered `{}`, which is no address", first.chars().take(40).collect::<String>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// What comes of asking a service that answers like this.
+    async fn ask(answer: &str) -> Result<IpAddr> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let service = format!("http://{}", listener.local_addr().expect("an address"));
+        let serve = async {
+            let (mut connection, _) = listener.accept().await.expect("a connection");
+            assert!(connection.read(&mut [0; 4096]).await.expect("a request") > 0);
+            connection.write_all(answer.as_bytes()).await.expect("to answer");
+            connection.shutdown().await.expect("to close");
+        };
+        tokio::join!(own_address(&service), serve).0
+    }
+
+    #[tokio::test]
+    async fn the_service_is_asked() {
+        let answer = ask("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n203.0.113.7\n").await;
+        assert_eq!(answer.expect("an address"), IpAddr::from([203, 0, 113, 7]));
+        let error = ask("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await.expect_err("a status");
+        assert!(error.to_string().contains("HTTP status 503"), "{error}");
+        assert!(ask("").await.is_err(), "the connection was closed");
+    }
+
+    #[test]
+    fn an_address_or_an_error_that_quotes_it() {
+        assert_eq!(parse(b"203.0.113.7\n").expect("an address"), IpAddr::from([203, 0, 113, 7]));
+        assert_eq!(parse(b"2001:db8::1").expect("an address"), "2001:db8::1".parse::<IpAddr>().expect("one"));
+        assert_eq!(parse(b"203.0.113.7, 10.0.0.1").expect("an address"), IpAddr::from([203, 0, 113, 7]));
+        let error = parse(b"<html>log in first").expect_err("no address").to_string();
+        assert!(error.contains("`<html>log in first`"), "{error}");
+    }
+}

@@ -1,0 +1,262 @@
+//! The base on EC2: found anew for every build, for its owner replaces it without notice.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use anyhow::{Context as _, Result};
+use aws_sdk_ec2::{
+    Client,
+    types::{ArchitectureValues, Filter, Image, ImageState},
+};
+
+use super::{Ec2, answer::Answer as _};
+use crate::{
+    build::TAG_SYSTEM,
+    cloud::{ApiError, Base, Finding},
+    recipe::Recipe,
+};
+
+/// What Ubuntu's images are called, for those who look for another base.
+const SUGGESTED_NAMES: &str = "ubuntu/images/hvm-ssd*/ubuntu-*-amd64-server-*";
+
+/// How many other bases are named.
+const SUGGESTIONS: usize = 5;
+
+/// EC2's largest page.
+pub(super) const PAGE: i32 = 1000;
+
+/// A base that is there, and what of it matters.
+#[derive(Clone, Debug)]
+pub(super) struct BaseFound {
+    /// What is launched.
+    pub base: Base,
+    /// When it was made, RFC 3339.
+    pub created: String,
+    /// When it is deprecated, RFC 3339.
+    pub deprecated: Option<String>,
+    /// How far it is; only one that is `available` can be a base.
+    pub state: Option<ImageState>,
+    /// What runs it; one that isn't `x86_64` can't be a base.
+    pub architecture: Option<ArchitectureValues>,
+    /// Its disk, in GiB.
+    pub disk_gib: Option<i32>,
+    /// Whether any of its snapshots is encrypted.
+    pub is_encrypted: bool,
+    /// The codes of a product that is paid for.
+    pub product_codes: Vec<String>,
+    /// Neither its name nor its tags say which system it is.
+    pub is_system_assumed: bool,
+}
+
+impl Ec2 {
+    /// The base that the image is made of.
+    ///
+    /// # Errors
+    /// A [`Finding`] when there is none; else EC2's answer.
+    pub(super) async fn the_base(&self) -> Result<Base> {
+        Ok(self.find_base(&self.client(&self.home)).await?.base)
+    }
+
+    /// The same, and what of it matters: the one that was asked for, or the newest that the recipe describes.
+    ///
+    /// # Errors
+    /// A [`Finding`] when there is none; else EC2's answer.
+    pub(super) async fn find_base(&self, client: &Client) -> Result<BaseFound> {
+        let image = match &self.settings.base_image {
+            Some(id) => self.base_by_id(client, id).await?,
+            None => self.newest_base(client).await?,
+        };
+        let found = found(&image, &self.recipe, self.settings.base_image.is_some())?;
+        if self.recipe.systems.contains_key(&found.base.system) {
+            return Ok(found);
+        }
+        let Base { id, name, system } = found.base;
+        let known: Vec<&str> = self.recipe.systems.keys().map(String::as_str).collect();
+        let problem = format!("the base {id} (`{name}`) is {system}, and the recipe describes {}", known.join(", "));
+        let remedy = format!("give another --base-image, or add [system.\"{system}\"] to .release/ami/ami.toml");
+        Err(Finding { problem, remedy }.into())
+    }
+
+    async fn base_by_id(&self, client: &Client, id: &str) -> Result<Image> {
+        let answer = client.describe_images().image_ids(id).include_deprecated(true).send().await;
+        let unknown = || Finding {
+            problem: format!("there is no image {id} in {} that this account can see", self.home),
+            remedy: "give the id of one there with --base-image, or leave that out for the recipe's base".to_owned(),
+        };
+        match answer.answer("DescribeImages", self.home.as_str()) {
+            Ok(answer) => answer.images.unwrap_or_default().pop().ok_or_else(|| unknown().into()),
+            Err(error) if error.has_code(&["InvalidAMIID*"]) => Err(unknown().into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn newest_base(&self, client: &Client) -> Result<Image> {
+        let base = &self.recipe.base;
+        if base.name_pattern.starts_with(['*', '?']) {
+            // It would match `ubuntu/images-testing/…` as well.
+            let problem = format!("[base] name_pattern `{}` matches what its owner only tries out", base.name_pattern);
+            let remedy = "let it begin with what all wanted names begin with, in .release/ami/ami.toml".to_owned();
+            return Err(Finding { problem, remedy }.into());
+        }
+        let images = self.images_called(client, &base.name_pattern, &[("state", "available")]).await?;
+        let newest = images.into_iter().max_by(|one, other| one.creation_date.cmp(&other.creation_date));
+        match newest {
+            Some(image) => Ok(image),
+            None => Err(self.no_base(client).await.into()),
+        }
+    }
+
+    /// The images of the base's owner with such names. Deprecated ones are missing from what others see of an owner's
+    /// images unless they are asked for, and all of an old system are.
+    async fn images_called(&self, client: &Client, names: &str, more: &[(&str, &str)]) -> Result<Vec<Image>, ApiError> {
+        let mut question = client.describe_images().owners(&self.recipe.base.owner).filters(filter("name", names));
+        for (name, value) in more {
+            question = question.filters(filter(name, value));
+        }
+        let mut pages = question.include_deprecated(true).max_results(PAGE).into_paginator().send();
+        let mut images = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.answer("DescribeImages", self.home.as_str())?;
+            images.extend(page.images.unwrap_or_default());
+        }
+        Ok(images)
+    }
+
+    async fn no_base(&self, client: &Client) -> Finding {
+        let base = &self.recipe.base;
+        let problem = format!("there is no base in {}: {} has no image `{}`", self.home, base.owner, base.name_pattern);
+        let remedy = "give one with --base-image, or set name_pattern of [base] in .release/ami/ami.toml";
+        // This is advice only: without it, the finding stands.
+        let others = self.images_called(client, SUGGESTED_NAMES, &[("architecture", "x86_64")]).await;
+        let others = newest_of_each_series(&others.unwrap_or_default());
+        if others.is_empty() {
+            return Finding { problem, remedy: remedy.to_owned() };
+        }
+        let others: Vec<String> = others.iter().map(|(name, id)| format!("\n      {id}  {name}")).collect();
+        Finding { problem, remedy: format!("{remedy}; there are{}", others.concat()) }
+    }
+}
+
+/// A filter for one value, in which `*` and `?` are wildcards.
+pub(super) fn filter(name: &str, value: &str) -> Filter {
+    Filter::builder().name(name).values(value).build()
+}
+
+fn found(image: &Image, recipe: &Recipe, was_asked_for: bool) -> Result<BaseFound> {
+    let id = image.image_id().context("an image that DescribeImages answered with has no id")?;
+    let name = image.name().unwrap_or(id);
+    let tag = image.tags().iter().find(|tag| tag.key() == Some(TAG_SYSTEM)).and_then(|tag| tag.value());
+    let told = system_called(name).or_else(|| tag.map(str::to_owned));
+    let (system, is_system_assumed) = match told {
+        Some(system) if was_asked_for => (system, false),
+        _ => (recipe.base.system.clone(), was_asked_for),
+    };
+    let disks =
+        || image.block_device_mappings().iter().filter_map(|mapping| Some((mapping.device_name(), mapping.ebs()?)));
+    let root = disks().find(|(device, _)| *device == image.root_device_name());
+    let codes = image.product_codes().iter().filter_map(|code| code.product_code_id());
+    Ok(BaseFound {
+        base: Base { id: id.to_owned(), name: name.to_owned(), system },
+        created: image.creation_date().unwrap_or_default().to_owned(),
+        deprecated: image.deprecation_time().map(str::to_owned),
+        state: image.state().cloned(),
+        architecture: image.architecture().cloned(),
+        disk_gib: root.and_then(|(_, disk)| disk.volume_size()),
+        is_encrypted: disks().any(|(_, disk)| disk.encrypted() == Some(true)),
+        product_codes: codes.map(str::to_owned).collect(),
+        is_system_assumed,
+    })
+}
+
+impl BaseFound {
+    /// What the plan tells of it.
+    pub(super) fn fact(&self, now: SystemTime) -> String {
+        let mut fact = format!("{}, {}, made {}", self.base.name, self.base.id, day(&self.created));
+        if let Some(age) = age(&self.created, now) {
+            fact.push_str(&format!(" ({age} old)"));
+        }
+        let deprecated = self.deprecated.as_deref();
+        if let Some(date) = deprecated.filter(|date| moment(date).is_some_and(|moment| moment <= now)) {
+            fact.push_str(&format!(", deprecated since {}", day(date)));
+        }
+        fact
+    }
+
+    /// What is wrong with it as a base: of an image that others are let in to, when `shared`.
+    pub(super) fn findings(&self, recipe: &Recipe, shared: bool) -> Vec<Finding> {
+        let Base { id, name, .. } = &self.base;
+        let finding = |what: String, remedy: &str| Finding {
+            problem: format!("the base {id} (`{name}`) {what}"),
+            remedy: remedy.to_owned(),
+        };
+        let another = "give another --base-image, or set name_pattern of [base] in .release/ami/ami.toml";
+        let mut findings = Vec::new();
+        if let Some(state) = self.state.as_ref().filter(|state| **state != ImageState::Available) {
+            findings.push(finding(format!("is {}, not available", state.as_str()), another));
+        }
+        if let Some(architecture) = self.architecture.as_ref().filter(|found| **found != ArchitectureValues::X8664) {
+            findings
+                .push(finding(format!("is for {}, and the binaries are for x86_64", architecture.as_str()), another));
+        }
+        if shared && self.is_encrypted {
+            findings.push(finding("is encrypted, and what is made of it couldn't be shared".to_owned(), another));
+        }
+        if shared && !self.product_codes.is_empty() {
+            let codes = self.product_codes.join(", ");
+            findings.push(finding(format!("has product codes ({codes}), and EC2 lets nobody share it"), another));
+        }
+        let disk_gib = recipe.instance.root_volume_gib;
+        if let Some(needed) = self.disk_gib.and_then(|gib| u32::try_from(gib).ok()).filter(|gib| *gib > disk_gib) {
+            let remedy = format!("set root_volume_gib of [instance] in .release/ami/ami.toml to {needed} or more");
+            findings.push(finding(format!("needs a disk of {needed} GiB, and the recipe's has {disk_gib}"), &remedy));
+        }
+        findings
+    }
+}
+
+/// Which system an image with this name is: `ubuntu-16.04` for `…/ubuntu-xenial-16.04-amd64-server-20210928`,
+/// `debian-12` for `debian-12-amd64-20240717-1811`.
+fn system_called(name: &str) -> Option<String> {
+    let mut words = name.rsplit('/').next()?.split('-');
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match words.next()? {
+        "ubuntu" => {
+            let is_version =
+                |word: &&str| word.split_once('.').is_some_and(|(year, month)| is_number(year) && is_number(month));
+            words.find(is_version).map(|version| format!("ubuntu-{version}"))
+        }
+        "debian" => words.next().filter(|version| is_number(version)).map(|version| format!("debian-{version}")),
+        _ => None,
+    }
+}
+
+/// Name and id of the newest image of each series, the newest series first.
+fn newest_of_each_series(images: &[Image]) -> Vec<(String, String)> {
+    let mut newest: BTreeMap<String, (&str, &str, &str)> = BTreeMap::new();
+    for image in images {
+        let (Some(name), Some(id), Some(created)) = (image.name(), image.image_id(), image.creation_date()) else {
+            continue;
+        };
+        let Some(system) = system_called(name) else { continue };
+        let best = newest.entry(system).or_insert((created, name, id));
+        *best = (*best).max((created, name, id));
+    }
+    let newest = newest.into_values().rev().take(SUGGESTIONS);
+    newest.map(|(_, name, id)| (name.to_owned(), id.to_owned())).collect()
+}
+
+/// A moment as EC2 writes it, `2021-09-28T19:07:24.000Z`.
+fn moment(date: &str) -> Option<SystemTime> {
+    humantime::parse_rfc3339(date).ok()
+}
+
+fn day(date: &str) -> &str {
+    date.split('T').next().unwrap_or(date)
+}
+
+fn age(date: &str, now: SystemTime) -> Option<String> {
+    let days = now.duration_since(moment(date)?).ok()?.as_secs() / 86_400;
+    Some(if days < 730 { format!("{days} d") } else { format!("{} y", days * 4 / 1461) })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! Images: made, copied, looked at, removed.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use aws_sdk_ec2::{
+    primitives::DateTime,
+    types::{AttributeValue, Filter, Image as Ec2Image, ImageState as Ec2ImageState, ImdsSupportValues, ResourceType},
+};
+use tokio::time::Instant;
+use xtask::region::Region;
+
+use super::{Ec2, answer::Answer as _, tag_specifications, tags};
+use crate::{
+    build::TAG_BUILD,
+    cloud::{ApiError, Image, ImageId, ImageState, InstanceId, NewImage},
+    wait::{self, Look, Pace, Patience},
+};
+
+/// How often to ask how far a pending image is: that is only told, and costs a call of its own.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(20);
+
+/// How long an image that was made without us hearing of it may take to be shown.
+const ADOPTION_LIMIT: Duration = Duration::from_secs(30);
+
+impl Ec2 {
+    pub(super) async fn create(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
+        let kinds = [ResourceType::Image, ResourceType::Snapshot];
+        let request = self.client(region).create_image().instance_id(&instance.0).name(&image.name);
+        let request = request.description(&image.description);
+        let request = request.set_tag_specifications(tag_specifications(&image.tags, &kinds));
+        match request.send().await.answer("CreateImage", region.as_str()) {
+            Ok(made) => Ok(ImageId(made.image_id.context("CreateImage gave no id")?)),
+            // The call takes no token. It may have been carried out, once, and its answer lost.
+            Err(error) if error.transient || error.has_code(&["InvalidAMIName.Duplicate"]) => {
+                self.adopt(region, image, error).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) async fn copy(&self, from: &Region, id: &ImageId, to: &Region, image: &NewImage) -> Result<ImageId> {
+        let kinds = [ResourceType::Image, ResourceType::Snapshot];
+        let request = self.client(to).copy_image().client_token(&image.token).name(&image.name);
+        let request = request.source_region(from.as_str()).source_image_id(&id.0).description(&image.description);
+        let request = request.set_tag_specifications(tag_specifications(&image.tags, &kinds));
+        match request.send().await.answer("CopyImage", to.as_str()) {
+            Ok(copied) => Ok(ImageId(copied.image_id.context("CopyImage gave no id")?)),
+            Err(error) if error.transient => self.adopt(to, image, error).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The image of this name that carries this build's tag; else the error that made us look for it.
+    async fn adopt(&self, region: &Region, image: &NewImage, error: ApiError) -> Result<ImageId> {
+        let build = image.tags.iter().find(|(key, _)| key == TAG_BUILD).map(|(_, build)| build.as_str());
+        let pace = Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) };
+        let patience = Patience { limit: ADOPTION_LIMIT, pace };
+        let what = format!("the image `{}` in {region}, after: {error}", image.name);
+        let found = wait::until(what, patience, &self.status, async || {
+            let images = self.own_images(region).await?;
+            let ours = images.into_iter().find(|found| found.name == image.name && found.tag(TAG_BUILD) == build);
+            Ok(ours.map_or_else(|| Look::NotYet("not there".to_owned()), |found| Look::Ready(found.id)))
+        });
+        found.await.map_err(|_| error.into())
+    }
+
+    /// An image, whoever owns it.
+    pub(super) async fn describe_image(&self, region: &Region, id: &str) -> Result<Ec2Image, ApiError> {
+        let found = self.client(region).describe_images().image_ids(id).include_deprecated(true).send().await;
+        let found = found.answer("DescribeImages", region.as_str())?;
+        found.images.and_then(|images| images.into_iter().next()).ok_or_else(|| ApiError {
+            action: "DescribeImages".to_owned(),
+            region: region.to_string(),
+            code: Some("InvalidAMIID.NotFound".to_owned()),
+            message: format!("there is no image {id}"),
+            transient: false,
+        })
+    }
+
+    pub(super) async fn image_now(&self, region: &Region, id: &ImageId) -> Result<Option<Image>> {
+        let found = match self.describe_image(region, &id.0).await {
+            Err(error) if error.is_not_found() => return Ok(None),
+            found => found?,
+        };
+        let mut image = seen(&found)?;
+        self.remember_snapshots(&found, &image);
+        if let ImageState::Pending(progress) = &mut image.state {
+            *progress = self.progress_of(region, id).await;
+        }
+        Ok(Some(image))
+    }
+
+    /// How far a pending image is, as its snapshot tells; nothing where it doesn't.
+    async fn progress_of(&self, region: &Region, id: &ImageId) -> String {
+        let known = self.progress.borrow().get(id).cloned();
+        if let Some((progress, at)) = known
+            && at.elapsed() < PROGRESS_INTERVAL
+        {
+            return progress;
+        }
+        // EC2 user guide, "Copy an AMI" and "Create an EBS-backed AMI": a snapshot's description names its image.
+        let filter = Filter::builder().name("description");
+        let filter = filter.values(format!("Copied for DestinationAmi {id}*"));
+        let filter = filter.values(format!("Created by CreateImage(*) for {id}*")).build();
+        let found = self.client(region).describe_snapshots().owner_ids("self").filters(filter).send().await;
+        // It is only told, so nothing depends on it.
+        let found = found.answer("DescribeSnapshots", region.as_str()).ok();
+        let snapshot = found.and_then(|found| found.snapshots.unwrap_or_default().into_iter().next());
+        let progress = snapshot.and_then(|snapshot| snapshot.progress).unwrap_or_default();
+        self.progress.borrow_mut().insert(id.clone(), (progress.clone(), Instant::now()));
+        progress
+    }
+
+    pub(super) async fn own_images(&self, region: &Region) -> Result<Vec<Image>> {
+        let filter = Filter::builder().name("tag-key").values(TAG_BUILD).build();
+        let request = self.client(region).describe_images().owners("self").include_deprecated(true).filters(filter);
+        let mut pages = request.into_paginator().send();
+        let mut images = Vec::new();
+        while let Some(page) = pages.next().await {
+            for found in page.answer("DescribeImages", region.as_str())?.images() {
+                let image = seen(found)?;
+                self.remember_snapshots(found, &image);
+                images.push(image);
+            }
+        }
+        Ok(images)
+    }
+
+    fn remember_snapshots(&self, found: &Ec2Image, image: &Image) {
+        if image.state == ImageState::Available {
+            self.snapshots.borrow_mut().insert(image.id.clone(), snapshots(found));
+        }
+    }
+
+    /// The snapshots of an available image.
+    pub(super) async fn snapshots_of(&self, region: &Region, id: &ImageId) -> Result<Vec<String>> {
+        let known = self.snapshots.borrow().get(id).cloned();
+        match known {
+            Some(snapshots) => Ok(snapshots),
+            None => Ok(snapshots(&self.describe_image(region, &id.0).await?)),
+        }
+    }
+
+    pub(super) async fn complete(&self, region: &Region, id: &ImageId, image: &NewImage) -> Result<()> {
+        if let Some(at) = image.deprecate_at {
+            let request = self.client(region).enable_image_deprecation().image_id(&id.0);
+            let request = request.deprecate_at(DateTime::from(at));
+            request.send().await.answer("EnableImageDeprecation", region.as_str())?;
+        }
+        if image.require_imds_v2 {
+            let v2 = AttributeValue::builder().value(ImdsSupportValues::V20.as_str()).build();
+            let request = self.client(region).modify_image_attribute().image_id(&id.0).imds_support(v2);
+            request.send().await.answer("ModifyImageAttribute", region.as_str())?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn remove_image(&self, region: &Region, id: &ImageId) -> Result<()> {
+        let found = match self.describe_image(region, &id.0).await {
+            Err(error) if error.is_not_found() => return Ok(()),
+            found => found?,
+        };
+        let request = self.client(region).deregister_image().image_id(&id.0).delete_associated_snapshots(true);
+        match request.send().await.answer("DeregisterImage", region.as_str()) {
+            // It is gone already, and only still shown.
+            Err(error) if error.is_not_found() || error.has_code(&["InvalidAMIID.Unavailable"]) => {}
+            answer => drop(answer?),
+        }
+        let mut remaining = Vec::new();
+        for snapshot in snapshots(&found) {
+            let deleted = self.client(region).delete_snapshot().snapshot_id(&snapshot).send().await;
+            match deleted.answer("DeleteSnapshot", region.as_str()) {
+                Err(error) if !error.is_not_found() => remaining.push(format!("{snapshot}: {error}")),
+                _ => {}
+            }
+        }
+        if !remaining.is_empty() {
+            bail!("{id} is deregistered, but these snapshots remain: {}", remaining.join(", "));
+        }
+        Ok(())
+    }
+}
+
+/// The snapshots that an image consists of.
+pub(super) fn snapshots(image: &Ec2Image) -> Vec<String> {
+    let disks = image.block_device_mappings().iter().filter_map(|mapping| mapping.ebs());
+    disks.filter_map(|disk| disk.snapshot_id()).map(str::to_owned).collect()
+}
+
+fn seen(image: &Ec2Image) -> Result<Image> {
+    let id = image.image_id().context("EC2 shows an image without an id")?;
+    let state = match image.state() {
+        Some(Ec2ImageState::Available) => ImageState::Available,
+        Some(Ec2ImageState::Pending | Ec2ImageState::Transient) | None => ImageState::Pending(String::new()),
+        Some(other) => {
+            let reason = image.state_reason().and_then(|reason| reason.message());
+            ImageState::Failed(reason.unwrap_or(other.as_str()).to_owned())
+        }
+    };
+    Ok(Image {
+        id: ImageId(id.to_owned()),
+        name: image.name().unwrap_or_default().to_owned(),
+        description: image.description().unwrap_or_default().to_owned(),
+        state,
+        public: image.public().unwrap_or_default(),
+        tags: tags(image.tags()),
+        created: image.creation_date().unwrap_or_default().to_owned(),
+        deprecate_at: image.deprecation_time().map(str::to_owned),
+    })
+}

@@ -1,0 +1,217 @@
+//! Instances: launched where there is room, stopped for imaging, ended.
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Context as _, Result, bail};
+use aws_config::retry::RetryConfig;
+use aws_sdk_ec2::types::{
+    AttributeValue, BlockDeviceMapping, EbsBlockDevice, Filter, HttpTokensState, Instance as Ec2Instance,
+    InstanceMetadataOptionsRequest, InstanceNetworkInterfaceSpecification, InstanceStateName, InstanceType,
+    ResourceType, ShutdownBehavior, VolumeType,
+};
+use tokio::time::Instant;
+use xtask::region::Region;
+
+use super::{Ec2, VISIBILITY_LIMIT, access::SSH_PORT, answer::Answer as _, network::Placement, tag_specifications};
+use crate::{
+    build::TAG_BUILD,
+    cloud::{ApiError, Instance, InstanceId, InstanceState, Launch, LaunchSource},
+};
+
+/// What EC2 calls a stop that was asked for from outside. EC2 API reference, `StateReason`.
+const STOPPED_AS_ASKED: &str = "Client.UserInitiatedShutdown";
+
+/// The states of instances that still are.
+const ALIVE: [InstanceStateName; 5] = [
+    InstanceStateName::Pending,
+    InstanceStateName::Running,
+    InstanceStateName::ShuttingDown,
+    InstanceStateName::Stopping,
+    InstanceStateName::Stopped,
+];
+
+impl Ec2 {
+    /// Launches in the first zone that has room: a lack of capacity is a zone's, not the region's.
+    pub(super) async fn launch_where_there_is_room(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {
+        let (image, group) = tokio::try_join!(self.root_device(region, launch), self.group(region, &launch.access))?;
+        let mut full = Vec::new();
+        for (index, placement) in self.placements(region).await?.iter().enumerate() {
+            // Where the request differs, so must its token.
+            let token = format!("{}-{index}", launch.token);
+            let run = async || self.run(region, launch, &token, placement, &image, &group).await;
+            match self.once_visible(&format!("what {} is launched from", launch.access), run).await {
+                Ok(id) => {
+                    self.launched.borrow_mut().insert(id.clone(), Instant::now());
+                    return Ok(id);
+                }
+                Err(error) if lacks_capacity(&error) => full.push(format!("{} ({error})", placement.zone)),
+                Err(error) => return Err(error),
+            }
+        }
+        bail!(
+            "no zone has room for a {}; give another --instance-type or --subnet, or try later:\n    {}",
+            launch.instance_type,
+            full.join("\n    ")
+        )
+    }
+
+    async fn run(
+        &self,
+        region: &Region,
+        launch: &Launch,
+        token: &str,
+        placement: &Placement,
+        image: &RootDevice,
+        group: &str,
+    ) -> Result<InstanceId, ApiError> {
+        let size = i32::try_from(launch.root_volume_gib).unwrap_or(i32::MAX);
+        let volume =
+            EbsBlockDevice::builder().volume_type(VolumeType::Gp3).volume_size(size).delete_on_termination(true);
+        let disk = BlockDeviceMapping::builder().device_name(&image.name).ebs(volume.build()).build();
+        let interface = InstanceNetworkInterfaceSpecification::builder()
+            .device_index(0)
+            .subnet_id(&placement.subnet_id)
+            .groups(group)
+            .associate_public_ip_address(true)
+            .delete_on_termination(true)
+            .build();
+        let kinds = [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface];
+        let answer = self
+            .client(region)
+            .run_instances()
+            .client_token(token)
+            .min_count(1)
+            .max_count(1)
+            .image_id(&image.image)
+            .instance_type(InstanceType::from(launch.instance_type.as_str()))
+            .key_name(&launch.access)
+            .network_interfaces(interface)
+            .block_device_mappings(disk)
+            .user_data(aws_smithy_types::base64::encode(&launch.user_data))
+            .metadata_options(InstanceMetadataOptionsRequest::builder().http_tokens(HttpTokensState::Required).build())
+            // With the shutdown that user-data plans, a machine that nobody ends any more ends itself.
+            .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
+            .set_tag_specifications(tag_specifications(&launch.tags, &kinds))
+            .customize()
+            // A lack of capacity looks to the SDK like a fault that passes; what does pass is tried again by the caller.
+            .config_override(aws_sdk_ec2::config::Builder::new().retry_config(RetryConfig::disabled()))
+            .send()
+            .await
+            .answer("RunInstances", region.as_str())?;
+        let id = answer.instances().first().and_then(Ec2Instance::instance_id);
+        id.map(|id| InstanceId(id.to_owned())).ok_or_else(|| ApiError {
+            action: "RunInstances".to_owned(),
+            region: region.to_string(),
+            code: None,
+            message: "the answer names no instance".to_owned(),
+            transient: false,
+        })
+    }
+
+    async fn root_device(&self, region: &Region, launch: &Launch) -> Result<RootDevice> {
+        let image = match &launch.source {
+            LaunchSource::Base(base) => base.id.clone(),
+            LaunchSource::Image(id) => id.0.clone(),
+        };
+        let found = self.once_visible(&image, async || self.describe_image(region, &image).await).await?;
+        let name = found.root_device_name.with_context(|| format!("{image} doesn't say what its root device is"))?;
+        Ok(RootDevice { image, name })
+    }
+
+    pub(super) async fn instance_now(&self, region: &Region, id: &InstanceId) -> Result<Option<Instance>> {
+        let found = self.client(region).describe_instances().instance_ids(&id.0).send().await;
+        let found = match found.answer("DescribeInstances", region.as_str()) {
+            Err(error) if error.is_not_found() => return Ok(None),
+            found => found?,
+        };
+        let mut instances = found.reservations().iter().flat_map(|reservation| reservation.instances());
+        instances.next().map(seen).transpose()
+    }
+
+    pub(super) async fn instances_tagged(&self, region: &Region, build: &str) -> Result<Vec<InstanceId>> {
+        let tagged = Filter::builder().name(format!("tag:{TAG_BUILD}")).values(build).build();
+        let states = ALIVE.iter().map(|state| state.as_str().to_owned()).collect();
+        let alive = Filter::builder().name("instance-state-name").set_values(Some(states)).build();
+        let mut pages = self.client(region).describe_instances().filters(tagged).filters(alive).into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.answer("DescribeInstances", region.as_str())?;
+            let instances = page.reservations().iter().flat_map(|reservation| reservation.instances());
+            found.extend(instances.filter_map(Ec2Instance::instance_id).map(|id| InstanceId(id.to_owned())));
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn console_output(&self, region: &Region, id: &InstanceId) -> Result<String> {
+        let ask = async |latest: Option<bool>| {
+            let request = self.client(region).get_console_output().instance_id(&id.0).set_latest(latest);
+            request.send().await.answer("GetConsoleOutput", region.as_str())
+        };
+        // Without `latest` the output of a machine that just started is empty; only Nitro instance types have it.
+        let output = match ask(Some(true)).await {
+            Err(error) if error.has_code(&["UnsupportedOperation", "InvalidParameter*"]) => ask(None).await?,
+            output => output?,
+        };
+        let bytes = aws_smithy_types::base64::decode(output.output().unwrap_or_default());
+        Ok(String::from_utf8_lossy(&bytes.context("the console's output is not base64")?).into_owned())
+    }
+
+    pub(super) async fn stop_for_imaging(&self, region: &Region, id: &InstanceId) -> Result<()> {
+        // An image remembers what its machine did at a shutdown, and its users' machines are not to vanish.
+        let stop = AttributeValue::builder().value(ShutdownBehavior::Stop.as_str()).build();
+        let request = self.client(region).modify_instance_attribute().instance_id(&id.0);
+        let request = request.instance_initiated_shutdown_behavior(stop);
+        request.send().await.answer("ModifyInstanceAttribute", region.as_str())?;
+        self.client(region)
+            .stop_instances()
+            .instance_ids(&id.0)
+            .send()
+            .await
+            .answer("StopInstances", region.as_str())?;
+        Ok(())
+    }
+
+    pub(super) async fn terminate_instance(&self, region: &Region, id: &InstanceId) -> Result<()> {
+        let terminate = async || {
+            let request = self.client(region).terminate_instances().instance_ids(&id.0);
+            request.send().await.answer("TerminateInstances", region.as_str()).map(drop)
+        };
+        let launched = self.launched.borrow().get(id).copied();
+        // Right after the launch, being unknown proves nothing: it may come to light and run on.
+        if launched.is_some_and(|at| at.elapsed() < VISIBILITY_LIMIT) {
+            return self.once_visible(&id.0, terminate).await;
+        }
+        match terminate().await {
+            Err(error) if error.is_not_found() => Ok(()),
+            terminated => Ok(terminated?),
+        }
+    }
+}
+
+/// An image, and the name of the device that its root volume is.
+struct RootDevice {
+    image: String,
+    name: String,
+}
+
+fn lacks_capacity(error: &anyhow::Error) -> bool {
+    let codes = ["InsufficientInstanceCapacity", "InsufficientFreeAddressesInSubnet", "Unsupported"];
+    error.downcast_ref::<ApiError>().is_some_and(|error| error.has_code(&codes))
+}
+
+fn seen(instance: &Ec2Instance) -> Result<Instance> {
+    let name = instance.state().and_then(|state| state.name()).context("EC2 doesn't say in which state it is")?;
+    let state = match name {
+        InstanceStateName::Pending => InstanceState::Pending,
+        InstanceStateName::Running => InstanceState::Running,
+        InstanceStateName::Stopping | InstanceStateName::ShuttingDown => InstanceState::Stopping,
+        InstanceStateName::Stopped => InstanceState::Stopped,
+        InstanceStateName::Terminated => InstanceState::Terminated,
+        other => bail!("EC2 says that it is {}, which this tool doesn't know", other.as_str()),
+    };
+    let reason = instance.state_reason().filter(|reason| reason.code() != Some(STOPPED_AS_ASKED));
+    let reason = reason.and_then(|reason| reason.message()).filter(|message| !message.is_empty()).map(str::to_owned);
+    let ip = instance.public_ip_address().or(instance.private_ip_address());
+    let address = ip.and_then(|ip| ip.parse::<IpAddr>().ok()).map(|ip| SocketAddr::new(ip, SSH_PORT));
+    Ok(Instance { state, reason, address })
+}

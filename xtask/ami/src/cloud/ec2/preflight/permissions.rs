@@ -1,0 +1,221 @@
+//! Asks, by dry runs, whether the account may do what a build does.
+//!
+//! A dry run tells about IAM only, and about what it names. Where the real thing can't exist yet it names [`nothing`],
+//! and an answer that it isn't there tells nothing either.
+
+use std::{
+    pin::Pin,
+    time::{Duration, SystemTime},
+};
+
+use aws_sdk_ec2::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    primitives::Blob,
+    types::{
+        AttributeValue, ImageBlockPublicAccessEnabledState, InstanceType, IpPermission, IpRange, LaunchPermission,
+        LaunchPermissionModifications, OperationType, PermissionGroup, ResourceType, SnapshotAttributeName, Tag,
+        TagSpecification,
+    },
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use futures_util::future::join_all;
+use xtask::region::Region;
+
+use super::report::Report;
+use crate::{
+    build::TAG_BUILD,
+    cloud::{
+        ApiError, Request,
+        ec2::{account::Account, answer::Answer as _, network::Placement},
+    },
+    policy::nothing,
+};
+
+/// A key that nobody has the other half of.
+const PUBLIC_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEyIDRrvO9PHbPcq+6n3pFFYIvavMSgYoihFWPOF2fnB";
+
+/// What the dry runs name that is there already.
+pub struct Given<'a> {
+    /// The base's id.
+    pub base: &'a str,
+    /// The instance type.
+    pub instance_type: &'a str,
+    /// Where the machines will be.
+    pub placement: Option<&'a Placement>,
+    /// The security group that was asked for.
+    pub security_group: Option<&'a str>,
+    /// A region in which a block on public images will be lifted.
+    pub blocked: Option<&'a Region>,
+}
+
+type Trial<'a> = Pin<Box<dyn Future<Output = Result<(), ApiError>> + 'a>>;
+
+/// Asks in all regions at once.
+pub async fn ask(account: &Account, request: &Request, usable: &[Region], given: &Given<'_>, report: &mut Report) {
+    let mut trials = Vec::new();
+    for region in usable {
+        let client = account.asker(region);
+        if *region == request.home_region {
+            trials.extend(launching(&client, region, given));
+            trials.extend(ending(&client, region));
+            if given.security_group.is_none() {
+                trials.extend(security_group(&client, region, given));
+            }
+        } else {
+            trials.push(copying(&client, region, request, given));
+        }
+        if request.shared {
+            trials.extend(sharing(&client, region));
+        }
+        if request.public {
+            trials.push(deprecating(&client, region));
+        }
+        if given.blocked == Some(region) {
+            trials.extend(unblocking(&client, region));
+        }
+    }
+    for trial in join_all(trials).await {
+        report.take(trial);
+    }
+}
+
+/// Waits for a dry run's answer; fine is all that isn't a denial, and doesn't lack an answer.
+fn trial<'a, T, E>(
+    action: &'static str,
+    region: &'a Region,
+    call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + 'a,
+) -> Trial<'a>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    T: 'a,
+{
+    Box::pin(async move {
+        match call.await.answer(action, region.as_str()) {
+            Err(error) if error.transient || super::report::is_denial(&error) => Err(error),
+            _ => Ok(()),
+        }
+    })
+}
+
+fn launching<'a>(client: &Client, region: &'a Region, given: &Given<'_>) -> Vec<Trial<'a>> {
+    let run = client
+        .run_instances()
+        .dry_run(true)
+        .image_id(given.base)
+        .instance_type(InstanceType::from(given.instance_type))
+        .set_subnet_id(given.placement.map(|placement| placement.subnet_id.clone()))
+        .set_security_group_ids(given.security_group.map(|group| vec![group.to_owned()]))
+        .min_count(1)
+        .max_count(1)
+        .tag_specifications(tags(ResourceType::Instance))
+        .tag_specifications(tags(ResourceType::Volume))
+        .tag_specifications(tags(ResourceType::NetworkInterface));
+    let import = client
+        .import_key_pair()
+        .dry_run(true)
+        .key_name(nothing::NAME)
+        .public_key_material(Blob::new(PUBLIC_KEY))
+        .tag_specifications(tags(ResourceType::KeyPair));
+    let modify = client
+        .modify_instance_attribute()
+        .dry_run(true)
+        .instance_id(nothing::INSTANCE)
+        .instance_initiated_shutdown_behavior(AttributeValue::builder().value("stop").build());
+    let create = client
+        .create_image()
+        .dry_run(true)
+        .instance_id(nothing::INSTANCE)
+        .name(nothing::NAME)
+        .tag_specifications(tags(ResourceType::Image))
+        .tag_specifications(tags(ResourceType::Snapshot));
+    vec![
+        trial("RunInstances", region, run.send()),
+        trial("ImportKeyPair", region, import.send()),
+        trial("ModifyInstanceAttribute", region, modify.send()),
+        trial("CreateImage", region, create.send()),
+    ]
+}
+
+fn ending<'a>(client: &Client, region: &'a Region) -> Vec<Trial<'a>> {
+    let stop = client.stop_instances().dry_run(true).instance_ids(nothing::INSTANCE);
+    let terminate = client.terminate_instances().dry_run(true).instance_ids(nothing::INSTANCE);
+    let key = client.delete_key_pair().dry_run(true).key_name(nothing::NAME);
+    let image = client.deregister_image().dry_run(true).image_id(nothing::IMAGE);
+    let snapshot = client.delete_snapshot().dry_run(true).snapshot_id(nothing::SNAPSHOT);
+    vec![
+        trial("StopInstances", region, stop.send()),
+        trial("TerminateInstances", region, terminate.send()),
+        trial("DeleteKeyPair", region, key.send()),
+        trial("DeregisterImage", region, image.send()),
+        trial("DeleteSnapshot", region, snapshot.send()),
+    ]
+}
+
+fn security_group<'a>(client: &Client, region: &'a Region, given: &Given<'_>) -> Vec<Trial<'a>> {
+    let create = client
+        .create_security_group()
+        .dry_run(true)
+        .group_name(nothing::NAME)
+        .description("never made")
+        .vpc_id(given.placement.map_or(nothing::VPC, |placement| placement.vpc_id.as_str()))
+        .tag_specifications(tags(ResourceType::SecurityGroup));
+    let ssh = IpPermission::builder().ip_protocol("tcp").from_port(22).to_port(22);
+    let ssh = ssh.ip_ranges(IpRange::builder().cidr_ip("192.0.2.1/32").build()).build();
+    let authorize = client.authorize_security_group_ingress().dry_run(true);
+    let authorize = authorize.group_id(nothing::SECURITY_GROUP).ip_permissions(ssh);
+    let delete = client.delete_security_group().dry_run(true).group_id(nothing::SECURITY_GROUP);
+    vec![
+        trial("CreateSecurityGroup", region, create.send()),
+        trial("AuthorizeSecurityGroupIngress", region, authorize.send()),
+        trial("DeleteSecurityGroup", region, delete.send()),
+    ]
+}
+
+fn copying<'a>(client: &Client, region: &'a Region, request: &Request, given: &Given<'_>) -> Trial<'a> {
+    let copy = client
+        .copy_image()
+        .dry_run(true)
+        .name(nothing::NAME)
+        .source_image_id(given.base)
+        .source_region(request.home_region.as_str())
+        .tag_specifications(tags(ResourceType::Image))
+        .tag_specifications(tags(ResourceType::Snapshot));
+    trial("CopyImage", region, copy.send())
+}
+
+fn sharing<'a>(client: &Client, region: &'a Region) -> Vec<Trial<'a>> {
+    let everybody = LaunchPermission::builder().group(PermissionGroup::All).build();
+    let permission = LaunchPermissionModifications::builder().add(everybody).build();
+    let image = client.modify_image_attribute().dry_run(true).image_id(nothing::IMAGE).launch_permission(permission);
+    let snapshot = client
+        .modify_snapshot_attribute()
+        .dry_run(true)
+        .snapshot_id(nothing::SNAPSHOT)
+        .attribute(SnapshotAttributeName::CreateVolumePermission)
+        .operation_type(OperationType::Add)
+        .group_names("all");
+    vec![trial("ModifyImageAttribute", region, image.send()), trial("ModifySnapshotAttribute", region, snapshot.send())]
+}
+
+fn deprecating<'a>(client: &Client, region: &'a Region) -> Trial<'a> {
+    let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
+    let deprecate = client.enable_image_deprecation().dry_run(true).image_id(nothing::IMAGE);
+    trial("EnableImageDeprecation", region, deprecate.deprecate_at(tomorrow.into()).send())
+}
+
+fn unblocking<'a>(client: &Client, region: &'a Region) -> Vec<Trial<'a>> {
+    let lift = client.disable_image_block_public_access().dry_run(true);
+    let set = client.enable_image_block_public_access().dry_run(true);
+    let set = set.image_block_public_access_state(ImageBlockPublicAccessEnabledState::BlockNewSharing);
+    vec![
+        trial("DisableImageBlockPublicAccess", region, lift.send()),
+        trial("EnableImageBlockPublicAccess", region, set.send()),
+    ]
+}
+
+/// Tagging what is created is an action of its own to IAM, so the dry runs tag, too.
+fn tags(kind: ResourceType) -> TagSpecification {
+    let tag = Tag::builder().key(TAG_BUILD).value(nothing::NAME).build();
+    TagSpecification::builder().resource_type(kind).tags(tag).build()
+}

@@ -1,0 +1,89 @@
+//! Checks the policy against the code.
+
+use std::{collections::BTreeSet, path::Path};
+
+use super::*;
+
+/// What needs no permission, or has its own line in the policy.
+const NOT_EC2: [&str; 2] = ["GetCallerIdentity", "GetServiceQuota"];
+
+/// What creating with tags needs, though nobody calls it.
+const IMPLIED: [&str; 1] = ["CreateTags"];
+
+/// The code that talks to EC2.
+fn sources() -> String {
+    fn read(path: &Path, into: &mut String) {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(path).expect("a folder");
+            entries.for_each(|entry| read(&entry.expect("an entry").path(), into));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push_str(&std::fs::read_to_string(path).expect("a source file"));
+        }
+    }
+    let mut all = String::new();
+    let cloud = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cloud");
+    read(&cloud.join("ec2.rs"), &mut all);
+    read(&cloud.join("ec2"), &mut all);
+    all
+}
+
+/// What stands between quotes right behind `before`, wherever that occurs; line breaks don't count.
+fn quoted_after<'a>(code: &'a str, before: &str) -> BTreeSet<&'a str> {
+    let behind = code.split(before).skip(1);
+    behind.filter_map(|text| text.trim_start().strip_prefix('"')?.split('"').next()).collect()
+}
+
+fn is_action(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_uppercase()) && word.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
+fn listed() -> BTreeSet<&'static str> {
+    READS.into_iter().chain(CREATES).chain(CHANGES).chain(UNBLOCKS).collect()
+}
+
+fn snake_case(action: &str) -> String {
+    action.chars().fold(String::new(), |name, c| match c.is_ascii_uppercase() && !name.is_empty() {
+        true => name + "_" + &c.to_ascii_lowercase().to_string(),
+        false => name + &c.to_ascii_lowercase().to_string(),
+    })
+}
+
+#[test]
+fn every_action_that_the_code_calls_is_in_the_policy() {
+    let code = sources();
+    let mut called = quoted_after(&code, "answer(");
+    called.extend(quoted_after(&code, "trial("));
+    called.retain(|word| is_action(word) && !NOT_EC2.contains(word) && !IMPLIED.contains(word));
+    assert!(called.len() > 10, "the code is not found: {called:?}");
+    let lacking: Vec<_> = called.difference(&listed()).copied().collect();
+    assert_eq!(lacking, [""; 0], "policy.rs must list what the code calls");
+}
+
+#[test]
+fn the_policy_permits_nothing_that_the_code_never_calls() {
+    let code = sources();
+    let needless: Vec<_> =
+        listed().into_iter().filter(|action| !code.contains(&format!(".{}(", snake_case(action)))).collect();
+    assert_eq!(needless, [""; 0], "policy.rs lists what nobody calls");
+}
+
+#[test]
+fn what_is_changed_must_carry_the_tag() {
+    let policy: Value = serde_json::from_str(&text()).expect("JSON");
+    let statements = policy["Statement"].as_array().expect("statements");
+    for statement in statements {
+        let changes = CHANGES.map(|action| format!("ec2:{action}"));
+        let actions = statement["Action"].as_array().expect("actions");
+        if actions.iter().any(|action| changes.iter().any(|change| action == change)) {
+            let named = statement["Resource"].is_array();
+            assert!(named || statement["Condition"]["Null"]["aws:ResourceTag/wallaroo:build"] == "false");
+        }
+    }
+}
+
+#[test]
+fn the_policy_fits_where_policies_are_put() {
+    // IAM user guide, "IAM and AWS STS quotas": 6144 characters in a managed policy, white space aside.
+    let length = text().chars().filter(|c| !c.is_whitespace()).count();
+    assert!(length < 6144, "{length}");
+}

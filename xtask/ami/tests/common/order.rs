@@ -1,0 +1,55 @@
+//! An order for a release of a tiny checkout.
+
+use std::process::Command;
+
+use camino::Utf8Path;
+use xtask::region::Region;
+use xtask_ami::{
+    build::{Order, Scripts, Visibility},
+    recipe::Recipe,
+    source::Source,
+};
+
+/// An order for a release of a checkout that is made in `folder`; the binaries lie ready.
+pub fn order(folder: &Utf8Path, visibility: Visibility, home_region: &str, regions: Vec<Region>) -> Order {
+    let recipe = Utf8Path::new("ami.toml");
+    let recipe = Recipe::parse(recipe, include_str!("../../../../.release/ami/ami.toml")).expect("the shipped recipe");
+    let root = folder.join("checkout");
+    checkout(&root, &recipe);
+    let script = |name: &str| {
+        let path = root.join(name);
+        std::fs::write(&path, format!("echo {name}\n")).expect("a script");
+        path
+    };
+    Order {
+        version: "0.6.1".parse().expect("a version"),
+        name: "Wallaroo 0.6.1".to_owned(),
+        visibility,
+        home_region: home_region.parse().expect("a region"),
+        regions,
+        system_name: recipe.base.system.clone(),
+        recipe,
+        scripts: Scripts { provision: script("provision.sh"), seal: script("seal.sh"), check: script("check.sh") },
+        source: Source { root, commit: None, branch: None, dirty: false, version_file: None },
+        skip_build: true,
+        keep_on_failure: false,
+        skip_failed_regions: false,
+        unblock_public_access: false,
+    }
+}
+
+/// A checkout with the recipe's binaries as they were built: programs that need nothing, each with bytes of its own.
+fn checkout(root: &Utf8Path, recipe: &Recipe) {
+    std::fs::create_dir_all(root).expect("a folder");
+    let (source, program) = (root.join("program.c"), root.join("program"));
+    std::fs::write(&source, "void _start(void) { for (;;); }\n").expect("C");
+    let flags = ["-static", "-nostdlib", "-o", program.as_str(), source.as_str()];
+    let made = Command::new("gcc").args(flags).status().expect("gcc");
+    assert!(made.success());
+    let program = std::fs::read(program).expect("a program");
+    for binary in &recipe.binaries {
+        let path = root.join(&binary.result);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
+        std::fs::write(path, [program.as_slice(), binary.name.as_bytes()].concat()).expect("a binary");
+    }
+}

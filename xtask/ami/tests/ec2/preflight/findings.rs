@@ -1,0 +1,249 @@
+//! Each obstacle: what is told of it, and what to type.
+
+use super::{findings, look};
+use crate::{
+    books::{CANONICAL, Image, Snapshot},
+    rig::{HOME, Rig},
+};
+
+const REGIONS: [&str; 2] = ["eu-west-1", HOME];
+
+/// The one finding of a public release after a change.
+#[track_caller]
+fn one(rig: Rig, problem: &str, remedy: &str) -> impl Future<Output = ()> {
+    let (problem, remedy) = (problem.to_owned(), remedy.to_owned());
+    async move {
+        let findings = findings(&rig).await;
+        let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+        assert!(finding.problem.contains(&problem), "{finding}");
+        assert!(finding.remedy.contains(&remedy), "{finding}");
+    }
+}
+
+/// Puts an image into a region, with its snapshot.
+fn put(rig: &Rig, region: &str, id: &str, owner: &str, name: &str) {
+    let image = Image::of_somebody(id, &format!("snap-of-{id}"), owner, name, "2024-07-01T12:00:00.000Z");
+    rig.endpoint.region(region, |region| {
+        region.snapshots.insert(image.snapshot.clone(), Snapshot::of_somebody(&image));
+        region.images.insert(image.id.clone(), image);
+    });
+}
+
+fn change_base(rig: &Rig, change: impl FnOnce(&mut Image)) {
+    rig.endpoint.region(HOME, |region| {
+        change(region.images.values_mut().next().expect("the base"));
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_that_is_not_enabled() {
+    let rig = Rig::public(&["af-south-1", "eu-west-1", HOME]);
+    let remedy = "aws account enable-region --region-name af-south-1";
+    one(rig, "the account has not enabled af-south-1", remedy).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_that_the_account_does_not_have() {
+    one(Rig::public(&["cn-north-1", HOME]), "the account has no region cn-north-1", "--regions").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_taken_elsewhere_on_a_later_page() {
+    let rig = Rig::public(&REGIONS);
+    for number in 0..1001 {
+        put(&rig, "eu-west-1", &format!("ami-{number:017}"), crate::books::ACCOUNT, &format!("other {number}"));
+    }
+    rig.endpoint.region("eu-west-1", |region| region.public_image_quota = 2000);
+    put(&rig, "eu-west-1", "ami-z", crate::books::ACCOUNT, "Wallaroo 0.6.1");
+    let problem = "there is an image `Wallaroo 0.6.1` already: ami-z in eu-west-1";
+    one(rig, problem, "cargo xtask ami retire --version 0.6.1").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn public_images_are_blocked_by_the_account() {
+    let rig = Rig::public(&REGIONS);
+    rig.endpoint.region("eu-west-1", |region| region.block_public_access.blocked = true);
+    one(rig, "the account blocks public images in eu-west-1", "--unblock-public-access").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn public_images_are_blocked_by_a_policy_that_nothing_here_overrides() {
+    let mut rig = Rig::public(&REGIONS);
+    rig.order.unblock_public_access = true;
+    rig.endpoint.region("eu-west-1", |region| {
+        region.block_public_access.blocked = true;
+        region.block_public_access.by_policy = true;
+    });
+    one(rig, "a policy of the organization blocks public images in eu-west-1", "declarative").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn public_snapshots_are_blocked() {
+    let rig = Rig::public(&REGIONS);
+    rig.endpoint.region("eu-west-1", |region| region.public_snapshots_blocked = true);
+    let remedy = "aws ec2 disable-snapshot-block-public-access --region eu-west-1";
+    one(rig, "public snapshots are blocked in eu-west-1", remedy).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_quota_is_reached() {
+    let rig = Rig::public(&REGIONS);
+    publish_own(&rig, 5);
+    one(rig, "its quota L-0E3CBAB9 is 5", "aws service-quotas request-service-quota-increase").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_quota_is_asked_for_where_the_default_would_be_reached_and_only_there() {
+    let rig = Rig::public(&REGIONS);
+    publish_own(&rig, 5);
+    rig.endpoint.region("eu-west-1", |region| region.public_image_quota = 6);
+    let seen = look(&rig).await.expect("preflight");
+    assert_eq!((seen.findings, seen.warnings), (vec![], vec![]));
+    assert_eq!(rig.endpoint.counts().of("GetServiceQuota"), 1);
+}
+
+/// The account has so many public images already.
+fn publish_own(rig: &Rig, count: u32) {
+    for number in 0..count {
+        put(rig, "eu-west-1", &format!("ami-old{number}"), crate::books::ACCOUNT, &format!("Wallaroo 0.5.{number}"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_may_not_be_read_is_a_warning() {
+    let rig = Rig::public(&REGIONS);
+    publish_own(&rig, 6);
+    rig.endpoint.world(|world| world.quota_readable = false);
+    let seen = look(&rig).await.expect("preflight");
+    assert_eq!(seen.findings, []);
+    let [warning] = seen.warnings.as_slice() else { panic!("{:?}", seen.warnings) };
+    assert!(warning.contains("L-0E3CBAB9") && warning.contains("servicequotas:GetServiceQuota"), "{warning}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn encryption_by_default() {
+    let rig = Rig::public(&REGIONS);
+    rig.endpoint.region("eu-west-1", |region| region.encrypts_by_default = true);
+    let remedy = "aws ec2 disable-ebs-encryption-by-default --region eu-west-1";
+    one(rig, "EBS encryption by default is on in eu-west-1", remedy).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_base_and_what_there_is_instead() {
+    let rig = Rig::public(&REGIONS);
+    change_base(&rig, |base| base.name = "something else".to_owned());
+    let jammy = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240701";
+    put(&rig, HOME, "ami-jammy", CANONICAL, jammy);
+    let found = findings(&rig).await;
+    let [finding] = found.as_slice() else { panic!("{found:?}") };
+    assert!(finding.problem.starts_with("there is no base in us-west-2: 099720109477 has no image `ubuntu/images/"));
+    for part in ["--base-image", "name_pattern", &format!("\n      ami-jammy  {jammy}")] {
+        assert!(finding.remedy.contains(part), "{part}: {finding}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_base_that_its_owner_deprecated_is_found_and_told_so() {
+    let rig = Rig::public(&REGIONS);
+    change_base(&rig, |base| base.deprecated_at = Some("2023-09-28T12:00:00.000Z".to_owned()));
+    let seen = look(&rig).await.expect("preflight");
+    assert_eq!(seen.findings, []);
+    let told = seen.facts.iter().any(|(_, fact)| fact.ends_with("deprecated since 2023-09-28"));
+    assert!(told, "{:?}", seen.facts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pattern_that_matches_testing_images_too() {
+    let mut rig = Rig::public(&REGIONS);
+    rig.order.recipe.base.name_pattern = "*ubuntu-xenial-16.04-amd64-server-*".to_owned();
+    one(rig, "matches what its owner only tries out", "begin with").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_base_that_is_not_there() {
+    let mut rig = Rig::public(&REGIONS);
+    rig.settings.base_image = Some("ami-0123456789abcdef0".to_owned());
+    one(rig, "there is no image ami-0123456789abcdef0 in us-west-2", "--base-image").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_base_of_a_system_that_the_recipe_does_not_describe() {
+    let mut rig = Rig::public(&REGIONS);
+    put(&rig, HOME, "ami-jammy", CANONICAL, "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240701");
+    rig.settings.base_image = Some("ami-jammy".to_owned());
+    one(rig, "is ubuntu-22.04, and the recipe describes", "[system.\"ubuntu-22.04\"]").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_base_that_could_not_be_made_public() {
+    let rig = Rig::public(&REGIONS);
+    change_base(&rig, |base| base.product_codes.push("a1b2".to_owned()));
+    one(rig, "has product codes (a1b2)", "--base-image").await;
+
+    let rig = Rig::public(&REGIONS);
+    rig.endpoint.region(HOME, |region| {
+        region.snapshots.values_mut().for_each(|snapshot| snapshot.encrypted = true);
+    });
+    one(rig, "is encrypted", "--base-image").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_base_that_needs_a_larger_disk() {
+    let rig = Rig::public(&REGIONS);
+    change_base(&rig, |base| base.volume_gib = 30);
+    one(rig, "needs a disk of 30 GiB, and the recipe's has 8", "root_volume_gib").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_default_vpc() {
+    let rig = Rig::public(&REGIONS);
+    rig.endpoint.region(HOME, |region| region.without_default_vpc());
+    one(rig, "the account has no default VPC in us-west-2", "aws ec2 create-default-vpc --region us-west-2").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subnet_that_is_not_there() {
+    let mut rig = Rig::public(&REGIONS);
+    rig.settings.subnet = Some("subnet-0123456789abcdef0".to_owned());
+    one(rig, "there is no subnet subnet-0123456789abcdef0 in us-west-2", "--subnet").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_type_that_is_offered_nowhere_or_elsewhere() {
+    let without = |zones: &[&str]| {
+        let rig = Rig::public(&REGIONS);
+        rig.endpoint.region(HOME, |region| {
+            region.zones_without = zones.iter().map(|zone| ((*zone).to_owned(), "m5.large".to_owned())).collect();
+        });
+        rig
+    };
+    let all = ["us-west-2a", "us-west-2b", "us-west-2c"];
+    one(without(&all), "us-west-2 doesn't offer the instance type m5.large", "--instance-type").await;
+
+    let mut rig = without(&["us-west-2a"]);
+    rig.settings.subnet = Some("subnet-us-west-2a".to_owned());
+    one(rig, "the subnet subnet-us-west-2a, in us-west-2a, has no m5.large", "--subnet").await;
+    assert_eq!(findings(&without(&["us-west-2a"])).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_security_group_that_is_not_there() {
+    let mut rig = Rig::public(&REGIONS);
+    rig.settings.security_group = Some("sg-0123456789abcdef0".to_owned());
+    one(rig, "there is no security group sg-0123456789abcdef0 in us-west-2", "--security-group").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn obstacles_of_all_kinds_are_told_together() {
+    let mut rig = Rig::public(&["af-south-1", "eu-west-1", HOME]);
+    rig.settings.base_image = Some("ami-0123456789abcdef0".to_owned());
+    rig.endpoint.region(HOME, |region| {
+        region.without_default_vpc();
+        region.encrypts_by_default = true;
+    });
+    rig.endpoint.region("eu-west-1", |region| region.block_public_access.blocked = true);
+    rig.endpoint.world(|world| {
+        world.denied.insert("CopyImage".to_owned());
+    });
+    assert_eq!(findings(&rig).await.len(), 6);
+}

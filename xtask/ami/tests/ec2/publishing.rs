@@ -1,0 +1,122 @@
+//! Copies and publishing on EC2: what fails there, and what is taken back.
+
+use std::time::Duration;
+
+use xtask_ami::{build::Visibility, cloud::Cloud as _};
+
+use crate::{
+    books::Outcome,
+    faults::{Fault, Plan},
+    rig::{HOME, Rig},
+};
+
+const REGIONS: [&str; 3] = ["eu-west-1", "sa-east-1", HOME];
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_fails_stops_no_other_and_nothing_is_public() {
+    let rig = Rig::public(&REGIONS);
+    let why = "The snapshot copy failed".to_owned();
+    rig.endpoint.region("sa-east-1", |region| region.images_come_out = Outcome::Failed(why));
+    let ended = rig.release().await;
+    assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
+    assert!(ended.said.contains("sa-east-1") && ended.said.contains("The snapshot copy failed"), "{}", ended.said);
+    assert_eq!(rig.endpoint.public_in(), [""; 0]);
+    let available = |region: &str| {
+        let images = rig.endpoint.images();
+        images.iter().any(|(at, image)| at == region && rig.endpoint.image_state(image) == "available")
+    };
+    assert!(available("eu-west-1") && available(HOME), "good images are kept");
+    assert_eq!(rig.endpoint.left(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_is_pending_for_long_is_given_up_with_how_far_it_was() {
+    let rig = Rig::public(&REGIONS);
+    rig.endpoint.region("sa-east-1", |region| region.images_come_out = Outcome::PendingForEver);
+    let ended = rig.release().await;
+    assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
+    assert!(ended.said.contains("in sa-east-1 after 1h; last state: pending, 99%"), "{}", ended.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_made_public_in_one_region_is_withdrawn_in_all() {
+    for (action, code) in [
+        ("ModifyImageAttribute", "OperationNotPermitted"),
+        ("ModifyImageAttribute", "ResourceLimitExceeded"),
+        ("ModifySnapshotAttribute", "UnauthorizedOperation"),
+    ] {
+        let rig = Rig::public(&REGIONS);
+        rig.endpoint.plan(Plan::once(Fault::refused(code)).action(action).region("sa-east-1"));
+        let ended = rig.release().await;
+        assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
+        assert!(ended.said.contains(code) && ended.said.contains("nothing is public"), "{}", ended.said);
+        assert_eq!(rig.endpoint.public_in(), [""; 0], "{code}");
+        assert!(rig.endpoint.snapshots().iter().all(|(_, snapshot)| !snapshot.is_public()), "{code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_on_public_images_is_lifted_until_the_image_is_published() {
+    let mut rig = Rig::public(&REGIONS);
+    rig.order.unblock_public_access = true;
+    rig.endpoint.region("sa-east-1", |region| region.block_public_access.blocked = true);
+    let ended = rig.release().await;
+    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    assert_eq!(rig.endpoint.public_in(), REGIONS);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(rig.endpoint.public_access_blocked_in(), ["sa-east-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_is_shared_with_accounts_and_organizations_alone() {
+    let mut rig = Rig::private();
+    let organization = "arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5";
+    let shared_with = ["123456789012", organization].map(|grantee| grantee.parse().expect("a grantee"));
+    rig.order.visibility =
+        Visibility::Private { expires: Duration::from_secs(86_400), shared_with: shared_with.to_vec() };
+    let ended = rig.release().await;
+    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    let (_, image) = &rig.endpoint.images()[0];
+    let permissions: Vec<&str> = image.launch_permissions.iter().map(String::as_str).collect();
+    assert_eq!(permissions, ["123456789012", organization]);
+    let (_, snapshot) = &rig.endpoint.snapshots()[0];
+    let permissions: Vec<&str> = snapshot.volume_permissions.iter().map(String::as_str).collect();
+    assert_eq!(permissions, ["123456789012"], "snapshots are shared with accounts only");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_private_image_is_nobody_elses_and_expires() {
+    let rig = Rig::private();
+    let ended = rig.release().await;
+    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    let (_, image) = &rig.endpoint.images()[0];
+    assert!(image.launch_permissions.is_empty() && image.tags.contains_key("wallaroo:expires"), "{image:?}");
+    assert_eq!((image.deprecated_at.as_ref(), image.requires_imds_v2), (None, false));
+    for action in ["ModifyImageAttribute", "ModifySnapshotAttribute", "CopyImage"] {
+        assert_eq!(rig.endpoint.counts().of(action), 0, "{action}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn images_require_imds_v2_where_the_recipe_says_so() {
+    let mut rig = Rig::public(&REGIONS);
+    rig.order.recipe.require_imds_v2 = true;
+    let ended = rig.release().await;
+    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    assert!(rig.endpoint.images().iter().all(|(_, image)| image.requires_imds_v2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_goes_with_its_snapshots() {
+    let rig = Rig::public(&REGIONS);
+    assert!(rig.release().await.outcome.is_ok());
+    let cloud = rig.ec2().await;
+    for region in REGIONS {
+        let region = region.parse().expect("a region");
+        for image in cloud.images(&region).await.expect("images") {
+            cloud.deregister(&region, &image.id).await.expect("to go");
+            cloud.deregister(&region, &image.id).await.expect("one that isn't there is fine");
+        }
+    }
+    assert!(rig.endpoint.images().is_empty() && rig.endpoint.snapshots().is_empty());
+}

@@ -1,0 +1,125 @@
+//! A release on the simulated EC2: preflight and all.
+
+use std::{cell::Cell, time::Duration};
+
+use aws_config::{BehaviorVersion, ConfigLoader};
+use aws_sdk_ec2::config::Credentials;
+use camino::Utf8PathBuf;
+use tempfile::TempDir;
+use xtask::region::Region;
+use xtask_ami::{
+    build::{Build, Order, Visibility},
+    cloud::ec2::{Ec2, Settings},
+    home::Home,
+    preflight::{self, Draft},
+    release,
+    report::Report,
+    signals::Signals,
+    status::{Level, Status},
+};
+
+use crate::{
+    books::CANONICAL,
+    common::{FOR_EVER, Said, order},
+    endpoint::Endpoint,
+    machine::Simulated,
+};
+
+/// Where images are made.
+pub const HOME: &str = "us-west-2";
+
+/// The base that the shipped recipe asks for.
+pub const BASE: &str = "ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-20210928";
+
+/// What is tried.
+pub struct Rig {
+    pub endpoint: Endpoint,
+    pub order: Order,
+    pub settings: Settings,
+    /// How long compiling takes.
+    pub compile: Duration,
+    said: Said,
+    status: Status,
+    folder: TempDir,
+}
+
+/// How a release ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The report, or the exit code.
+    pub outcome: Result<Report, u8>,
+    /// All that was said, without colours.
+    pub said: String,
+    /// How long it took until the result was told, from preflight on.
+    pub told: Option<Duration>,
+    /// How long it took in all.
+    pub took: Duration,
+}
+
+/// The SDK with an endpoint for a network, and credentials of its own.
+pub fn loader(endpoint: &Endpoint) -> ConfigLoader {
+    let credentials = Credentials::new("AKIDTESTS", "secret", None, None, "tests");
+    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+    loader.http_client(endpoint.clone()).credentials_provider(credentials)
+}
+
+impl Rig {
+    /// A public release in these regions.
+    pub fn public(regions: &[&str]) -> Rig {
+        Rig::new(Visibility::Public, regions)
+    }
+
+    /// A developer's image.
+    pub fn private() -> Rig {
+        let expires = Duration::from_secs(7 * 24 * 60 * 60);
+        Rig::new(Visibility::Private { expires, shared_with: Vec::new() }, &[HOME])
+    }
+
+    fn new(visibility: Visibility, regions: &[&str]) -> Rig {
+        let folder = tempfile::Builder::new().prefix("wallaroo-test-").tempdir().expect("a temporary folder");
+        let path = Utf8PathBuf::try_from(folder.path().canonicalize().expect("the folder")).expect("UTF-8");
+        let regions: Vec<Region> = regions.iter().map(|region| region.parse().expect("a region")).collect();
+        let said = Said::default();
+        let endpoint = Endpoint::new();
+        endpoint.somebody_publishes(HOME, CANONICAL, BASE, "2021-09-28T12:00:00.000Z");
+        Rig {
+            endpoint,
+            order: order(&path, visibility, HOME, regions),
+            settings: Settings { ssh_from: Some("203.0.113.7/32".parse().expect("a CIDR")), ..Settings::default() },
+            compile: Duration::ZERO,
+            status: Status::to(said.clone(), Level::Quiet),
+            said,
+            folder,
+        }
+    }
+
+    /// EC2 as the code under test sees it.
+    pub async fn ec2(&self) -> Ec2 {
+        let home: Region = HOME.parse().expect("a region");
+        let recipe = self.order.recipe.clone();
+        Ec2::load(loader(&self.endpoint), self.settings.clone(), &home, recipe, &self.status).await
+    }
+
+    /// Preflight and release; what must hold however it ends is checked.
+    pub async fn release(&self) -> Ended {
+        let began = tokio::time::Instant::now();
+        let mut cloud = Simulated::new(self.ec2().await, self.endpoint.clone());
+        let draft = Draft { order: self.order.clone(), findings: Vec::new() };
+        let (order, preflight) = preflight::look(&cloud, draft, false).await.expect("preflight");
+        assert!(preflight.findings.is_empty(), "{:?}", preflight.findings);
+        cloud.compiled = tokio::time::Instant::now() + self.compile;
+        let home = Utf8PathBuf::try_from(self.folder.path().join("home")).expect("UTF-8");
+        let build = Build::begin(order, &Home::at(&home), &self.status).expect("a build");
+        let mut signals = Signals::listen().expect("signals");
+        let told = Cell::new(None);
+        let tell = |_: &Report| {
+            told.set(Some(began.elapsed()));
+            Ok(())
+        };
+        let released = tokio::time::timeout(FOR_EVER, release::release(&cloud, &build, &mut signals, tell)).await;
+        let outcome = released.expect("every wait is bounded").map_err(|failure| failure.exit_code());
+        let ended = Ended { outcome, said: self.said.text(), told: told.get(), took: began.elapsed() };
+        assert_eq!(self.endpoint.violations(), [""; 0], "{}", ended.said);
+        ended
+    }
+}

@@ -1,0 +1,58 @@
+//! How long a release takes, with the delays that other tools were measured with, and how many calls it makes. Time is
+//! virtual, so the figures are the same on every computer.
+//!
+//! To see them: `cargo test --package xtask-ami --test ec2 speed -- --nocapture --test-threads=1`
+
+use std::time::Duration;
+
+use crate::rig::{Ended, HOME, Rig};
+
+/// What no tool can go below, with the two seconds that cloud-init takes: launch, packages, stop, image; then the slowest
+/// copy.
+const FLOOR_SECS: (f64, f64) = (49.0, 80.2);
+
+/// The regions of the file `regions`.
+fn all_regions() -> Vec<&'static str> {
+    let file = include_str!("../../../../regions");
+    file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are what the benchmark is for")]
+async fn release(regions: &[&str]) -> (Rig, Ended) {
+    let mut rig = Rig::public(regions);
+    rig.compile = Duration::from_secs(20);
+    let ended = rig.release().await;
+    let report = ended.outcome.as_ref().unwrap_or_else(|_| panic!("{}", ended.said));
+    println!("{} regions: {:.2} s until the result is told", regions.len(), told_secs(&ended));
+    println!("{:>6.2} s until all is tidy", ended.took.as_secs_f64());
+    for timing in &report.timings {
+        println!("{:>6.2} s, took {:>5.2} s: {}", secs(timing.ended_ms), secs(timing.took_ms), timing.step);
+    }
+    println!("{}", rig.endpoint.counts());
+    (rig, ended)
+}
+
+fn secs(milliseconds: u64) -> f64 {
+    Duration::from_millis(milliseconds).as_secs_f64()
+}
+
+fn told_secs(ended: &Ended) -> f64 {
+    ended.told.expect("a result").as_secs_f64()
+}
+
+#[tokio::test(start_paused = true)]
+async fn fourteen_regions() {
+    let (rig, ended) = release(&all_regions()).await;
+    let bound_secs = 1.05 * FLOOR_SECS.1;
+    assert!(ended.took.as_secs_f64() <= bound_secs, "{:.2} s, not {bound_secs:.2}", ended.took.as_secs_f64());
+    assert!(rig.endpoint.counts().total() <= 400, "{}", rig.endpoint.counts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_region() {
+    let (_, ended) = release(&[HOME]).await;
+    let report = ended.outcome.as_ref().expect("a result");
+    let verify = report.timings.iter().find(|timing| timing.step == "verify").expect("a verification");
+    let bound_secs = 1.08 * (FLOOR_SECS.0 - 2.0) + 2.0 + secs(verify.took_ms);
+    assert!(told_secs(&ended) <= bound_secs, "{:.2} s, not {bound_secs:.2}", told_secs(&ended));
+}

@@ -1,0 +1,60 @@
+//! Who may launch an image that not everybody may.
+
+use std::{fmt, str::FromStr};
+
+/// An account, or a part of an organization.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grantee {
+    /// An account's twelve digits.
+    Account(String),
+    /// The ARN of an organization.
+    Organization(String),
+    /// The ARN of an organizational unit.
+    OrganizationalUnit(String),
+}
+
+impl FromStr for Grantee {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Grantee, String> {
+        if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(Grantee::Account(text.to_owned()));
+        }
+        // arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5, and …:ou/o-a1b2c3d4e5/ou-ab12-11111111
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        match parts.as_slice() {
+            ["arn", _, "organizations", "", _, name] if name.starts_with("organization/o-") => {
+                Ok(Grantee::Organization(text.to_owned()))
+            }
+            ["arn", _, "organizations", "", _, name] if name.starts_with("ou/o-") => {
+                Ok(Grantee::OrganizationalUnit(text.to_owned()))
+            }
+            _ => Err("it is neither an account's twelve digits nor the ARN of an organization or organizational unit"
+                .to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Grantee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Grantee::Account(text) | Grantee::Organization(text) | Grantee::OrganizationalUnit(text)) = self;
+        f.write_str(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_and_organizations() {
+        let unit = "arn:aws:organizations::123456789012:ou/o-a1b2c3d4e5/ou-ab12-11111111";
+        let organization = "arn:aws-us-gov:organizations::123456789012:organization/o-a1b2c3d4e5";
+        assert_eq!("123456789012".parse(), Ok(Grantee::Account("123456789012".to_owned())));
+        assert_eq!(unit.parse(), Ok(Grantee::OrganizationalUnit(unit.to_owned())));
+        assert_eq!(organization.parse(), Ok(Grantee::Organization(organization.to_owned())));
+        for wrong in ["", "12345678901", "1234567890123", "o-a1b2c3d4e5", "arn:aws:iam::123456789012:root", "all"] {
+            assert!(wrong.parse::<Grantee>().is_err(), "{wrong}");
+        }
+    }
+}
