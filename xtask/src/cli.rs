@@ -45,6 +45,10 @@ pub struct Ami {
 pub enum Command {
     /// Show what a release would do, and what stands in its way; creates nothing
     Plan(Box<ReleaseFlags>),
+    /// Go on with a build that did not come to its end; what is done is not done again
+    Resume(ResumeFlags),
+    /// Remove what builds that did not come to their end have left
+    Clean(CleanFlags),
     /// Show the images by version and region
     List,
     /// Check that a version is public, and named and described alike, in every region
@@ -143,6 +147,28 @@ pub struct ReleaseFlags {
     /// Where the account blocks public images, lift the block, publish, and set it again
     #[arg(long, help_heading = "On EC2", conflicts_with_all = ["local", "private", "share"])]
     pub unblock_public_access: bool,
+}
+
+/// Which build to go on with.
+#[derive(Clone, Debug, Args)]
+pub struct ResumeFlags {
+    /// The build's id [default: the one that is unfinished]
+    #[arg(value_name = "BUILD")]
+    pub build: Option<String>,
+}
+
+/// What to remove.
+#[derive(Clone, Debug, Args)]
+pub struct CleanFlags {
+    /// The build's id: also one that could be gone on with [default: all that can't, and are old enough]
+    #[arg(value_name = "BUILD")]
+    pub build: Option<String>,
+    /// Leave alone what is younger
+    #[arg(long, value_name = "DURATION", default_value = "1d", conflicts_with = "build")]
+    pub older_than: humantime::Duration,
+    /// Remove private images whose time has come, instead
+    #[arg(long, conflicts_with = "build")]
+    pub expired: bool,
 }
 
 /// Which image a command is about.

@@ -3,22 +3,26 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use xtask::region::Region;
 
 use crate::{
     binaries::{self, Built},
     build::{self, Build, Made, Role},
-    cloud::{Base, Cloud, ImageId, ImageState, InstanceId, InstanceState, LaunchSource, Login, NewImage, Phase},
+    cloud::{Base, Cloud, ImageId, ImageState, InstanceId, InstanceState, LaunchSource, NewImage, Phase},
     launch::{self, Reached},
-    machine::{Input, Machine},
-    sha256,
+    machine::{Input, LoginKey, Machine},
+    publish, sha256,
     staging::Overlay,
     wait::{self, Look, Patience},
 };
 
 /// Where the tar of what is installed is unpacked on the machine.
 const STAGING: &str = "/var/tmp/wallaroo-staging";
+
+/// The name of the login key of the machine that is imaged, in the build's folder.
+pub const BAKE_KEY: &str = "bake-key";
 
 /// The manifest's place on the image.
 pub const MANIFEST: &str = "/usr/share/wallaroo/manifest.json";
@@ -28,17 +32,24 @@ pub struct Baked {
     /// The image.
     pub image: ImageId,
     /// What it was made of.
+    pub sealed: Sealed,
+    /// The key that logged in to the machine; the image must not know it.
+    pub key: LoginKey,
+    /// The machine, whose end is ordered; none when an earlier process made the image.
+    pub instance: Option<InstanceId>,
+}
+
+/// What is known of a machine that is ready to be imaged.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sealed {
+    /// What it was made of.
     pub base: Base,
     /// The SHA-256 of each file that was installed, by its path on the image.
     pub sha256: BTreeMap<String, String>,
     /// The packages that the recipe lists, with the versions that were installed.
     pub packages: BTreeMap<String, String>,
-    /// The key that logged in to the machine; the image must not know it.
-    pub login: Login,
     /// The machine's id, in the sense of machine-id(5); the image's machines must have others.
     pub machine_id: String,
-    /// The machine; its end is ordered.
-    pub instance: InstanceId,
 }
 
 /// Makes the image. Compiling goes on while the machine boots and installs packages; a fault in either ends both.
@@ -46,26 +57,42 @@ pub struct Baked {
 /// # Errors
 /// When any part fails; what was launched is left for the caller to end.
 pub async fn bake<C: Cloud>(cloud: &C, build: &Build) -> Result<Baked> {
-    let binaries = build.journal.step("binaries", json!({}), build_binaries(build));
+    if let Some(baked) = take_up(cloud, build).await? {
+        return Ok(baked);
+    }
+    let binaries = build.journal.once("binaries", json!({}), build_binaries(build));
     let (binaries, (base, reached)) = tokio::try_join!(binaries, prepare(cloud, build))?;
-    let work = finish(build, &reached, &base, &binaries).await;
-    let Finished { sha256, packages, machine_id } =
-        launch::with_its_state(cloud, build, &reached.instance, work).await?;
+    let sealed = build.journal.step("bake sealed", &reached.instance, async {
+        let work = finish(build, &reached, &base, &binaries).await;
+        launch::with_its_state(cloud, build, &reached.instance, work).await
+    });
+    let sealed = sealed.await?;
     stop(cloud, build, &reached.instance).await?;
-    let image = make_image(cloud, build, &reached.instance, &base).await?;
-    let Reached { instance, login, .. } = reached;
-    Ok(Baked { image, base, sha256, packages, login, machine_id, instance })
+    let key = reached.login.key.clone();
+    // Whoever goes on with the build has to know which key the image must not know.
+    key.write(&build.folder.join(BAKE_KEY))?;
+    let image = make_image(cloud, build, &reached.instance, &sealed.base).await?;
+    Ok(Baked { image, sealed, key, instance: Some(reached.instance) })
 }
 
-/// What is known of a machine that is ready to be imaged.
-struct Finished {
-    sha256: BTreeMap<String, String>,
-    packages: BTreeMap<String, String>,
-    machine_id: String,
+/// The home image that an earlier process made, or began to make; none when there is none that will be good.
+async fn take_up<C: Cloud>(cloud: &C, build: &Build) -> Result<Option<Baked>> {
+    let history = build.journal.history();
+    let Some(sealed) = history.result::<Sealed>("bake sealed")?.filter(|_| history.has_image()) else {
+        return Ok(None);
+    };
+    let region = &build.order.home_region;
+    let Some(found) = publish::image_of(cloud, build, region).await? else { return Ok(None) };
+    build.status.step("Found", format_args!("{} in {region}, `{}`", found.id, found.name));
+    build.made.borrow_mut().insert(region.clone(), Made { id: found.id.clone(), public: found.public });
+    let image = build.new_image(region, &sealed.base.name);
+    until_complete(cloud, build, region, &found.id, &image).await?;
+    let key = LoginKey::read(&build.folder.join(BAKE_KEY))?;
+    Ok(Some(Baked { image: found.id, sealed, key, instance: None }))
 }
 
 /// Installs what was built, and seals the machine.
-async fn finish<M: Machine>(build: &Build, reached: &Reached<M>, base: &Base, binaries: &[Built]) -> Result<Finished> {
+async fn finish<M: Machine>(build: &Build, reached: &Reached<M>, base: &Base, binaries: &[Built]) -> Result<Sealed> {
     let (machine, limit) = (&reached.machine, build.order.recipe.limits.script);
     let packages = installed_packages(machine, build).await?;
     let sha256 = install(machine, build, base, binaries, &packages).await?;
@@ -74,7 +101,7 @@ async fn finish<M: Machine>(build: &Build, reached: &Reached<M>, base: &Base, bi
     let seal = script(&build.order.scripts.seal)?;
     let seal = machine.run("sealing (seal.sh)", "sudo -n bash -s", Input::Text(&seal), limit);
     build.journal.step("bake seal", &reached.instance, async { seal.await.map(drop) }).await?;
-    Ok(Finished { sha256, packages, machine_id: machine_id.trim().to_owned() })
+    Ok(Sealed { base: base.clone(), sha256, packages, machine_id: machine_id.trim().to_owned() })
 }
 
 async fn build_binaries(build: &Build) -> Result<Vec<Built>> {

@@ -3,12 +3,15 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
+    fs::File,
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
+use nix::fcntl::{Flock, FlockArg};
 use rand::Rng as _;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use xtask::{grantee::Grantee, region::Region, version::Version};
 
@@ -18,9 +21,13 @@ use crate::{
     journal::Journal,
     machine::{HostKey, LoginKey},
     recipe::{Recipe, System},
+    sha256,
     source::Source,
     status::Status,
 };
+
+/// The name of the journal in the build's folder.
+pub const JOURNAL: &str = "journal.jsonl";
 
 /// The tag that names the build, on everything that it makes.
 pub const TAG_BUILD: &str = "wallaroo:build";
@@ -54,6 +61,12 @@ pub struct Order {
     pub source: Source,
     /// What runs on the machines.
     pub scripts: Scripts,
+    /// Whether it is made on this computer.
+    pub local: bool,
+    /// Where the recipe lies.
+    pub recipe_path: Utf8PathBuf,
+    /// How it was asked for.
+    pub call: Call,
     /// Use the binaries as they lie in the tree.
     pub skip_build: bool,
     /// Leave the machine up when something fails on it.
@@ -99,6 +112,15 @@ impl Visibility {
     }
 }
 
+/// How a build was asked for, so that it can be gone on with.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Call {
+    /// The words of the command line.
+    pub words: Vec<String>,
+    /// The folder that it was typed in.
+    pub folder: Utf8PathBuf,
+}
+
 /// The scripts that run on the machines, where they lie on this one.
 #[derive(Clone, Debug)]
 pub struct Scripts {
@@ -134,7 +156,13 @@ pub struct Build {
     pub skipped: RefCell<BTreeMap<Region, String>>,
     /// The images that exist now, by region.
     pub made: RefCell<BTreeMap<Region, Made>>,
+    /// How many images that failed were removed from each region.
+    pub removed: RefCell<BTreeMap<Region, usize>>,
+    /// How often somebody began or went on with it, this time included.
+    pub attempt: u32,
     began: SystemTime,
+    /// Held as long as this process works on the build.
+    _lock: Flock<File>,
 }
 
 /// An image that a build made.
@@ -176,28 +204,81 @@ impl Build {
         let id = new_id(&order.version, began);
         let folder = home.build(&id);
         std::fs::create_dir_all(&folder).with_context(|| format!("failed to make the build's folder {folder}"))?;
+        let lock = lock(&folder)?;
         let regions: Vec<&str> = order.regions.iter().map(Region::as_str).collect();
         let about = json!({
             "id": id, "version": order.version.as_str(), "name": order.name, "root": order.source.root,
-            "commit": order.source.commit, "home_region": order.home_region.as_str(), "regions": regions,
+            "commit": order.source.commit, "began": humantime::format_rfc3339_seconds(began).to_string(),
+            "system": order.system_name, "call": order.call, "inputs": inputs(&order)?, "local": order.local, "home_region": order.home_region.as_str(), "regions": regions,
             "private": order.visibility != Visibility::Public, "shared_with": order.visibility.names(),
         });
-        let journal = Journal::begin(&folder.join("journal.jsonl"), &about)?;
-        let status = status.clone();
-        Ok(Build {
+        let journal = Journal::begin(&folder.join(JOURNAL), &about)?;
+        Ok(Build::new(id, order, folder, journal, status, began, lock))
+    }
+
+    /// Goes on with a build that did not come to its end.
+    ///
+    /// # Errors
+    /// When another process works on it, its journal can't be read, or what it is made of has changed since.
+    pub fn resume(mut order: Order, id: &str, home: &Home, status: &Status) -> Result<Build> {
+        let folder = home.build(id);
+        let lock = lock(&folder)?;
+        let journal = Journal::resume(&folder.join(JOURNAL))?;
+        let history = journal.history();
+        let before: BTreeMap<String, String> = serde_json::from_value(history.about["inputs"].clone())
+            .context("its journal doesn't say what it was made of")?;
+        let changed: Vec<String> = inputs(&order)?
+            .into_iter()
+            .filter_map(|(path, sum)| (before.get(&path) != Some(&sum)).then_some(path))
+            .collect();
+        if !changed.is_empty() {
+            bail!(
+                "these have changed since the build {id} began, and what was made then is not to be mixed with what would be \
+                 made now: {}\n    bring them back, or remove what there is: cargo xtask ami clean {id}",
+                changed.join(", ")
+            );
+        }
+        order.system_name = history.text("system").to_owned();
+        let began = humantime::parse_rfc3339(history.text("began")).context("its journal doesn't say when it began")?;
+        Ok(Build::new(id.to_owned(), order, folder, journal, status, began, lock))
+    }
+
+    fn new(
+        id: String,
+        order: Order,
+        folder: Utf8PathBuf,
+        journal: Journal,
+        status: &Status,
+        began: SystemTime,
+        lock: Flock<File>,
+    ) -> Build {
+        Build {
             id,
             order,
             folder,
+            attempt: journal.history().attempts.max(1),
             journal,
-            status,
+            status: status.clone(),
             logins: RefCell::default(),
             accesses: RefCell::default(),
             publishing: Cell::new(false),
             unblocked: RefCell::default(),
             skipped: RefCell::default(),
             made: RefCell::default(),
+            removed: RefCell::default(),
             began,
-        })
+            _lock: lock,
+        }
+    }
+
+    /// The name of the access for a role in an attempt, and the token of its machine: never used twice, because what was
+    /// launched for one may have ended since.
+    #[must_use]
+    pub fn role_token(&self, role: Role, attempt: u32) -> String {
+        match attempt {
+            0 | 1 => self.token(role.word()),
+            attempt => self.token(&format!("{}-{attempt}", role.word())),
+        }
     }
 
     /// The system that the base is.
@@ -278,6 +359,29 @@ impl Build {
             host_key: HostKey::generate(&comment)?,
         })
     }
+}
+
+/// Makes sure that no other process works on a build. The system frees the lock of one that has ended.
+///
+/// # Errors
+/// When another one does.
+pub fn lock(folder: &Utf8Path) -> Result<Flock<File>> {
+    let path = folder.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("failed to open {path}"))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+        anyhow!("another process works on the build in {folder}, or {path} can't be locked: {error}")
+    })
+}
+
+/// The SHA-256 of each file that decides what is made.
+fn inputs(order: &Order) -> Result<BTreeMap<String, String>> {
+    let Scripts { provision, seal, check } = &order.scripts;
+    let sum = |path: &Utf8PathBuf| {
+        let bytes = std::fs::read(path).with_context(|| format!("failed to read {path}"))?;
+        Ok((path.to_string(), sha256::sha256(&bytes)))
+    };
+    [&order.recipe_path, provision, seal, check].into_iter().map(sum).collect()
 }
 
 /// What cloud-init is told: the host key, so that the machine is known before it is up; and to shut down after `life`,

@@ -17,11 +17,13 @@ mod api_error;
 pub mod ec2;
 mod image;
 mod instance;
+mod leftover;
 pub mod qemu;
 
 pub use api_error::{ApiError, is_transient};
 pub use image::{Image, ImageState, NewImage};
 pub use instance::{Access, Instance, InstanceState, Launch, LaunchSource, Login};
+pub use leftover::{Kind, Leftover};
 
 /// A newtype for each kind of id, so that none is taken for another.
 macro_rules! id {
@@ -201,6 +203,18 @@ pub trait Cloud {
     /// # Errors
     /// When the cloud refuses.
     async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()>;
+
+    /// What carries a build's tag in a region, images of all kinds among it.
+    ///
+    /// # Errors
+    /// When the cloud doesn't answer.
+    async fn leftovers(&self, region: &Region) -> Result<Vec<Leftover>>;
+
+    /// Removes what was found. What isn't there any more is fine.
+    ///
+    /// # Errors
+    /// When the cloud refuses.
+    async fn remove(&self, region: &Region, leftover: &Leftover) -> Result<()>;
 
     /// The files on an available image's disk, without booting it; none where the cloud can't show them.
     ///

@@ -13,8 +13,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
+
+mod history;
+
+pub use history::History;
 
 /// The version of the format; it stands in the first line.
 pub const FORMAT: u32 = 1;
@@ -25,6 +29,7 @@ pub struct Journal {
     file: RefCell<File>,
     began: Instant,
     timings: RefCell<Vec<Timing>>,
+    history: History,
 }
 
 /// How long a step took.
@@ -59,6 +64,8 @@ pub enum Event {
         /// What is being built.
         build: serde_json::Value,
     },
+    /// Somebody goes on with the build.
+    Resumed {},
     /// A step's work is about to begin.
     Intended {
         /// The step, unique in its build.
@@ -97,9 +104,52 @@ impl Journal {
     pub fn begin(path: &Utf8Path, build: &impl Serialize) -> Result<Journal> {
         let file = File::options().create_new(true).append(true).open(path);
         let file = RefCell::new(file.with_context(|| format!("failed to begin the journal {path}"))?);
-        let journal = Journal { path: path.to_owned(), file, began: Instant::now(), timings: RefCell::default() };
+        let history = History::default();
+        let journal =
+            Journal { path: path.to_owned(), file, began: Instant::now(), timings: RefCell::default(), history };
         journal.write(Event::Began { format: FORMAT, build: serde_json::to_value(build)? })?;
         Ok(journal)
+    }
+
+    /// Goes on with the journal at `path`.
+    ///
+    /// # Errors
+    /// When it can't be read or written.
+    pub fn resume(path: &Utf8Path) -> Result<Journal> {
+        let mut history = History::read(path)?;
+        history.attempts += 1;
+        let failed = || format!("failed to go on with the journal {path}");
+        let file = File::options().append(true).open(path).with_context(failed)?;
+        // A line that was being written when the process ended says nothing, and would spoil the next one.
+        file.set_len(history.whole_bytes).with_context(failed)?;
+        let file = RefCell::new(file);
+        let journal =
+            Journal { path: path.to_owned(), file, began: Instant::now(), timings: RefCell::default(), history };
+        journal.write(Event::Resumed {})?;
+        Ok(journal)
+    }
+
+    /// What happened before this process.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// As [`Journal::step`], but a step that was done before this process is not done again: its result is taken.
+    ///
+    /// # Errors
+    /// As [`Journal::step`]; and when the result of then is none of this kind.
+    pub async fn once<T: Serialize + DeserializeOwned>(
+        &self,
+        step: impl Into<String>,
+        by: impl Serialize,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let step = step.into();
+        match self.history.result(&step)? {
+            Some(result) => Ok(result),
+            None => self.step(step, by, work).await,
+        }
     }
 
     /// Does a step's work, and writes down that it is intended before, and what came of it after.

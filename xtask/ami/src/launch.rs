@@ -40,13 +40,14 @@ pub async fn reach<C: Cloud>(
 ) -> Result<Reached<C::Machine>> {
     let (order, region) = (&build.order, &build.order.home_region);
     let login = build.new_login(role)?;
-    let access = Access { name: build.token(role.word()), public_key: login.key.public()?, tags: build.tags() };
+    let token = build.role_token(role, build.attempt);
+    let access = Access { name: token.clone(), public_key: login.key.public()?, tags: build.tags() };
     // An error may come after the deed, so it counts as granted from here on.
     build.accesses.borrow_mut().insert(role);
     let step = format!("{} access", role.word());
     build.journal.step(step, &access.name, cloud.grant_access(region, &access)).await?;
     let launch = Launch {
-        token: build.token(role.word()),
+        token,
         source,
         access: access.name,
         user_data: build::user_data(&login.host_key, order.recipe.limits.machine)?,
@@ -173,7 +174,7 @@ pub async fn revoke<C: Cloud>(cloud: &C, build: &Build, role: Role) -> Result<()
     if !build.accesses.borrow().contains(&role) {
         return Ok(());
     }
-    let access = build.token(role.word());
+    let access = build.role_token(role, build.attempt);
     let pace = Pace { first_look: Duration::ZERO, ..cloud.pace(Phase::End) };
     let patience = Patience { limit: END_LIMIT, pace };
     let what = format!("the access {access} to go");

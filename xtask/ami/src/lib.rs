@@ -10,6 +10,7 @@ pub mod preflight;
 pub mod plan;
 pub mod policy;
 pub mod build;
+pub mod unfinished;
 
 pub mod release;
 pub mod bake;
@@ -20,6 +21,7 @@ pub mod unblock;
 pub mod report;
 
 pub mod manage;
+pub mod clean;
 pub mod boot;
 
 pub mod binaries;

@@ -71,6 +71,15 @@ impl LoginKey {
         public_line(&self.0)
     }
 
+    /// Reads what [`LoginKey::write`] wrote.
+    ///
+    /// # Errors
+    /// When there is no key.
+    pub fn read(path: &Utf8Path) -> Result<LoginKey> {
+        let key = PrivateKey::read_openssh_file(path.as_std_path());
+        key.map(|key| LoginKey(Arc::new(key))).with_context(|| format!("failed to read the login key {path}"))
+    }
+
     /// Writes the private half where only its owner may read it, for `ssh -i`.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use xtask::cli::{Ami, Cli, Command, CommonFlags, ReleaseFlags, Task};
 use xtask_ami::{
     boot,
     build::{Build, Visibility},
+    clean,
     cloud::{Cloud, qemu::Qemu},
     home::Home,
     manage,
@@ -18,6 +19,7 @@ use xtask_ami::{
     report::{self, Report},
     signals::Signals,
     status::{Level, Status},
+    unfinished::Unfinished,
 };
 
 fn main() -> ExitCode {
@@ -61,9 +63,10 @@ async fn run(ami: Ami, status: &Status) -> Result<(), Failure> {
         return report::print(&policy::text()).map_err(Failure::Failed);
     }
     let home = Home::find().map_err(Failure::Refused)?;
+    let (ami, resumed) = resumed(ami, &home).map_err(Failure::Refused)?;
     let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
     if ami.needs_aws() {
-        return on_ec2(ami, &home, checkout, status, &mut signals).await;
+        return on_ec2(ami, resumed, &home, checkout, status, &mut signals).await;
     }
     let base_image = release_flags(&ami).and_then(|flags| flags.base_image.as_deref());
     let cloud = Qemu::new(&home, &checkout.recipe, base_image, status);
@@ -73,8 +76,21 @@ async fn run(ami: Ami, status: &Status) -> Result<(), Failure> {
         Some(Command::Boot(flags)) => {
             until_signal(&mut signals, boot::boot(&cloud, &checkout, flags, common, status)).await?
         }
-        _ => on(&cloud, ami, &home, checkout, status, &mut signals).await,
+        _ => on(&cloud, ami, resumed, &home, checkout, status, &mut signals).await,
     }
+}
+
+/// What was asked for; where that is to go on with a build, what was asked for when it began, and the build's id.
+fn resumed(ami: Ami, home: &Home) -> Result<(Ami, Option<String>)> {
+    let Some(Command::Resume(flags)) = &ami.command else { return Ok((ami, None)) };
+    let unfinished = Unfinished::pick(home, flags.build.as_deref(), ami.common.local)?;
+    let (mut began, call) = unfinished.command()?;
+    std::env::set_current_dir(&call.folder)
+        .with_context(|| format!("the build began in {}, and its paths count from there", call.folder))?;
+    let CommonFlags { yes, json, quiet, verbose, profile, .. } = ami.common;
+    began.common.profile = profile.or(began.common.profile);
+    began.common = CommonFlags { yes, json, quiet, verbose, ..began.common };
+    Ok((began, Some(unfinished.id)))
 }
 
 /// The flags of the release that is asked for, or planned.
@@ -88,6 +104,7 @@ fn release_flags(ami: &Ami) -> Option<&ReleaseFlags> {
 #[cfg(feature = "ec2")]
 async fn on_ec2(
     ami: Ami,
+    resumed: Option<String>,
     home: &Home,
     checkout: Checkout,
     status: &Status,
@@ -103,15 +120,15 @@ async fn on_ec2(
     };
     let recipe = preflight::recipe_with(&checkout.recipe, flags);
     let cloud = until_signal(signals, Ec2::open(settings, &home_region, recipe, status)).await?;
-    if flags.is_none() {
-        // A release's preflight does that by itself.
+    if flags.is_none() || resumed.is_some() {
+        // The preflight of a release that begins does that by itself.
         until_signal(signals, cloud.sign_in()).await?.map_err(Failure::Refused)?;
     }
-    on(&cloud, ami, home, checkout, status, signals).await
+    on(&cloud, ami, resumed, home, checkout, status, signals).await
 }
 
 #[cfg(not(feature = "ec2"))]
-async fn on_ec2(_: Ami, _: &Home, _: Checkout, _: &Status, _: &mut Signals) -> Result<(), Failure> {
+async fn on_ec2(_: Ami, _: Option<String>, _: &Home, _: Checkout, _: &Status, _: &mut Signals) -> Result<(), Failure> {
     Err(Failure::Refused(anyhow!(
         "this was compiled without EC2: run `cargo xtask ami`, which knows when to compile it"
     )))
@@ -121,6 +138,7 @@ async fn on_ec2(_: Ami, _: &Home, _: Checkout, _: &Status, _: &mut Signals) -> R
 async fn on<C: Cloud>(
     cloud: &C,
     ami: Ami,
+    resumed: Option<String>,
     home: &Home,
     checkout: Checkout,
     status: &Status,
@@ -129,13 +147,21 @@ async fn on<C: Cloud>(
     let Ami { command, release, common } = ami;
     match (command, release) {
         (None, Some(flags)) => {
-            let prepared = prepare(cloud, &checkout, &flags, &common, home, status);
-            let build = until_signal(signals, prepared).await?.map_err(Failure::Refused)?;
+            let build = match resumed {
+                Some(id) => {
+                    let order = preflight::draft(&checkout, &flags, &common).map_err(Failure::Refused)?.order;
+                    Build::resume(order, &id, home, status).map_err(Failure::Refused)?
+                }
+                None => {
+                    let prepared = prepare(cloud, &checkout, &flags, &common, home, status);
+                    until_signal(signals, prepared).await?.map_err(Failure::Refused)?
+                }
+            };
             let tell = |report: &Report| report::print(&report.text(common.json)?);
             release::release(cloud, &build, signals, tell).await.map(drop)
         }
         (Some(command), _) => {
-            until_signal(signals, manage_or_plan(cloud, &command, &checkout, &common, status)).await?
+            until_signal(signals, manage_or_plan(cloud, &command, home, &checkout, &common, status)).await?
         }
         (None, None) => Err(Failure::Refused(anyhow!("give a --version, or a command: see --help"))),
     }
@@ -159,6 +185,7 @@ async fn prepare<C: Cloud>(
     status: &Status,
 ) -> Result<Build> {
     let draft = preflight::draft(checkout, flags, common)?;
+    Unfinished::refuse_second(home, &draft.order)?;
     let (order, preflight) = preflight::look(cloud, draft, common.yes).await?;
     for warning in &preflight.warnings {
         status.warn(warning);
@@ -178,6 +205,7 @@ async fn prepare<C: Cloud>(
 async fn manage_or_plan<C: Cloud>(
     cloud: &C,
     command: &Command,
+    home: &Home,
     checkout: &Checkout,
     common: &CommonFlags,
     status: &Status,
@@ -195,7 +223,8 @@ async fn manage_or_plan<C: Cloud>(
             manage::check(cloud, recipe, &flags.version, &regions, common).await
         }
         Command::List => manage::list(cloud, common, status).await,
+        Command::Clean(flags) => clean::clean(cloud, home, flags, common, status).await,
         Command::Retire(flags) => manage::retire(cloud, recipe, &flags.version, common, status).await,
-        Command::Setup | Command::Boot(_) | Command::IamPolicy => Ok(()),
+        Command::Resume(_) | Command::Setup | Command::Boot(_) | Command::IamPolicy => Ok(()),
     }
 }

@@ -68,7 +68,7 @@ pub async fn check<C: Cloud>(
     common: &CommonFlags,
 ) -> Result<(), Failure> {
     let name = recipe.image_name(version).map_err(Failure::Refused)?;
-    let faults = publish::check(cloud, &name, true, regions).await.map_err(Failure::Failed)?;
+    let faults = publish::check(cloud, &name, Some(true), regions).await.map_err(Failure::Failed)?;
     if common.json {
         let text = format!("{:#}\n", json!({ "name": name, "regions": regions.len(), "faults": faults }));
         report::print(&text).map_err(Failure::Failed)?;

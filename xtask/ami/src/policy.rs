@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use crate::build::TAG_BUILD;
 
 /// What only looks.
-pub const READS: [&str; 13] = [
+pub const READS: [&str; 14] = [
     "DescribeImages",
     "DescribeInstanceTypeOfferings",
     "DescribeInstances",
+    "DescribeKeyPairs",
     "DescribeRegions",
     "DescribeSecurityGroups",
     "DescribeSnapshotAttribute",

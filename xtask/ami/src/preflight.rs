@@ -11,7 +11,7 @@ use xtask::{
 
 use crate::{
     binaries,
-    build::{self, Order, Scripts, Visibility},
+    build::{self, Call, Order, Scripts, Visibility},
     cloud::{Cloud, Finding, MAKE, Preflight, Request},
     recipe::Recipe,
     source::Source,
@@ -147,12 +147,20 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags) ->
         system_name: String::new(),
         source,
         scripts,
+        local: common.local,
+        recipe_path: script("ami.toml"),
+        call: Call { words: std::env::args().skip(1).collect(), folder: current_folder()? },
         skip_build: flags.skip_build,
         keep_on_failure: flags.keep_on_failure,
         skip_failed_regions: flags.skip_failed_regions,
         unblock_public_access: flags.unblock_public_access,
     };
     Ok(Draft { order, findings })
+}
+
+fn current_folder() -> Result<Utf8PathBuf> {
+    let folder = std::env::current_dir().context("failed to find out where this runs")?;
+    Utf8PathBuf::try_from(folder).context("run this in a folder whose path is UTF-8")
 }
 
 fn visibility(flags: &ReleaseFlags) -> Result<Visibility> {

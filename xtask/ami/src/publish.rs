@@ -9,7 +9,7 @@ use xtask::region::Region;
 
 use crate::{
     bake::{self, Baked},
-    build::{Build, Made},
+    build::{Build, Made, TAG_BUILD},
     cloud::{Audience, Cloud, Image, ImageId, ImageState},
     wait::{self, Look, Pace, Patience},
 };
@@ -52,11 +52,48 @@ pub async fn copy_everywhere<C: Cloud>(cloud: &C, build: &Build, baked: &Baked) 
 
 async fn copy<C: Cloud>(cloud: &C, build: &Build, baked: &Baked, region: &Region) -> Result<()> {
     let home = &build.order.home_region;
-    let image = build.new_image(region, &baked.base.name);
+    let mut image = build.new_image(region, &baked.sealed.base.name);
+    if build.attempt > 1 {
+        if let Some(found) = image_of(cloud, build, region).await? {
+            build.made.borrow_mut().insert(region.clone(), Made { id: found.id.clone(), public: found.public });
+            return bake::until_complete(cloud, build, region, &found.id, &image).await;
+        }
+        // For the token of a copy that failed, that one would be given back.
+        let failed =
+            build.journal.history().count(&removed(region)) + build.removed.borrow().get(region).copied().unwrap_or(0);
+        if failed > 0 {
+            image.token = format!("{}-{failed}", image.token);
+        }
+    }
     let copied = cloud.copy_image(home, &baked.image, region, &image);
     let id = build.journal.step(format!("copy {region}"), &image.token, copied).await?;
     build.made.borrow_mut().insert(region.clone(), Made { id: id.clone(), public: false });
     bake::until_complete(cloud, build, region, &id, &image).await
+}
+
+/// How the steps begin in which images of a region that failed are removed.
+fn removed(region: &Region) -> String {
+    format!("remove {region} ")
+}
+
+/// The image of this build in a region, if there is one that is available or will be. One that failed is removed.
+///
+/// # Errors
+/// When the cloud doesn't answer.
+pub async fn image_of<C: Cloud>(cloud: &C, build: &Build, region: &Region) -> Result<Option<Image>> {
+    let mut good = None;
+    for image in cloud.images(region).await? {
+        match image.state {
+            _ if image.tag(TAG_BUILD) != Some(&build.id) => {}
+            ImageState::Failed(_) => {
+                let remove = cloud.deregister(region, &image.id);
+                build.journal.step(format!("{}{}", removed(region), image.id), &image.id, remove).await?;
+                *build.removed.borrow_mut().entry(region.clone()).or_insert(0) += 1;
+            }
+            ImageState::Pending(_) | ImageState::Available => good = Some(image),
+        }
+    }
+    Ok(good)
 }
 
 /// Opens the image to an audience in every region, snapshots first; all or none.
@@ -91,7 +128,7 @@ pub async fn publish<C: Cloud>(cloud: &C, build: &Build, audience: &Audience) ->
 async fn until_shown<C: Cloud>(cloud: &C, build: &Build) -> Result<()> {
     let regions = build.regions();
     wait::until("all regions to show the image as public", SHOWN, &build.status, async || {
-        let faults = check(cloud, &build.order.name, true, &regions).await?;
+        let faults = check(cloud, &build.order.name, Some(true), &regions).await?;
         Ok(if faults.is_empty() { Look::Ready(()) } else { Look::NotYet(faults.join("\n  ")) })
     })
     .await
@@ -147,17 +184,17 @@ async fn all(images: &[(Region, ImageId)], work: impl AsyncFn(&Region, &ImageId)
     if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("\n  ")) }
 }
 
-/// What is wrong with an image that should be there, alike, in all these regions.
+/// What is wrong with an image that should be there, alike, in all these regions; public or not, where that matters.
 ///
 /// # Errors
 /// When the cloud doesn't answer.
-pub async fn check<C: Cloud>(cloud: &C, name: &str, public: bool, regions: &[Region]) -> Result<Vec<String>> {
+pub async fn check<C: Cloud>(cloud: &C, name: &str, public: Option<bool>, regions: &[Region]) -> Result<Vec<String>> {
     let looks = regions.iter().map(async |region| {
         let mut images =
             cloud.images(region).await.with_context(|| format!("failed to list the images in {region}"))?;
         images.retain(|image| image.name == name);
         let copyable = match images.as_slice() {
-            [image] if public => cloud.snapshots_are_public(region, &image.id).await?,
+            [image] if public == Some(true) => cloud.snapshots_are_public(region, &image.id).await?,
             _ => false,
         };
         Ok::<_, Error>((region, images, copyable))
@@ -188,13 +225,13 @@ pub async fn check<C: Cloud>(cloud: &C, name: &str, public: bool, regions: &[Reg
     Ok(faults)
 }
 
-fn faults_of(image: &Image, public: bool, copyable: bool) -> impl Iterator<Item = String> {
+fn faults_of(image: &Image, public: Option<bool>, copyable: bool) -> impl Iterator<Item = String> {
     let state = (image.state != ImageState::Available).then(|| format!("is {}", image.state));
     let launch = match (public, image.public) {
-        (true, false) => Some("is not public: nobody else can launch it".to_owned()),
-        (false, true) => Some("is public, and must not be".to_owned()),
+        (Some(true), false) => Some("is not public: nobody else can launch it".to_owned()),
+        (Some(false), true) => Some("is public, and must not be".to_owned()),
         _ => None,
     };
-    let copy = (public && !copyable).then(|| "has private snapshots: nobody else can copy it".to_owned());
+    let copy = (public == Some(true) && !copyable).then(|| "has private snapshots: nobody else can copy it".to_owned());
     [state, launch, copy].into_iter().flatten()
 }

@@ -10,8 +10,9 @@ use xtask::{
     version::{self, Version},
 };
 
-/// EC2 user guide, "Deprecate an Amazon EC2 AMI"; in humantime's years, of 365.25 days.
-const DEPRECATED_AT_LATEST: Duration = Duration::from_secs(2 * 31_557_600);
+/// Two years without a leap day, counted from the beginning of the build: EC2 counts from the image's creation, which is
+/// later. EC2 user guide, "Deprecate an Amazon EC2 AMI".
+const DEPRECATED_AT_LATEST: Duration = Duration::from_secs(730 * 86_400);
 
 /// A longer wait is a mistake, and near the end of time one can't be reckoned with.
 const LONGEST_LIMIT: Duration = Duration::from_secs(30 * 86_400);
@@ -269,7 +270,7 @@ impl Recipe {
             faults.push("instance.root_volume_gib: 0 GiB can't hold an image".to_owned());
         }
         if self.deprecate_after > DEPRECATED_AT_LATEST {
-            faults.push("deprecate_after: EC2 deprecates public images after two years at the latest".to_owned());
+            faults.push("deprecate_after: EC2 deprecates public images after two years (730days) at the latest".to_owned());
         }
         let Limits { make, login, script, stop, machine, image } = self.limits;
         if [make, login, script, stop, machine, image].into_iter().max() > Some(LONGEST_LIMIT) {

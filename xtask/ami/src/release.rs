@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, Error, Result, bail};
-use futures_util::future::join_all;
+use futures_util::future::{OptionFuture, join_all};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     cloud::{Audience, Cloud, InstanceId, InstanceState},
     launch, openssh,
     outcome::Failure,
-    process, publish,
+    publish,
     report::Report,
     signals::Signals,
     unblock, verify,
@@ -66,6 +66,10 @@ pub async fn release<C: Cloud>(
     if let Err(error) = &tidied {
         build.status.warn(format_args!("what {} used may still be there: {error:#}", build.id));
     }
+    if outcome.is_ok() {
+        // Nobody goes on with what is done.
+        let _ = std::fs::remove_file(build.folder.join(bake::BAKE_KEY));
+    }
     let how = match &outcome {
         Ok(_) => "done",
         Err(Failure::Interrupted(_)) => "interrupted",
@@ -83,10 +87,11 @@ pub async fn release<C: Cloud>(
 /// The picture: nothing is public before the image was verified and every region's copy is available. Machines that have
 /// done their work go away beside it.
 async fn pipeline<C: Cloud>(cloud: &C, build: &Build, tell: impl Fn(&Report) -> Result<()>) -> Result<Report> {
+    sweep(cloud, build).await?;
     let baked = bake::bake(cloud, build).await?;
     let (pass_on, verified) = oneshot::channel();
     let verify = async {
-        let verified = build.journal.step("verify", &baked.image, verify::verify(cloud, build, &baked)).await;
+        let verified = build.journal.once("verify", &baked.image, verify::verify(cloud, build, &baked)).await;
         let instance = verified.as_ref().ok().map(|verified| verified.instance.clone());
         // Whoever waits for it waits for the copies, too, and so is still there.
         let _ = pass_on.send(verified);
@@ -112,14 +117,35 @@ async fn pipeline<C: Cloud>(cloud: &C, build: &Build, tell: impl Fn(&Report) -> 
         tell(&report)?;
         Ok(report)
     };
-    let discard = launch::discard(cloud, build, Role::Bake, &baked.instance);
-    let (released, (), ()) = tokio::join!(release, verify, discard);
+    let discard =
+        OptionFuture::from(baked.instance.as_ref().map(|instance| launch::discard(cloud, build, Role::Bake, instance)));
+    let (released, (), _) = tokio::join!(release, verify, discard);
     released
+}
+
+/// Ends what earlier attempts may have left: machines, and what lets in to them.
+async fn sweep<C: Cloud>(cloud: &C, build: &Build) -> Result<()> {
+    if build.attempt == 1 {
+        return Ok(());
+    }
+    let region = &build.order.home_region;
+    for instance in cloud.instances_of(region, &build.id).await? {
+        build.status.step("Ending", format_args!("{instance}, which an earlier attempt left"));
+        end_machine(cloud, build, &instance).await?;
+    }
+    for attempt in 1..build.attempt {
+        for role in [Role::Bake, Role::Verify] {
+            cloud.revoke_access(region, &build.role_token(role, attempt)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens the image to its audience, if all of it is there, and in no region another one of its name.
 async fn gate_and_open<C: Cloud>(cloud: &C, build: &Build) -> Result<()> {
-    let faults = publish::check(cloud, &build.order.name, false, &build.regions()).await?;
+    // An earlier attempt may have opened some of it, which it only did because all of it was good.
+    let open = if build.journal.history().intended("publish") { None } else { Some(false) };
+    let faults = publish::check(cloud, &build.order.name, open, &build.regions()).await?;
     if !faults.is_empty() {
         bail!("what was made is not as it should be:\n  {}", faults.join("\n  "));
     }
@@ -171,7 +197,7 @@ async fn end_machines<C: Cloud>(cloud: &C, build: &Build) -> Vec<Error> {
     let revoke = async |role: Role| match all_ended {
         true => launch::revoke(cloud, build, role).await,
         // A machine that lives on holds some of it fast, so there is nothing to wait for.
-        false => cloud.revoke_access(region, &build.token(role.word())).await,
+        false => cloud.revoke_access(region, &build.role_token(role, build.attempt)).await,
     };
     faults.extend(join_all([Role::Bake, Role::Verify].map(revoke)).await.into_iter().filter_map(Result::err));
     faults
@@ -234,8 +260,10 @@ fn say_what_exists(build: &Build, flags: &str, kept: &[InstanceId], no_machine_r
             let public = if made.public { "PUBLIC" } else { "private" };
             status.note(format_args!("  {region}: {} ({public})", made.id));
         }
-        let version = process::quote(build.order.version.as_str());
-        status.note(format_args!("To remove them: cargo xtask ami retire --version {version}{flags}"));
+    }
+    if !made.is_empty() || !no_machine_runs {
+        status.note(format_args!("To go on: cargo xtask ami resume {}{flags}", build.id));
+        status.note(format_args!("To remove it all: cargo xtask ami clean {}{flags}", build.id));
     }
     status.note(format_args!("Journal and logs: {}", build.folder));
 }

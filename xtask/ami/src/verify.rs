@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     bake::{self, Baked},
@@ -14,14 +14,14 @@ use crate::{
 };
 
 /// What a verification saw.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Verification {
     /// All checks, in the order in which they were made.
     pub checks: Vec<Check>,
 }
 
 /// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// What it is.
     pub name: String,
@@ -41,7 +41,7 @@ impl Verification {
 }
 
 /// An image that is as it must be.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Verified {
     /// What was seen.
     pub seen: Verification,
@@ -139,14 +139,14 @@ async fn look_at_machine<C: Cloud>(
     let printed = machine.run("checking the image (check.sh)", &command, Input::Text(&check), limit).await?;
     seen.checks.extend(parse_checks(&printed)?);
 
-    let paths: Vec<&str> = baked.sha256.keys().map(String::as_str).collect();
+    let paths: Vec<&str> = baked.sealed.sha256.keys().map(String::as_str).collect();
     let paths = shlex::try_join(paths)?;
     let command = format!("sudo -n sha256sum -- {paths} || true");
     let sums = machine.run("hashing what is installed", &command, Input::None, limit).await?;
-    compare_sums(&baked.sha256, &sums, seen);
+    compare_sums(&baked.sealed.sha256, &sums, seen);
 
     let machine_id = machine.run("reading the machine's id", "cat /etc/machine-id", Input::None, limit).await?;
-    let same = machine_id.trim() == baked.machine_id;
+    let same = machine_id.trim() == baked.sealed.machine_id;
     seen.add(
         "its machine id is its own",
         same.then(|| "it is that of the machine that the image was made on".to_owned()),
@@ -166,7 +166,7 @@ async fn old_key_fault<C: Cloud>(
     let instance = instance.filter(|instance| instance.state == InstanceState::Running);
     let address = instance.and_then(|instance| instance.address);
     let address = address.with_context(|| format!("{} is no longer there", reached.instance))?;
-    let login = Login { key: baked.login.key.clone(), ..reached.login.clone() };
+    let login = Login { key: baked.key.clone(), ..reached.login.clone() };
     match cloud.connect(address, &login, &build.log(Role::Verify.word())).await {
         Ok(_) => Ok(Some("it still logs in".to_owned())),
         Err(error) if error.is::<LoginRefused>() => Ok(None),

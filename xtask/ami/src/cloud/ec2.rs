@@ -16,8 +16,8 @@ use xtask::{
 
 use crate::{
     cloud::{
-        Access, ApiError, Audience, Base, Cloud, DiskFiles, Image, ImageId, Instance, InstanceId, Launch, Login,
-        NewImage, Phase, Preflight, Request, Tags,
+        Access, ApiError, Audience, Base, Cloud, DiskFiles, Image, ImageId, Instance, InstanceId, Launch, Leftover,
+        Login, NewImage, Phase, Preflight, Request, Tags,
     },
     machine::Ssh,
     recipe::Recipe,
@@ -34,6 +34,7 @@ mod answer;
 mod base;
 mod images;
 mod instances;
+mod leftovers;
 mod network;
 mod permissions;
 mod preflight;
@@ -279,6 +280,14 @@ impl Cloud for Ec2 {
 
     async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
         Box::pin(self.remove_image(region, id)).await
+    }
+
+    async fn leftovers(&self, region: &Region) -> Result<Vec<Leftover>> {
+        Box::pin(self.leftovers_in(region)).await
+    }
+
+    async fn remove(&self, region: &Region, leftover: &Leftover) -> Result<()> {
+        Box::pin(self.remove_leftover(region, leftover)).await
     }
 
     async fn disk(&self, _region: &Region, _id: &ImageId, _scratch: &Utf8Path) -> Result<Option<Box<dyn DiskFiles>>> {

@@ -14,7 +14,7 @@ use xtask::region::Region;
 use crate::{
     cloud::{
         Access, Audience, Base, Cloud, DiskFiles, Image, ImageId, ImageState, Instance, InstanceId, InstanceState,
-        Launch, LaunchSource, Login, NewImage, Phase, Preflight, Request,
+        Launch, LaunchSource, Leftover, Login, NewImage, Phase, Preflight, Request,
     },
     home::Home,
     machine::Ssh,
@@ -337,6 +337,15 @@ impl Cloud for Qemu {
 
     async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
         store::remove(&self.home, region, id)
+    }
+
+    async fn leftovers(&self, region: &Region) -> Result<Vec<Leftover>> {
+        // Machines are gone with the process that made them.
+        Ok(store::list(&self.home, region)?.iter().filter_map(Leftover::image).collect())
+    }
+
+    async fn remove(&self, region: &Region, leftover: &Leftover) -> Result<()> {
+        store::remove(&self.home, region, &ImageId(leftover.id.clone()))
     }
 
     async fn disk(&self, region: &Region, id: &ImageId, scratch: &Utf8Path) -> Result<Option<Box<dyn DiskFiles>>> {

@@ -5,7 +5,7 @@ use std::process::Command;
 use camino::Utf8Path;
 use xtask::region::Region;
 use xtask_ami::{
-    build::{Order, Scripts, Visibility},
+    build::{Call, Order, Scripts, Visibility},
     recipe::Recipe,
     source::Source,
 };
@@ -29,6 +29,9 @@ pub fn order(folder: &Utf8Path, visibility: Visibility, home_region: &str, regio
         regions,
         system_name: recipe.base.system.clone(),
         recipe,
+        local: false,
+        recipe_path: script("ami.toml"),
+        call: Call::default(),
         scripts: Scripts { provision: script("provision.sh"), seal: script("seal.sh"), check: script("check.sh") },
         source: Source { root, commit: None, branch: None, dirty: false, version_file: None },
         skip_build: true,

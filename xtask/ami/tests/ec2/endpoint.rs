@@ -73,6 +73,11 @@ impl Endpoint {
         self.lock().world.publish(region, owner, name, date)
     }
 
+    /// How many calls arrived.
+    pub fn calls(&self) -> usize {
+        self.lock().log.len()
+    }
+
     /// All calls, in the order in which they arrived.
     pub fn log(&self) -> Vec<Logged> {
         self.lock().log.clone()

@@ -58,6 +58,22 @@ impl Endpoint {
         self.all(|region| region.images.values().filter(|image| image.is_own()).collect())
     }
 
+    /// Waits until so many calls have arrived.
+    pub async fn until(&self, calls: usize) {
+        while self.calls() < calls {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
+    /// The instance that an own image was made of, if it was, by what its snapshot says.
+    pub fn instance_of_image(&self, image: &str) -> Option<String> {
+        let made_of = |snapshot: &Snapshot| {
+            let (instance, of) = snapshot.description.strip_prefix("Created by CreateImage(")?.split_once(") for ")?;
+            of.starts_with(image).then(|| instance.to_owned())
+        };
+        self.snapshots().iter().find_map(|(_, snapshot)| made_of(snapshot))
+    }
+
     /// The state of an image, as EC2 calls it.
     pub fn image_state(&self, image: &Image) -> &'static str {
         self.world(|world| image.state(world.now()))

@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
-        Access, Audience, Base, Cloud, DiskFiles, Image, ImageId, Instance, InstanceId, Launch, Login, NewImage, Phase,
-        Preflight, Request, ec2::Ec2,
+        Access, Audience, Base, Cloud, DiskFiles, Image, ImageId, Instance, InstanceId, Launch, Leftover, Login,
+        NewImage, Phase, Preflight, Request, ec2::Ec2,
     },
     machine::{Input, LoginRefused, Machine},
     wait::Pace,
@@ -38,12 +38,15 @@ pub struct Simulated {
     pub endpoint: Endpoint,
     /// When the binaries are compiled, and so can be uploaded.
     pub compiled: Instant,
-    disks: Rc<RefCell<BTreeMap<String, Disk>>>,
+    disks: Disks,
 }
+
+/// What is on the disks of instances, and in images, by id. They outlive whoever made them.
+pub type Disks = Rc<RefCell<BTreeMap<String, Disk>>>;
 
 /// What is on the disk of an instance, or in an image.
 #[derive(Clone, Default)]
-struct Disk {
+pub struct Disk {
     packages: Vec<String>,
     staged: BTreeMap<String, String>,
     files: BTreeMap<String, String>,
@@ -55,13 +58,13 @@ struct Disk {
 pub struct SimulatedMachine {
     endpoint: Endpoint,
     compiled: Instant,
-    disks: Rc<RefCell<BTreeMap<String, Disk>>>,
+    disks: Disks,
     instance: String,
 }
 
 impl Simulated {
-    pub fn new(ec2: Ec2, endpoint: Endpoint) -> Simulated {
-        Simulated { ec2, endpoint, compiled: Instant::now(), disks: Rc::default() }
+    pub fn new(ec2: Ec2, endpoint: Endpoint, disks: &Disks) -> Simulated {
+        Simulated { ec2, endpoint, compiled: Instant::now(), disks: Rc::clone(disks) }
     }
 }
 
@@ -118,7 +121,9 @@ impl Cloud for Simulated {
         let imported = self.endpoint.key_pairs().into_iter().map(|(_, pair)| pair);
         let granted = imported.filter(|pair| Some(&pair.name) == instance.key_name.as_ref());
         let granted: Vec<String> = granted.map(|pair| pair.public_key).collect();
-        let source = self.disks.borrow().get(&instance.image).cloned().unwrap_or_default();
+        // An image has what its instance's disk had; nothing is written there after.
+        let source = self.endpoint.instance_of_image(&instance.image);
+        let source = source.and_then(|id| self.disks.borrow().get(&id).cloned()).unwrap_or_default();
         let mut disks = self.disks.borrow_mut();
         let disk = disks.entry(instance.id.clone()).or_insert_with(|| Disk {
             machine_id: format!("machine-id-of-{}", instance.id),
@@ -133,10 +138,7 @@ impl Cloud for Simulated {
     }
 
     async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
-        let id = self.ec2.create_image(region, instance, image).await?;
-        let disk = self.disks.borrow().get(&instance.0).cloned().unwrap_or_default();
-        self.disks.borrow_mut().insert(id.0.clone(), disk);
-        Ok(id)
+        self.ec2.create_image(region, instance, image).await
     }
 
     fn flags(&self) -> String {
@@ -233,6 +235,14 @@ impl Cloud for Simulated {
 
     async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
         self.ec2.deregister(region, id).await
+    }
+
+    async fn leftovers(&self, region: &Region) -> Result<Vec<Leftover>> {
+        self.ec2.leftovers(region).await
+    }
+
+    async fn remove(&self, region: &Region, leftover: &Leftover) -> Result<()> {
+        self.ec2.remove(region, leftover).await
     }
 
     async fn disk(&self, region: &Region, id: &ImageId, scratch: &Utf8Path) -> Result<Option<Box<dyn DiskFiles>>> {

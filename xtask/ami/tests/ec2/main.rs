@@ -23,4 +23,5 @@ mod whole;
 mod lost;
 mod machines;
 mod publishing;
+mod crashes;
 mod speed;

@@ -16,13 +16,14 @@ use xtask_ami::{
     report::Report,
     signals::Signals,
     status::{Level, Status},
+    unfinished::Unfinished,
 };
 
 use crate::{
     books::CANONICAL,
     common::{FOR_EVER, Said, order},
     endpoint::Endpoint,
-    machine::Simulated,
+    machine::{Disks, Simulated},
 };
 
 /// Where images are made.
@@ -41,6 +42,7 @@ pub struct Rig {
     said: Said,
     status: Status,
     folder: TempDir,
+    disks: Disks,
 }
 
 /// How a release ended.
@@ -90,6 +92,7 @@ impl Rig {
             status: Status::to(said.clone(), Level::Quiet),
             said,
             folder,
+            disks: Disks::default(),
         }
     }
 
@@ -102,24 +105,63 @@ impl Rig {
 
     /// Preflight and release; what must hold however it ends is checked.
     pub async fn release(&self) -> Ended {
+        self.run(None, usize::MAX).await.expect("it comes to its end")
+    }
+
+    /// The same, but this process is gone when the endpoint has had so many calls; none when it was.
+    pub async fn release_until(&self, calls: usize) -> Option<Ended> {
+        self.run(None, calls).await
+    }
+
+    /// Goes on with the build that is unfinished, as another process would.
+    pub async fn resume(&self) -> Ended {
+        self.resume_until(usize::MAX).await.expect("it comes to its end")
+    }
+
+    /// The same, but that process is gone, too, when the endpoint has had so many calls.
+    pub async fn resume_until(&self, calls: usize) -> Option<Ended> {
+        let unfinished = Unfinished::pick(&self.home(), None, false).expect("an unfinished build");
+        self.run(Some(&unfinished.id), calls).await
+    }
+
+    /// The id of the build that is unfinished.
+    pub fn unfinished(&self) -> String {
+        Unfinished::pick(&self.home(), None, false).expect("an unfinished build").id
+    }
+
+    /// Where builds are kept.
+    pub fn home(&self) -> Home {
+        Home::at(&Utf8PathBuf::try_from(self.folder.path().join("home")).expect("UTF-8"))
+    }
+
+    async fn run(&self, resumed: Option<&str>, calls: usize) -> Option<Ended> {
         let began = tokio::time::Instant::now();
-        let mut cloud = Simulated::new(self.ec2().await, self.endpoint.clone());
-        let draft = Draft { order: self.order.clone(), findings: Vec::new() };
-        let (order, preflight) = preflight::look(&cloud, draft, false).await.expect("preflight");
-        assert!(preflight.findings.is_empty(), "{:?}", preflight.findings);
-        cloud.compiled = tokio::time::Instant::now() + self.compile;
-        let home = Utf8PathBuf::try_from(self.folder.path().join("home")).expect("UTF-8");
-        let build = Build::begin(order, &Home::at(&home), &self.status).expect("a build");
-        let mut signals = Signals::listen().expect("signals");
+        let mut cloud = Simulated::new(self.ec2().await, self.endpoint.clone(), &self.disks);
         let told = Cell::new(None);
         let tell = |_: &Report| {
             told.set(Some(began.elapsed()));
             Ok(())
         };
-        let released = tokio::time::timeout(FOR_EVER, release::release(&cloud, &build, &mut signals, tell)).await;
-        let outcome = released.expect("every wait is bounded").map_err(|failure| failure.exit_code());
+        let work = async {
+            let build = match resumed {
+                Some(id) => Build::resume(self.order.clone(), id, &self.home(), &self.status).expect("a build"),
+                None => {
+                    let draft = Draft { order: self.order.clone(), findings: Vec::new() };
+                    let (order, preflight) = preflight::look(&cloud, draft, false).await.expect("preflight");
+                    assert!(preflight.findings.is_empty(), "{:?}", preflight.findings);
+                    cloud.compiled = tokio::time::Instant::now() + self.compile;
+                    Build::begin(order, &self.home(), &self.status).expect("a build")
+                }
+            };
+            let mut signals = Signals::listen().expect("signals");
+            release::release(&cloud, &build, &mut signals, tell).await.map_err(|failure| failure.exit_code())
+        };
+        let outcome = tokio::select! {
+            outcome = tokio::time::timeout(FOR_EVER, work) => outcome.expect("every wait is bounded"),
+            () = self.endpoint.until(calls) => return None,
+        };
         let ended = Ended { outcome, said: self.said.text(), told: told.get(), took: began.elapsed() };
         assert_eq!(self.endpoint.violations(), [""; 0], "{}", ended.said);
-        ended
+        Some(ended)
     }
 }

@@ -112,6 +112,12 @@ impl Bench {
         Running::start(self.home.ami(words).args(["--local", "--yes", "--root", self.root.as_str()])).end()
     }
 
+    /// The disks of the images that there are, of all regions.
+    pub fn images(&self) -> Vec<Utf8PathBuf> {
+        let images = files(&self.home.path().join("images")).into_iter();
+        images.filter(|path| path.extension() == Some("qcow2")).collect()
+    }
+
     /// Waits until there are processes of a run whose command lines begin with these words.
     #[track_caller]
     pub fn wait_for_processes(&self, beginnings: &[&str]) {

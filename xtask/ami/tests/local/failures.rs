@@ -90,7 +90,8 @@ fn an_image_that_fails_its_checks_stays_private() {
         "These images exist:",
         "eu-west-1: ami-",
         "us-west-2: ami-",
-        "To remove them: cargo xtask ami retire --version 0.6.1 --local",
+        "To go on: cargo xtask ami resume 2",
+        "To remove it all: cargo xtask ami clean 2",
     ];
     ended.expect_error(1, &words);
     assert!(ended.stderr.contains("\n  2 of ") || ended.stderr.contains("error: 2 of "), "{ended}");
@@ -176,5 +177,16 @@ fn nobody_can_log_in() {
     let ended = Running::start(bench.release(&[]).env("PATH", path)).end();
     let words = ["gave up waiting for a login on i-", "after 20s", "\nthe last lines of its console:\n    "];
     ended.expect_error(1, &words);
+    bench.expect_nothing_left(&ended);
+}
+
+/// The dead-man's switch: nobody has to be there to end a machine. Here somebody is, and sees it go.
+#[test]
+fn a_machine_that_nobody_ends_ends_itself() {
+    let Some(bench) = Bench::quick() else { return };
+    bench.recipe(&[("machine = \"5h\"", "machine = \"1min\"")]);
+    bench.script("provision.sh", "while [ ! -e /run/cloud-init/result.json ]; do sleep 1; done; sleep 1000\n");
+    let ended = Running::start(&mut bench.release(&[])).end();
+    ended.expect_error(1, &["is stopped", "the connection to the machine was lost"]);
     bench.expect_nothing_left(&ended);
 }

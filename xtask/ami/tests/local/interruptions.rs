@@ -51,7 +51,7 @@ fn twice() {
 }
 
 #[test]
-fn a_kill_takes_machine_and_make_along_and_the_next_run_sweeps() {
+fn a_kill_takes_machine_and_make_along_and_who_goes_on_sweeps() {
     let Some(bench) = Bench::quick() else { return };
     // The system ends make, and make what it started itself: more can't be asked for after a kill.
     bench.machida(&["@sleep 1000"]);
@@ -66,12 +66,35 @@ fn a_kill_takes_machine_and_make_along_and_the_next_run_sweeps() {
     let left = folders();
     assert_eq!(left.len(), 1, "{left:?}");
 
-    let mut running = Running::start(&mut bench.release(&[]));
+    let second = Running::start(&mut bench.release(&[])).end();
+    second.expect_error(2, &["is unfinished", "cargo xtask ami resume 2", "cargo xtask ami clean 2"]);
+
+    let mut running = Running::start(&mut bench.home.ami(["resume", "--local"]));
     running.wait_for("Launched");
     let now = folders();
     assert!(now.len() == 1 && now != left, "{left:?}, then {now:?}");
     let ended = interrupt(running);
     bench.expect_nothing_left(&ended);
+}
+
+#[test]
+fn a_kill_while_the_image_is_verified_loses_nothing_that_was_made() {
+    let Some(bench) = Bench::quick() else { return };
+    let mut running = Running::start(&mut bench.release(&[]));
+    running.wait_for("to verify the image");
+    running.signal(Signal::SIGKILL);
+    let ended = running.end_within(AT_ONCE);
+    assert_eq!(ended.code, Some(-9), "{ended}");
+    bench.expect_nothing_runs(&ended);
+    let made = bench.images();
+    let ended = Running::start(&mut bench.home.ami(["resume", "--local"])).end();
+    assert_eq!(ended.code, Some(0), "{ended}");
+    assert!(ended.stderr.contains("Found") && !ended.stderr.contains("to bake the image"), "{ended}");
+    assert!(made.iter().all(|image| bench.images().contains(image)), "{made:?}: {ended}");
+    assert_eq!(bench.images().len(), ended.stdout.lines().count(), "one image in each region: {ended}");
+    bench.expect_nothing_runs(&ended);
+    let ended = Running::start(&mut bench.home.ami(["resume", "--local"])).end();
+    ended.expect_error(2, &["no build is unfinished"]);
 }
 
 #[test]
@@ -107,7 +130,7 @@ fn while_the_image_is_verified() {
     let ended = interrupt(running);
     bench.expect_nothing_runs(&ended);
     assert_eq!(files(&bench.home.path().join("instances")), [] as [Utf8PathBuf; 0], "{ended}");
-    for word in ["These images exist:", "us-west-2: ami-", "(private)", "retire --version 0.6.1 --local"] {
+    for word in ["These images exist:", "us-west-2: ami-", "(private)", "ami resume 2", "ami clean 2", " --local\n"] {
         assert!(ended.stderr.contains(word), "no {word:?} in {ended}");
     }
     bench.journal("interrupted");

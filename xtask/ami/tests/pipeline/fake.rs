@@ -19,7 +19,7 @@ use xtask::{grantee::Grantee, region::Region};
 use xtask_ami::{
     cloud::{
         Access, Audience, Base, Cloud, DiskFiles, Image, ImageId, ImageState, Instance, InstanceId, InstanceState,
-        Launch, LaunchSource, Login, NewImage, Phase, Preflight, Request, Tags,
+        Launch, LaunchSource, Leftover, Login, NewImage, Phase, Preflight, Request, Tags,
     },
     machine::{Input, LoginRefused, Machine},
     wait::Pace,

@@ -49,7 +49,7 @@ impl Ec2 {
         Ok(imported?)
     }
 
-    async fn delete_key(&self, region: &Region, name: &str) -> Result<(), ApiError> {
+    pub(super) async fn delete_key(&self, region: &Region, name: &str) -> Result<(), ApiError> {
         let deleted = self.client(region).delete_key_pair().key_name(name).send().await;
         match deleted.answer("DeleteKeyPair", region.as_str()) {
             Err(error) if error.is_not_found() => Ok(()),
@@ -135,7 +135,7 @@ impl Ec2 {
         Ok(key.and(group)?)
     }
 
-    async fn delete_group(&self, region: &Region, group: &str) -> Result<(), ApiError> {
+    pub(super) async fn delete_group(&self, region: &Region, group: &str) -> Result<(), ApiError> {
         let deleted = self.client(region).delete_security_group().group_id(group).send().await;
         match deleted.answer("DeleteSecurityGroup", region.as_str()) {
             Err(error) if error.is_not_found() => Ok(()),

@@ -169,16 +169,24 @@ impl Ec2 {
         }
         let mut remaining = Vec::new();
         for snapshot in snapshots(&found) {
-            let deleted = self.client(region).delete_snapshot().snapshot_id(&snapshot).send().await;
-            match deleted.answer("DeleteSnapshot", region.as_str()) {
-                Err(error) if !error.is_not_found() => remaining.push(format!("{snapshot}: {error}")),
-                _ => {}
+            if let Err(error) = self.delete_snapshot(region, &snapshot).await {
+                remaining.push(format!("{snapshot}: {error}"));
             }
         }
         if !remaining.is_empty() {
             bail!("{id} is deregistered, but these snapshots remain: {}", remaining.join(", "));
         }
         Ok(())
+    }
+}
+
+impl Ec2 {
+    pub(super) async fn delete_snapshot(&self, region: &Region, id: &str) -> Result<(), ApiError> {
+        let deleted = self.client(region).delete_snapshot().snapshot_id(id).send().await;
+        match deleted.answer("DeleteSnapshot", region.as_str()) {
+            Err(error) if error.is_not_found() => Ok(()),
+            deleted => deleted.map(drop),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
 const STOPPED_AS_ASKED: &str = "Client.UserInitiatedShutdown";
 
 /// The states of instances that still are.
-const ALIVE: [InstanceStateName; 5] = [
+pub(super) const ALIVE: [InstanceStateName; 5] = [
     InstanceStateName::Pending,
     InstanceStateName::Running,
     InstanceStateName::ShuttingDown,

@@ -202,6 +202,14 @@ impl Cloud for Fake {
         self.perform(Verb::Deregister, region.as_str(), deed).await
     }
 
+    async fn leftovers(&self, region: &Region) -> Result<Vec<Leftover>> {
+        Ok(self.images(region).await?.iter().filter_map(Leftover::image).collect())
+    }
+
+    async fn remove(&self, region: &Region, leftover: &Leftover) -> Result<()> {
+        self.deregister(region, &ImageId(leftover.id.clone())).await
+    }
+
     async fn disk(&self, _: &Region, _: &ImageId, _: &Utf8Path) -> Result<Option<Box<dyn DiskFiles>>> {
         Ok(None)
     }

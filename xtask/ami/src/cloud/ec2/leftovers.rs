@@ -1,0 +1,97 @@
+//! What builds may have left, found by their tag.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use aws_sdk_ec2::types::{Filter, InstanceStateName};
+use xtask::region::Region;
+
+use super::{Ec2, answer::Answer as _, instances::ALIVE, tags};
+use crate::{
+    build::TAG_BUILD,
+    cloud::{ImageId, InstanceId, Kind, Leftover},
+};
+
+impl Ec2 {
+    pub(super) async fn leftovers_in(&self, region: &Region) -> Result<Vec<Leftover>> {
+        let (machines, key_pairs, groups, images) = tokio::try_join!(
+            Box::pin(self.tagged_instances(region)),
+            Box::pin(self.tagged_key_pairs(region)),
+            Box::pin(self.tagged_groups(region)),
+            Box::pin(self.tagged_images(region)),
+        )?;
+        Ok([machines, key_pairs, groups, images].concat())
+    }
+
+    async fn tagged_instances(&self, region: &Region) -> Result<Vec<Leftover>> {
+        let states = ALIVE.iter().filter(|state| **state != InstanceStateName::ShuttingDown);
+        let states = states.map(|state| state.as_str().to_owned()).collect();
+        let alive = Filter::builder().name("instance-state-name").set_values(Some(states)).build();
+        let request = self.client(region).describe_instances().filters(tagged()).filters(alive);
+        let mut pages = request.into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.answer("DescribeInstances", region.as_str())?;
+            let instances = page.reservations().iter().flat_map(|reservation| reservation.instances());
+            found.extend(instances.filter_map(|instance| {
+                Leftover::tagged(Kind::Instance, instance.instance_id()?, &tags(instance.tags()))
+            }));
+        }
+        Ok(found)
+    }
+
+    async fn tagged_key_pairs(&self, region: &Region) -> Result<Vec<Leftover>> {
+        let found = self.client(region).describe_key_pairs().filters(tagged()).send().await;
+        let found = found.answer("DescribeKeyPairs", region.as_str())?;
+        let pairs = found.key_pairs().iter();
+        Ok(pairs.filter_map(|pair| Leftover::tagged(Kind::KeyPair, pair.key_name()?, &tags(pair.tags()))).collect())
+    }
+
+    async fn tagged_groups(&self, region: &Region) -> Result<Vec<Leftover>> {
+        let mut pages = self.client(region).describe_security_groups().filters(tagged()).into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.answer("DescribeSecurityGroups", region.as_str())?;
+            let groups = page.security_groups().iter();
+            found.extend(
+                groups
+                    .filter_map(|group| Leftover::tagged(Kind::SecurityGroup, group.group_id()?, &tags(group.tags()))),
+            );
+        }
+        Ok(found)
+    }
+
+    /// The images, and the snapshots that no image has.
+    async fn tagged_images(&self, region: &Region) -> Result<Vec<Leftover>> {
+        let images = self.own_images(region).await?;
+        let mut of_images = BTreeSet::new();
+        for image in &images {
+            of_images.extend(self.snapshots_of(region, &image.id).await?);
+        }
+        let mut found: Vec<Leftover> = images.iter().filter_map(Leftover::image).collect();
+        let request = self.client(region).describe_snapshots().owner_ids("self").filters(tagged());
+        let mut pages = request.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.answer("DescribeSnapshots", region.as_str())?;
+            let alone = page.snapshots().iter().filter(|it| it.snapshot_id().is_some_and(|id| !of_images.contains(id)));
+            found.extend(alone.filter_map(|snapshot| {
+                Leftover::tagged(Kind::Snapshot, snapshot.snapshot_id()?, &tags(snapshot.tags()))
+            }));
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn remove_leftover(&self, region: &Region, leftover: &Leftover) -> Result<()> {
+        match leftover.kind {
+            Kind::Instance => self.terminate_instance(region, &InstanceId(leftover.id.clone())).await,
+            Kind::KeyPair => Ok(self.delete_key(region, &leftover.id).await?),
+            Kind::SecurityGroup => Ok(self.delete_group(region, &leftover.id).await?),
+            Kind::Image => self.remove_image(region, &ImageId(leftover.id.clone())).await,
+            Kind::Snapshot => Ok(self.delete_snapshot(region, &leftover.id).await?),
+        }
+    }
+}
+
+fn tagged() -> Filter {
+    Filter::builder().name("tag-key").values(TAG_BUILD).build()
+}

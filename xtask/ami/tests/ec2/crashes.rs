@@ -1,0 +1,140 @@
+//! The process that drives a build is gone at some call; another one goes on with it, or cleans up.
+
+use std::collections::BTreeMap;
+
+use xtask::cli::{CleanFlags, CommonFlags};
+use xtask_ami::{
+    clean,
+    status::{Level, Status},
+};
+
+use crate::{
+    endpoint::Endpoint,
+    rig::{Ended, HOME, Rig},
+};
+
+const REGIONS: [&str; 3] = ["eu-west-1", "sa-east-1", HOME];
+
+/// Each of how many calls is the last one of a process.
+const STRIDE: usize = 9;
+
+/// How many images there are of each region and name.
+fn images(endpoint: &Endpoint) -> BTreeMap<(String, String), usize> {
+    let mut count = BTreeMap::new();
+    for (region, image) in endpoint.images() {
+        *count.entry((region, image.name)).or_default() += 1;
+    }
+    count
+}
+
+#[track_caller]
+fn is_released(rig: &Rig, ended: &Ended, what: &str) {
+    assert!(ended.outcome.is_ok(), "{what}: {}", ended.said);
+    assert_eq!(rig.endpoint.public_in(), REGIONS, "{what}");
+    let images = images(&rig.endpoint);
+    assert!(images.len() == REGIONS.len() && images.values().all(|count| *count == 1), "{what}: {images:?}");
+    assert_eq!(rig.endpoint.left(), [""; 0], "{what}");
+    assert_eq!(rig.endpoint.snapshots().len(), REGIONS.len(), "{what}");
+}
+
+/// How many calls preflight makes, and the whole release.
+async fn calls_in_all() -> (usize, usize) {
+    let rig = Rig::public(&REGIONS);
+    let ended = rig.release().await;
+    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    let log = rig.endpoint.log();
+    let first = log.iter().position(|logged| logged.call.action == "ImportKeyPair" && !logged.call.dry_run);
+    (first.expect("an access"), log.len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_that_dies_at_any_call_is_gone_on_with() {
+    let (first, all) = calls_in_all().await;
+    for last in (first + 1..all).step_by(STRIDE) {
+        let rig = Rig::public(&REGIONS);
+        assert!(rig.release_until(last).await.is_none(), "call {last}: it came to its end");
+        let made_home = rig
+            .endpoint
+            .images()
+            .iter()
+            .any(|(region, image)| region == HOME && rig.endpoint.image_state(image) == "available");
+        let before = rig.endpoint.counts();
+        let ended = rig.resume().await;
+        is_released(&rig, &ended, &format!("call {last}"));
+        if made_home {
+            let again = rig.endpoint.counts().of("CreateImage") - before.of("CreateImage");
+            assert_eq!(again, 0, "call {last}: it was baked again");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_may_die_again_and_again() {
+    let (first, _) = calls_in_all().await;
+    let rig = Rig::public(&REGIONS);
+    assert!(rig.release_until(first + 40).await.is_none());
+    let mut deaths = 1;
+    let ended = loop {
+        match rig.resume_until(rig.endpoint.calls() + 60).await {
+            Some(ended) => break ended,
+            None => deaths += 1,
+        }
+        assert!(deaths < 50, "it never comes to its end");
+    };
+    is_released(&rig, &ended, &format!("{deaths} deaths"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_that_dies_at_any_call_is_cleaned_away_without_a_trace() {
+    let (first, all) = calls_in_all().await;
+    for last in (first + 1..all).step_by(STRIDE) {
+        let rig = Rig::public(&REGIONS);
+        assert!(rig.release_until(last).await.is_none());
+        let id = rig.unfinished();
+        clean(&rig, Some(&id), 86_400).await;
+        // What is public stays.
+        let public = rig.endpoint.public_in();
+        let left: Vec<String> = rig.endpoint.images().into_iter().map(|(region, _)| region).collect();
+        assert_eq!(left, public, "call {last}");
+        assert_eq!(rig.endpoint.left(), [""; 0], "call {last}");
+        assert_eq!(rig.endpoint.snapshots().len(), public.len(), "call {last}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_journal_loses_nothing_but_what_can_be_gone_on_with_is_left_alone() {
+    let (first, all) = calls_in_all().await;
+    let rig = Rig::public(&REGIONS);
+    assert!(rig.release_until(first + (all - first) * 3 / 4).await.is_none());
+    let images = rig.endpoint.images().len();
+    assert!(images > 1, "{images}");
+    clean(&rig, None, 0).await;
+    assert_eq!(rig.endpoint.images().len(), images, "it can be gone on with");
+    std::fs::remove_dir_all(rig.home().path()).expect("to lose all journals");
+    clean(&rig, None, 86_400).await;
+    assert_eq!(rig.endpoint.images().len(), images, "it is too young");
+    clean(&rig, None, 0).await;
+    assert!(rig.endpoint.images().is_empty() && rig.endpoint.snapshots().is_empty());
+    assert_eq!(rig.endpoint.left(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_finished_is_no_leftover() {
+    for rig in [Rig::public(&REGIONS), Rig::private()] {
+        assert!(rig.release().await.outcome.is_ok());
+        let images = rig.endpoint.images().len();
+        clean(&rig, None, 0).await;
+        std::fs::remove_dir_all(rig.home().path()).expect("to lose all journals");
+        clean(&rig, None, 0).await;
+        assert_eq!(rig.endpoint.images().len(), images);
+    }
+}
+
+async fn clean(rig: &Rig, build: Option<&str>, older_than_secs: u64) {
+    let older_than = std::time::Duration::from_secs(older_than_secs).into();
+    let flags = CleanFlags { build: build.map(str::to_owned), older_than, expired: false };
+    let common =
+        CommonFlags { local: false, root: None, yes: true, json: false, profile: None, quiet: true, verbose: false };
+    let status = Status::to(std::io::sink(), Level::Quiet);
+    clean::clean(&rig.ec2().await, &rig.home(), &flags, &common, &status).await.expect("to clean");
+}
