@@ -140,7 +140,7 @@ pub struct ReleaseFlags {
     pub security_group: Option<String>,
     /// The addresses that may reach port 22 of the instances [default: this computer's own]
     #[arg(long, help_heading = "On EC2", value_name = "CIDR", value_parser = cidr, conflicts_with = "local")]
-    pub ssh_from: Option<ipnet::IpNet>,
+    pub ssh_from: Option<ipnet::Ipv4Net>,
     /// Publish in the other regions when the image can't be copied to some
     #[arg(long, help_heading = "On EC2", conflicts_with_all = ["local", "private", "share"])]
     pub skip_failed_regions: bool,
@@ -207,10 +207,10 @@ fn expiry(text: &str) -> Result<humantime::Duration, String> {
     Ok(expires)
 }
 
-/// Addresses, or a single one.
-fn cidr(text: &str) -> Result<ipnet::IpNet, String> {
-    let single = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
-    single.or_else(|_| text.parse()).map_err(|_| "it is no CIDR, such as 203.0.113.7/32".to_owned())
+/// Addresses, or a single one. Instances are reached at their IPv4 addresses.
+fn cidr(text: &str) -> Result<ipnet::Ipv4Net, String> {
+    let single = text.parse::<std::net::Ipv4Addr>().map(ipnet::Ipv4Net::from);
+    single.or_else(|_| text.parse()).map_err(|_| "it is no CIDR of IPv4, such as 203.0.113.7/32".to_owned())
 }
 
 impl Ami {
@@ -261,7 +261,8 @@ mod tests {
     fn addresses_are_those_of_one_computer_or_of_many() {
         let given = |from: &str| parse(&format!("--version 0.6.1 --ssh-from {from}")).ok()?.release?.ssh_from;
         assert_eq!(given("203.0.113.7").map(|from| from.to_string()), Some("203.0.113.7/32".to_owned()));
-        assert_eq!(given("2001:db8::/32").map(|from| from.to_string()), Some("2001:db8::/32".to_owned()));
+        assert_eq!(given("203.0.113.0/24").map(|from| from.to_string()), Some("203.0.113.0/24".to_owned()));
+        assert_eq!(given("2001:db8::/32"), None);
         assert_eq!(given("203.0.113.7/33"), None);
     }
 }

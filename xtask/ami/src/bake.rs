@@ -99,6 +99,7 @@ async fn finish<M: Machine>(build: &Build, reached: &Reached<M>, base: &Base, bi
     let machine_id = machine.run("reading the machine's id", "cat /etc/machine-id", Input::None, limit).await?;
     build.status.step("Sealing", &reached.instance);
     let seal = script(&build.order.scripts.seal)?;
+    *build.sealing.borrow_mut() = Some(reached.instance.clone());
     let seal = machine.run("sealing (seal.sh)", "sudo -n bash -s", Input::Text(&seal), limit);
     build.journal.step("bake seal", &reached.instance, async { seal.await.map(drop) }).await?;
     Ok(Sealed { base: base.clone(), sha256, packages, machine_id: machine_id.trim().to_owned() })

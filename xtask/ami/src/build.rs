@@ -40,6 +40,9 @@ pub const TAG_COMMIT: &str = "wallaroo:commit";
 /// The tag with the system that the image is, such as `ubuntu-16.04`.
 pub const TAG_SYSTEM: &str = "wallaroo:system";
 
+/// How long EC2 lets an image's description be. What it is made of stands at its end, and names of bases can be long.
+const MOST_DESCRIPTION_CHARS: usize = 255;
+
 /// What is to be released, and how.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -146,6 +149,10 @@ pub struct Build {
     pub status: Status,
     /// The machines that were launched, and who logs in.
     pub logins: RefCell<Vec<(InstanceId, Login)>>,
+    /// The machine that sealing was begun on: its timed shutdown is called off, and it may let nobody in any more.
+    pub sealing: RefCell<Option<InstanceId>>,
+    /// The roles whose machine's launch is on its way: it may be carried out, and isn't shown yet.
+    pub launching: RefCell<BTreeSet<Role>>,
     /// The roles whose access was granted, or may have been.
     pub accesses: RefCell<BTreeSet<Role>>,
     /// Whether images are being opened to others: if it ends there, some may be.
@@ -209,7 +216,7 @@ impl Build {
         let about = json!({
             "id": id, "version": order.version.as_str(), "name": order.name, "root": order.source.root,
             "commit": order.source.commit, "began": humantime::format_rfc3339_seconds(began).to_string(),
-            "system": order.system_name, "call": order.call, "inputs": inputs(&order)?, "local": order.local, "home_region": order.home_region.as_str(), "regions": regions,
+            "system": order.system_name, "call": order.call, "inputs": inputs(&order), "local": order.local, "home_region": order.home_region.as_str(), "regions": regions,
             "private": order.visibility != Visibility::Public, "shared_with": order.visibility.names(),
         });
         let journal = Journal::begin(&folder.join(JOURNAL), &about)?;
@@ -227,7 +234,7 @@ impl Build {
         let history = journal.history();
         let before: BTreeMap<String, String> = serde_json::from_value(history.about["inputs"].clone())
             .context("its journal doesn't say what it was made of")?;
-        let changed: Vec<String> = inputs(&order)?
+        let changed: Vec<String> = inputs(&order)
             .into_iter()
             .filter_map(|(path, sum)| (before.get(&path) != Some(&sum)).then_some(path))
             .collect();
@@ -260,6 +267,8 @@ impl Build {
             journal,
             status: status.clone(),
             logins: RefCell::default(),
+            sealing: RefCell::default(),
+            launching: RefCell::default(),
             accesses: RefCell::default(),
             publishing: Cell::new(false),
             unblocked: RefCell::default(),
@@ -329,7 +338,10 @@ impl Build {
             .description
             .replace("{version}", order.version.as_str())
             .replace("{commit}", &order.source.commit_text())
-            .replace("{base}", base_name);
+            .replace("{base}", base_name)
+            .chars()
+            .take(MOST_DESCRIPTION_CHARS)
+            .collect();
         let deprecate_at = (order.visibility == Visibility::Public).then(|| self.began + order.recipe.deprecate_after);
         NewImage {
             token: self.token(&format!("image-{region}")),
@@ -374,12 +386,12 @@ pub fn lock(folder: &Utf8Path) -> Result<Flock<File>> {
     })
 }
 
-/// The SHA-256 of each file that decides what is made.
-fn inputs(order: &Order) -> Result<BTreeMap<String, String>> {
+/// The SHA-256 of each file that decides what is made. One that can't be read has nothing in common with one that can.
+fn inputs(order: &Order) -> BTreeMap<String, String> {
     let Scripts { provision, seal, check } = &order.scripts;
     let sum = |path: &Utf8PathBuf| {
-        let bytes = std::fs::read(path).with_context(|| format!("failed to read {path}"))?;
-        Ok((path.to_string(), sha256::sha256(&bytes)))
+        let sum = std::fs::read(path).map_or_else(|error| error.to_string(), |bytes| sha256::sha256(&bytes));
+        (path.to_string(), sum)
     };
     [&order.recipe_path, provision, seal, check].into_iter().map(sum).collect()
 }

@@ -156,7 +156,7 @@ pub trait Cloud {
     /// When the cloud doesn't answer.
     async fn image(&self, region: &Region, id: &ImageId) -> Result<Option<Image>>;
 
-    /// The images of this account in a region that this tool made.
+    /// The images of this account in a region, whoever made them; those of this tool carry its tags.
     ///
     /// # Errors
     /// When the cloud doesn't answer.

@@ -56,7 +56,11 @@ pub async fn reach<C: Cloud>(
         tags: build.tags(),
     };
     let step = format!("{} launch", role.word());
-    let instance = build.journal.step(step, &launch.token, cloud.launch(region, &launch)).await?;
+    // Whoever drops this future meanwhile has to look for the machine.
+    build.launching.borrow_mut().insert(role);
+    let launched = build.journal.step(step, &launch.token, cloud.launch(region, &launch)).await;
+    build.launching.borrow_mut().remove(&role);
+    let instance = launched?;
     build.logins.borrow_mut().push((instance.clone(), login.clone()));
     build.status.step("Launched", format_args!("{instance} to {} the image", role.word()));
     let step = format!("{} login", role.word());
@@ -158,10 +162,15 @@ pub async fn until_gone<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceI
     let region = &build.order.home_region;
     let patience = Patience { limit: END_LIMIT, pace: cloud.pace(Phase::End) };
     wait::until(format_args!("{instance} to be gone"), patience, &build.status, async || {
-        Ok(match cloud.instance(region, instance).await? {
-            None | Some(Instance { state: InstanceState::Terminated, .. }) => Look::Ready(()),
-            Some(now) => Look::NotYet(now.state.to_string()),
-        })
+        let now = match cloud.instance(region, instance).await? {
+            None | Some(Instance { state: InstanceState::Terminated, .. }) => return Ok(Look::Ready(())),
+            Some(now) => now,
+        };
+        if now.state != InstanceState::Stopping {
+            // The order to end it did not get through.
+            cloud.terminate(region, instance).await?;
+        }
+        Ok(Look::NotYet(now.state.to_string()))
     })
     .await
 }

@@ -1,7 +1,7 @@
 //! The least IAM policy that the EC2 side needs, for `cargo xtask ami iam-policy`.
 //!
-//! What the tool creates carries the tag `wallaroo:build`, and what it changes or deletes must carry it: the policy
-//! gives no power over anything else in the account.
+//! What the tool creates carries the tag `wallaroo:build`, and what it changes, deletes, or makes an image of must carry
+//! it. Two things can't be limited so: what is created, and the account's block on public images.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,10 @@ pub const READS: [&str; 14] = [
 ];
 
 /// What creates. It begins from what others made, such as the base and the subnets, so it can't be limited by tag.
-pub const CREATES: [&str; 5] = ["CopyImage", "CreateImage", "CreateSecurityGroup", "ImportKeyPair", "RunInstances"];
+pub const CREATES: [&str; 4] = ["CopyImage", "CreateSecurityGroup", "ImportKeyPair", "RunInstances"];
+
+/// What makes an image, and reboots the instance that it is made of.
+pub const IMAGES: [&str; 1] = ["CreateImage"];
 
 /// What changes or deletes what this tool created. For each of these, IAM can look at the resource's tags: Service
 /// Authorization Reference, "Actions, resources, and condition keys for Amazon EC2".
@@ -61,6 +64,8 @@ pub mod nothing {
     pub const SECURITY_GROUP: &str = "sg-00000000000000000";
     /// A VPC.
     pub const VPC: &str = "vpc-00000000000000000";
+    /// An account.
+    pub const ACCOUNT: &str = "000000000000";
     /// The name of a key pair or of a security group.
     pub const NAME: &str = "wallaroo-ami-dry-run";
 }
@@ -76,15 +81,22 @@ pub fn text() -> String {
         "Statement": [
             allow("Look", &reads, json!({ "Resource": "*" })),
             allow("Create", &ec2(&CREATES), json!({ "Resource": "*" })),
+            allow("CreateImages", &ec2(&IMAGES), json!({
+                "Resource": ["arn:aws:ec2:*::image/*", "arn:aws:ec2:*::snapshot/*"],
+            })),
+            allow("OfInstancesThatWereCreated", &ec2(&IMAGES), json!({
+                "Resource": "arn:aws:ec2:*:*:instance/*",
+                "Condition": { "Null": { tagged.clone(): "false" } },
+            })),
             allow("TagWhatIsCreated", &ec2(&["CreateTags"]), json!({
                 "Resource": "*",
-                "Condition": { "StringEquals": { "ec2:CreateAction": CREATES } },
+                "Condition": { "StringEquals": { "ec2:CreateAction": ([&CREATES[..], &IMAGES].concat()) } },
             })),
             allow("ChangeWhatWasCreated", &ec2(&CHANGES), json!({
                 "Resource": "*",
                 "Condition": { "Null": { tagged: "false" } },
             })),
-            allow("ChangeNothing", &ec2(&CHANGES), json!({ "Resource": nothing_at_all() })),
+            allow("ChangeNothing", &ec2(&[&CHANGES[..], &IMAGES].concat()), json!({ "Resource": nothing_at_all() })),
             allow("LiftTheBlockOnPublicImages", &ec2(&UNBLOCKS), json!({ "Resource": "*" })),
         ],
     });

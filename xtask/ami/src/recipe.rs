@@ -270,7 +270,9 @@ impl Recipe {
             faults.push("instance.root_volume_gib: 0 GiB can't hold an image".to_owned());
         }
         if self.deprecate_after > DEPRECATED_AT_LATEST {
-            faults.push("deprecate_after: EC2 deprecates public images after two years (730days) at the latest".to_owned());
+            faults.push(
+                "deprecate_after: EC2 deprecates public images after two years (730days) at the latest".to_owned(),
+            );
         }
         let Limits { make, login, script, stop, machine, image } = self.limits;
         if [make, login, script, stop, machine, image].into_iter().max() > Some(LONGEST_LIMIT) {

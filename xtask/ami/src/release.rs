@@ -16,13 +16,24 @@ use crate::{
     report::Report,
     signals::Signals,
     unblock, verify,
+    wait::{self, Look, Pace, Patience},
 };
 
-/// How long tidying up after an interruption may take; a second signal ends it at once.
-const INTERRUPTED_LIMIT: Duration = Duration::from_secs(15);
+/// How long tidying up after an interruption may take; a second signal ends it at once. EC2 takes up to a minute to end a
+/// machine, and until then what let us in to it can't be taken away.
+const INTERRUPTED_LIMIT: Duration = Duration::from_secs(120);
 
 /// How long tidying up after a failure may take: longer than each wait in it.
 const TIDY_LIMIT: Duration = launch::END_LIMIT.saturating_mul(3);
+
+/// How long a machine whose launch was cut short may take to be shown.
+const SHOWN: Patience = Patience {
+    limit: Duration::from_secs(30),
+    pace: Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) },
+};
+
+/// How long a machine's console may take to be read before it is ended.
+const CONSOLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The pause before a machine that could not be ended is ended again.
 const TERMINATE_PAUSE: Duration = Duration::from_secs(2);
@@ -167,15 +178,17 @@ async fn gate_and_open<C: Cloud>(cloud: &C, build: &Build) -> Result<()> {
 /// Ends the build's machines, takes their accesses away, and closes what was about to be opened. Goes through all of it
 /// whatever fails, and reports that together. What is `kept` is not ended.
 async fn tidy<C: Cloud>(cloud: &C, build: &Build, kept: &[InstanceId]) -> Result<()> {
-    let mut faults = Vec::new();
-    if build.publishing.get() {
-        faults.extend(publish::withdraw(cloud, build).await.err());
-    }
-    faults.extend(unblock::restore(cloud, build).await.err());
-    if kept.is_empty() {
-        faults.extend(end_machines(cloud, build).await);
+    let withdraw = async { if build.publishing.get() { publish::withdraw(cloud, build).await } else { Ok(()) } };
+    let end = async {
+        if !kept.is_empty() {
+            return Vec::new();
+        }
         openssh::forget(&build.folder);
-    }
+        end_machines(cloud, build).await
+    };
+    // Side by side: time may be short, and none of them is to wait for another's region that doesn't answer.
+    let (withdrawn, restored, mut faults) = tokio::join!(withdraw, unblock::restore(cloud, build), end);
+    faults.splice(0..0, [withdrawn, restored].into_iter().filter_map(Result::err));
     let faults: Vec<String> = faults.iter().map(|error| format!("{error:#}")).collect();
     if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("\n  ")) }
 }
@@ -184,12 +197,12 @@ async fn tidy<C: Cloud>(cloud: &C, build: &Build, kept: &[InstanceId]) -> Result
 async fn end_machines<C: Cloud>(cloud: &C, build: &Build) -> Vec<Error> {
     let region = &build.order.home_region;
     let mut faults = Vec::new();
-    let found = cloud.instances_of(region, &build.id).await.unwrap_or_else(|error| {
+    // What was launched just now may not be found by its tag yet.
+    let launched = build.logins.borrow().iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+    let found = find_machines(cloud, build, &launched).await.unwrap_or_else(|error| {
         faults.push(error.context("failed to look for machines"));
         Vec::new()
     });
-    // What was launched just now may not be found by its tag yet.
-    let launched = build.logins.borrow().iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
     let machines: BTreeSet<InstanceId> = found.into_iter().chain(launched).collect();
     let ended = join_all(machines.iter().map(|instance| end_machine(cloud, build, instance))).await;
     faults.extend(ended.into_iter().filter_map(Result::err));
@@ -203,10 +216,30 @@ async fn end_machines<C: Cloud>(cloud: &C, build: &Build) -> Vec<Error> {
     faults
 }
 
+/// The machines that carry the build's tag. One whose launch was cut short is waited for: it may come to light late, and
+/// run on.
+async fn find_machines<C: Cloud>(cloud: &C, build: &Build, known: &[InstanceId]) -> Result<Vec<InstanceId>> {
+    let region = &build.order.home_region;
+    if build.launching.borrow().is_empty() {
+        return cloud.instances_of(region, &build.id).await;
+    }
+    let found = wait::until("what was being launched to be shown", SHOWN, &build.status, async || {
+        let found = cloud.instances_of(region, &build.id).await?;
+        let is_shown = found.iter().any(|id| !known.contains(id));
+        Ok(if is_shown { Look::Ready(found) } else { Look::NotYet("nothing new is there".to_owned()) })
+    });
+    match found.await {
+        Ok(found) => Ok(found),
+        // Mostly the launch was not carried out.
+        Err(_) => cloud.instances_of(region, &build.id).await,
+    }
+}
+
 /// Ends a machine, and waits until it is gone.
 async fn end_machine<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId) -> Result<()> {
-    // The console is gone with the machine, and it is what a failure is understood by.
-    let console = cloud.console(&build.order.home_region, instance).await.unwrap_or_default();
+    // It is what a failure is understood by, and may be gone with the machine; but the machine costs money meanwhile.
+    let console = tokio::time::timeout(CONSOLE_LIMIT, cloud.console(&build.order.home_region, instance)).await;
+    let console = console.ok().and_then(Result::ok).unwrap_or_default();
     let path = build.log(&format!("console-{instance}"));
     if let Err(error) = std::fs::write(&path, console) {
         build.status.warn(format_args!("failed to write {path}: {error}"));
@@ -231,8 +264,9 @@ async fn terminate<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId) ->
 /// Finds out which images a build that did not come to its end has left: those that carry its tag, whatever was written
 /// down of them.
 async fn look_what_exists<C: Cloud>(cloud: &C, build: &Build) {
-    for region in &build.order.regions {
-        let Ok(images) = cloud.images(region).await else { continue };
+    let looks = build.order.regions.iter().map(async |region| (region, cloud.images(region).await));
+    for (region, images) in join_all(looks).await {
+        let Ok(images) = images else { continue };
         let image = images.into_iter().find(|image| image.tag(TAG_BUILD) == Some(&build.id));
         let mut made = build.made.borrow_mut();
         match image {
@@ -246,9 +280,21 @@ async fn look_what_exists<C: Cloud>(cloud: &C, build: &Build) {
 fn say_what_exists(build: &Build, flags: &str, kept: &[InstanceId], no_machine_runs: bool) {
     let status = &build.status;
     let made = build.made.borrow();
-    if !kept.is_empty() {
+    let sealing = build.sealing.borrow();
+    for id in kept {
         let life = humantime::format_duration(build.order.recipe.limits.machine);
-        status.note(format_args!("What is left up ends itself {life} after its launch."));
+        if sealing.as_ref() == Some(id) {
+            let command = "aws ec2 terminate-instances --instance-ids";
+            let region = &build.order.home_region;
+            status.note(format_args!(
+                "{id} was being sealed: it may let nobody in, and no longer ends itself. To end it:\n    {command} {id} --region {region}{flags}"
+            ));
+        } else {
+            status.note(format_args!("{id} ends itself {life} after its launch."));
+        }
+    }
+    if !kept.is_empty() {
+        // What is left up has been said.
     } else if no_machine_runs {
         status.note("No machine runs.");
     }

@@ -64,7 +64,9 @@ pub async fn restore<C: Cloud>(cloud: &C, build: &Build) -> Result<()> {
         .zip(results)
         .filter_map(|(region, result)| {
             let command = "aws ec2 enable-image-block-public-access --image-block-public-access-state";
-            result.err().map(|error| format!("{error:#}\n    {command} block-new-sharing --region {region}"))
+            result
+                .err()
+                .map(|error| format!("{error:#}\n    {command} block-new-sharing --region {region}{}", cloud.flags()))
         })
         .collect();
     if failed.is_empty() {

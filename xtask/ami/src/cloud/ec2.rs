@@ -8,6 +8,7 @@ use aws_sdk_ec2::{
     types::{ResourceType, Tag, TagSpecification},
 };
 use camino::Utf8Path;
+use ipnet::Ipv4Net;
 use tokio::{sync::OnceCell, time::Instant};
 use xtask::{
     cli::{CommonFlags, ReleaseFlags},
@@ -56,7 +57,7 @@ pub struct Settings {
     /// This security group instead of one of the build's own.
     pub security_group: Option<String>,
     /// The addresses that may reach port 22, CIDR; else the own address, asked of an address service.
-    pub ssh_from: Option<ipnet::IpNet>,
+    pub ssh_from: Option<Ipv4Net>,
 }
 
 impl Settings {
@@ -83,7 +84,7 @@ pub struct Ec2 {
     /// Where instances can be launched; found out once.
     placements: OnceCell<Vec<Placement>>,
     /// The addresses that may reach port 22; found out once.
-    ssh_from: OnceCell<ipnet::IpNet>,
+    ssh_from: OnceCell<Ipv4Net>,
     /// The security groups that were made, by the name of their access.
     groups: RefCell<BTreeMap<String, String>>,
     /// When instances were launched: for a while, EC2 may not know them.

@@ -38,7 +38,7 @@ fn is_action(word: &str) -> bool {
 }
 
 fn listed() -> BTreeSet<&'static str> {
-    READS.into_iter().chain(CREATES).chain(CHANGES).chain(UNBLOCKS).collect()
+    READS.into_iter().chain(CREATES).chain(IMAGES).chain(CHANGES).chain(UNBLOCKS).collect()
 }
 
 fn snake_case(action: &str) -> String {

@@ -19,6 +19,8 @@ pub struct Delays {
     pub copy: Duration,
     /// From the order to end an instance to `terminated`.
     pub terminate: Duration,
+    /// From `terminated` to the security group being free.
+    pub group: Duration,
     /// Nothing that was created is seen for this long.
     pub unseen: Duration,
     /// From the order to block or to unblock public access to its taking effect.
@@ -35,6 +37,7 @@ impl Default for Delays {
             image: Duration::from_secs(20),
             copy: Duration::from_secs(25),
             terminate: Duration::from_secs(15),
+            group: Duration::ZERO,
             unseen: Duration::ZERO,
             block_public_access: Duration::from_secs(90),
         }

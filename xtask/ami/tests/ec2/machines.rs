@@ -1,5 +1,7 @@
 //! Instances: where there is no room, and those that never answer.
 
+use std::collections::BTreeSet;
+
 use crate::{
     books::Fate,
     faults::{Fault, Plan},
@@ -101,10 +103,40 @@ async fn a_given_security_group_is_taken_and_none_is_made() {
 async fn a_machine_that_is_kept_stays_with_its_way_in_and_how_to_log_in_is_said() {
     let mut rig = Rig::private();
     rig.order.keep_on_failure = true;
-    rig.endpoint.plan(Plan::always(Fault::refused("IncorrectInstanceState")).action("StopInstances"));
+    rig.order.scripts.seal = "/nowhere/seal.sh".into();
     let ended = rig.release().await;
     assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
     assert!(ended.said.contains("is left up. To log in:\n    ssh "), "{}", ended.said);
     assert!(ended.said.contains("ends itself 5h after its launch"), "{}", ended.said);
     assert_eq!(rig.endpoint.left().len(), 3, "an instance, a key and a group: {:?}", rig.endpoint.left());
+}
+
+/// Sealing calls the timed shutdown off, and before the machine is stopped, the shutdown's behaviour is set to stop.
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_kept_after_sealing_is_not_said_to_end_itself() {
+    let mut rig = Rig::private();
+    rig.order.keep_on_failure = true;
+    rig.endpoint.plan(Plan::always(Fault::refused("IncorrectInstanceState")).action("StopInstances"));
+    let ended = rig.release().await;
+    assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
+    assert!(!ended.said.contains("ends itself 5h"), "{}", ended.said);
+    assert!(ended.said.contains("aws ec2 terminate-instances --instance-ids i-"), "{}", ended.said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_dry_run_asks_for_the_launch_that_there_will_be() {
+    let rig = Rig::public(&["eu-west-1", HOME]);
+    let ended = rig.release().await;
+    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    let launches: Vec<_> =
+        rig.endpoint.log().into_iter().map(|logged| logged.call).filter(|call| call.action == "RunInstances").collect();
+    let keys = |dry: bool| {
+        let call = launches.iter().find(|call| call.dry_run == dry).expect("a call");
+        call.parameters.0.keys().cloned().collect::<BTreeSet<_>>()
+    };
+    // What isn't there yet, or tells whose it is.
+    let not_there = ["ClientToken", "KeyName", "UserData", "NetworkInterface.1.SecurityGroupId", "TagSpecification."];
+    let lacking: Vec<_> = keys(false).difference(&keys(true)).cloned().collect();
+    let lacking = lacking.into_iter().filter(|key| !not_there.iter().any(|known| key.starts_with(known)));
+    assert_eq!(lacking.collect::<Vec<_>>(), [""; 0]);
 }

@@ -22,6 +22,7 @@ mod preflight;
 mod whole;
 mod lost;
 mod machines;
+mod interruptions;
 mod publishing;
 mod crashes;
 mod speed;

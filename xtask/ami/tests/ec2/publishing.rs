@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use xtask_ami::{build::Visibility, cloud::Cloud as _};
+use xtask_ami::{
+    build::Visibility,
+    cloud::{Cloud as _, ImageId},
+    publish,
+};
 
 use crate::{
-    books::Outcome,
+    books::{ACCOUNT, Image, Outcome, Snapshot},
     faults::{Fault, Plan},
     rig::{HOME, Rig},
 };
@@ -119,4 +123,61 @@ async fn an_image_goes_with_its_snapshots() {
         }
     }
     assert!(rig.endpoint.images().is_empty() && rig.endpoint.snapshots().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_of_that_name_without_our_tags_is_seen() {
+    let rig = Rig::public(&["eu-west-1", HOME]);
+    let ended = rig.release().await;
+    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    let image = Image::of_somebody("ami-z", "snap-z", ACCOUNT, "Wallaroo 0.6.1", "2024-07-01T12:00:00.000Z");
+    rig.endpoint.region("eu-west-1", |region| {
+        region.snapshots.insert(image.snapshot.clone(), Snapshot::of_somebody(&image));
+        region.images.insert(image.id.clone(), image);
+    });
+    let cloud = rig.ec2().await;
+    let regions = ["eu-west-1", HOME].map(|region| region.parse().expect("a region"));
+    let faults = publish::check(&cloud, "Wallaroo 0.6.1", Some(true), &regions).await.expect("a look");
+    assert!(faults.iter().any(|fault| fault.contains("ami-z")), "{faults:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_description_is_no_longer_than_ec2_takes() {
+    let mut rig = Rig::private();
+    rig.order.recipe.description = "x".repeat(300);
+    let ended = rig.release().await;
+    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    assert!(rig.endpoint.images()[0].1.description.len() <= 255);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_already_is_gone() {
+    let rig = Rig::public(&[HOME]);
+    assert!(rig.release().await.outcome.is_ok());
+    rig.endpoint.plan(Plan::once(Fault::refused("InvalidAMIID.Unavailable")).action("DescribeImages"));
+    let cloud = rig.ec2().await;
+    let id = ImageId(rig.endpoint.images()[0].1.id.clone());
+    cloud.deregister(&HOME.parse().expect("a region"), &id).await.expect("one that isn't there is fine");
+}
+
+/// Every call to open it answers well, and one region shows it as private all the same.
+#[tokio::test(start_paused = true)]
+async fn what_is_published_is_read_back() {
+    let rig = Rig::public(&REGIONS);
+    let endpoint = rig.endpoint.clone();
+    let close = async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            endpoint.region("sa-east-1", |region| {
+                for image in region.images.values_mut() {
+                    image.launch_permissions.remove("all");
+                }
+            });
+        }
+    };
+    let ended = tokio::select! { ended = rig.release() => ended, () = close => unreachable!("it goes on for ever") };
+    assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
+    assert!(ended.said.contains("all regions to show the image as public"), "{}", ended.said);
+    assert!(ended.said.contains("sa-east-1") && ended.said.contains("is not public"), "{}", ended.said);
+    assert_eq!(rig.endpoint.public_in(), [""; 0], "{}", ended.said);
 }

@@ -20,6 +20,8 @@ pub struct Call {
     pub action: String,
     /// Nothing is to be done, only asked whether it would be allowed.
     pub dry_run: bool,
+    /// Who says that it calls.
+    pub user_agent: String,
     /// All that it says, the action and the protocol's version aside.
     pub parameters: Parameters,
 }
@@ -38,7 +40,8 @@ impl Call {
         let action = parameters.0.remove("Action").expect("an action");
         parameters.0.remove("Version");
         let dry_run = parameters.0.remove("DryRun").is_some_and(|value| value == "true");
-        Call { service, region, action, dry_run, parameters }
+        let user_agent = headers.get("user-agent").unwrap_or_default().to_owned();
+        Call { service, region, action, dry_run, user_agent, parameters }
     }
 }
 

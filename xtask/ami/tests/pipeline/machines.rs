@@ -118,3 +118,13 @@ async fn the_faults_are_what_is_told_when_the_machine_that_has_them_can_not_be_e
     rig.fails(&["hyperthreads: cpu1 is online"]).await;
     assert_eq!(rig.cloud.left(), [""; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_console_that_nobody_answers_for_keeps_no_machine_alive_after_an_interruption() {
+    let rig = Rig::alone();
+    rig.cloud.once(Verb::Run, "prepare", Trouble::Interrupted);
+    rig.cloud.always(Verb::ReadConsole, HOME, Trouble::Hangs);
+    let ended = rig.release().await;
+    assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
+    assert_eq!(rig.cloud.left(), [""; 0], "{ended}");
+}

@@ -168,3 +168,16 @@ async fn sharing_that_fails_is_taken_back() {
     rig.fails(&["nothing is public", "is lost"]).await;
     assert_eq!(rig.cloud.shared_with(HOME), [""; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_an_interruption_a_withdrawal_that_hangs_keeps_no_block_lifted_and_no_machine_up() {
+    let mut rig = Rig::alone();
+    rig.build.order.unblock_public_access = true;
+    rig.cloud.block("sa-east-1");
+    rig.cloud.once(Verb::ImagePublic, "sa-east-1", Trouble::Interrupted);
+    rig.cloud.always(Verb::ImagePrivate, "eu-west-1", Trouble::Hangs);
+    let ended = rig.release().await;
+    assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
+    assert_eq!(rig.cloud.blocked(), ["sa-east-1"], "{ended}");
+    assert_eq!(rig.cloud.left(), [""; 0], "{ended}");
+}

@@ -3,8 +3,9 @@
 use anyhow::{Context as _, Result};
 use aws_sdk_ec2::{
     primitives::Blob,
-    types::{Filter, IpPermission, IpRange, Ipv6Range, ResourceType},
+    types::{Filter, IpPermission, IpRange, ResourceType},
 };
+use ipnet::Ipv4Net;
 use xtask::region::Region;
 
 use super::{Ec2, answer::Answer as _, tag_specifications};
@@ -24,8 +25,10 @@ impl Ec2 {
                 None => self.make_group(region, access).await,
             }
         };
-        tokio::try_join!(self.import_key(region, access), group)?;
-        Ok(())
+        // Each goes on to its end when the other fails: one that is dropped on its way may be carried out, and isn't shown
+        // yet to whoever takes it away.
+        let (key, group) = tokio::join!(self.import_key(region, access), group);
+        key.and(group)
     }
 
     async fn import_key(&self, region: &Region, access: &Access) -> Result<()> {
@@ -77,18 +80,12 @@ impl Ec2 {
         self.once_visible(&made, async || self.let_in(region, &made, ssh_from).await).await
     }
 
-    async fn let_in(&self, region: &Region, group: &str, from: ipnet::IpNet) -> Result<(), ApiError> {
+    async fn let_in(&self, region: &Region, group: &str, from: Ipv4Net) -> Result<(), ApiError> {
         let port = i32::from(SSH_PORT);
         let why = "the computer that makes the image";
         let permission = IpPermission::builder().ip_protocol("tcp").from_port(port).to_port(port);
-        let permission = match from {
-            ipnet::IpNet::V4(_) => {
-                permission.ip_ranges(IpRange::builder().cidr_ip(from.to_string()).description(why).build())
-            }
-            ipnet::IpNet::V6(_) => {
-                permission.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(from.to_string()).description(why).build())
-            }
-        };
+        let range = IpRange::builder().cidr_ip(from.to_string()).description(why);
+        let permission = permission.ip_ranges(range.build());
         let request = self.client(region).authorize_security_group_ingress().group_id(group);
         let answer = request.ip_permissions(permission.build()).send().await;
         match answer.answer("AuthorizeSecurityGroupIngress", region.as_str()) {

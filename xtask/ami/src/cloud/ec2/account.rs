@@ -39,7 +39,7 @@ pub struct Account {
     shared: SdkConfig,
     clients: RefCell<BTreeMap<Region, Client>>,
     askers: RefCell<BTreeMap<Region, Client>>,
-    /// The name of the stock of retries that these clients share. The SDK's own is the process's.
+    /// How the names of the stocks of retries begin, one for each region. The SDK's own is the process's.
     retries: String,
 }
 
@@ -102,7 +102,7 @@ impl Account {
 
     fn config(&self, region: &Region) -> aws_sdk_ec2::config::Builder {
         let region = aws_config::Region::new(region.to_string());
-        let retries = RetryPartition::new(self.retries.clone());
+        let retries = RetryPartition::new(format!("{}-{region}", self.retries));
         aws_sdk_ec2::config::Builder::from(&self.shared).region(region).retry_partition(retries)
     }
 

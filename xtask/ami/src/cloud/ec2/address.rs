@@ -1,6 +1,6 @@
 //! This computer's address, as machines on the internet see it.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::Ipv4Addr, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use aws_smithy_http_client::{Connector, tls};
@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::{
     orchestrator::HttpRequest,
 };
 use aws_smithy_types::body::SdkBody;
-use ipnet::IpNet;
+use ipnet::Ipv4Net;
 
 use super::{Ec2, answer::causes};
 
@@ -24,10 +24,10 @@ impl Ec2 {
     ///
     /// # Errors
     /// When the address service doesn't answer.
-    pub(super) async fn ssh_from(&self) -> Result<IpNet> {
+    pub(super) async fn ssh_from(&self) -> Result<Ipv4Net> {
         let found = self.ssh_from.get_or_try_init(async || match self.settings.ssh_from {
             Some(given) => Ok(given),
-            None => own_address(ADDRESS_SERVICE).await.map(IpNet::from).with_context(|| {
+            None => own_address(ADDRESS_SERVICE).await.map(Ipv4Net::from).with_context(|| {
                 format!("failed to ask {ADDRESS_SERVICE} for this computer's address; give it with --ssh-from")
             }),
         });
@@ -35,7 +35,7 @@ impl Ec2 {
     }
 }
 
-async fn own_address(service: &str) -> Result<IpAddr> {
+async fn own_address(service: &str) -> Result<Ipv4Addr> {
     let settings = HttpConnectorSettings::builder().connect_timeout(TIMEOUT).read_timeout(TIMEOUT).build();
     let connector = Connector::builder()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
@@ -51,13 +51,13 @@ async fn own_address(service: &str) -> Result<IpAddr> {
     parse(&body.into_bytes())
 }
 
-fn parse(body: &[u8]) -> Result<IpAddr> {
+fn parse(body: &[u8]) -> Result<Ipv4Addr> {
     // Behind proxies the answer may name several, the asker first.
     let text = String::from_utf8_lossy(body);
     let first = text.split(',').next().unwrap_or_default().trim();
-    first
-        .parse()
-        .with_context(|| format!("it answered `{}`, which is no address", first.chars().take(40).collect::<String>()))
+    first.parse().with_context(|| {
+        format!("it answered `{}`, which is no IPv4 address", first.chars().take(40).collect::<String>())
+    })
 }
 
 #[cfg(test)]
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     /// What comes of asking a service that answers like this.
-    async fn ask(answer: &str) -> Result<IpAddr> {
+    async fn ask(answer: &str) -> Result<Ipv4Addr> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let service = format!("http://{}", listener.local_addr().expect("an address"));
         let serve = async {
@@ -85,7 +85,7 @@ mod tests {
     #[tokio::test]
     async fn the_service_is_asked() {
         let answer = ask("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n203.0.113.7\n").await;
-        assert_eq!(answer.expect("an address"), IpAddr::from([203, 0, 113, 7]));
+        assert_eq!(answer.expect("an address"), Ipv4Addr::from([203, 0, 113, 7]));
         let error = ask("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await.expect_err("a status");
         assert!(error.to_string().contains("HTTP status 503"), "{error}");
         assert!(ask("").await.is_err(), "the connection was closed");
@@ -93,9 +93,9 @@ mod tests {
 
     #[test]
     fn an_address_or_an_error_that_quotes_it() {
-        assert_eq!(parse(b"203.0.113.7\n").expect("an address"), IpAddr::from([203, 0, 113, 7]));
-        assert_eq!(parse(b"2001:db8::1").expect("an address"), "2001:db8::1".parse::<IpAddr>().expect("one"));
-        assert_eq!(parse(b"203.0.113.7, 10.0.0.1").expect("an address"), IpAddr::from([203, 0, 113, 7]));
+        assert_eq!(parse(b"203.0.113.7\n").expect("an address"), Ipv4Addr::from([203, 0, 113, 7]));
+        assert!(parse(b"2001:db8::1").is_err(), "instances are reached over IPv4");
+        assert_eq!(parse(b"203.0.113.7, 10.0.0.1").expect("an address"), Ipv4Addr::from([203, 0, 113, 7]));
         let error = parse(b"<html>log in first").expect_err("no address").to_string();
         assert!(error.contains("`<html>log in first`"), "{error}");
     }

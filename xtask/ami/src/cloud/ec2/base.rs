@@ -37,6 +37,8 @@ pub(super) struct BaseFound {
     pub state: Option<ImageState>,
     /// What runs it; one that isn't `x86_64` can't be a base.
     pub architecture: Option<ArchitectureValues>,
+    /// The name of its root device.
+    pub root_device: Option<String>,
     /// Its disk, in GiB.
     pub disk_gib: Option<i32>,
     /// Whether any of its snapshots is encrypted.
@@ -97,7 +99,9 @@ impl Ec2 {
             let remedy = "let it begin with what all wanted names begin with, in .release/ami/ami.toml".to_owned();
             return Err(Finding { problem, remedy }.into());
         }
-        let images = self.images_called(client, &base.name_pattern, &[("state", "available")]).await?;
+        // Deprecated ones are missing from what others see of an owner's images unless they are asked for, and all of an
+        // old system are.
+        let images = self.images_called(client, &base.name_pattern, ("state", "available"), true).await?;
         let newest = images.into_iter().max_by(|one, other| one.creation_date.cmp(&other.creation_date));
         match newest {
             Some(image) => Ok(image),
@@ -105,14 +109,17 @@ impl Ec2 {
         }
     }
 
-    /// The images of the base's owner with such names. Deprecated ones are missing from what others see of an owner's
-    /// images unless they are asked for, and all of an old system are.
-    async fn images_called(&self, client: &Client, names: &str, more: &[(&str, &str)]) -> Result<Vec<Image>, ApiError> {
-        let mut question = client.describe_images().owners(&self.recipe.base.owner).filters(filter("name", names));
-        for (name, value) in more {
-            question = question.filters(filter(name, value));
-        }
-        let mut pages = question.include_deprecated(true).max_results(PAGE).into_paginator().send();
+    /// The images of the base's owner with such names, for which something else holds, too.
+    async fn images_called(
+        &self,
+        client: &Client,
+        names: &str,
+        (key, value): (&str, &str),
+        deprecated: bool,
+    ) -> Result<Vec<Image>, ApiError> {
+        let question = client.describe_images().owners(&self.recipe.base.owner);
+        let question = question.filters(filter("name", names)).filters(filter(key, value));
+        let mut pages = question.include_deprecated(deprecated).max_results(PAGE).into_paginator().send();
         let mut images = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.answer("DescribeImages", self.home.as_str())?;
@@ -126,7 +133,7 @@ impl Ec2 {
         let problem = format!("there is no base in {}: {} has no image `{}`", self.home, base.owner, base.name_pattern);
         let remedy = "give one with --base-image, or set name_pattern of [base] in .release/ami/ami.toml";
         // This is advice only: without it, the finding stands.
-        let others = self.images_called(client, SUGGESTED_NAMES, &[("architecture", "x86_64")]).await;
+        let others = self.images_called(client, SUGGESTED_NAMES, ("architecture", "x86_64"), false).await;
         let others = newest_of_each_series(&others.unwrap_or_default());
         if others.is_empty() {
             return Finding { problem, remedy: remedy.to_owned() };
@@ -160,6 +167,7 @@ fn found(image: &Image, recipe: &Recipe, was_asked_for: bool) -> Result<BaseFoun
         deprecated: image.deprecation_time().map(str::to_owned),
         state: image.state().cloned(),
         architecture: image.architecture().cloned(),
+        root_device: image.root_device_name().map(str::to_owned),
         disk_gib: root.and_then(|(_, disk)| disk.volume_size()),
         is_encrypted: disks().any(|(_, disk)| disk.encrypted() == Some(true)),
         product_codes: codes.map(str::to_owned).collect(),

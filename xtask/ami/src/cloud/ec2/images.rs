@@ -10,7 +10,7 @@ use aws_sdk_ec2::{
 use tokio::time::Instant;
 use xtask::region::Region;
 
-use super::{Ec2, answer::Answer as _, tag_specifications, tags};
+use super::{Ec2, VISIBILITY_LIMIT, answer::Answer as _, base::PAGE, tag_specifications, tags};
 use crate::{
     build::TAG_BUILD,
     cloud::{ApiError, Image, ImageId, ImageState, InstanceId, NewImage},
@@ -21,7 +21,7 @@ use crate::{
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(20);
 
 /// How long an image that was made without us hearing of it may take to be shown.
-const ADOPTION_LIMIT: Duration = Duration::from_secs(30);
+const ADOPTION_LIMIT: Duration = VISIBILITY_LIMIT;
 
 impl Ec2 {
     pub(super) async fn create(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
@@ -41,13 +41,19 @@ impl Ec2 {
 
     pub(super) async fn copy(&self, from: &Region, id: &ImageId, to: &Region, image: &NewImage) -> Result<ImageId> {
         let kinds = [ResourceType::Image, ResourceType::Snapshot];
-        let request = self.client(to).copy_image().client_token(&image.token).name(&image.name);
-        let request = request.source_region(from.as_str()).source_image_id(&id.0).description(&image.description);
-        let request = request.set_tag_specifications(tag_specifications(&image.tags, &kinds));
-        match request.send().await.answer("CopyImage", to.as_str()) {
+        let copy = async || {
+            let request = self.client(to).copy_image().client_token(&image.token).name(&image.name);
+            let request = request.source_region(from.as_str()).source_image_id(&id.0).description(&image.description);
+            let request = request.set_tag_specifications(tag_specifications(&image.tags, &kinds));
+            match request.send().await.answer("CopyImage", to.as_str()) {
+                Err(error) if error.transient => Ok(Err(error)),
+                copied => copied.map(Ok),
+            }
+        };
+        // The source is available where it was made, which another region may not know yet.
+        match self.once_visible(&format!("{id} in {from} from {to}"), copy).await? {
             Ok(copied) => Ok(ImageId(copied.image_id.context("CopyImage gave no id")?)),
-            Err(error) if error.transient => self.adopt(to, image, error).await,
-            Err(error) => Err(error.into()),
+            Err(error) => self.adopt(to, image, error).await,
         }
     }
 
@@ -113,9 +119,9 @@ impl Ec2 {
     }
 
     pub(super) async fn own_images(&self, region: &Region) -> Result<Vec<Image>> {
-        let filter = Filter::builder().name("tag-key").values(TAG_BUILD).build();
-        let request = self.client(region).describe_images().owners("self").include_deprecated(true).filters(filter);
-        let mut pages = request.into_paginator().send();
+        // Of any origin: EC2 keeps a copy's name from no other image, so one of the same name counts whoever made it.
+        let request = self.client(region).describe_images().owners("self").include_deprecated(true);
+        let mut pages = request.max_results(PAGE).into_paginator().send();
         let mut images = Vec::new();
         while let Some(page) = pages.next().await {
             for found in page.answer("DescribeImages", region.as_str())?.images() {
@@ -144,21 +150,29 @@ impl Ec2 {
 
     pub(super) async fn complete(&self, region: &Region, id: &ImageId, image: &NewImage) -> Result<()> {
         if let Some(at) = image.deprecate_at {
-            let request = self.client(region).enable_image_deprecation().image_id(&id.0);
-            let request = request.deprecate_at(DateTime::from(at));
-            request.send().await.answer("EnableImageDeprecation", region.as_str())?;
+            // EC2 keeps minutes; fractions of a second are no part of the dates that it documents.
+            let at = DateTime::from_secs(DateTime::from(at).secs());
+            let deprecate = async || {
+                let request = self.client(region).enable_image_deprecation().image_id(&id.0).deprecate_at(at);
+                request.send().await.answer("EnableImageDeprecation", region.as_str()).map(drop)
+            };
+            self.once_visible(&id.0, deprecate).await?;
         }
         if image.require_imds_v2 {
             let v2 = AttributeValue::builder().value(ImdsSupportValues::V20.as_str()).build();
-            let request = self.client(region).modify_image_attribute().image_id(&id.0).imds_support(v2);
-            request.send().await.answer("ModifyImageAttribute", region.as_str())?;
+            let require = async || {
+                let request = self.client(region).modify_image_attribute().image_id(&id.0).imds_support(v2.clone());
+                request.send().await.answer("ModifyImageAttribute", region.as_str()).map(drop)
+            };
+            self.once_visible(&id.0, require).await?;
         }
         Ok(())
     }
 
     pub(super) async fn remove_image(&self, region: &Region, id: &ImageId) -> Result<()> {
         let found = match self.describe_image(region, &id.0).await {
-            Err(error) if error.is_not_found() => return Ok(()),
+            // For some minutes EC2 calls an image that was deregistered unavailable; after that it doesn't know it.
+            Err(error) if error.is_not_found() || error.has_code(&["InvalidAMIID.Unavailable"]) => return Ok(()),
             found => found?,
         };
         let request = self.client(region).deregister_image().image_id(&id.0).delete_associated_snapshots(true);

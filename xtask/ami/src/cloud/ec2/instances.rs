@@ -72,7 +72,9 @@ impl Ec2 {
             .device_index(0)
             .subnet_id(&placement.subnet_id)
             .groups(group)
-            .associate_public_ip_address(true)
+            // A subnet that somebody chose decides by itself: in a private one, instances are reached by their private
+            // addresses.
+            .set_associate_public_ip_address(self.settings.subnet.is_none().then_some(true))
             .delete_on_termination(true)
             .build();
         let kinds = [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface];

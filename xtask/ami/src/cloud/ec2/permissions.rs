@@ -21,10 +21,13 @@ impl Ec2 {
         let modifications = LaunchPermissionModifications::builder();
         let who = Some(launch_permissions(audience));
         let modifications = if permit { modifications.set_add(who) } else { modifications.set_remove(who) };
-        let request = self.client(region).modify_image_attribute().image_id(&id.0);
-        let request = request.launch_permission(modifications.build());
-        request.send().await.answer("ModifyImageAttribute", region.as_str())?;
-        Ok(())
+        let modifications = modifications.build();
+        let modify = async || {
+            let request = self.client(region).modify_image_attribute().image_id(&id.0);
+            let request = request.launch_permission(modifications.clone());
+            request.send().await.answer("ModifyImageAttribute", region.as_str()).map(drop)
+        };
+        self.once_visible(&id.0, modify).await
     }
 
     pub(super) async fn permit_snapshots(
@@ -42,10 +45,14 @@ impl Ec2 {
             let modifications = CreateVolumePermissionModifications::builder();
             let who = Some(who.clone());
             let modifications = if permit { modifications.set_add(who) } else { modifications.set_remove(who) };
-            let request = self.client(region).modify_snapshot_attribute().snapshot_id(snapshot);
-            let request = request.attribute(SnapshotAttributeName::CreateVolumePermission);
-            let request = request.create_volume_permission(modifications.build());
-            request.send().await.answer("ModifySnapshotAttribute", region.as_str())?;
+            let modifications = modifications.build();
+            let modify = async || {
+                let request = self.client(region).modify_snapshot_attribute().snapshot_id(&snapshot);
+                let request = request.attribute(SnapshotAttributeName::CreateVolumePermission);
+                let request = request.create_volume_permission(modifications.clone());
+                request.send().await.answer("ModifySnapshotAttribute", region.as_str()).map(drop)
+            };
+            self.once_visible(&snapshot, modify).await?;
         }
         Ok(())
     }
@@ -53,9 +60,12 @@ impl Ec2 {
     pub(super) async fn everybody_may_copy(&self, region: &Region, id: &ImageId) -> Result<bool> {
         let snapshots = self.snapshots_of(region, id).await?;
         for snapshot in &snapshots {
-            let request = self.client(region).describe_snapshot_attribute().snapshot_id(snapshot);
-            let answer = request.attribute(SnapshotAttributeName::CreateVolumePermission).send().await;
-            let answer = answer.answer("DescribeSnapshotAttribute", region.as_str())?;
+            let look = async || {
+                let request = self.client(region).describe_snapshot_attribute().snapshot_id(snapshot);
+                let answer = request.attribute(SnapshotAttributeName::CreateVolumePermission).send().await;
+                answer.answer("DescribeSnapshotAttribute", region.as_str())
+            };
+            let answer = self.once_visible(snapshot, look).await?;
             let everybody = |permission: &CreateVolumePermission| permission.group() == Some(&PermissionGroup::All);
             if !answer.create_volume_permissions().iter().any(everybody) {
                 return Ok(false);

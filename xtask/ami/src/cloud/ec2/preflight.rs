@@ -9,7 +9,7 @@ use futures_util::future::{join, join_all, join3};
 
 use super::{Ec2, account::Identity, base::BaseFound, network::Placement, price};
 use crate::{
-    cloud::{Finding, Preflight, Request},
+    cloud::{Cloud as _, Finding, Preflight, Request},
     policy::nothing,
 };
 use identity::Lifetime;
@@ -44,13 +44,13 @@ mod usual {
 }
 
 impl Ec2 {
-    /// Finds out whether there are valid credentials.
+    /// Finds out whether there are valid credentials, and those that were asked for.
     ///
     /// # Errors
-    /// When there are none, with what to do about it.
+    /// When there are none, or others would be used, with what to do about it.
     pub async fn sign_in(&self) -> Result<()> {
         let profile = self.settings.profile.as_deref();
-        // The images of another account than the one that was named must not be touched.
+        // What looks after images acts at once, so it must not be on another account than the one that was named.
         if let Some(finding) = identity::overridden_profile(profile, |name| std::env::var_os(name).is_some()) {
             return Err(finding.into());
         }
@@ -62,13 +62,13 @@ impl Ec2 {
         let profile = self.settings.profile.as_deref();
         // Boxed here and below, because the SDK's futures are large, and all of them at once too large for a stack.
         let identity = Box::pin(identity::ask(&self.account, profile)).await?;
-        let mut report = Report::default();
+        let mut report = Report::new(self.flags());
         report.findings.extend(identity::overridden_profile(profile, |name| std::env::var_os(name).is_some()));
         tell_lifetime(&identity, estimate(request), &mut report);
 
         let client = self.account.asker(&self.home);
         let regions = async {
-            let mut report = Report::default();
+            let mut report = Report::new(self.flags());
             let usable = seen::usable(&client, request, &mut report).await;
             let looks = usable.iter().map(|region| Box::pin(seen::look(&self.account, request, region)));
             (join_all(looks).await, report)
@@ -90,6 +90,8 @@ impl Ec2 {
         let given = Given {
             base: base.as_ref().map_or(nothing::IMAGE, |found| found.base.id.as_str()),
             instance_type: &self.recipe.instance.instance_type,
+            root_device: base.as_ref().and_then(|found| found.root_device.as_deref()),
+            root_volume_gib: self.recipe.instance.root_volume_gib,
             placement: placements.first(),
             security_group: self.settings.security_group.as_deref(),
             blocked: blocked.as_ref().filter(|_| request.unblock_public_access),

@@ -1,7 +1,7 @@
 //! Who may log in, and from where: key pairs and security groups.
 
 use crate::{
-    books::{ACCOUNT, Group, InstanceState, KeyPair, Rule, World},
+    books::{ACCOUNT, Group, Instance, InstanceState, KeyPair, Rule, World},
     request::{Call, Parameters},
     xml::{Refusal, Refused, Xml},
 };
@@ -190,9 +190,12 @@ pub fn delete_group(world: &mut World, call: &Call) -> Refused<Xml> {
     let now = world.now();
     let delays = world.delays.clone();
     let region = world.region(call);
-    let lives = |state| state != InstanceState::Terminated;
+    let lets_go = |instance: &Instance| {
+        let gone = instance.told_to_end.is_none_or(|told| now >= told + delays.terminate + delays.group);
+        gone && instance.state(now, &delays) == InstanceState::Terminated
+    };
     let mut users = region.instances.values().filter(|instance| instance.groups.contains(id));
-    if users.any(|instance| lives(instance.state(now, &delays))) {
+    if users.any(|instance| !lets_go(instance)) {
         return Err(Refusal::new("DependencyViolation", format!("resource {id} has a dependent object")));
     }
     region.groups.remove(id);

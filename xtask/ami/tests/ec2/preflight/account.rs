@@ -91,6 +91,8 @@ async fn each_denied_action_is_found() {
         "EnableImageDeprecation",
         "DescribeRegions",
         "DescribeImages",
+        "DescribeInstances",
+        "DescribeSnapshotAttribute",
         "DescribeSubnets",
         "GetEbsEncryptionByDefault",
     ] {

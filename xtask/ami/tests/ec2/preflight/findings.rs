@@ -247,3 +247,26 @@ async fn obstacles_of_all_kinds_are_told_together() {
     });
     assert_eq!(findings(&rig).await.len(), 6);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_base_is_the_newest_one_of_its_owner_and_of_nobody_else() {
+    let rig = Rig::private();
+    let name = |date: &str| format!("ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-{date}");
+    rig.endpoint.somebody_publishes(HOME, CANONICAL, &name("20200101"), "2020-01-01T12:00:00.000Z");
+    let newest = rig.endpoint.somebody_publishes(HOME, CANONICAL, &name("20220101"), "2022-01-01T12:00:00.000Z");
+    rig.endpoint.somebody_publishes(HOME, CANONICAL, &name("20200601"), "2020-06-01T12:00:00.000Z");
+    rig.endpoint.somebody_publishes(HOME, "666666666666", &name("20240101"), "2024-01-01T12:00:00.000Z");
+    let seen = look(&rig).await.expect("preflight");
+    assert_eq!(seen.findings, []);
+    let base = seen.facts.iter().find(|(label, _)| label == "Base").expect("the base");
+    assert!(base.1.contains(&newest), "{base:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_calls_is_told_by_the_user_agent() {
+    let rig = Rig::private();
+    look(&rig).await.expect("preflight");
+    for logged in rig.endpoint.log() {
+        assert!(logged.call.user_agent.contains("app/wallaroo-ami-"), "{:?}", logged.call);
+    }
+}

@@ -1,4 +1,4 @@
-//! Asks, by dry runs, whether the account may do what a build does.
+//! Asks, by dry runs, whether the account may do what a build does, and look at what nothing before it looks at.
 //!
 //! A dry run tells about IAM only, and about what it names. Where the real thing can't exist yet it names [`nothing`],
 //! and an answer that it isn't there tells nothing either.
@@ -13,9 +13,10 @@ use aws_sdk_ec2::{
     error::{ProvideErrorMetadata, SdkError},
     primitives::Blob,
     types::{
-        AttributeValue, ImageBlockPublicAccessEnabledState, InstanceType, IpPermission, IpRange, LaunchPermission,
-        LaunchPermissionModifications, OperationType, PermissionGroup, ResourceType, SnapshotAttributeName, Tag,
-        TagSpecification,
+        AttributeValue, BlockDeviceMapping, EbsBlockDevice, HttpTokensState, ImageBlockPublicAccessEnabledState,
+        InstanceMetadataOptionsRequest, InstanceNetworkInterfaceSpecification, InstanceType, IpPermission, IpRange,
+        LaunchPermission, LaunchPermissionModifications, OperationType, PermissionGroup, ResourceType,
+        ShutdownBehavior, SnapshotAttributeName, Tag, TagSpecification, VolumeType,
     },
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -41,6 +42,10 @@ pub struct Given<'a> {
     pub base: &'a str,
     /// The instance type.
     pub instance_type: &'a str,
+    /// The name of the base's root device.
+    pub root_device: Option<&'a str>,
+    /// The disk's size, in GiB.
+    pub root_volume_gib: u32,
     /// Where the machines will be.
     pub placement: Option<&'a Placement>,
     /// The security group that was asked for.
@@ -57,6 +62,7 @@ pub async fn ask(account: &Account, request: &Request, usable: &[Region], given:
     for region in usable {
         let client = account.asker(region);
         if *region == request.home_region {
+            trials.extend(looking(&client, region, request.public));
             trials.extend(launching(&client, region, given));
             trials.extend(ending(&client, region));
             if given.security_group.is_none() {
@@ -66,7 +72,7 @@ pub async fn ask(account: &Account, request: &Request, usable: &[Region], given:
             trials.push(copying(&client, region, request, given));
         }
         if request.shared {
-            trials.extend(sharing(&client, region));
+            trials.extend(sharing(&client, region, request.public));
         }
         if request.public {
             trials.push(deprecating(&client, region));
@@ -98,14 +104,38 @@ where
     })
 }
 
+/// What is looked at only when something was made. Permissions to look are seldom a region's, so one region is asked.
+fn looking<'a>(client: &Client, region: &'a Region, public: bool) -> Vec<Trial<'a>> {
+    let snapshot = client.describe_snapshot_attribute().dry_run(true).snapshot_id(nothing::SNAPSHOT);
+    let snapshot = snapshot.attribute(SnapshotAttributeName::CreateVolumePermission);
+    let mut trials = vec![trial("DescribeInstances", region, client.describe_instances().dry_run(true).send())];
+    if public {
+        trials.push(trial("DescribeSnapshotAttribute", region, snapshot.send()));
+    }
+    trials
+}
+
 fn launching<'a>(client: &Client, region: &'a Region, given: &Given<'_>) -> Vec<Trial<'a>> {
+    // As the launch will be: policies, an organization's above all, look at the metadata service's version, at public
+    // addresses and at volumes.
+    let interface = InstanceNetworkInterfaceSpecification::builder()
+        .device_index(0)
+        .set_subnet_id(given.placement.map(|placement| placement.subnet_id.clone()))
+        .set_groups(given.security_group.map(|group| vec![group.to_owned()]))
+        .associate_public_ip_address(true)
+        .delete_on_termination(true);
+    let disk = EbsBlockDevice::builder().volume_type(VolumeType::Gp3).delete_on_termination(true);
+    let disk = disk.volume_size(i32::try_from(given.root_volume_gib).unwrap_or(i32::MAX));
+    let disk = given.root_device.map(|name| BlockDeviceMapping::builder().device_name(name).ebs(disk.build()).build());
     let run = client
         .run_instances()
         .dry_run(true)
         .image_id(given.base)
         .instance_type(InstanceType::from(given.instance_type))
-        .set_subnet_id(given.placement.map(|placement| placement.subnet_id.clone()))
-        .set_security_group_ids(given.security_group.map(|group| vec![group.to_owned()]))
+        .network_interfaces(interface.build())
+        .set_block_device_mappings(disk.map(|disk| vec![disk]))
+        .metadata_options(InstanceMetadataOptionsRequest::builder().http_tokens(HttpTokensState::Required).build())
+        .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
         .min_count(1)
         .max_count(1)
         .tag_specifications(tags(ResourceType::Instance))
@@ -184,17 +214,19 @@ fn copying<'a>(client: &Client, region: &'a Region, request: &Request, given: &G
     trial("CopyImage", region, copy.send())
 }
 
-fn sharing<'a>(client: &Client, region: &'a Region) -> Vec<Trial<'a>> {
-    let everybody = LaunchPermission::builder().group(PermissionGroup::All).build();
-    let permission = LaunchPermissionModifications::builder().add(everybody).build();
+fn sharing<'a>(client: &Client, region: &'a Region, public: bool) -> Vec<Trial<'a>> {
+    // Organizations deny their accounts to let everybody in, and not to let some in.
+    let who = LaunchPermission::builder();
+    let who = if public { who.group(PermissionGroup::All) } else { who.user_id(nothing::ACCOUNT) };
+    let permission = LaunchPermissionModifications::builder().add(who.build()).build();
     let image = client.modify_image_attribute().dry_run(true).image_id(nothing::IMAGE).launch_permission(permission);
     let snapshot = client
         .modify_snapshot_attribute()
         .dry_run(true)
         .snapshot_id(nothing::SNAPSHOT)
         .attribute(SnapshotAttributeName::CreateVolumePermission)
-        .operation_type(OperationType::Add)
-        .group_names("all");
+        .operation_type(OperationType::Add);
+    let snapshot = if public { snapshot.group_names("all") } else { snapshot.user_ids(nothing::ACCOUNT) };
     vec![trial("ModifyImageAttribute", region, image.send()), trial("ModifySnapshotAttribute", region, snapshot.send())]
 }
 

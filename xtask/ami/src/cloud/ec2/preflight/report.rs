@@ -14,6 +14,8 @@ const DENIALS: [&str; 4] = ["UnauthorizedOperation", "AccessDenied*", "Unauthori
 /// What the checks saw.
 #[derive(Debug, Default)]
 pub struct Report {
+    /// The flags that commands need to talk to the same account, each with a space before it.
+    pub flags: String,
     /// What stands in the way.
     pub findings: Vec<Finding>,
     /// What doesn't.
@@ -23,6 +25,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// An empty one, for commands with these flags.
+    pub fn new(flags: String) -> Report {
+        Report { flags, ..Report::default() }
+    }
+
     /// Takes a check's result apart: what it found, or why it couldn't.
     pub fn take<T>(&mut self, result: Result<T, impl Into<Error>>) -> Option<T> {
         match result {
@@ -82,12 +89,12 @@ pub fn names<'a>(regions: impl IntoIterator<Item = &'a Region>) -> String {
 }
 
 /// A command of the AWS CLI, once for each region.
-pub fn in_each(command: &str, regions: &[&Region]) -> String {
+pub fn in_each(command: &str, regions: &[&Region], flags: &str) -> String {
     match regions {
-        [region] => format!("{command} --region {region}"),
+        [region] => format!("{command} --region {region}{flags}"),
         _ => {
             let regions: Vec<&str> = regions.iter().map(|region| region.as_str()).collect();
-            format!("for region in {}; do {command} --region $region; done", regions.join(" "))
+            format!("for region in {}; do {command} --region $region{flags}; done", regions.join(" "))
         }
     }
 }

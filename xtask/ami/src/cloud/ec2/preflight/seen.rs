@@ -193,7 +193,10 @@ fn tell_name(request: &Request, seen: &[Seen], report: &mut Report) {
         let version = process::quote(request.version.as_str());
         report.findings.push(Finding {
             problem: format!("there is an image `{}` already: {}", request.name, taken.join(", ")),
-            remedy: format!("give another --version, or remove it: cargo xtask ami retire --version {version}"),
+            remedy: format!(
+                "give another --version, or remove it: cargo xtask ami retire --version {version}{}",
+                report.flags
+            ),
         });
     }
 }
@@ -213,8 +216,11 @@ fn tell_image_blocks(request: &Request, seen: &[Seen], report: &mut Report) {
                 .to_owned(),
         });
     }
-    if !by_account.is_empty() && !request.unblock_public_access {
-        let command = in_each("aws ec2 disable-image-block-public-access", &by_account);
+    if !by_account.is_empty() && request.unblock_public_access {
+        let regions = names(by_account);
+        report.warnings.push(format!("the block on public images is lifted while this one is published, in {regions}"));
+    } else if !by_account.is_empty() {
+        let command = in_each("aws ec2 disable-image-block-public-access", &by_account, &report.flags);
         report.findings.push(Finding {
             problem: format!("the account blocks public images in {}", names(by_account)),
             remedy: format!("say --unblock-public-access to lift that while the image is published, or type {command}"),
@@ -225,7 +231,7 @@ fn tell_image_blocks(request: &Request, seen: &[Seen], report: &mut Report) {
 fn tell_snapshot_blocks(seen: &[Seen], report: &mut Report) {
     let blocked = those(seen, |seen| matches!(seen.snapshots, Some(Ok(Block::ByAccount | Block::ByPolicy))));
     if !blocked.is_empty() {
-        let command = in_each("aws ec2 disable-snapshot-block-public-access", &blocked);
+        let command = in_each("aws ec2 disable-snapshot-block-public-access", &blocked, &report.flags);
         report.findings.push(Finding {
             problem: format!("public snapshots are blocked in {}, and nobody could copy the image", names(blocked)),
             remedy: format!("ask whoever set that, an organization's policy maybe, or type {command}"),
@@ -254,8 +260,9 @@ fn tell_quotas(seen: &[Seen], report: &mut Report) {
         }
         let ask = format!(
             "aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {PUBLIC_IMAGES_QUOTA} \
-             --desired-value {} --region {region}",
-            public + 5.0
+             --desired-value {} --region {region}{}",
+            public + 5.0,
+            report.flags
         );
         report.findings.push(Finding {
             problem: format!(
@@ -277,7 +284,7 @@ fn tell_quotas(seen: &[Seen], report: &mut Report) {
 fn tell_encryption(seen: &[Seen], report: &mut Report) {
     let encrypts = those(seen, |seen| matches!(seen.encrypts, Some(Ok(true))));
     if !encrypts.is_empty() {
-        let command = in_each("aws ec2 disable-ebs-encryption-by-default", &encrypts);
+        let command = in_each("aws ec2 disable-ebs-encryption-by-default", &encrypts, &report.flags);
         report.findings.push(Finding {
             problem: format!(
                 "EBS encryption by default is on in {}, and encrypted images can't be shared",
