@@ -200,11 +200,11 @@ pub struct TestFlags {
 
 /// A private image's life; a longer one is a mistake.
 fn expiry(text: &str) -> Result<humantime::Duration, String> {
-    let expires: humantime::Duration = text.parse().map_err(|error: humantime::DurationError| error.to_string())?;
+    let expires = crate::duration::parse(text)?;
     if expires.as_secs() > 10 * 31_557_600 {
         return Err("a private image is kept for ten years at most".to_owned());
     }
-    Ok(expires)
+    Ok(expires.into())
 }
 
 /// Addresses, or a single one. Instances are reached at their IPv4 addresses.

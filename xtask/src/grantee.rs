@@ -17,22 +17,33 @@ impl FromStr for Grantee {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Grantee, String> {
-        if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        if is_account(text) {
             return Ok(Grantee::Account(text.to_owned()));
         }
         // arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5, and …:ou/o-a1b2c3d4e5/ou-ab12-11111111
-        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        let parts: Vec<&str> = text.split(':').collect();
+        let legal = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-/".contains(&byte));
         match parts.as_slice() {
-            ["arn", _, "organizations", "", _, name] if name.starts_with("organization/o-") => {
-                Ok(Grantee::Organization(text.to_owned()))
+            ["arn", partition, "organizations", "", account, name]
+                if is_account(account) && legal(partition) && legal(name) =>
+            {
+                match name.split_once("/o-") {
+                    Some(("organization", _)) => Ok(Grantee::Organization(text.to_owned())),
+                    Some(("ou", _)) => Ok(Grantee::OrganizationalUnit(text.to_owned())),
+                    _ => Err(neither()),
+                }
             }
-            ["arn", _, "organizations", "", _, name] if name.starts_with("ou/o-") => {
-                Ok(Grantee::OrganizationalUnit(text.to_owned()))
-            }
-            _ => Err("it is neither an account's twelve digits nor the ARN of an organization or organizational unit"
-                .to_owned()),
+            _ => Err(neither()),
         }
     }
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn neither() -> String {
+    "it is neither an account's twelve digits nor the ARN of an organization or organizational unit".to_owned()
 }
 
 impl fmt::Display for Grantee {
@@ -55,6 +66,19 @@ mod tests {
         assert_eq!(organization.parse(), Ok(Grantee::Organization(organization.to_owned())));
         for wrong in ["", "12345678901", "1234567890123", "o-a1b2c3d4e5", "arn:aws:iam::123456789012:root", "all"] {
             assert!(wrong.parse::<Grantee>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_arn_without_an_account_or_with_a_line_break_is_refused() {
+        for wrong in [
+            "arn:aws:organizations::me:organization/o-a1b2c3d4e5",
+            "arn:aws:organizations::\u{1}23456789012:organization/o-a1b2c3d4e5",
+            "arn:aws:organizations::123456789012:organization/o-a1b2\nc3d4e5",
+            "arn:a w s:organizations::123456789012:organization/o-a1b2c3d4e5",
+            "arn:aws:organizations::123456789012:organization/o-a1b2:c3d4e5",
+        ] {
+            assert!(wrong.parse::<Grantee>().is_err(), "{wrong:?}");
         }
     }
 }

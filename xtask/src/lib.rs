@@ -3,6 +3,7 @@
 //! It is a library so that flags are checked, and `--help` is answered, before anything heavier is compiled.
 
 pub mod cli;
+pub mod duration;
 pub mod grantee;
 pub mod region;
 pub mod version;

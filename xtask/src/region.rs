@@ -79,9 +79,14 @@ impl FromStr for Region {
     }
 }
 
+/// No word that is known has half as many bytes.
+const LONGEST_SLIP: usize = 64;
+
 /// The known word that somebody who wrote `word` most likely meant, when one is near enough.
 #[must_use]
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    // What is longer than all that is known was not mistyped, and comparing a megabyte takes seconds.
+    let word = Some(word).filter(|word| word.len() <= LONGEST_SLIP)?;
     let scored = known.iter().map(|candidate| (strsim::jaro_winkler(word, candidate), *candidate));
     scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
 }
@@ -136,6 +141,14 @@ mod tests {
                  regions:5: `us-west-2` stands on line 1 already"
                 .to_owned())
         );
+    }
+
+    #[test]
+    fn a_line_of_a_megabyte_is_refused_at_once() {
+        let began = std::time::Instant::now();
+        let error = parse(&"us-west-2".repeat(1 << 17)).expect_err("no region");
+        assert!(error.ends_with("regions are named like us-west-2"));
+        assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     checks.run("lints", cmd!(sh, "cargo clippy {LIGHT...} --all-targets -- --deny warnings"));
     checks.run(
         "tests without machines",
-        cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test refusals --test pipeline"),
+        cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test foreign --test refusals --test pipeline"),
     );
     if !flags.quick {
         // Serially: two machines at a time are slower than one after the other where there are two cores.
@@ -60,6 +60,8 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
         checks.run("virtual machines", machines);
         // Last, because these compile the AWS SDK, minutes the first time.
         checks.run("lints with the AWS SDK", cmd!(sh, "cargo clippy --workspace --all-targets -- --deny warnings"));
+        // The library's own tests again, because its EC2 part is there only now.
+        checks.run("EC2, simulated", cmd!(sh, "cargo test --package xtask-ami --lib --test ec2"));
         let python = python_environment(&sh, "moto", &MOTO)?.join("bin/python");
         checks.run("Python", cmd!(sh, "{python} -m pyflakes xtask/ami/tests/moto"));
         let moto = cmd!(sh, "cargo test --package xtask-ami --test moto -- --test-threads=1 --nocapture");

@@ -152,8 +152,13 @@ async fn installed_packages(machine: &impl Machine, build: &Build) -> Result<BTr
     let command = format!("dpkg-query -W -f '${{Package}} ${{Version}}\\n' {}", names.join(" "));
     let limit = build.order.recipe.limits.script;
     let listed = machine.run("asking for the packages' versions", &command, Input::None, limit).await?;
-    let pairs = listed.lines().filter_map(|line| line.split_once(' '));
-    Ok(pairs.map(|(name, version)| (name.to_owned(), version.to_owned())).collect())
+    Ok(versions(&listed))
+}
+
+/// The versions of packages by their names, from lines of the two; a package that isn't installed has none.
+fn versions(listed: &str) -> BTreeMap<String, String> {
+    let pairs = listed.lines().filter_map(|line| line.split_once(' ')).filter(|(_, version)| !version.is_empty());
+    pairs.map(|(name, version)| (name.to_owned(), version.to_owned())).collect()
 }
 
 /// Puts the binaries, Wallaroo's Python package and the manifest on the machine.
@@ -283,4 +288,25 @@ async fn wait_available<C: Cloud>(cloud: &C, build: &Build, region: &Region, id:
 /// When it can't be read.
 pub fn script(path: &camino::Utf8Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("failed to read the script {path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foreign::{check, text};
+
+    #[test]
+    fn a_package_that_is_not_installed_has_no_version() {
+        let versions = versions("libc6 2.36-9+deb12u10\nnumactl \n");
+        assert_eq!(versions, BTreeMap::from([("libc6".to_owned(), "2.36-9+deb12u10".to_owned())]));
+    }
+
+    #[test]
+    fn whatever_dpkg_lists_a_version_belongs_to_the_name_before_it() {
+        check(1000, text("libc6 2.36-9+deb12u10\nnumactl 2.0.16-1\npython3 3.11.2-1+b1\n"), |listed| {
+            for (name, version) in versions(&listed) {
+                assert!(listed.contains(&format!("{name} {version}")) && !name.contains(' '), "{listed:?}");
+            }
+        });
+    }
 }

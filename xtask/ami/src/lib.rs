@@ -42,3 +42,5 @@ pub mod home;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod foreign;

@@ -192,13 +192,13 @@ impl Ssh {
                 match message {
                     ChannelMsg::Data { data } => {
                         log.write_all(&data).await?;
-                        self.tell(&mut line, &data);
+                        each_line(&mut line, &data, |line| self.status.verbose(line));
                         printed.stdout.extend_from_slice(&data);
                         printed.add(&data);
                     }
                     ChannelMsg::ExtendedData { data, .. } => {
                         log.write_all(&data).await?;
-                        self.tell(&mut line, &data);
+                        each_line(&mut line, &data, |line| self.status.verbose(line));
                         printed.add(&data);
                     }
                     ChannelMsg::ExitStatus { exit_status } => {
@@ -227,20 +227,6 @@ impl Ssh {
     }
 }
 
-impl Ssh {
-    /// Shows each line as soon as it is whole.
-    fn tell(&self, line: &mut Vec<u8>, data: &[u8]) {
-        for &byte in data {
-            if byte == b'\n' {
-                self.status.verbose(String::from_utf8_lossy(line).trim_end());
-                line.clear();
-            } else {
-                line.push(byte);
-            }
-        }
-    }
-}
-
 impl Machine for Ssh {
     async fn run(&self, what: &str, command: &str, input: Input<'_>, limit: Duration) -> Result<String> {
         let waiting = self.status.waiting(what);
@@ -250,6 +236,19 @@ impl Machine for Ssh {
             let limit = humantime::format_duration(limit);
             anyhow!("{what} did not end within {limit}; what it printed until then is in {}", self.log)
         })?
+    }
+}
+
+/// Shows each line as soon as it is whole, or as long as one may be; what is left is in `line`.
+fn each_line(line: &mut Vec<u8>, data: &[u8], mut show: impl FnMut(&str)) {
+    for &byte in data {
+        if byte != b'\n' {
+            line.push(byte);
+        }
+        if byte == b'\n' || line.len() as u64 >= process::LONGEST_LINE {
+            show(String::from_utf8_lossy(line).trim_end());
+            line.clear();
+        }
     }
 }
 
@@ -333,5 +332,39 @@ impl client::Handler for Pinned {
 
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
         Ok(matches!(key, PublicKeyOrCertificate::PublicKey { key, .. } if key.key_data() == self.host_key.key_data()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foreign::{bytes, check};
+
+    #[test]
+    fn a_line_without_an_end_is_shown_in_parts_and_not_kept() {
+        let (mut line, mut shown) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            each_line(&mut line, &[b'a'; 50_000], |line| shown.push(line.len()));
+        }
+        assert_eq!((shown, line.len()), (vec![65_536, 65_536], 150_000 - 2 * 65_536));
+    }
+
+    #[test]
+    fn whatever_a_machine_prints_its_lines_are_shown_however_they_arrive() {
+        check(
+            300,
+            bytes("Get:1 http://mirror.example bookworm\r\n(Reading database ... 5%\nünïcödé\n"),
+            |printed| {
+                let all = |size: usize| {
+                    let (mut line, mut shown) = (Vec::new(), Vec::new());
+                    printed
+                        .chunks(size)
+                        .for_each(|data| each_line(&mut line, data, |line| shown.push(line.to_owned())));
+                    shown
+                };
+                assert_eq!(all(1), all(4096));
+                assert!(all(7).len() >= printed.iter().filter(|&&byte| byte == b'\n').count());
+            },
+        );
     }
 }

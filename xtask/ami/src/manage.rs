@@ -166,3 +166,16 @@ pub async fn confirm(question: &str, yes: bool) -> Result<()> {
         Err(anyhow!("nobody agreed to it"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foreign::{check, text};
+
+    #[test]
+    fn whenever_an_image_says_it_was_made_it_has_an_age_or_none() {
+        check(1000, text("2026-11-22T20:00:00.000Z"), |created| {
+            assert!(age(&created).contains(" old") || age(&created) == "unknown age")
+        });
+    }
+}

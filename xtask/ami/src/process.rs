@@ -22,7 +22,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const OUTPUT_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// The longest line that is kept whole, in bytes.
-const LONGEST_LINE: u64 = 64 * 1024;
+pub const LONGEST_LINE: u64 = 64 * 1024;
 
 /// How many of a failing program's last lines a message shows.
 const LAST_LINES: usize = 15;

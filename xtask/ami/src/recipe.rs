@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use xtask::{
+    duration,
     region::{self, Region},
     version::{self, Version},
 };
@@ -29,7 +30,7 @@ pub struct Recipe {
     #[serde(deserialize_with = "parsed")]
     pub build_region: Region,
     /// The age at which a public image is deprecated.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "length_of_time")]
     pub deprecate_after: Duration,
     /// Whether the image's instances take only session-oriented requests for metadata (IMDSv2).
     #[serde(default)]
@@ -69,22 +70,22 @@ pub struct Instance {
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Each run of make.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "length_of_time")]
     pub make: Duration,
     /// From the launch to the first login.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "length_of_time")]
     pub login: Duration,
     /// Each script on a machine.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "length_of_time")]
     pub script: Duration,
     /// From the order to shut down to the machine at rest.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "length_of_time")]
     pub stop: Duration,
     /// The life of a machine: then it ends itself, should nobody be there any more to end it.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "length_of_time")]
     pub machine: Duration,
     /// From the order to make or copy an image to the image being available.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "length_of_time")]
     pub image: Duration,
 }
 
@@ -301,6 +302,12 @@ impl Recipe {
                 faults.push(format!("{key}.system: there is no [system.\"{system}\"]"));
             }
         }
+        if !is_plain_name(&self.local_base.suite) {
+            faults.push(format!("local_base.suite: `{}` is not one plain word", self.local_base.suite));
+        }
+        if let Some(mirror) = self.local_base.mirror.as_deref().filter(|mirror| !is_url(mirror)) {
+            faults.push(format!("local_base.mirror: `{mirror}` is not a URL"));
+        }
         self.systems.iter().for_each(|(name, system)| faults.extend(system.faults(name)));
         faults
     }
@@ -340,9 +347,18 @@ fn not_variables<'a>(at: &'a str, variables: &'a [String]) -> impl Iterator<Item
     wrong.map(move |variable| format!("{at}: variables: `{variable}` is not name=value"))
 }
 
-fn is_plain_name(name: &str) -> bool {
+/// Whether it is one word that no program takes for a flag.
+#[must_use]
+pub fn is_plain_name(name: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
     !name.is_empty() && !name.starts_with(['-', '.']) && name.chars().all(legal)
+}
+
+/// Whether apt's list of sources, and the shell, take it for one word that is a URL.
+#[must_use]
+pub fn is_url(text: &str) -> bool {
+    let legal = |c: char| c.is_ascii_graphic() && !"'\"\\$`<>|".contains(c);
+    text.contains(":/") && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(legal)
 }
 
 /// The known key nearest to the unknown one in serde's message ``unknown field `x`, expected one of `y`, `z` ``.
@@ -361,8 +377,8 @@ where
     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
-fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    humantime::parse_duration(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+fn length_of_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    duration::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

@@ -75,29 +75,29 @@ impl Status {
     /// Something changed: `verb` in the third person or the participle (`Built`, `Launching`), then its object.
     pub fn step(&self, verb: &str, object: impl Display) {
         if self.0.level >= Level::Normal {
-            self.print(format_args!("{VERB}{verb:>12}{VERB:#} {object}"));
+            self.print(format_args!("{VERB}{verb:>12}{VERB:#} {}", harmless(object)));
         }
     }
 
     /// Something that a user should know, and that doesn't stop the command.
     pub fn warn(&self, message: impl Display) {
-        self.print(format_args!("{WARNING}warning{WARNING:#}: {message}"));
+        self.print(format_args!("{WARNING}warning{WARNING:#}: {}", harmless(message)));
     }
 
     /// Why the command fails.
     pub fn error(&self, message: impl Display) {
-        self.print(format_args!("{ERROR}error{ERROR:#}: {message}"));
+        self.print(format_args!("{ERROR}error{ERROR:#}: {}", harmless(message)));
     }
 
     /// A line below an error or a warning: what exists now, what to type next.
     pub fn note(&self, message: impl Display) {
-        self.print(format_args!("  {message}"));
+        self.print(format_args!("  {}", harmless(message)));
     }
 
     /// A line that a command on a machine, or a program on this one, printed.
     pub fn verbose(&self, line: impl Display) {
         if self.0.level >= Level::Verbose {
-            self.print(format_args!("{line}"));
+            self.print(harmless(line));
         }
     }
 
@@ -107,7 +107,7 @@ impl Status {
         let mut waits = self.0.waits.borrow_mut();
         let id = waits.last().map_or(0, |entry| entry.id + 1);
         let now = Instant::now();
-        waits.push(Entry { id, what: what.to_string(), state: String::new(), since: now, mentioned: now });
+        waits.push(Entry { id, what: one_line(what), state: String::new(), since: now, mentioned: now });
         drop(waits);
         self.draw();
         Waiting { status: self.clone(), id }
@@ -133,7 +133,7 @@ impl Status {
             } else {
                 let all: Vec<String> = waits.iter().map(Entry::text).collect();
                 let message = format!("{WAIT}{:>12}{WAIT:#} {}", "Waiting", all.join(" · "));
-                line.get_or_insert_with(transient_line).set_message(message);
+                line.get_or_insert_with(|| transient_line(ProgressDrawTarget::stderr())).set_message(message);
             }
             return;
         }
@@ -160,8 +160,23 @@ impl Status {
     }
 }
 
-fn transient_line() -> ProgressBar {
-    let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+/// Text of whatever origin, without what would do something to a terminal: consoles and damaged files are full of it.
+fn harmless(text: impl Display) -> String {
+    let text = text.to_string();
+    // Each line by itself: a sequence that isn't ended must not take the rest of the message with it.
+    let lines = text.split('\n').map(|line| {
+        let line = anstream::adapter::strip_str(line.trim_end_matches('\r')).to_string();
+        line.replace('\r', " ").replace(|c: char| c.is_control() && c != '\t', "?")
+    });
+    lines.collect::<Vec<String>>().join("\n")
+}
+
+fn one_line(text: impl Display) -> String {
+    harmless(text).replace(['\n', '\t'], " ")
+}
+
+fn transient_line(target: ProgressDrawTarget) -> ProgressBar {
+    let line = ProgressBar::with_draw_target(None, target);
     match ProgressStyle::with_template("{wide_msg}") {
         Ok(style) => line.with_style(style),
         Err(_) => line,
@@ -189,7 +204,7 @@ impl Waiting {
     /// How far it is.
     pub fn state(&self, state: impl Display) {
         if let Some(entry) = self.status.0.waits.borrow_mut().iter_mut().find(|entry| entry.id == self.id) {
-            entry.state = state.to_string();
+            entry.state = one_line(state);
         }
         self.status.draw();
     }
@@ -201,3 +216,6 @@ impl Drop for Waiting {
         self.status.draw();
     }
 }
+
+#[cfg(test)]
+mod tests;

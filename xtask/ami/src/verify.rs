@@ -210,7 +210,54 @@ fn compare_sums(built: &BTreeMap<String, String>, printed: &str, seen: &mut Veri
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, option};
+
     use super::*;
+    use crate::foreign::{check, text};
+
+    #[test]
+    fn whatever_check_sh_prints_as_many_checks_are_counted_as_it_announces() {
+        let printed = "ok machida runs\nnot ok siblings: cpu1 is online: see rc.local\nok no host keys\nchecked 3\n";
+        check(1000, text(printed), |printed| {
+            let Ok(checks) = parse_checks(&printed) else { return };
+            let lines: Vec<&str> = printed.lines().filter(|line| !line.trim().is_empty()).collect();
+            assert_eq!(lines.last().map(|line| line.trim()), Some(format!("checked {}", checks.len()).as_str()));
+            assert!(!checks.is_empty() && lines.len() == checks.len() + 1, "{printed:?}");
+            let failed = lines.iter().filter(|line| line.starts_with("not ok ")).count();
+            assert_eq!(checks.iter().filter(|check| check.fault.is_some()).count(), failed, "{printed:?}");
+        });
+    }
+
+    #[test]
+    fn a_lost_line_of_checks_is_noticed_whatever_they_are_called() {
+        check(300, vec(("[a-z ]{0,10}[a-z]", option::of("[a-z: ]{0,10}[a-z]")), 1..8), |checks| {
+            let lines = checks.iter().map(|(name, fault)| match fault {
+                Some(fault) => format!("not ok {name}: {fault}\n"),
+                None => format!("ok {name}\n"),
+            });
+            let mut lines: Vec<String> = lines.chain([format!("checked {}\n", checks.len())]).collect();
+            let parsed = parse_checks(&lines.concat()).expect("all lines");
+            let faults = parsed.into_iter().map(|check| check.fault);
+            assert!(faults.eq(checks.iter().map(|(_, fault)| fault.clone())));
+            lines.remove(checks[0].0.len() % lines.len());
+            assert!(parse_checks(&lines.concat()).is_err());
+        });
+    }
+
+    #[test]
+    fn whatever_sha256sum_prints_every_file_is_compared() {
+        let built: BTreeMap<String, String> =
+            [("/usr/bin/a", "11"), ("/usr/bin/b", "22")].map(|(path, sum)| (path.to_owned(), sum.to_owned())).into();
+        check(1000, text("11  /usr/bin/a\n22  /usr/bin/b\n"), |printed| {
+            let mut seen = Verification::default();
+            compare_sums(&built, &printed, &mut seen);
+            assert_eq!(seen.checks.len(), 2);
+            for (path, sum) in &built {
+                let fine = !seen.faults().any(|check| check.name.starts_with(path));
+                assert!(!fine || printed.contains(&format!("{sum}  {path}")), "{printed:?}");
+            }
+        });
+    }
 
     #[test]
     fn reads_what_check_sh_prints() {

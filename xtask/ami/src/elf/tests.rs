@@ -1,8 +1,16 @@
 use camino::Utf8PathBuf;
+use proptest::{
+    collection::vec,
+    prelude::{Strategy as _, any, prop_oneof},
+    sample::{Index, select},
+};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use super::*;
-use crate::fixture::{folder, gcc, recipe};
+use crate::{
+    fixture::{folder, gcc, recipe},
+    foreign::check,
+};
 
 const MAIN: &str = "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n";
 
@@ -232,4 +240,42 @@ fn damaged_programs_are_no_panic() {
             assert!(!complaint.contains(char::is_control), "{complaint:?}");
         }
     }
+}
+
+/// The places where a program's headers, its dynamic table and its versions say how much there is, and where.
+fn telling(content: &[u8]) -> Vec<usize> {
+    let number = |at: usize| usize::try_from(u64::from_le_bytes(content[at..at + 8].try_into().expect("8 bytes")));
+    let headers = (64..64 + 56 * usize::from(content[56])).step_by(56);
+    let ranges = headers.map(|at| (content[at], number(at + 8).expect("an offset"), number(at + 32).expect("a size")));
+    let dynamic = ranges.filter(|(kind, ..)| *kind == 2).flat_map(|(_, at, size)| (at..at + size).step_by(8));
+    // The table of needed versions lies in the first page.
+    (0..0x700).step_by(2).chain(dynamic).collect()
+}
+
+#[test]
+fn a_program_whose_numbers_are_wrong_is_no_panic_and_takes_no_time() {
+    let (_guard, folder) = folder();
+    let content = std::fs::read(gcc(&folder, "machida", MAIN, &["-s"])).expect("a program");
+    let (telling, path) = (telling(&content), folder.join("damaged"));
+    let recipe = recipe();
+    let system = recipe.system("debian-12").expect("a system");
+    let length = content.len() as u64;
+    let number = prop_oneof![
+        0..70_u64,
+        length - 4..length + 4,
+        any::<u64>(),
+        (0..64_u32).prop_map(|bit| 1 << bit),
+        (0..9_u64).prop_map(|less| u64::MAX - less),
+    ];
+    check(500, vec((any::<Index>(), select(&[1_usize, 2, 4, 8][..]), number), 1..6), |all| {
+        let mut damaged = content.clone();
+        for (at, size, number) in &all {
+            let at = *at.get(&telling);
+            damaged[at..at + size].copy_from_slice(&number.to_le_bytes()[..*size]);
+        }
+        std::fs::write(&path, &damaged).expect("a copy");
+        for complaint in faults_of_file("machida", &path, "debian-12", system) {
+            assert!(complaint.starts_with("machida ") && !complaint.contains(char::is_control), "{complaint:?}");
+        }
+    });
 }

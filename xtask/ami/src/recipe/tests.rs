@@ -53,3 +53,20 @@ fn a_name_that_grows_too_long_is_refused() {
     let error = recipe.image_name(&"1".repeat(125).parse().expect("a version")).expect_err("a long name");
     assert!(error.to_string().contains("has 134 characters; EC2 takes 3 to 128"), "{error}");
 }
+
+#[test]
+fn a_time_at_the_end_of_time_is_refused_with_its_line() {
+    let error = complaint("deprecate_after = \"", "deprecate_after = \"18446744073709551615s 500ms 500ms ");
+    assert!(error.contains("nothing takes so long") && error.contains(" at line "), "{error}");
+}
+
+#[test]
+fn a_mirror_that_would_be_more_than_a_word_is_refused() {
+    for mirror in ["http://mirror.example/debian [trusted=yes]", "http://mirror.example/$(reboot)", "-o", "http://a'b"]
+    {
+        let error = complaint("[local_base]", &format!("[local_base]\nmirror = {mirror:?}"));
+        assert!(error.contains("is not a URL"), "{mirror}: {error}");
+    }
+    let error = complaint("suite = \"bookworm\"", "suite = \"--hook-dir=/tmp\"");
+    assert!(error.contains("local_base.suite"), "{error}");
+}

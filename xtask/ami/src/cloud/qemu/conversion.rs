@@ -2,9 +2,10 @@
 
 use std::{io::Read as _, process::Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
+use serde::Deserialize;
 use tokio::process::Child;
 
 use super::store::Attributes;
@@ -51,11 +52,13 @@ impl Conversion {
             None => Ok(ImageState::Pending(String::new())),
             Some(ended) if ended.success() => Ok(ImageState::Available),
             Some(ended) => {
-                let mut said = String::new();
+                let mut said = Vec::new();
                 if let Some(stderr) = self.child.stderr.take() {
                     let stderr = stderr.into_owned_fd().context("failed to read what qemu-img said")?;
-                    std::fs::File::from(stderr).read_to_string(&mut said)?;
+                    std::fs::File::from(stderr).read_to_end(&mut said)?;
                 }
+                // It names files, and those have any bytes.
+                let said = String::from_utf8_lossy(&said);
                 let reason = format!("qemu-img failed ({ended}): {}", said.trim());
                 self.failed = Some(reason.clone());
                 Ok(ImageState::Failed(reason))
@@ -72,14 +75,77 @@ pub async fn overlay(disk: &Utf8Path, backing: &Utf8Path, size_gib: u32) -> Resu
     let mut info = process::command("qemu-img", Signal::SIGKILL);
     info.args(["info", "--output=json"]).arg(backing);
     let info = process::output(&format!("reading the image {backing}"), info).await?;
-    let info: serde_json::Value = serde_json::from_str(&info).context("qemu-img info printed no JSON")?;
-    let (Some(format), Some(size_bytes)) = (info["format"].as_str(), info["virtual-size"].as_u64()) else {
-        bail!("qemu-img info doesn't say what {backing} is");
-    };
+    let Info { format, size_bytes } = parse_info(&info).with_context(|| format!("failed to read what {backing} is"))?;
     // A base may be larger than the recipe's disk; it can't be cut, so the larger one counts.
     let size_bytes = size_bytes.max(u64::from(size_gib) << 30);
     let mut create = process::command("qemu-img", Signal::SIGKILL);
-    create.args(["create", "-q", "-f", "qcow2", "-F", format, "-b"]).arg(backing).arg(disk);
+    create.args(["create", "-q", "-f", "qcow2", "-F", &format, "-b"]).arg(backing).arg(disk);
     create.arg(size_bytes.to_string());
     process::output(&format!("making the disk {disk}"), create).await.map(drop)
+}
+
+/// What qemu-img says of a disk.
+#[derive(Debug, PartialEq, Deserialize)]
+struct Info {
+    format: String,
+    #[serde(rename = "virtual-size")]
+    size_bytes: u64,
+}
+
+fn parse_info(printed: &str) -> Result<Info> {
+    serde_json::from_str(printed).context("qemu-img info printed something else")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::foreign::{check, text};
+
+    const PRINTED: &str = r#"{
+    "virtual-size": 4294967296,
+    "filename": "base.qcow2",
+    "cluster-size": 65536,
+    "format": "qcow2",
+    "format-specific": { "type": "qcow2", "data": { "compat": "1.1", "extended-l2": false } },
+    "dirty-flag": false
+}"#;
+
+    #[test]
+    fn reads_what_qemu_img_says() {
+        let info = parse_info(PRINTED).expect("what it says");
+        assert_eq!(info, Info { format: "qcow2".to_owned(), size_bytes: 4 << 30 });
+    }
+
+    #[test]
+    fn whatever_qemu_img_says_it_is_taken_or_refused_with_the_line() {
+        check(1000, text(PRINTED), |printed| {
+            if let Err(error) = parse_info(&printed) {
+                assert!(format!("{error:#}").contains(" at line "), "{error:#}");
+            }
+        });
+    }
+
+    #[test]
+    fn what_a_failing_qemu_img_says_is_told_though_it_is_no_utf_8() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let state = runtime.block_on(async {
+            let mut command = process::command("sh", Signal::SIGKILL);
+            command.args(["-c", "printf 'no such file: \\377\\n' >&2; exit 1"]).stderr(Stdio::piped());
+            let (child, partial) = (command.spawn().expect("sh"), Utf8PathBuf::new());
+            let attributes = Attributes {
+                name: String::new(),
+                description: String::new(),
+                created: String::new(),
+                deprecate_at: None,
+                public: false,
+                snapshots_public: false,
+                tags: Vec::new(),
+            };
+            let mut conversion = Conversion { child, partial, attributes, failed: None };
+            conversion.child.wait().await.expect("its end");
+            conversion.progress().expect("how it ended")
+        });
+        let ImageState::Failed(reason) = state else { panic!("it failed") };
+        assert!(reason.ends_with("no such file: \u{fffd}"), "{reason}");
+    }
 }

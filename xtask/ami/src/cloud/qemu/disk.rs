@@ -20,6 +20,15 @@ const OS_RELEASE: &str = "/etc/os-release";
 /// No file that is read from a disk as a whole is larger; where one is, the image is not what it should be.
 const LARGEST_FILE_BYTES: u64 = 256 << 20;
 
+/// A walk that comes further down than this goes in circles: on a damaged disk a folder may lie in itself.
+const DEEPEST: usize = 100;
+
+/// Linux takes no longer path, and so makes no longer link.
+const LONGEST_LINK_BYTES: u64 = 4096;
+
+/// How many parts a path has at most, with those of the links in it.
+const MOST_PARTS: usize = 1000;
+
 /// The file system with the system on it. What it is read from has no name any more, and goes with this.
 pub struct Disk {
     root: Ext4,
@@ -91,7 +100,8 @@ impl Disk {
     /// # Errors
     /// When it can't be read.
     pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        let read = self.root.metadata(path).and_then(|found| {
+        let found = refuse_endless_links(&self.root, path).and_then(|()| self.root.metadata(path));
+        let read = found.and_then(|found| {
             if found.len() > LARGEST_FILE_BYTES { Err(Ext4Error::FileTooLarge) } else { self.root.read(path) }
         });
         match read {
@@ -106,10 +116,14 @@ impl Disk {
     /// # Errors
     /// When it can't be read.
     pub fn list(&self, folder: &str) -> Result<Vec<Entry>> {
+        refuse_endless_links(&self.root, folder).map_err(|error| self.unreadable(folder, &error))?;
         let mut entries = Vec::new();
         let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
             let Some(found) = self.read_folder(&folder)? else { continue };
+            if folder.split('/').count() > DEEPEST {
+                bail!("the disk of {} is damaged: its folders have no end, at {folder}", self.image);
+            }
             folders.extend(found.iter().filter(|entry| entry.kind == Kind::Folder).map(|entry| entry.path.clone()));
             entries.extend(found);
         }
@@ -201,11 +215,6 @@ fn usual_sector_bytes() -> u64 {
 
 /// The partitions of a raw disk, by GPT or MBR.
 async fn partition_table(raw: &Utf8Path) -> Result<Table> {
-    #[derive(Deserialize)]
-    struct Answer {
-        #[serde(rename = "partitiontable")]
-        table: Table,
-    }
     let mut command = process::command(packages::program("sfdisk"), Signal::SIGKILL);
     command.args(["--json", raw.as_str()]);
     command.kill_on_drop(true);
@@ -214,11 +223,20 @@ async fn partition_table(raw: &Utf8Path) -> Result<Table> {
         // It only says that it found none, of a file whose name means nothing to the user.
         bail!("it has no partition table");
     }
-    let answer: Answer = serde_json::from_slice(&output.stdout).context("failed to understand what sfdisk says")?;
-    Ok(answer.table)
+    Table::parse(&output.stdout)
 }
 
 impl Table {
+    fn parse(printed: &[u8]) -> Result<Table> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(rename = "partitiontable")]
+            table: Table,
+        }
+        let answer: Answer = serde_json::from_slice(printed).context("failed to understand what sfdisk says")?;
+        Ok(answer.table)
+    }
+
     /// The first partition's file system that has a system on it.
     fn root(&self, raw: &Utf8Path) -> Result<Ext4> {
         let mut faults = Vec::new();
@@ -226,7 +244,11 @@ impl Table {
             let file = File::open(raw).with_context(|| format!("failed to open {raw}"))?;
             let start = partition.start.saturating_mul(self.sector_bytes);
             let window = Window { file, start, length: partition.size.saturating_mul(self.sector_bytes) };
-            match Ext4::load(Box::new(window)).and_then(|root| Ok((root.exists(OS_RELEASE)?, root))) {
+            let looked_at = Ext4::load(Box::new(window)).and_then(|root| {
+                refuse_endless_links(&root, OS_RELEASE)?;
+                Ok((root.exists(OS_RELEASE)?, root))
+            });
+            match looked_at {
                 Ok((true, root)) => return Ok(root),
                 Ok((false, _)) => faults.push(format!("partition {} has no {OS_RELEASE}", index + 1)),
                 Err(error) => faults.push(format!("partition {} is no ext4 ({error})", index + 1)),
@@ -237,6 +259,33 @@ impl Table {
         }
         bail!("none of its partitions has a system on ext4: {}", faults.join(", "));
     }
+}
+
+/// Refuses a path through a damaged link: following it, ext4-view would read into memory as much as its inode says.
+/// Whatever else is wrong with the path, whoever follows it sees.
+fn refuse_endless_links(root: &Ext4, path: &str) -> Result<(), Ext4Error> {
+    let parts = |path: &str| path.rsplit('/').map(str::to_owned).collect::<Vec<String>>();
+    let (mut at, mut left) = (String::new(), parts(path));
+    for _ in 0..MOST_PARTS {
+        let Some(part) = left.pop() else { break };
+        match part.as_str() {
+            "" | "." => continue,
+            ".." => at.truncate(at.rfind('/').unwrap_or_default()),
+            _ => at = format!("{at}/{part}"),
+        }
+        let Ok(found) = root.symlink_metadata(if at.is_empty() { "/" } else { &at }) else { break };
+        if !found.is_symlink() {
+            continue;
+        }
+        if found.len() > LONGEST_LINK_BYTES {
+            return Err(Ext4Error::FileTooLarge);
+        }
+        let Ok(target) = root.read_link(at.as_str()) else { break };
+        let Ok(target) = target.to_str() else { break };
+        at.truncate(if target.starts_with('/') { 0 } else { at.rfind('/').unwrap_or_default() });
+        left.extend(parts(target));
+    }
+    Ok(())
 }
 
 /// A partition's bytes within a disk's file.

@@ -146,7 +146,13 @@ fn has_ids(text: &str, user: &str) -> bool {
 /// The first id that no user has been given to give to files; Debian begins at 100000.
 fn first_free_id() -> u64 {
     let texts = ["/etc/subuid", "/etc/subgid"].map(|file| std::fs::read_to_string(file).unwrap_or_default());
-    texts.iter().flat_map(|text| text.lines()).filter_map(end_of_ids).max().unwrap_or(0).max(100_000)
+    first_free_of(texts.iter().flat_map(|text| text.lines()))
+}
+
+fn first_free_of<'a>(lines: impl Iterator<Item = &'a str>) -> u64 {
+    // Linux's ids have 32 bits: a line that goes further gives nobody any.
+    let ends = lines.filter_map(end_of_ids).filter(|&end| end <= u64::from(u32::MAX));
+    ends.max().unwrap_or(0).max(100_000)
 }
 
 /// The id behind the last one of a line `user:first:count`.

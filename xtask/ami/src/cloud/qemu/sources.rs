@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 
 use super::packages;
-use crate::process;
+use crate::{process, recipe};
 
 /// The keys that Debian signs its mirrors with; the package debian-archive-keyring brings them, also on Ubuntu.
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -42,7 +42,9 @@ impl Sources {
                 continue;
             };
             // A virtual machine reaches what is on the network, not this computer's files.
-            if !mirror.starts_with("http://") && !mirror.starts_with("https://") {
+            let remote = mirror.starts_with("http://") || mirror.starts_with("https://");
+            // What isn't one word would mean something else in a list of sources, and in a shell's quotes.
+            if !remote || !recipe::is_url(mirror) || !recipe::is_plain_name(suite) {
                 continue;
             }
             let mirror = mirror.trim_end_matches('/').to_owned();
@@ -104,6 +106,7 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foreign::{check, text};
 
     #[test]
     fn the_mirror_of_this_computer_is_taken() {
@@ -121,6 +124,31 @@ mod tests {
         assert_eq!(sources.with_updates("bookworm").expect("sources"), [own.clone(), security.clone()]);
         let backports = line("http://mirror.example/debian", "bookworm-backports");
         assert_eq!(sources.with_backports("bookworm").expect("sources"), [own, security, backports]);
+    }
+
+    #[test]
+    fn a_source_that_is_not_one_word_is_passed_over() {
+        let sources = Sources::parse(
+            "http://mirror.example/debian [trusted=yes]|bookworm|main\n\
+             http://mirror.example/'; reboot; '|bookworm|main\n\
+             http://mirror.example/debian|bookworm main|main\n\
+             http://mirror.example/debian|bookworm|main\n",
+        );
+        let only = format!("deb [signed-by={KEYRING}] http://mirror.example/debian bookworm main");
+        assert_eq!(sources.with_updates("bookworm").expect("a source"), [only]);
+    }
+
+    #[test]
+    fn whatever_apt_answers_the_lines_have_five_words_and_no_quotes() {
+        let answer = "http://mirror.example/debian/|bookworm|main\n\
+                      https://security.example/debian-security|bookworm-security|main\n\
+                      http://mirror.example/debian/|bookworm-updates|main\n";
+        check(1000, text(answer), |answer| {
+            for line in Sources::parse(&answer).with_backports("bookworm").unwrap_or_default() {
+                assert!(line.split(' ').count() == 5 && !line.contains(['\'', '\\']), "{line:?}");
+                assert!(!line.contains(char::is_control), "{line:?}");
+            }
+        });
     }
 
     #[test]

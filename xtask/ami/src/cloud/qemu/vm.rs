@@ -154,13 +154,8 @@ impl Vm {
         // A QEMU that has ended takes no command; the end of its answers is the better message.
         let _ = self.commands.write_all(line.as_bytes()).await;
         while let Some(line) = self.answers.next_line().await.context("failed to read QEMU's answer")? {
-            let mut answer: Value = serde_json::from_str(&line)
-                .with_context(|| format!("QEMU answered `{command}` with no JSON: {line}"))?;
-            if let Some(error) = answer.get("error") {
-                bail!("QEMU refused `{command}`: {error}");
-            }
-            if let Some(value) = answer.get_mut("return") {
-                return Ok(value.take());
+            if let Some(value) = parse_answer(command, &line)? {
+                return Ok(value);
             }
         }
         let ended = self.child.wait().await.context("failed to wait for QEMU")?;
@@ -169,7 +164,9 @@ impl Vm {
 
     /// What QEMU said on its standard error, for the end of a message.
     fn said(&self) -> String {
-        let said = std::fs::read_to_string(self.folder.join(QEMU_SAID)).unwrap_or_default();
+        // It names files, and those have any bytes.
+        let said = std::fs::read(self.folder.join(QEMU_SAID)).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
         // What emulated processors can't do it says at each start, and nothing comes of it.
         let telling = |line: &&str| !line.contains("warning: TCG doesn't support requested feature");
         let said: Vec<&str> = said.lines().filter(telling).collect();
@@ -237,6 +234,16 @@ fn arguments(folder: &Utf8Path, hardware: &Hardware) -> Vec<String> {
     arguments
 }
 
+/// What a command returned, if this line of QEMU's says it; others tell of events.
+fn parse_answer(command: &str, line: &str) -> Result<Option<Value>> {
+    let mut answer: Value =
+        serde_json::from_str(line).with_context(|| format!("QEMU answered `{command}` with no JSON: {line}"))?;
+    if let Some(error) = answer.get("error") {
+        bail!("QEMU refused `{command}`: {error}");
+    }
+    Ok(answer.get_mut("return").map(Value::take))
+}
+
 /// Whether a console says that the kernel hangs.
 fn hangs(console: &str) -> bool {
     console.contains("detected stalls") || console.contains("soft lockup")
@@ -245,12 +252,40 @@ fn hangs(console: &str) -> bool {
 /// The port of this computer in QEMU's table, whose line is `TCP[HOST_FORWARD] 13 127.0.0.1 43219 10.0.2.15 22 0 0`.
 fn parse_forwarded_port(table: &str) -> Option<u16> {
     let line = table.lines().find(|line| line.contains("HOST_FORWARD"))?;
-    line.split_whitespace().nth(3)?.parse().ok()
+    line.split_whitespace().nth(3)?.parse().ok().filter(|port| *port != 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foreign::{check, text};
+
+    const TABLE: &str = "Hub -1 (network):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n  \
+         TCP[HOST_FORWARD]  13       127.0.0.1 43219       10.0.2.15    22     0     0\r\n";
+
+    #[test]
+    fn whatever_qemu_answers_it_is_a_value_an_event_or_an_error() {
+        for answer in [
+            r#"{"return": "Hub -1 (network):\r\n"}"#,
+            r#"{"error": {"class": "GenericError", "desc": "no"}}"#,
+            r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "POWERDOWN"}"#,
+        ] {
+            check(700, text(answer), |line| match parse_answer("info", &line) {
+                Ok(value) => assert!(value.is_none() || line.contains("return")),
+                Err(error) => assert!(format!("{error:#}").starts_with("QEMU "), "{error:#}"),
+            });
+        }
+    }
+
+    #[test]
+    fn whatever_table_qemu_prints_a_port_in_it_stands_in_it() {
+        check(1000, text(TABLE), |table| {
+            if let Some(port) = parse_forwarded_port(&table) {
+                assert!(port > 0 && table.contains(&port.to_string()), "{port}");
+            }
+            hangs(&table);
+        });
+    }
 
     #[test]
     fn a_kernel_that_hangs_says_so() {
@@ -260,9 +295,7 @@ mod tests {
 
     #[test]
     fn finds_the_forwarded_port() {
-        let table = "Hub -1 (network):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n  \
-                     TCP[HOST_FORWARD]  13       127.0.0.1 43219       10.0.2.15    22     0     0\r\n";
-        assert_eq!(parse_forwarded_port(table), Some(43219));
+        assert_eq!(parse_forwarded_port(TABLE), Some(43219));
         assert_eq!(parse_forwarded_port("nothing"), None);
     }
 }

@@ -1,8 +1,14 @@
-use std::io::Write as _;
+use std::{io::Write as _, os::unix::fs::FileExt as _};
 
 use camino::Utf8PathBuf;
+use proptest::{
+    collection::vec,
+    prelude::{Just, Strategy as _, any, prop_oneof},
+    sample::Index,
+};
 
 use super::*;
+use crate::foreign::{bytes, check, text};
 
 /// Runs a shell script in `folder`; whether the programs that it needs are there.
 fn made(folder: &Utf8Path, script: &str) -> bool {
@@ -137,4 +143,110 @@ fn a_system_is_named_as_its_release_file_does() {
     ] {
         assert_eq!(system_of(text).as_deref(), name, "{text:?}");
     }
+}
+
+#[test]
+fn whatever_a_release_file_says_it_names_a_system_or_none() {
+    check(1000, text("NAME=\"Debian GNU/Linux\"\nID=debian\nVERSION_ID=\"12\"\n"), |text| {
+        assert!(system_of(&text).is_none_or(|name| name.contains('-')));
+    });
+}
+
+#[test]
+fn whatever_sfdisk_says_there_is_a_root_or_a_reason() {
+    let printed = r#"{ "partitiontable": { "label": "gpt", "unit": "sectors", "sectorsize": 512, "partitions": [
+        { "node": "disk.raw1", "start": 2048, "size": 2048, "type": "0FC63DAF-8483-4772-8E79-3D69D8477DE4" },
+        { "node": "disk.raw2", "start": 8192, "size": 8192 } ] } }"#;
+    let (_guard, folder) = folder();
+    let raw = folder.join("disk.raw");
+    std::fs::write(&raw, [0xa5; 8192]).expect("a disk");
+    check(1000, bytes(printed), |printed| match Table::parse(&printed) {
+        Ok(table) => assert!(table.root(&raw).is_err()),
+        Err(error) => assert!(format!("{error:#}").contains(" at line "), "{error:#}"),
+    });
+}
+
+/// A small file system as the bytes that it is, without the checksums that would tell damage at once.
+fn file_system(folder: &Utf8Path) -> Option<Vec<u8>> {
+    let script = "mkdir -p tree/etc tree/home/me/.ssh tree/home/you
+         printf 'ID=ubuntu\nVERSION_ID=16.04\n' > tree/etc/os-release
+         ln -s ../etc tree/home/link; ln -s a tree/home/b; ln -s b tree/home/a
+         printf 'ssh-ed25519 AAAA\n' > tree/home/me/.ssh/authorized_keys
+         truncate -s 256K disk.ext4
+         mke2fs -q -F -t ext4 -b 1024 -N 32 -O ^metadata_csum,^has_journal,^resize_inode,^uninit_bg -d tree disk.ext4";
+    made(folder, script).then(|| std::fs::read(folder.join("disk.ext4")).expect("a file system"))
+}
+
+fn load(path: &Utf8Path) -> Result<Disk> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    Ok(Disk { root: Ext4::load(Box::new(Window { file, start: 0, length }))?, image: "damaged".to_owned() })
+}
+
+#[test]
+fn a_damaged_file_system_is_read_or_refused() {
+    let (_guard, folder) = folder();
+    let Some(good) = file_system(&folder) else { return };
+    let path = folder.join("disk.ext4");
+    let file = File::options().write(true).open(&path).expect("the file system");
+    // Nothing is read of what is empty.
+    let used: Vec<usize> = (0..good.len()).filter(|&at| good[at] != 0).map(|at| at & !3).collect();
+    let number = prop_oneof![any::<u32>(), 0..64_u32, (0..32_u32).prop_map(|bit| 1 << bit), Just(u32::MAX)];
+    let damage = (any::<Index>(), 0..8_usize, 1..5_usize, number);
+    check(500, vec(damage, 1..20), |all| {
+        let places = || all.iter().map(|(at, off, length, number)| (at.get(&used) + off, *length, *number));
+        let write = |at: usize, bytes: &[u8]| file.write_all_at(bytes, at as u64).expect("a patch");
+        for (at, length, number) in places().filter(|(at, ..)| at + 4 <= good.len()) {
+            write(at, &number.to_le_bytes()[..length]);
+        }
+        if let Ok(disk) = load(&path) {
+            // What is asked of a disk, all of it.
+            let _ = disk.system();
+            let _ = disk.read("/home/me/.ssh/authorized_keys");
+            let _ = disk.read("/home/a");
+            for entry in disk.files("/").unwrap_or_default() {
+                let _ = disk.read(&entry.0);
+            }
+        }
+        for (at, ..) in places().filter(|(at, ..)| at + 4 <= good.len()) {
+            write(at, &good[at..at + 4]);
+        }
+    });
+}
+
+#[test]
+fn a_walk_through_folders_that_lie_in_themselves_is_given_up_early() {
+    let (_guard, folder) = folder();
+    let Some(mut circular) = file_system(&folder) else { return };
+    // A folder's entry: its inode, the entry's length, the length of the name, what it is, the name.
+    let entry = |name: &[u8]| circular.windows(name.len()).position(|bytes| bytes == name).expect("an entry") - 6;
+    let [home, me, you] = [b"\x04\x02home".as_slice(), b"\x02\x02me", b"\x03\x02you"].map(entry);
+    // Two of them, because the ways through them double with each step down.
+    circular.copy_within(home..home + 4, me);
+    circular.copy_within(home..home + 4, you);
+    let path = folder.join("circular.ext4");
+    std::fs::write(&path, circular).expect("a file system");
+    let error = load(&path).expect("a disk").files("/home").expect_err("no end").to_string();
+    assert!(error.contains("its folders have no end, at /home/") && error.len() < 1000, "{error}");
+}
+
+#[test]
+fn a_link_that_says_it_has_a_hundred_megabytes_is_not_read() {
+    let (_guard, folder) = folder();
+    let Some(mut damaged) = file_system(&folder) else { return };
+    // Links' inodes: their mode, the user, the lower half of the length. Inodes have 256 bytes.
+    let links = (0..damaged.len()).step_by(256).filter(|&at| damaged[at..at + 2] == [0xff, 0xa1]).collect::<Vec<_>>();
+    assert_eq!(links.len(), 3);
+    for at in links {
+        damaged[at + 4..at + 8].copy_from_slice(&100_000_000_u32.to_le_bytes());
+    }
+    let path = folder.join("damaged.ext4");
+    std::fs::write(&path, damaged).expect("a file system");
+    let disk = load(&path).expect("a disk");
+    for path in ["/home/b", "/home/link/os-release", "/etc/../home/./link/os-release"] {
+        let error = disk.read(path).expect_err("a long link").to_string();
+        assert!(error.ends_with(&Ext4Error::FileTooLarge.to_string()), "{path}: {error}");
+    }
+    assert_eq!(disk.system().expect("a system"), "ubuntu-16.04");
+    assert_eq!(disk.list("/home").expect("a walk").len(), 7);
 }

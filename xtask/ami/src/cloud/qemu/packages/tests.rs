@@ -1,4 +1,5 @@
 use super::*;
+use crate::foreign::{check, text};
 
 fn lack(name: &'static str, package: &'static str) -> Program {
     Program { name, remedy: Remedy::Package(package) }
@@ -64,4 +65,26 @@ fn ids_are_counted() {
     let missing = [Program { name: "/etc/subuid", remedy: Remedy::SubordinateIds("me".to_owned()) }];
     let lines = commands(&missing, "sudo ", None, &Sources::default()).expect("commands");
     assert_eq!(lines, ["sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 me"]);
+}
+
+#[test]
+fn ids_beyond_what_linux_has_are_no_panic() {
+    assert_eq!(first_free_of("me:18446744073709551615:0\nyou:100000:65536\n".lines()), 165_536);
+}
+
+#[test]
+fn whatever_the_files_of_ids_say_there_is_room_for_a_users() {
+    check(1000, text("me:100000:65536\nyou:165536:65536\n"), |text| {
+        let first = first_free_of(text.lines());
+        assert!(first >= 100_000 && first + 65_535 <= 2 * u64::from(u32::MAX), "{first}");
+        has_ids(&text, "me");
+    });
+}
+
+#[test]
+fn whatever_dpkg_says_of_qemu_is_no_panic() {
+    let versions = "installed 1:10.0.2+ds-2+deb13u1~bpo12+1\nnot-installed \ninstalled 1:7.2+dfsg-7+deb12u18+b3\n";
+    check(1000, text(versions), |versions| {
+        assert!(installed_backports(&versions).is_none() || versions.contains("~bpo"));
+    });
 }
