@@ -17,7 +17,7 @@ use crate::{
     build::{self, JOURNAL},
     cloud::{Cloud, Kind, Leftover, Phase},
     home::Home,
-    journal::Journal,
+    journal::{History, Journal},
     launch::END_LIMIT,
     manage,
     outcome::Failure,
@@ -60,7 +60,7 @@ pub async fn clean<C: Cloud>(
     }
     drop(lock);
     match &flags.build {
-        Some(id) => forget(home, id).map_err(Failure::Failed),
+        Some(id) => forget(cloud, home, id, status).await.map_err(Failure::Failed),
         None => Ok(()),
     }
 }
@@ -147,11 +147,16 @@ async fn remove<C: Cloud>(cloud: &C, region: &Region, leftover: &Leftover, statu
     .await
 }
 
-/// Writes down that nothing is left of a build, so that nobody goes on with it.
-fn forget(home: &Home, id: &str) -> Result<()> {
+/// Sets blocks on public images again that the build lifted, and writes down that nothing is left of it, so that nobody
+/// goes on with it.
+async fn forget<C: Cloud>(cloud: &C, home: &Home, id: &str, status: &Status) -> Result<()> {
     let folder = home.build(id);
     if !folder.join(JOURNAL).exists() {
         return Ok(());
+    }
+    for region in History::read(&folder.join(JOURNAL))?.unblocked() {
+        cloud.block_public_images(&region, true).await?;
+        status.step("Blocked", format_args!("public images in {region}, as before"));
     }
     let journal = Journal::resume(&folder.join(JOURNAL))
         .with_context(|| format!("all is removed, but {} still says otherwise", process::quote(folder.as_str())))?;

@@ -307,8 +307,10 @@ fn say_what_exists(build: &Build, flags: &str, kept: &[InstanceId], no_machine_r
             status.note(format_args!("  {region}: {} ({public})", made.id));
         }
     }
-    if !made.is_empty() || !no_machine_runs {
+    if !made.is_empty() {
         status.note(format_args!("To go on: cargo xtask ami resume {}{flags}", build.id));
+    }
+    if !made.is_empty() || !no_machine_runs || !kept.is_empty() {
         status.note(format_args!("To remove it all: cargo xtask ami clean {}{flags}", build.id));
     }
     status.note(format_args!("Journal and logs: {}", build.folder));

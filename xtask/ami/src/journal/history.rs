@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use xtask::region::Region;
 
 use super::{Event, FORMAT, Line};
 
@@ -97,6 +98,14 @@ impl History {
     #[must_use]
     pub fn count(&self, begin: &str) -> usize {
         self.done.keys().filter(|step| step.starts_with(begin)).count()
+    }
+
+    /// The regions whose block on public images was lifted, or was about to be, and has not been set again.
+    #[must_use]
+    pub fn unblocked(&self) -> BTreeSet<Region> {
+        let lifted = self.intended.iter().filter_map(|step| step.strip_prefix("unblock "));
+        let open = lifted.filter(|region| !self.done.contains_key(&format!("block {region}")));
+        open.filter_map(|region| region.parse().ok()).collect()
     }
 
     /// A text of the first line.

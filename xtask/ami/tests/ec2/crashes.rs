@@ -1,6 +1,6 @@
 //! The process that drives a build is gone at some call; another one goes on with it, or cleans up.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use xtask::cli::{CleanFlags, CommonFlags};
 use xtask_ami::{
@@ -15,8 +15,10 @@ use crate::{
 
 const REGIONS: [&str; 3] = ["eu-west-1", "sa-east-1", HOME];
 
-/// Each of how many calls is the last one of a process.
-const STRIDE: usize = 13;
+/// Each of how many calls is the last one of a process; with `STRIDE=1` in the environment, each one.
+fn stride() -> usize {
+    std::env::var("STRIDE").ok().and_then(|stride| stride.parse().ok()).unwrap_or(3)
+}
 
 /// How many images there are of each region and name.
 fn images(endpoint: &Endpoint) -> BTreeMap<(String, String), usize> {
@@ -50,7 +52,7 @@ async fn calls_in_all() -> (usize, usize) {
 #[tokio::test(start_paused = true)]
 async fn a_build_that_dies_at_any_call_is_gone_on_with() {
     let (first, all) = calls_in_all().await;
-    for last in (first + 1..all).step_by(STRIDE) {
+    for last in (first + 1..all).step_by(stride()) {
         let rig = Rig::public(&REGIONS);
         assert!(rig.release_until(last).await.is_none(), "call {last}: it came to its end");
         let made_home = rig
@@ -87,7 +89,7 @@ async fn a_build_may_die_again_and_again() {
 #[tokio::test(start_paused = true)]
 async fn a_build_that_dies_at_any_call_is_cleaned_away_without_a_trace() {
     let (first, all) = calls_in_all().await;
-    for last in (first + 1..all).step_by(STRIDE) {
+    for last in (first + 1..all).step_by(stride()) {
         let rig = Rig::public(&REGIONS);
         assert!(rig.release_until(last).await.is_none());
         let id = rig.unfinished();
@@ -127,6 +129,26 @@ async fn what_is_finished_is_no_leftover() {
         std::fs::remove_dir_all(rig.home().path()).expect("to lose all journals");
         clean(&rig, None, 0).await;
         assert_eq!(rig.endpoint.images().len(), images);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_that_was_lifted_is_set_again_by_whoever_goes_on_or_cleans_up() {
+    for resumes in [true, false] {
+        let mut rig = Rig::public(&REGIONS);
+        rig.order.unblock_public_access = true;
+        rig.endpoint.region("sa-east-1", |region| region.block_public_access.blocked = true);
+        let is_lifted = rig.endpoint.until_called("ModifySnapshotAttribute");
+        tokio::select! { _ = rig.release() => panic!("it came to its end"), () = is_lifted => {} }
+        assert_eq!(rig.endpoint.public_access_blocked_in(), [""; 0]);
+        if resumes {
+            let ended = rig.resume().await;
+            is_released(&rig, &ended, "lifted");
+        } else {
+            clean(&rig, Some(&rig.unfinished()), 86_400).await;
+        }
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(rig.endpoint.public_access_blocked_in(), ["sa-east-1"], "resumes: {resumes}");
     }
 }
 

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::{
     result::ConnectorError,
     runtime_components::RuntimeComponents,
 };
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 
 use crate::{
     actions,
@@ -31,6 +31,8 @@ struct Inner {
     world: World,
     plans: Vec<Plan>,
     log: Vec<Logged>,
+    /// How many calls arrived.
+    arrived: watch::Sender<usize>,
 }
 
 /// A call that arrived, and what came of it.
@@ -49,7 +51,7 @@ pub struct Logged {
 impl Endpoint {
     /// An endpoint where all goes well.
     pub fn new() -> Endpoint {
-        let inner = Inner { world: World::new(), plans: Vec::new(), log: Vec::new() };
+        let inner = Inner { world: World::new(), plans: Vec::new(), log: Vec::new(), arrived: watch::Sender::new(0) };
         Endpoint(Arc::new(Mutex::new(inner)))
     }
 
@@ -71,6 +73,11 @@ impl Endpoint {
     /// Somebody else publishes an image, on a date such as `2021-09-28T12:00:00.000Z`.
     pub fn somebody_publishes(&self, region: &str, owner: &str, name: &str, date: &str) -> String {
         self.lock().world.publish(region, owner, name, date)
+    }
+
+    /// Tells each time when a call arrives how many have.
+    pub fn arrivals(&self) -> watch::Receiver<usize> {
+        self.lock().arrived.subscribe()
     }
 
     /// How many calls arrived.
@@ -127,6 +134,7 @@ impl Inner {
         let fault = self.plans.iter_mut().find_map(|plan| plan.befalls(call));
         let logged = Logged { at: self.world.now(), call: call.clone(), fault: fault.clone(), error: None };
         self.log.push(logged);
+        self.arrived.send_replace(self.log.len());
         (self.log.len() - 1, fault, self.world.delays.answer)
     }
 }

@@ -60,8 +60,15 @@ impl Endpoint {
 
     /// Waits until so many calls have arrived.
     pub async fn until(&self, calls: usize) {
-        while self.calls() < calls {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        let mut arrivals = self.arrivals();
+        arrivals.wait_for(|arrived| *arrived >= calls).await.expect("the endpoint is there");
+    }
+
+    /// Waits until an action was asked for, dry runs aside.
+    pub async fn until_called(&self, action: &str) {
+        let mut arrivals = self.arrivals();
+        while self.counts().of(action) == 0 {
+            arrivals.changed().await.expect("the endpoint is there");
         }
     }
 

@@ -55,9 +55,7 @@ async fn an_image_of_that_name_from_elsewhere_is_not_adopted() {
     // Another computer of this account makes it while ours is baked, so preflight can't see it.
     let endpoint = rig.endpoint.clone();
     let make = async move {
-        while endpoint.counts().of("StopInstances") == 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        endpoint.until_called("StopInstances").await;
         let id = endpoint.somebody_publishes(HOME, ACCOUNT, "Wallaroo 0.6.1", "2026-01-01T00:00:00.000Z");
         endpoint.region(HOME, |region| {
             let image = region.images.get_mut(&id).expect("it");

@@ -16,6 +16,9 @@ use crate::{
     support::{Ended, Home, QEMU, files, folder, missing, recipe, sample, skipped, write, write_program},
 };
 
+/// How long a machine may take to shut down by itself under emulation.
+const ENDS_ITSELF_WITHIN: Duration = Duration::from_secs(120);
+
 /// How soon what a run started has to be gone after it: the system ends it, so it is a matter of scheduling.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -130,6 +133,16 @@ impl Bench {
             }
             assert!(Instant::now() < deadline, "not all of {beginnings:?} are there: {lines:?}");
             std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until there is no process any more whose command line begins like this.
+    #[track_caller]
+    pub fn wait_for_no_process(&self, beginning: &str) {
+        let deadline = Instant::now() + ENDS_ITSELF_WITHIN;
+        while self.home.processes().iter().any(|(_, line)| line.starts_with(beginning)) {
+            assert!(Instant::now() < deadline, "still there: {:?}", self.home.processes());
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 

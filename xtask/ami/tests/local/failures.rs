@@ -180,13 +180,17 @@ fn nobody_can_log_in() {
     bench.expect_nothing_left(&ended);
 }
 
-/// The dead-man's switch: nobody has to be there to end a machine. Here somebody is, and sees it go.
+/// The dead-man's switch: nobody has to be there to end a machine. Here somebody is, who leaves it up, and sees it go.
 #[test]
 fn a_machine_that_nobody_ends_ends_itself() {
     let Some(bench) = Bench::quick() else { return };
     bench.recipe(&[("machine = \"5h\"", "machine = \"1min\"")]);
     bench.script("provision.sh", "while [ ! -e /run/cloud-init/result.json ]; do sleep 1; done; sleep 1000\n");
-    let ended = Running::start(&mut bench.release(&[])).end();
-    ended.expect_error(1, &["is stopped", "the connection to the machine was lost"]);
+    let mut running = Running::start(&mut bench.release(&["--keep-on-failure"]));
+    running.wait_for("the connection to the machine was lost");
+    bench.wait_for_no_process("qemu-system-");
+    running.signal(Signal::SIGINT);
+    let ended = running.end();
+    ended.expect_error(1, &["the connection to the machine was lost"]);
     bench.expect_nothing_left(&ended);
 }
