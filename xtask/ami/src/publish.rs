@@ -58,9 +58,9 @@ async fn copy<C: Cloud>(cloud: &C, build: &Build, baked: &Baked, region: &Region
             build.made.borrow_mut().insert(region.clone(), Made { id: found.id.clone(), public: found.public });
             return bake::until_complete(cloud, build, region, &found.id, &image).await;
         }
-        // For the token of a copy that failed, that one would be given back.
-        let failed =
-            build.journal.history().count(&removed(region)) + build.removed.borrow().get(region).copied().unwrap_or(0);
+        // For the token of a copy that failed, that one would be given back, also when it is gone.
+        let failed = build.journal.history().count_intended(&removed(region))
+            + build.removed.borrow().get(region).copied().unwrap_or(0);
         if failed > 0 {
             image.token = format!("{}-{failed}", image.token);
         }
@@ -86,9 +86,13 @@ pub async fn image_of<C: Cloud>(cloud: &C, build: &Build, region: &Region) -> Re
         match image.state {
             _ if image.tag(TAG_BUILD) != Some(&build.id) => {}
             ImageState::Failed(_) => {
+                let step = format!("{}{}", removed(region), image.id);
+                let counted = build.journal.history().intended(&step);
                 let remove = cloud.deregister(region, &image.id);
-                build.journal.step(format!("{}{}", removed(region), image.id), &image.id, remove).await?;
-                *build.removed.borrow_mut().entry(region.clone()).or_insert(0) += 1;
+                build.journal.step(step, &image.id, remove).await?;
+                if !counted {
+                    *build.removed.borrow_mut().entry(region.clone()).or_insert(0) += 1;
+                }
             }
             ImageState::Pending(_) | ImageState::Available => good = Some(image),
         }

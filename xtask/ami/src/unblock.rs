@@ -27,7 +27,9 @@ pub async fn lift<C: Cloud>(cloud: &C, build: &Build) -> Result<()> {
 }
 
 async fn lift_in<C: Cloud>(cloud: &C, build: &Build, region: &Region) -> Result<()> {
-    if !cloud.public_images_blocked(region).await? {
+    // Where an earlier attempt lifted it and set it again, that may be yet to take effect, in the middle of publishing.
+    let was_lifted = build.journal.history().intended(&format!("unblock {region}"));
+    if !was_lifted && !cloud.public_images_blocked(region).await? {
         return Ok(());
     }
     build.status.step("Unblocking", format_args!("public images in {region}, until this one is published"));

@@ -21,8 +21,9 @@ pub struct History {
     pub ended: Option<String>,
     /// The length of the lines that are whole, in bytes.
     pub(super) whole_bytes: u64,
-    intended: BTreeSet<String>,
-    done: BTreeMap<String, Value>,
+    /// Each step, with the line that last says so.
+    intended: BTreeMap<String, usize>,
+    done: BTreeMap<String, (usize, Value)>,
 }
 
 impl History {
@@ -70,8 +71,8 @@ impl History {
                 self.attempts += 1;
                 self.ended = None;
             }
-            (Event::Intended { step, .. }, _) => drop(self.intended.insert(step)),
-            (Event::Done { step, result, .. }, _) => drop(self.done.insert(step, result)),
+            (Event::Intended { step, .. }, _) => drop(self.intended.insert(step, index)),
+            (Event::Done { step, result, .. }, _) => drop(self.done.insert(step, (index, result))),
             (Event::Failed { .. }, _) => {}
             (Event::Ended { how }, _) => self.ended = Some(how),
         }
@@ -81,7 +82,7 @@ impl History {
     /// Whether a step's work was about to begin, whatever came of it.
     #[must_use]
     pub fn intended(&self, step: &str) -> bool {
-        self.intended.contains(step)
+        self.intended.contains_key(step)
     }
 
     /// What a step returned; none when it wasn't done.
@@ -89,22 +90,23 @@ impl History {
     /// # Errors
     /// When it is none of this kind.
     pub fn result<T: DeserializeOwned>(&self, step: &str) -> Result<Option<T>> {
-        let Some(value) = self.done.get(step) else { return Ok(None) };
+        let Some((_, value)) = self.done.get(step) else { return Ok(None) };
         let result = T::deserialize(value);
         result.map(Some).with_context(|| format!("what the journal says of the step `{step}` can't be understood"))
     }
 
-    /// How many steps were done whose name begins like this.
+    /// How many steps whose name begins like this were about to begin, whatever came of them.
     #[must_use]
-    pub fn count(&self, begin: &str) -> usize {
-        self.done.keys().filter(|step| step.starts_with(begin)).count()
+    pub fn count_intended(&self, begin: &str) -> usize {
+        self.intended.keys().filter(|step| step.starts_with(begin)).count()
     }
 
     /// The regions whose block on public images was lifted, or was about to be, and has not been set again.
     #[must_use]
     pub fn unblocked(&self) -> BTreeSet<Region> {
-        let lifted = self.intended.iter().filter_map(|step| step.strip_prefix("unblock "));
-        let open = lifted.filter(|region| !self.done.contains_key(&format!("block {region}")));
+        let lifted = self.intended.iter().filter_map(|(step, line)| Some((step.strip_prefix("unblock ")?, line)));
+        let set_again = |region: &str| self.done.get(&format!("block {region}")).map(|(line, _)| line);
+        let open = lifted.filter(|(region, line)| set_again(region) < Some(line)).map(|(region, _)| region);
         open.filter_map(|region| region.parse().ok()).collect()
     }
 

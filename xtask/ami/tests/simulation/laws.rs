@@ -1,0 +1,98 @@
+//! What must hold, by the cloud's own books.
+
+use xtask::region::Region;
+use xtask_ami::cloud::{ImageId, ImageState, InstanceId, InstanceState};
+
+use crate::books::{Books, SimImage};
+
+impl Books {
+    /// Somebody compared the bytes on an instance of the image; whether they are good, these books know themselves.
+    pub fn looked_at(&mut self, id: &InstanceId) {
+        let Some(instance) = self.instances.get(id) else { return };
+        let good = instance.checked && self.has_the_bytes(&instance.files);
+        if let Some(image) = instance.image.clone().filter(|_| good) {
+            self.verified.insert(image);
+        }
+    }
+
+    fn has_the_bytes(&self, files: &std::collections::BTreeMap<String, String>) -> bool {
+        self.built.iter().all(|(path, sum)| files.get(path) == Some(sum)) && !files.values().any(|sum| sum == "rotten")
+    }
+
+    /// Something becomes public: is it time?
+    pub fn judge_public(&mut self, region: &Region, id: &ImageId, is_image: bool) {
+        let Some(image) = self.images.get(&(region.clone(), id.clone())).cloned() else { return };
+        if !self.public {
+            self.violation(2, format!("{region}: {id} is private, and becomes public"));
+        }
+        if !self.verified.contains(&image.origin) {
+            self.violation(2, format!("{region}: {id} becomes public, and was not verified"));
+        }
+        if !image.keys.is_empty() {
+            self.violation(7, format!("{region}: {id} becomes public with a key on it"));
+        }
+        if !self.has_the_bytes(&image.files) {
+            self.violation(6, format!("{region}: {id} becomes public with other bytes than were built"));
+        }
+        for other in self.regions.clone() {
+            let is_copy = |it: &SimImage| it.is_good() && it.origin == image.origin;
+            let here = self.images.iter().find(|((at, _), it)| *at == other && is_copy(it)).map(|(_, it)| it);
+            let snapshots = here.is_some_and(|it| it.snapshots_public);
+            if here.is_none() || is_image && !snapshots {
+                self.violation(2, format!("{region}: {id} becomes public, and {other} isn't ready for it"));
+            }
+        }
+    }
+
+    /// A release came to its good end.
+    pub fn judge_released(&mut self, shared_with: usize) {
+        for region in self.regions.clone() {
+            let here = self.images.iter().filter(|((at, _), image)| *at == region && !image.gone);
+            let here: Vec<SimImage> = here.map(|(_, image)| image.clone()).collect();
+            let [image] = here.as_slice() else {
+                self.violation(3, format!("{region} has {} images after the release", here.len()));
+                continue;
+            };
+            let faults = [
+                (2, image.public != self.public || image.snapshots_public != self.public, "is public, or not, wrongly"),
+                (2, image.shared_with.len() != 2 * shared_with, "is shared with others than was asked for"),
+                (2, !self.verified.contains(&image.origin), "was not verified"),
+                (5, !image.is_good() || !image.completed, "isn't available and complete"),
+                (6, !self.has_the_bytes(&image.files), "has other bytes than were built"),
+                (7, !image.keys.is_empty(), "has a key on it"),
+            ];
+            for (law, _, fault) in faults.into_iter().filter(|(_, found, _)| *found) {
+                self.violation(law, format!("the image in {region} {fault}"));
+            }
+        }
+    }
+
+    /// Whether an image that is there can't be released, whatever is done: it has other bytes, or is never available.
+    pub fn is_hopeless(&self) -> bool {
+        let pending = |image: &SimImage| matches!(image.state(), ImageState::Pending(_));
+        self.images.values().any(|image| !image.gone && (pending(image) || !self.has_the_bytes(&image.files)))
+    }
+
+    /// Machines, and what lets in to them, that are left.
+    pub fn running(&self) -> Vec<String> {
+        let alive = self.instances.iter().filter(|(_, instance)| instance.state() != InstanceState::Terminated);
+        let accesses = self.accesses.keys().map(|name| format!("the access {}", ordinal(name)));
+        alive.map(|(id, _)| id.to_string()).chain(accesses).collect()
+    }
+
+    /// Somebody cleaned up: only what is public may be there.
+    pub fn judge_cleaned(&mut self) {
+        let mut left = self.running();
+        let images = self.images.iter().filter(|(_, image)| !image.gone && !image.public);
+        left.extend(images.map(|((region, id), _)| format!("{id} in {region}")));
+        left.extend(self.snapshots.keys().map(|(region, id)| format!("{id} in {region}")));
+        if !left.is_empty() {
+            self.violation(1, format!("these are left after cleaning up: {}", left.join(", ")));
+        }
+    }
+}
+
+/// The end of a token, which is the same whenever its seed runs.
+fn ordinal(token: &str) -> &str {
+    token.splitn(4, '-').nth(3).unwrap_or(token)
+}

@@ -1,0 +1,138 @@
+//! A cloud that breaks everything, from a seed, in virtual time: latency, images and copies that are slow or fail, what
+//! was created and isn't shown yet, errors before the deed and after it, lost answers, refusals, machines that die; and
+//! the process that drives the build crashes at any step, between the intention and the call, between the call and the
+//! record, or in the middle of the record. Others go on with the build, or clean up after it, and crash, too. In the
+//! end the eight invariants of the tool must hold by the cloud's own books.
+//!
+//! `SEED=n cargo test --test simulation` plays one seed and prints what happened; `SEEDS=n` plays that many, from
+//! `FIRST=n` on.
+#![cfg(test)]
+
+mod books;
+mod cloud;
+#[path = "../common/mod.rs"]
+mod common;
+mod laws;
+mod machine;
+mod seed;
+mod story;
+mod verbs;
+
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use camino::Utf8PathBuf;
+use tempfile::TempDir;
+use xtask_ami::{
+    build::{Order, Visibility},
+    sha256::sha256,
+};
+
+use story::{Told, play};
+
+/// How many seeds are played where nobody says otherwise.
+const SEEDS: u64 = 10_000;
+/// How many seeds are played twice.
+const TWICE: u64 = 50;
+/// How many violations are shown.
+const SHOWN: usize = 3;
+
+const HOME: &str = "us-west-2";
+const REGIONS: [&str; 3] = ["eu-west-1", "sa-east-1", HOME];
+
+/// What all seeds share: a folder in memory where there is one, and in it the checkout.
+struct Stage {
+    folder: TempDir,
+    order: Order,
+    built: BTreeMap<String, String>,
+}
+
+impl Stage {
+    fn new() -> Stage {
+        let memory = std::path::Path::new("/dev/shm");
+        let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let folder = tempfile::Builder::new().prefix("wallaroo-simulation-").tempdir_in(place).expect("a folder");
+        let path = Utf8PathBuf::try_from(folder.path().canonicalize().expect("the folder")).expect("UTF-8");
+        let regions = REGIONS.map(|region| region.parse().expect("a region")).to_vec();
+        let order = common::order(&path, Visibility::Public, HOME, regions);
+        let sum = |binary: &xtask_ami::recipe::Binary| {
+            let bytes = std::fs::read(order.source.root.join(&binary.result)).expect("a binary");
+            (format!("/usr/bin/{}", binary.name), sha256(&bytes))
+        };
+        let built = order.recipe.binaries.iter().map(sum).collect();
+        Stage { folder, order, built }
+    }
+
+    fn play(&self, seed: u64) -> Told {
+        let folder = tempfile::Builder::new().prefix("seed-").tempdir_in(self.folder.path()).expect("a folder");
+        let path = Utf8PathBuf::try_from(folder.path().to_owned()).expect("UTF-8");
+        play(seed, &self.order, &self.built, &path)
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let value = std::env::var(variable).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{variable}={value} is no number")))
+}
+
+fn say(text: impl std::fmt::Display) {
+    // Past what catches a test's output, so that a long run shows how far it is.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+#[test]
+fn the_invariants_hold_whatever_breaks() {
+    let stage = Stage::new();
+    if let Some(seed) = number("SEED") {
+        let told = stage.play(seed);
+        say(format_args!("{}seed {seed}: {:?} {:#?}", told.trace, told.ending, told.violations));
+        assert!(told.violations.is_empty(), "seed {seed}");
+        return;
+    }
+    let (first, count) = (number("FIRST").unwrap_or(0), number("SEEDS").unwrap_or(SEEDS));
+    let (began, next) = (Instant::now(), AtomicU64::new(first));
+    let (broken, endings) = (Mutex::new(BTreeMap::new()), Mutex::new(BTreeMap::new()));
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count || broken.lock().expect("no panic").len() >= SHOWN {
+                        return;
+                    }
+                    let told = stage.play(seed);
+                    *endings.lock().expect("no panic").entry(told.ending).or_insert(0) += 1;
+                    if !told.violations.is_empty() {
+                        broken.lock().expect("no panic").insert(seed, told);
+                    }
+                }
+            });
+        }
+    });
+    let seconds = began.elapsed().as_secs_f64();
+    let endings = endings.into_inner().expect("no panic");
+    say(format_args!("{count} seeds in {seconds:.1} s, {:.0} a second: {endings:?}", count as f64 / seconds));
+    let broken = broken.into_inner().expect("no panic");
+    for (seed, told) in &broken {
+        say(format_args!("{}", told.trace));
+        say(format_args!("SEED={seed} breaks {:#?}", told.violations));
+    }
+    assert!(broken.is_empty(), "seeds {:?}", broken.keys());
+}
+
+#[test]
+fn a_seed_is_the_same_every_time() {
+    let stage = Stage::new();
+    for seed in 0..TWICE {
+        let (once, again) = (stage.play(seed), stage.play(seed));
+        assert_eq!(once.trace, again.trace, "seed {seed}");
+    }
+}

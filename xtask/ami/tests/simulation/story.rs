@@ -1,0 +1,352 @@
+//! The story of one seed: a build, crashes, those who go on with it or clean up after it, and what must hold at the end.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use tokio::time::{Instant, sleep, timeout};
+use xtask::cli::{CleanFlags, CommonFlags};
+use xtask_ami::{
+    build::{Build, JOURNAL, Order, Visibility},
+    clean,
+    home::Home,
+    journal::History,
+    release,
+    signals::Signals,
+    status::{Level, Status},
+    unfinished::Unfinished,
+};
+
+use crate::{
+    books::{Books, LAG},
+    cloud::Cloud,
+    common::{FOR_EVER, Said},
+    seed::{Crash, Random, Weather},
+};
+
+/// The longest that a process may take: all limits of the recipe that come one after the other, with room.
+const BOUND: Duration = Duration::from_secs(12 * 3600);
+
+/// How often somebody goes on with a build once nothing goes wrong any more.
+const CALM_RESUMES: u32 = 4;
+
+/// What came of a seed.
+pub struct Told {
+    pub trace: String,
+    pub violations: Vec<String>,
+    pub ending: Ending,
+}
+
+/// How a story ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ending {
+    Released,
+    Cleaned,
+}
+
+/// What came of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Came {
+    Crashed,
+    Failed,
+    Released,
+}
+
+struct Story {
+    cloud: Cloud,
+    random: Random,
+    order: Order,
+    home: Home,
+    /// The build's id; none before it began.
+    build: String,
+    status: Status,
+    said: Said,
+    weather: Weather,
+    /// Whether public images were blocked in each region, before anything began.
+    blocks: Vec<bool>,
+}
+
+/// Plays a seed, in a folder of its own.
+pub fn play(seed: u64, order: &Order, built: &BTreeMap<String, String>, folder: &Utf8Path) -> Told {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    let runtime = runtime.expect("a runtime");
+    runtime.block_on(async {
+        let mut story = Story::new(seed, order, built, folder);
+        let ending = timeout(FOR_EVER, story.tell()).await;
+        let Story { cloud, said, .. } = story;
+        let mut violations = std::mem::take(&mut cloud.books.borrow_mut().violations);
+        let ending = ending.unwrap_or_else(|_| {
+            violations.push("invariant 8: it doesn't come to an end".to_owned());
+            Ending::Cleaned
+        });
+        let mut trace = cloud.trace();
+        if !violations.is_empty() {
+            trace = format!("{trace}--- said:\n{}", said.text());
+        }
+        Told { trace, violations, ending }
+    })
+}
+
+impl Story {
+    fn new(seed: u64, order: &Order, built: &BTreeMap<String, String>, folder: &Utf8Path) -> Story {
+        let mut random = Random::new(seed);
+        let mut order = order.clone();
+        order.visibility = match random.below(5) {
+            0 => Visibility::Private { expires: Duration::from_secs(7 * 86_400), shared_with: Vec::new() },
+            1 => {
+                let shared_with = vec!["123456789012".parse().expect("a grantee")];
+                Visibility::Private { expires: Duration::from_secs(7 * 86_400), shared_with }
+            }
+            _ => Visibility::Public,
+        };
+        let public = order.visibility == Visibility::Public;
+        let others = random.below(3) as usize;
+        let others: Vec<_> =
+            order.regions.iter().filter(|region| **region != order.home_region).cloned().collect::<Vec<_>>()[..others]
+                .to_vec();
+        order.regions = others.into_iter().chain([order.home_region.clone()]).collect();
+        order.regions.sort();
+        let mut books = Books {
+            home: order.home_region.to_string(),
+            regions: order.regions.clone(),
+            public,
+            built: built.clone(),
+            ..Books::default()
+        };
+        order.unblock_public_access = random.happens(300);
+        if order.unblock_public_access {
+            let blocked = random.pick(&[0, 1, 2]).min(order.regions.len());
+            books.blocks = order.regions[..blocked].iter().map(|at| (at.clone(), (true, Instant::now()))).collect();
+        }
+        let said = Said::default();
+        let status = Status::to(said.clone(), Level::Quiet);
+        let weather = Weather::of(&mut random);
+        // The cloud's numbers are others than the story's.
+        let cloud = Cloud::new(books, Random::new(!seed));
+        let home = Home::at(&folder.join("home"));
+        Story { cloud, random, order, home, build: String::new(), status, said, weather, blocks: Vec::new() }
+    }
+
+    async fn tell(&mut self) -> Ending {
+        self.blocks = self.blocked();
+        self.set_weather(self.weather);
+        let crash = self.random.happens(850).then(|| Crash::of(&mut self.random));
+        let mut came = self.process(crash).await;
+        let mut resumes = self.random.below(4);
+        let cleans = self.random.happens(300);
+        while came != Came::Released && resumes > 0 && self.is_unfinished() {
+            resumes -= 1;
+            self.pause().await;
+            let crash = self.random.happens(600).then(|| Crash::of(&mut self.random));
+            came = self.process(crash).await;
+        }
+        self.set_weather(Weather::default());
+        if !cleans {
+            came = self.go_on_calmly(came).await;
+        }
+        if came == Came::Released {
+            sleep(LAG).await;
+            let names = self.order.visibility.names().len();
+            self.cloud.books.borrow_mut().judge_released(names);
+        }
+        let with_journal = self.clean_up().await;
+        sleep(LAG * 12).await;
+        self.expect(
+            self.blocked() == self.blocks || !with_journal,
+            2,
+            "public images are no longer blocked where they were",
+        );
+        self.judge_journal();
+        if came == Came::Released { Ending::Released } else { Ending::Cleaned }
+    }
+
+    /// Nothing goes wrong any more, so it must come to its good end, unless there is nothing to go on with.
+    async fn go_on_calmly(&mut self, mut came: Came) -> Came {
+        for _ in 0..CALM_RESUMES {
+            if came == Came::Released || !self.is_unfinished() {
+                return came;
+            }
+            sleep(LAG).await;
+            came = self.process(None).await;
+            if came == Came::Released {
+                let left = self.cloud.books.borrow().running().join(", ");
+                self.expect(left.is_empty(), 1, &format!("{left} is left by a release in which nothing went wrong"));
+                sleep(LAG * 12).await;
+                self.expect(self.blocked() == self.blocks, 2, "public images are no longer blocked where they were");
+            }
+        }
+        // What can't be released is cleaned up.
+        let hopeless = self.cloud.books.borrow().is_hopeless();
+        self.expect(
+            came == Came::Released || hopeless,
+            8,
+            "nothing goes wrong any more, and it doesn't come to its end",
+        );
+        came
+    }
+
+    /// One process, from its beginning to its end.
+    async fn process(&mut self, crash: Option<Crash>) -> Came {
+        let began = Instant::now();
+        let build = match self.build.as_str() {
+            "" => Build::begin(self.order.clone(), &self.home, &self.status),
+            id => Build::resume(self.order.clone(), id, &self.home, &self.status),
+        };
+        let build = match build {
+            Ok(build) => build,
+            Err(error) => {
+                self.expect(false, 4, &format!("it can't be gone on with: {error:#}"));
+                return Came::Failed;
+            }
+        };
+        self.build.clone_from(&build.id);
+        self.cloud.begin(self.journal(), crash);
+        let mut signals = Signals::listen().expect("signals");
+        let work = release::release(&self.cloud, &build, &mut signals, |_| Ok(()));
+        let came = tokio::select! {
+            biased;
+            came = timeout(BOUND, work) => match came {
+                Ok(Ok(_)) => Came::Released,
+                Ok(Err(_)) => Came::Failed,
+                Err(_) => {
+                    self.expect(false, 8, "a process doesn't come to its end");
+                    Came::Failed
+                }
+            },
+            () = self.cloud.crashed() => Came::Crashed,
+        };
+        drop(build);
+        if came == Came::Crashed {
+            self.tear();
+        }
+        self.cloud.note(format_args!("-- {came:?}, after {} s", began.elapsed().as_secs()));
+        came
+    }
+
+    /// Where the journal's last line was just being written, a part of it is lost; mostly none.
+    fn tear(&mut self) {
+        if self.random.happens(500) {
+            return;
+        }
+        let part = self.random.below(1000);
+        let path = self.journal();
+        let bytes = std::fs::read(&path).expect("a journal");
+        let body = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        let last = body.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        // What was written before the last call was carried out had reached the disk by then.
+        if last == 0 || (last as u64) < self.cloud.settled() {
+            return;
+        }
+        self.cloud.note(format_args!("-- {part} thousandths of the journal's last line are written"));
+        let length = last as u64 + (bytes.len() - last) as u64 * part / 1000;
+        let file = std::fs::File::options().write(true).open(&path).expect("the journal");
+        file.set_len(length).expect("a shorter journal");
+    }
+
+    /// Somebody needs a while to go on; mostly long enough for the cloud to show everything.
+    async fn pause(&mut self) {
+        let hurries = self.random.happens(250);
+        let pause = if hurries { self.random.time(LAG) } else { LAG + self.random.time(LAG * 60) };
+        sleep(pause).await;
+    }
+
+    /// Somebody cleans up, with the journal or without it, until it is clean. Tells whether it had
+    /// the journal.
+    async fn clean_up(&mut self) -> bool {
+        sleep(LAG).await;
+        let choice = self.random.below(3);
+        let (flags, home) = match choice {
+            0 => (self.clean_flags(None), Home::at(&self.home.path().join("another computer's"))),
+            1 => (self.clean_flags(Some(&self.build)), Home::at(&self.home.path().join("another computer's"))),
+            _ => (self.clean_flags(Some(&self.build)), self.home.clone()),
+        };
+        self.set_weather(self.weather);
+        let crash = self.random.happens(500).then(|| Crash::of(&mut self.random));
+        self.clean(&home, &flags, crash).await;
+        self.set_weather(Weather::default());
+        sleep(LAG * 60).await;
+        self.clean(&home, &flags, None).await;
+        // A private image whose journal is lost stays until its time has come, or somebody names its build.
+        if flags.build.is_none() && !self.cloud.books.borrow().public {
+            self.clean(&home, &self.clean_flags(Some(&self.build)), None).await;
+        }
+        sleep(LAG * 2).await;
+        self.cloud.books.borrow_mut().judge_cleaned();
+        choice > 1
+    }
+
+    fn clean_flags(&self, build: Option<&str>) -> CleanFlags {
+        CleanFlags { build: build.map(str::to_owned), older_than: Duration::ZERO.into(), expired: false }
+    }
+
+    async fn clean(&self, home: &Home, flags: &CleanFlags, crash: Option<Crash>) {
+        let common = CommonFlags {
+            local: false,
+            root: None,
+            yes: true,
+            json: false,
+            profile: None,
+            quiet: true,
+            verbose: false,
+        };
+        self.cloud.begin(self.journal(), crash);
+        self.cloud
+            .note(format_args!("-- it cleans up, {}", if flags.build.is_some() { "by the id" } else { "by tag" }));
+        self.cloud.books.borrow_mut().cleaning = true;
+        let work = clean::clean(&self.cloud, home, flags, &common, &self.status);
+        let calm = self.cloud.weather.get().transient == 0 && crash.is_none();
+        let ended = tokio::select! {
+            biased;
+            ended = timeout(BOUND, work) => Some(ended),
+            () = self.cloud.crashed() => None,
+        };
+        self.cloud.books.borrow_mut().cleaning = false;
+        match ended {
+            Some(Err(_)) => self.expect(false, 8, "cleaning up doesn't come to its end"),
+            Some(Ok(Err(failure))) if calm && self.weather_is_calm() => {
+                failure.say(&self.status);
+                self.expect(false, 1, "cleaning up fails, and nothing goes wrong");
+            }
+            _ => {}
+        }
+    }
+
+    fn weather_is_calm(&self) -> bool {
+        self.cloud.weather.get().refused == 0 && self.cloud.weather.get().halves == 0
+    }
+
+    fn set_weather(&self, weather: Weather) {
+        self.cloud.weather.set(weather);
+        self.cloud.books.borrow_mut().weather = weather;
+    }
+
+    fn journal(&self) -> Utf8PathBuf {
+        self.home.build(&self.build).join(JOURNAL)
+    }
+
+    fn is_unfinished(&self) -> bool {
+        if let Err(error) = History::read(&self.journal()) {
+            self.expect(false, 4, &format!("{error:#}"));
+        }
+        Unfinished::pick(&self.home, Some(&self.build), false).is_ok()
+    }
+
+    fn blocked(&self) -> Vec<bool> {
+        let books = self.cloud.books.borrow();
+        self.order.regions.iter().map(|region| books.is_blocked(region)).collect()
+    }
+
+    fn expect(&self, holds: bool, law: u8, what: &str) {
+        if !holds {
+            self.cloud.books.borrow_mut().violation(law, what.to_owned());
+        }
+    }
+
+    /// No secret is written down, and nothing is built that was built.
+    fn judge_journal(&self) {
+        let journal = std::fs::read_to_string(self.journal()).unwrap_or_default();
+        self.expect(!journal.contains("PRIVATE KEY"), 7, "there is a private key in the journal");
+        let mut steps = journal.lines().filter(|line| line.contains(r#""step":"binaries""#));
+        let built = steps.any(|line| line.contains(r#""event":"done""#));
+        self.expect(!built || steps.next().is_none(), 4, "what was built is built again");
+    }
+}
