@@ -5,6 +5,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/turn.rs"]
+mod turn;
 mod endpoint;
 mod request;
 mod xml;

@@ -1,10 +1,6 @@
 //! A release on the simulated EC2: preflight and all.
 
-use std::{
-    cell::Cell,
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Duration,
-};
+use std::{cell::Cell, time::Duration};
 
 use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_sdk_ec2::config::Credentials;
@@ -28,6 +24,7 @@ use crate::{
     common::{FOR_EVER, Said, order},
     endpoint::Endpoint,
     machine::{Disks, Simulated},
+    turn::Turn,
 };
 
 /// Where images are made.
@@ -35,15 +32,6 @@ pub const HOME: &str = "us-west-2";
 
 /// The base that the shipped recipe asks for.
 pub const BASE: &str = "ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-20210928";
-
-/// A signal reaches every test that listens at that moment, so the one that sends it runs alone.
-static SIGNALS: RwLock<()> = RwLock::new(());
-
-#[expect(dead_code, reason = "they are held, not looked at")]
-enum Turn {
-    BesideOthers(RwLockReadGuard<'static, ()>),
-    Alone(RwLockWriteGuard<'static, ()>),
-}
 
 /// What is tried.
 pub struct Rig {
@@ -82,23 +70,19 @@ pub fn loader(endpoint: &Endpoint) -> ConfigLoader {
 impl Rig {
     /// A public release in these regions.
     pub fn public(regions: &[&str]) -> Rig {
-        Rig::new(Visibility::Public, regions, Rig::beside_others())
+        Rig::new(Visibility::Public, regions, Turn::beside_others())
     }
 
     /// The same for a test that sends signals: no other runs beside it.
     pub fn alone(regions: &[&str]) -> Rig {
-        let turn = Turn::Alone(SIGNALS.write().unwrap_or_else(PoisonError::into_inner));
+        let turn = Turn::alone();
         Rig::new(Visibility::Public, regions, turn)
-    }
-
-    fn beside_others() -> Turn {
-        Turn::BesideOthers(SIGNALS.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A developer's image.
     pub fn private() -> Rig {
         let expires = Duration::from_secs(7 * 24 * 60 * 60);
-        Rig::new(Visibility::Private { expires, shared_with: Vec::new() }, &[HOME], Rig::beside_others())
+        Rig::new(Visibility::Private { expires, shared_with: Vec::new() }, &[HOME], Turn::beside_others())
     }
 
     fn new(visibility: Visibility, regions: &[&str], turn: Turn) -> Rig {

@@ -4,6 +4,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/turn.rs"]
+mod turn;
 mod fake;
 mod rig;
 

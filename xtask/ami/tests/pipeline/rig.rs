@@ -1,10 +1,6 @@
 //! A build against the fake cloud: a tiny checkout, a home of its own, and all that is said kept.
 
-use std::{
-    cell::Cell,
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Duration,
-};
+use std::{cell::Cell, time::Duration};
 
 use camino::Utf8PathBuf;
 use tempfile::TempDir;
@@ -22,6 +18,7 @@ use xtask_ami::{
 use crate::{
     common::{FOR_EVER, Said, order},
     fake::{Fake, Verb},
+    turn::Turn,
 };
 
 /// Where the image is made.
@@ -30,15 +27,6 @@ pub const HOME: &str = "us-west-2";
 pub const REGIONS: [&str; 4] = ["eu-west-1", "sa-east-1", "us-east-1", HOME];
 /// The image's name.
 pub const NAME: &str = "Wallaroo 0.6.1";
-
-/// A signal reaches every test that listens at that moment, so the one that sends it runs alone.
-static SIGNALS: RwLock<()> = RwLock::new(());
-
-#[expect(dead_code, reason = "they are held, not looked at")]
-enum Turn {
-    BesideOthers(RwLockReadGuard<'static, ()>),
-    Alone(RwLockWriteGuard<'static, ()>),
-}
 
 /// What is tried: a build, and the cloud that it is made in.
 pub struct Rig {
@@ -60,30 +48,26 @@ pub struct Ended {
 impl Rig {
     /// A public release in all regions.
     pub fn public() -> Rig {
-        Rig::new(Visibility::Public, &REGIONS, Rig::beside_others())
+        Rig::new(Visibility::Public, &REGIONS, Turn::beside_others())
     }
 
     /// A public release that no other test runs beside, for a test that sends signals.
     pub fn alone() -> Rig {
-        let turn = Turn::Alone(SIGNALS.write().unwrap_or_else(PoisonError::into_inner));
+        let turn = Turn::alone();
         Rig::new(Visibility::Public, &REGIONS, turn)
     }
 
     /// A developer's image.
     pub fn private() -> Rig {
         let expires = Duration::from_secs(7 * 24 * 60 * 60);
-        Rig::new(Visibility::Private { expires, shared_with: Vec::new() }, &[HOME], Rig::beside_others())
+        Rig::new(Visibility::Private { expires, shared_with: Vec::new() }, &[HOME], Turn::beside_others())
     }
 
     /// A developer's image that these may launch, too.
     pub fn shared(grantees: &[&str]) -> Rig {
         let expires = Duration::from_secs(7 * 24 * 60 * 60);
         let shared_with = grantees.iter().map(|grantee| grantee.parse().expect("a grantee")).collect();
-        Rig::new(Visibility::Private { expires, shared_with }, &[HOME], Rig::beside_others())
-    }
-
-    fn beside_others() -> Turn {
-        Turn::BesideOthers(SIGNALS.read().unwrap_or_else(PoisonError::into_inner))
+        Rig::new(Visibility::Private { expires, shared_with }, &[HOME], Turn::beside_others())
     }
 
     fn new(visibility: Visibility, regions: &[&str], turn: Turn) -> Rig {
