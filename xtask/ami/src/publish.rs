@@ -14,6 +14,9 @@ use crate::{
     wait::{self, Look, Pace, Patience},
 };
 
+/// How much of the source's id is in the token of its copy: tokens have 64 characters at most.
+const SOURCE_CHARS: usize = 6;
+
 /// How long what was made public may be shown as private (EC2's eventual consistency): mostly not at all.
 const SHOWN: Patience = Patience {
     limit: Duration::from_secs(120),
@@ -53,6 +56,9 @@ pub async fn copy_everywhere<C: Cloud>(cloud: &C, build: &Build, baked: &Baked) 
 async fn copy<C: Cloud>(cloud: &C, build: &Build, baked: &Baked, region: &Region) -> Result<()> {
     let home = &build.order.home_region;
     let mut image = build.new_image(region, &baked.sealed.base.name);
+    // The same token for a copy of another image would be refused.
+    let source = baked.image.0.get(baked.image.0.len().saturating_sub(SOURCE_CHARS)..).unwrap_or_default();
+    image.token = build.token(&format!("{region}-{source}"));
     if build.attempt > 1 {
         if let Some(found) = image_of(cloud, build, region).await? {
             build.made.borrow_mut().insert(region.clone(), Made { id: found.id.clone(), public: found.public });

@@ -102,7 +102,9 @@ async fn pipeline<C: Cloud>(cloud: &C, build: &Build, tell: impl Fn(&Report) -> 
     let baked = bake::bake(cloud, build).await?;
     let (pass_on, verified) = oneshot::channel();
     let verify = async {
-        let verified = build.journal.once("verify", &baked.image, verify::verify(cloud, build, &baked)).await;
+        // What was seen on an image says nothing of another one, which may have taken its place.
+        let step = format!("verify {}", baked.image);
+        let verified = build.journal.once(step, &baked.image, verify::verify(cloud, build, &baked)).await;
         let instance = verified.as_ref().ok().map(|verified| verified.instance.clone());
         // Whoever waits for it waits for the copies, too, and so is still there.
         let _ = pass_on.send(verified);

@@ -5,11 +5,13 @@ use std::{collections::BTreeMap, time::Duration};
 use xtask::cli::{CleanFlags, CommonFlags};
 use xtask_ami::{
     clean,
+    cloud::Cloud as _,
     status::{Level, Status},
 };
 
 use crate::{
     endpoint::Endpoint,
+    faults::{Fault, Plan},
     rig::{Ended, HOME, Rig},
 };
 
@@ -130,6 +132,25 @@ async fn what_is_finished_is_no_leftover() {
         clean(&rig, None, 0).await;
         assert_eq!(rig.endpoint.images().len(), images);
     }
+}
+
+/// What was seen on an image says nothing of another one.
+#[tokio::test(start_paused = true)]
+async fn an_image_that_takes_the_place_of_a_verified_one_is_verified_itself() {
+    let rig = Rig::public(&REGIONS);
+    rig.endpoint.plan(Plan::once(Fault::refused("OperationNotPermitted")).action("ModifyImageAttribute"));
+    assert_eq!(rig.release().await.outcome.err(), Some(1));
+    let cloud = rig.ec2().await;
+    for region in REGIONS {
+        let region = region.parse().expect("a region");
+        for image in cloud.images(&region).await.expect("images") {
+            cloud.deregister(&region, &image.id).await.expect("to go");
+        }
+    }
+    let before = rig.endpoint.instances().len();
+    let ended = rig.resume().await;
+    is_released(&rig, &ended, "baked again");
+    assert_eq!(rig.endpoint.instances().len() - before, 2, "one is baked, one is verified");
 }
 
 #[tokio::test(start_paused = true)]
