@@ -27,7 +27,8 @@ pub const LONGEST_LINE: u64 = 64 * 1024;
 /// How many of a failing program's last lines a message shows.
 const LAST_LINES: usize = 15;
 
-/// A program that gets `signal` when this process dies, however it dies, and nothing on its standard input.
+/// A program that gets `signal` when this process dies, however it dies, and nothing on its standard input. What it starts
+/// itself gets no signal: for programs that do, there is [`run`].
 ///
 /// It has a process group of its own: Ctrl-C reaches this process alone, which then ends the group in its own order.
 #[must_use]
@@ -43,7 +44,8 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>, signal: Signal) -> Command 
     command
 }
 
-/// Runs a program to its end; all that it prints goes to the end of `log`.
+/// Runs a program to its end; all that it prints goes to the end of `log`. What it leaves running is ended with it, and
+/// all of it when this process dies, however it dies.
 ///
 /// # Errors
 /// When it can't be started or doesn't end with 0; the message says `what` failed and has its last lines.
@@ -54,7 +56,9 @@ pub async fn run(what: &str, mut command: Command, log: &Utf8Path, status: &Stat
     file.write_all(line.as_bytes()).await.with_context(|| format!("failed to write the log {log}"))?;
     let (reader, writer) = std::io::pipe().context("failed to make a pipe")?;
     command.stdout(writer.try_clone()?).stderr(writer);
-    let mut child = Group(command.spawn().with_context(|| format!("failed to start `{}`", display(&command)))?);
+    let group = Group::new()?;
+    command.process_group(group.id);
+    let mut child = command.spawn().with_context(|| format!("failed to start `{}`", display(&command)))?;
     // The command holds the writing ends of the pipe: reading would never come to an end.
     drop(command);
     let reader = tokio::net::unix::pipe::Receiver::from_owned_fd(reader.into())?;
@@ -68,7 +72,7 @@ pub async fn run(what: &str, mut command: Command, log: &Utf8Path, status: &Stat
                     copied.with_context(|| format!("failed to write the log {log}"))?;
                     read_to_end = true;
                 }
-                ended = child.0.wait() => break ended.with_context(|| format!("failed to wait for {what}"))?,
+                ended = child.wait() => break ended.with_context(|| format!("failed to wait for {what}"))?,
             }
         };
         if !read_to_end {
@@ -157,15 +161,29 @@ async fn copy_lines(
     }
 }
 
-/// A program with all that it started: when it is no longer waited for, the whole group is asked to end.
-struct Group(Child);
+/// A process group that doesn't outlive its guard, nor this process, however that dies.
+struct Group {
+    id: i32,
+    /// The first of the group. It waits for the end of a pipe, which comes when nobody holds the other end any more.
+    _leader: Child,
+    _held: std::io::PipeWriter,
+}
+
+impl Group {
+    fn new() -> Result<Group> {
+        let (reader, held) = std::io::pipe().context("failed to make a pipe")?;
+        let mut leader = Command::new("sh");
+        leader.args(["-c", "read _; kill -s TERM 0"]).process_group(0);
+        leader.stdin(reader).stdout(Stdio::null()).stderr(Stdio::null());
+        let leader = leader.spawn().context("failed to start `sh`")?;
+        let id = leader.id().and_then(|id| i32::try_from(id).ok()).context("`sh` has no process id")?;
+        Ok(Group { id, _leader: leader, _held: held })
+    }
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let pid = self.0.id().and_then(|pid| i32::try_from(pid).ok());
-        if let Some(pid) = pid {
-            // It fails only when the group is gone already, which is what is wanted.
-            let _ = signal::killpg(Pid::from_raw(pid), Signal::SIGTERM);
-        }
+        // It fails only when the group is gone already, which is what is wanted.
+        let _ = signal::killpg(Pid::from_raw(self.id), Signal::SIGTERM);
     }
 }
