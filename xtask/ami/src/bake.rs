@@ -1,28 +1,35 @@
 //! From a base to an available image in the home region: launch, install, seal, stop, image.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use xtask::region::Region;
 
 use crate::{
     binaries::{self, Built},
-    build::{self, Build, Made, Role},
-    cloud::{Base, Cloud, ImageId, ImageState, InstanceId, InstanceState, LaunchSource, NewImage, Phase},
+    build::{self, Build, Made, Role, TAG_INSTANCE},
+    cloud::{Base, Cloud, Image, ImageId, ImageState, InstanceId, InstanceState, LaunchSource, NewImage, Phase},
     launch::{self, Reached},
     machine::{Input, LoginKey, Machine},
     publish, sha256,
     staging::Overlay,
-    wait::{self, Look, Patience},
+    wait::{self, Look, Pace, Patience},
 };
 
 /// Where the tar of what is installed is unpacked on the machine.
 const STAGING: &str = "/var/tmp/wallaroo-staging";
 
-/// The name of the login key of the machine that is imaged, in the build's folder.
-pub const BAKE_KEY: &str = "bake-key";
+/// How the names of the login keys of machines that are imaged begin, in the build's folder.
+const BAKE_KEY: &str = "bake-key-";
+
+/// How long an image whose id is known may take to be shown (EC2's eventual consistency).
+const SHOWN: Patience = Patience {
+    limit: Duration::from_secs(60),
+    pace: Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) },
+};
 
 /// The manifest's place on the image.
 pub const MANIFEST: &str = "/usr/share/wallaroo/manifest.json";
@@ -31,11 +38,13 @@ pub const MANIFEST: &str = "/usr/share/wallaroo/manifest.json";
 pub struct Baked {
     /// The image.
     pub image: ImageId,
-    /// What it was made of.
+    /// The machine that it was made of.
+    pub made_of: InstanceId,
+    /// What was on that machine.
     pub sealed: Sealed,
     /// The key that logged in to the machine; the image must not know it.
     pub key: LoginKey,
-    /// The machine, whose end is ordered; none when an earlier process made the image.
+    /// The machine of this process, whose end is ordered; none when an earlier process made the image.
     pub instance: Option<InstanceId>,
 }
 
@@ -62,33 +71,88 @@ pub async fn bake<C: Cloud>(cloud: &C, build: &Build) -> Result<Baked> {
     }
     let binaries = build.journal.once("binaries", json!({}), build_binaries(build));
     let (binaries, (base, reached)) = tokio::try_join!(binaries, prepare(cloud, build))?;
-    let sealed = build.journal.step("bake sealed", &reached.instance, async {
+    let instance = reached.instance.clone();
+    let sealed = build.journal.step(sealed(&instance), &instance, async {
         let work = finish(build, &reached, &base, &binaries).await;
-        launch::with_its_state(cloud, build, &reached.instance, work).await
+        launch::with_its_state(cloud, build, &instance, work).await
     });
     let sealed = sealed.await?;
-    stop(cloud, build, &reached.instance).await?;
-    let key = reached.login.key.clone();
+    stop(cloud, build, &instance).await?;
     // Whoever goes on with the build has to know which key the image must not know.
-    key.write(&build.folder.join(BAKE_KEY))?;
-    let image = make_image(cloud, build, &reached.instance, &sealed.base).await?;
-    Ok(Baked { image, sealed, key, instance: Some(reached.instance) })
+    reached.login.key.write(&key_of(build, &instance))?;
+    let found = make_image(cloud, build, &instance, &sealed.base).await?;
+    if found.tag(TAG_INSTANCE).is_some_and(|made_of| made_of != instance.0) {
+        // An earlier process had ordered it, which came to light only when it was ordered again.
+        let baked = what_is_known(build, &found)?;
+        return Ok(Baked { instance: Some(instance), ..baked });
+    }
+    let key = reached.login.key;
+    Ok(Baked { image: found.id, made_of: instance.clone(), sealed, key, instance: Some(instance) })
+}
+
+/// The step that a machine's being ready for its image is written down as.
+fn sealed(instance: &InstanceId) -> String {
+    format!("bake sealed {instance}")
+}
+
+fn key_of(build: &Build, instance: &InstanceId) -> Utf8PathBuf {
+    build.folder.join(format!("{BAKE_KEY}{instance}"))
+}
+
+/// Removes the keys of machines that were imaged: nobody goes on with what is done, or cleaned away.
+pub fn forget_keys(folder: &Utf8Path) {
+    let Ok(entries) = folder.read_dir_utf8() else { return };
+    for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_name().starts_with(BAKE_KEY)) {
+        // They open nothing any more.
+        let _ = std::fs::remove_file(entry.path());
+    }
 }
 
 /// The home image that an earlier process made, or began to make; none when there is none that will be good.
 async fn take_up<C: Cloud>(cloud: &C, build: &Build) -> Result<Option<Baked>> {
-    let history = build.journal.history();
-    let Some(sealed) = history.result::<Sealed>("bake sealed")?.filter(|_| history.has_image()) else {
+    if !build.journal.history().has_image() {
         return Ok(None);
-    };
+    }
     let region = &build.order.home_region;
-    let Some(found) = publish::image_of(cloud, build, region).await? else { return Ok(None) };
+    let found = match publish::image_of(cloud, build, region).await? {
+        None => not_listed_yet(cloud, build, region).await?,
+        found => found,
+    };
+    let Some(found) = found else { return Ok(None) };
     build.status.step("Found", format_args!("{} in {region}, `{}`", found.id, found.name));
     build.made.borrow_mut().insert(region.clone(), Made { id: found.id.clone(), public: found.public });
-    let image = build.new_image(region, &sealed.base.name);
+    let baked = what_is_known(build, &found)?;
+    let image = build.new_image(region, &baked.sealed.base.name, &baked.made_of);
     until_complete(cloud, build, region, &found.id, &image).await?;
-    let key = LoginKey::read(&build.folder.join(BAKE_KEY))?;
-    Ok(Some(Baked { image: found.id, sealed, key, instance: None }))
+    Ok(Some(baked))
+}
+
+/// The image that an earlier process was told the id of, when the cloud takes a while to list what there is.
+async fn not_listed_yet<C: Cloud>(cloud: &C, build: &Build, region: &Region) -> Result<Option<Image>> {
+    let history = build.journal.history();
+    let Some(id) = history.result::<ImageId>(&format!("image {region}"))? else { return Ok(None) };
+    let removed = build.removed.borrow().contains_key(region);
+    // One that was seen to be available, and isn't there any more, was removed by somebody.
+    if removed || history.was_done(&format!("available {region}")) {
+        return Ok(None);
+    }
+    let what = format!("{id} in {region} to be shown");
+    let shown = wait::until(what, SHOWN, &build.status, async || {
+        let seen = cloud.image(region, &id).await?;
+        Ok(seen.map_or_else(|| Look::NotYet("unknown to the cloud".to_owned()), Look::Ready))
+    });
+    // One that is not shown by then is not there; one that failed is not waited for.
+    Ok(shown.await.ok().filter(|image| !matches!(image.state, ImageState::Failed(_))))
+}
+
+/// What the journal knows of an image that an earlier process made.
+fn what_is_known(build: &Build, image: &Image) -> Result<Baked> {
+    let made_of = image.tag(TAG_INSTANCE).with_context(|| format!("{} doesn't say what it was made of", image.id))?;
+    let made_of = InstanceId(made_of.to_owned());
+    let sealed = build.journal.history().result::<Sealed>(&sealed(&made_of))?;
+    let sealed = sealed.with_context(|| format!("nothing is known of {made_of}, which {} was made of", image.id))?;
+    let key = LoginKey::read(&key_of(build, &made_of))?;
+    Ok(Baked { image: image.id.clone(), made_of, sealed, key, instance: None })
 }
 
 /// Installs what was built, and seals the machine.
@@ -230,9 +294,9 @@ async fn stop<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId) -> Resu
     build.journal.step("bake stop", instance, work).await
 }
 
-async fn make_image<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId, base: &Base) -> Result<ImageId> {
+async fn make_image<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId, base: &Base) -> Result<Image> {
     let region = &build.order.home_region;
-    let image = build.new_image(region, &base.name);
+    let image = build.new_image(region, &base.name, instance);
     let step = format!("image {region}");
     let id = build.journal.step(step, &image.name, cloud.create_image(region, instance, &image)).await?;
     build.status.step("Imaging", format_args!("{instance} as {id}, `{}`", image.name));
@@ -244,10 +308,10 @@ async fn make_image<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId, b
     }
     // The machine is no longer needed, and ending it now is one thing less to end later.
     launch::end(cloud, build, instance).await;
-    available.map(|()| id)
+    available
 }
 
-/// Waits until an image is available, and gives it what could not be ordered with it.
+/// Waits until an image is available, and gives it what could not be ordered with it. Gives it back as it was seen.
 ///
 /// # Errors
 /// When it fails, or the limit passes.
@@ -257,23 +321,24 @@ pub async fn until_complete<C: Cloud>(
     region: &Region,
     id: &ImageId,
     image: &NewImage,
-) -> Result<()> {
+) -> Result<Image> {
     let work = async {
-        wait_available(cloud, build, region, id).await?;
-        cloud.complete_image(region, id, image).await
+        let seen = wait_available(cloud, build, region, id).await?;
+        cloud.complete_image(region, id, image).await?;
+        Ok(seen)
     };
     build.journal.step(format!("available {region}"), id, work).await
 }
 
-async fn wait_available<C: Cloud>(cloud: &C, build: &Build, region: &Region, id: &ImageId) -> Result<()> {
+async fn wait_available<C: Cloud>(cloud: &C, build: &Build, region: &Region, id: &ImageId) -> Result<Image> {
     let phase = if *region == build.order.home_region { Phase::Image } else { Phase::Copy };
     let patience = Patience { limit: build.order.recipe.limits.image, pace: cloud.pace(phase) };
     wait::until(format_args!("{id} in {region}"), patience, &build.status, async || {
         match cloud.image(region, id).await? {
             // Right after the create call EC2 may not know the image yet (eventual consistency).
             None => Ok(Look::NotYet("unknown to the cloud".to_owned())),
-            Some(image) => match image.state {
-                ImageState::Available => Ok(Look::Ready(())),
+            Some(image) => match &image.state {
+                ImageState::Available => Ok(Look::Ready(image)),
                 ImageState::Failed(reason) => bail!("the image {id} in {region} failed: {reason}"),
                 state @ ImageState::Pending(_) => Ok(Look::NotYet(state.to_string())),
             },
@@ -286,7 +351,7 @@ async fn wait_available<C: Cloud>(cloud: &C, build: &Build, region: &Region, id:
 ///
 /// # Errors
 /// When it can't be read.
-pub fn script(path: &camino::Utf8Path) -> Result<String> {
+pub fn script(path: &Utf8Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("failed to read the script {path}"))
 }
 

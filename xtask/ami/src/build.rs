@@ -39,6 +39,8 @@ pub const TAG_VERSION: &str = "wallaroo:version";
 pub const TAG_EXPIRES: &str = "wallaroo:expires";
 /// The tag with the commit.
 pub const TAG_COMMIT: &str = "wallaroo:commit";
+/// The tag of an image with the instance that it was made of, so that what is known of that one is known of it.
+pub const TAG_INSTANCE: &str = "wallaroo:instance";
 /// The tag with the system that the image is, such as `ubuntu-16.04`.
 pub const TAG_SYSTEM: &str = "wallaroo:system";
 
@@ -239,9 +241,9 @@ impl Build {
         tags
     }
 
-    /// The image that this build makes in `region`, of this base.
+    /// The image that this build makes in `region`, of this base and this instance.
     #[must_use]
-    pub fn new_image(&self, region: &Region, base_name: &str) -> NewImage {
+    pub fn new_image(&self, region: &Region, base_name: &str, made_of: &InstanceId) -> NewImage {
         let order = &self.order;
         let description = order
             .recipe
@@ -253,11 +255,13 @@ impl Build {
             .take(MOST_DESCRIPTION_CHARS)
             .collect();
         let deprecate_at = (order.visibility == Visibility::Public).then(|| self.began + order.recipe.deprecate_after);
+        let mut tags = self.tags();
+        tags.push((TAG_INSTANCE.to_owned(), made_of.to_string()));
         NewImage {
             token: self.token(&format!("image-{region}")),
             name: order.name.clone(),
             description,
-            tags: self.tags(),
+            tags,
             deprecate_at,
             require_imds_v2: order.recipe.require_imds_v2,
         }

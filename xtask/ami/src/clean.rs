@@ -14,6 +14,7 @@ use xtask::{
 };
 
 use crate::{
+    bake,
     build::{self, JOURNAL},
     cloud::{Cloud, Kind, Leftover, Phase},
     home::Home,
@@ -158,6 +159,7 @@ async fn forget<C: Cloud>(cloud: &C, home: &Home, id: &str, status: &Status) -> 
         cloud.block_public_images(&region, true).await?;
         status.step("Blocked", format_args!("public images in {region}, as before"));
     }
+    bake::forget_keys(&folder);
     let journal = Journal::resume(&folder.join(JOURNAL))
         .with_context(|| format!("all is removed, but {} still says otherwise", process::quote(folder.as_str())))?;
     journal.end("cleaned")

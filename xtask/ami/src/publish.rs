@@ -9,8 +9,8 @@ use xtask::region::Region;
 
 use crate::{
     bake::{self, Baked},
-    build::{Build, Made, TAG_BUILD},
-    cloud::{Audience, Cloud, Image, ImageId, ImageState},
+    build::{Build, Made, TAG_BUILD, TAG_INSTANCE},
+    cloud::{Audience, Cloud, Image, ImageId, ImageState, NewImage},
     wait::{self, Look, Pace, Patience},
 };
 
@@ -55,14 +55,14 @@ pub async fn copy_everywhere<C: Cloud>(cloud: &C, build: &Build, baked: &Baked) 
 
 async fn copy<C: Cloud>(cloud: &C, build: &Build, baked: &Baked, region: &Region) -> Result<()> {
     let home = &build.order.home_region;
-    let mut image = build.new_image(region, &baked.sealed.base.name);
+    let mut image = build.new_image(region, &baked.sealed.base.name, &baked.made_of);
     // The same token for a copy of another image would be refused.
     let source = baked.image.0.get(baked.image.0.len().saturating_sub(SOURCE_CHARS)..).unwrap_or_default();
     image.token = build.token(&format!("{region}-{source}"));
     if build.attempt > 1 {
         if let Some(found) = image_of(cloud, build, region).await? {
             build.made.borrow_mut().insert(region.clone(), Made { id: found.id.clone(), public: found.public });
-            return bake::until_complete(cloud, build, region, &found.id, &image).await;
+            return until_complete(cloud, build, baked, region, &found.id, &image).await;
         }
         // For the token of a copy that failed, that one would be given back, also when it is gone.
         let failed = build.journal.history().count_intended(&removed(region))
@@ -74,7 +74,29 @@ async fn copy<C: Cloud>(cloud: &C, build: &Build, baked: &Baked, region: &Region
     let copied = cloud.copy_image(home, &baked.image, region, &image);
     let id = build.journal.step(format!("copy {region}"), &image.token, copied).await?;
     build.made.borrow_mut().insert(region.clone(), Made { id: id.clone(), public: false });
-    bake::until_complete(cloud, build, region, &id, &image).await
+    until_complete(cloud, build, baked, region, &id, &image).await
+}
+
+/// Waits until a copy is complete. It must be one of the image that is verified.
+async fn until_complete<C: Cloud>(
+    cloud: &C,
+    build: &Build,
+    baked: &Baked,
+    region: &Region,
+    id: &ImageId,
+    image: &NewImage,
+) -> Result<()> {
+    let seen = bake::until_complete(cloud, build, region, id, image).await?;
+    match seen.tag(TAG_INSTANCE) {
+        Some(made_of) if made_of != baked.made_of.0 => bail!(
+            "{id} was copied from an image that this build made before {}, and that isn't there any more: remove what there \
+             is and begin again, with cargo xtask ami clean {}{}",
+            baked.image,
+            build.id,
+            cloud.flags()
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// How the steps begin in which images of a region that failed are removed.

@@ -79,7 +79,7 @@ pub async fn release<C: Cloud>(
     }
     if outcome.is_ok() {
         // Nobody goes on with what is done.
-        let _ = std::fs::remove_file(build.folder.join(bake::BAKE_KEY));
+        bake::forget_keys(&build.folder);
     }
     let how = match &outcome {
         Ok(_) => "done",

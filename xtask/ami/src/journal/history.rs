@@ -85,6 +85,12 @@ impl History {
         self.intended.contains_key(step)
     }
 
+    /// Whether a step's work was done.
+    #[must_use]
+    pub fn was_done(&self, step: &str) -> bool {
+        self.done.contains_key(step)
+    }
+
     /// What a step returned; none when it wasn't done.
     ///
     /// # Errors
@@ -192,6 +198,22 @@ mod tests {
         assert!(complaint(&format!("{BEGAN}\nnonsense\n{DONE}\n")).contains("line 2 is no journal's"));
         assert!(complaint(&format!("{BEGAN}\n{BEGAN}\n")).contains("line 2"));
         assert!(complaint(&format!("{DONE}\n")).contains("line 1"));
+    }
+
+    #[test]
+    fn a_block_is_lifted_until_it_is_set_again_after_that() {
+        let step = |event: &str, step: &str| {
+            let rest = if event == "done" { r#""result":null,"took_ms":3"# } else { r#""by":{}"# };
+            format!(r#"{{"at":"2026-11-22T00:00:03Z","event":"{event}","step":"{step}",{rest}}}"#)
+        };
+        let lift = ["intended", "done"].map(|event| step(event, "unblock us-west-2"));
+        let block = ["intended", "done"].map(|event| step(event, "block us-west-2"));
+        let all = [BEGAN, &lift[0], &lift[1], &block[0], &block[1], &lift[0], &block[0], &block[1]];
+        let lifted = [false, true, true, true, false, true, true, false];
+        for (lines, is_lifted) in lifted.into_iter().enumerate() {
+            let history = parse(&format!("{}\n", all[..=lines].join("\n"))).expect("a journal");
+            assert_eq!(!history.unblocked().is_empty(), is_lifted, "after {} lines", lines + 1);
+        }
     }
 
     #[test]
