@@ -95,6 +95,15 @@ pub trait Cloud {
     /// When the cloud refuses.
     async fn revoke_access(&self, region: &Region, name: &str) -> Result<()>;
 
+    /// Takes an instance out of what lets in to it, so that this can be taken away before the instance is gone. Where
+    /// instances hold nothing fast, nothing is done.
+    ///
+    /// # Errors
+    /// When the cloud refuses.
+    async fn detach_access(&self, _region: &Region, _id: &InstanceId) -> Result<()> {
+        Ok(())
+    }
+
     /// Launches an instance; it is `Pending` at first.
     ///
     /// # Errors

@@ -132,6 +132,8 @@ async fn log_in<C: Cloud>(
 
 /// Ends a machine that has done its work. Failing to is no reason to lose what it did: tidying up tries again.
 pub async fn end<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId) {
+    // What it doesn't let go of now, it does when it is gone.
+    let _ = cloud.detach_access(&build.order.home_region, instance).await;
     if let Err(error) = cloud.terminate(&build.order.home_region, instance).await {
         build.status.warn(format_args!("{instance} could not be ended: {error:#}"));
     }
@@ -140,13 +142,12 @@ pub async fn end<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId) {
 /// Waits until a machine whose end was ordered is gone, and takes away what let us in. Failing to is no reason to lose
 /// what it did: tidying up tries again.
 pub async fn discard<C: Cloud>(cloud: &C, build: &Build, role: Role, instance: &InstanceId) {
-    if let Err(error) = until_gone(cloud, build, instance).await {
-        build.status.warn(format_args!("{error:#}"));
-        return;
+    let (gone, revoked) = tokio::join!(until_gone(cloud, build, instance), revoke(cloud, build, role));
+    if gone.is_ok() && revoked.is_ok() {
+        build.logins.borrow_mut().retain(|(id, _)| id != instance);
     }
-    match revoke(cloud, build, role).await {
-        Ok(()) => build.logins.borrow_mut().retain(|(id, _)| id != instance),
-        Err(error) => build.status.warn(format_args!("{error:#}")),
+    for error in [gone, revoked].into_iter().filter_map(Result::err) {
+        build.status.warn(format_args!("{error:#}"));
     }
 }
 

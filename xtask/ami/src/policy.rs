@@ -1,7 +1,8 @@
 //! The least IAM policy that the EC2 side needs, for `cargo xtask ami iam-policy`.
 //!
 //! What the tool creates carries the tag `wallaroo:build`, and what it changes, deletes, or makes an image of must carry
-//! it. Two things can't be limited so: what is created, and the account's block on public images.
+//! it. Three things can't be limited so: what is created, the group that an instance is put into, and the account's block
+//! on public images.
 
 use serde_json::{Value, json};
 
@@ -95,6 +96,10 @@ pub fn text() -> String {
             allow("ChangeWhatWasCreated", &ec2(&CHANGES), json!({
                 "Resource": "*",
                 "Condition": { "Null": { tagged: "false" } },
+            })),
+            // Where an instance is put when its own group is to go, others made.
+            allow("LeaveGroups", &ec2(&["ModifyInstanceAttribute"]), json!({
+                "Resource": ["arn:aws:ec2:*:*:security-group/*"],
             })),
             allow("ChangeNothing", &ec2(&[&CHANGES[..], &IMAGES].concat()), json!({ "Resource": nothing_at_all() })),
             allow("LiftTheBlockOnPublicImages", &ec2(&UNBLOCKS), json!({ "Resource": "*" })),

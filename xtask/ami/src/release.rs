@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, Error, Result, bail};
 use futures_util::future::{OptionFuture, join_all};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     bake,
@@ -19,9 +19,9 @@ use crate::{
     wait::{self, Look, Pace, Patience},
 };
 
-/// How long tidying up after an interruption may take; a second signal ends it at once. EC2 takes up to a minute to end a
-/// machine, and until then what let us in to it can't be taken away.
-const INTERRUPTED_LIMIT: Duration = Duration::from_secs(120);
+/// How long tidying up after an interruption may take; a second signal ends it at once. With what it takes to say what
+/// exists, that is less than the 15 s that are promised.
+const INTERRUPTED_LIMIT: Duration = Duration::from_secs(14);
 
 /// How long tidying up after a failure may take: longer than each wait in it.
 const TIDY_LIMIT: Duration = launch::END_LIMIT.saturating_mul(3);
@@ -31,6 +31,14 @@ const SHOWN: Patience = Patience {
     limit: Duration::from_secs(30),
     pace: Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) },
 };
+
+/// The same for whoever wants to go.
+const SHOWN_SOON: Patience =
+    Patience { limit: Duration::from_secs(6), pace: Pace { interval: Duration::from_secs(1), ..SHOWN.pace } };
+
+/// From the beginning of tidying up, how long machines may take to be shown, and to let go of what lets in to them, which
+/// they don't while they start. Then they are ended all the same, and there must be time for it.
+const DETACH_LIMIT: Duration = Duration::from_secs(9);
 
 /// How long a machine's console may take to be read before it is ended.
 const CONSOLE_LIMIT: Duration = Duration::from_secs(5);
@@ -61,15 +69,16 @@ pub async fn release<C: Cloud>(
             kept = keep_machines(cloud, build, signals).await;
         }
     }
+    let hurry = matches!(outcome, Err(Failure::Interrupted(_)));
     let tidied = async {
-        let tidied = tidy(cloud, build, &kept).await;
+        let tidied = tidy(cloud, build, &kept, hurry).await;
         if outcome.is_err() {
             look_what_exists(cloud, build).await;
         }
         tidied
     };
     // Whoever interrupts wants to go; else there is time to wait until the cloud lets go of everything.
-    let limit = if matches!(outcome, Err(Failure::Interrupted(_))) { INTERRUPTED_LIMIT } else { TIDY_LIMIT };
+    let limit = if hurry { INTERRUPTED_LIMIT } else { TIDY_LIMIT };
     let tidied = tokio::select! {
         tidied = tokio::time::timeout(limit, tidied) => tidied.context("it took too long").flatten(),
         signal = signals.next() => Err(Error::msg(format!("{signal} came meanwhile"))),
@@ -144,7 +153,7 @@ async fn sweep<C: Cloud>(cloud: &C, build: &Build) -> Result<()> {
     let region = &build.order.home_region;
     for instance in cloud.instances_of(region, &build.id).await? {
         build.status.step("Ending", format_args!("{instance}, which an earlier attempt left"));
-        end_machine(cloud, build, &instance).await?;
+        end_machine(cloud, build, &instance, Instant::now(), false).await?;
     }
     for attempt in 1..build.attempt {
         for role in [Role::Bake, Role::Verify] {
@@ -178,15 +187,16 @@ async fn gate_and_open<C: Cloud>(cloud: &C, build: &Build) -> Result<()> {
 }
 
 /// Ends the build's machines, takes their accesses away, and closes what was about to be opened. Goes through all of it
-/// whatever fails, and reports that together. What is `kept` is not ended.
-async fn tidy<C: Cloud>(cloud: &C, build: &Build, kept: &[InstanceId]) -> Result<()> {
+/// whatever fails, and reports that together. What is `kept` is not ended. In a `hurry` it is enough that machines are
+/// told to end, which nothing takes back.
+async fn tidy<C: Cloud>(cloud: &C, build: &Build, kept: &[InstanceId], hurry: bool) -> Result<()> {
     let withdraw = async { if build.publishing.get() { publish::withdraw(cloud, build).await } else { Ok(()) } };
     let end = async {
         if !kept.is_empty() {
             return Vec::new();
         }
         openssh::forget(&build.folder);
-        end_machines(cloud, build).await
+        end_machines(cloud, build, hurry).await
     };
     // Side by side: time may be short, and none of them is to wait for another's region that doesn't answer.
     let (withdrawn, restored, mut faults) = tokio::join!(withdraw, unblock::restore(cloud, build), end);
@@ -196,17 +206,18 @@ async fn tidy<C: Cloud>(cloud: &C, build: &Build, kept: &[InstanceId]) -> Result
 }
 
 /// Ends the build's machines, and takes away what let us in to them.
-async fn end_machines<C: Cloud>(cloud: &C, build: &Build) -> Vec<Error> {
+async fn end_machines<C: Cloud>(cloud: &C, build: &Build, hurry: bool) -> Vec<Error> {
     let region = &build.order.home_region;
     let mut faults = Vec::new();
+    let detach_until = Instant::now() + DETACH_LIMIT;
     // What was launched just now may not be found by its tag yet.
     let launched = build.logins.borrow().iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
-    let found = find_machines(cloud, build, &launched).await.unwrap_or_else(|error| {
+    let found = find_machines(cloud, build, &launched, hurry).await.unwrap_or_else(|error| {
         faults.push(error.context("failed to look for machines"));
         Vec::new()
     });
     let machines: BTreeSet<InstanceId> = found.into_iter().chain(launched).collect();
-    let ended = join_all(machines.iter().map(|instance| end_machine(cloud, build, instance))).await;
+    let ended = join_all(machines.iter().map(|instance| end_machine(cloud, build, instance, detach_until, hurry))).await;
     faults.extend(ended.into_iter().filter_map(Result::err));
     let all_ended = faults.is_empty();
     let revoke = async |role: Role| match all_ended {
@@ -220,12 +231,18 @@ async fn end_machines<C: Cloud>(cloud: &C, build: &Build) -> Vec<Error> {
 
 /// The machines that carry the build's tag. One whose launch was cut short is waited for: it may come to light late, and
 /// run on.
-async fn find_machines<C: Cloud>(cloud: &C, build: &Build, known: &[InstanceId]) -> Result<Vec<InstanceId>> {
+async fn find_machines<C: Cloud>(
+    cloud: &C,
+    build: &Build,
+    known: &[InstanceId],
+    hurry: bool,
+) -> Result<Vec<InstanceId>> {
     let region = &build.order.home_region;
     if build.launching.borrow().is_empty() {
         return cloud.instances_of(region, &build.id).await;
     }
-    let found = wait::until("what was being launched to be shown", SHOWN, &build.status, async || {
+    let patience = if hurry { SHOWN_SOON } else { SHOWN };
+    let found = wait::until("what was being launched to be shown", patience, &build.status, async || {
         let found = cloud.instances_of(region, &build.id).await?;
         let is_shown = found.iter().any(|id| !known.contains(id));
         Ok(if is_shown { Look::Ready(found) } else { Look::NotYet("nothing new is there".to_owned()) })
@@ -237,17 +254,31 @@ async fn find_machines<C: Cloud>(cloud: &C, build: &Build, known: &[InstanceId])
     }
 }
 
-/// Ends a machine, and waits until it is gone.
-async fn end_machine<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId) -> Result<()> {
+/// Ends a machine; without a hurry, waits until it is gone.
+async fn end_machine<C: Cloud>(
+    cloud: &C,
+    build: &Build,
+    instance: &InstanceId,
+    detach_until: Instant,
+    hurry: bool,
+) -> Result<()> {
+    let region = &build.order.home_region;
     // It is what a failure is understood by, and may be gone with the machine; but the machine costs money meanwhile.
-    let console = tokio::time::timeout(CONSOLE_LIMIT, cloud.console(&build.order.home_region, instance)).await;
+    let console = tokio::time::timeout(CONSOLE_LIMIT, cloud.console(region, instance));
+    let what = format!("{instance} to be detached");
+    let patience = Patience { limit: detach_until.saturating_duration_since(Instant::now()), pace: SHOWN_SOON.pace };
+    let detached = wait::until(what, patience, &build.status, async || {
+        cloud.detach_access(region, instance).await.map(Look::Ready)
+    });
+    // What it doesn't let go of now, it does when it is gone.
+    let (console, _) = tokio::join!(console, detached);
     let console = console.ok().and_then(Result::ok).unwrap_or_default();
     let path = build.log(&format!("console-{instance}"));
     if let Err(error) = std::fs::write(&path, console) {
         build.status.warn(format_args!("failed to write {path}: {error}"));
     }
     terminate(cloud, build, instance).await?;
-    launch::until_gone(cloud, build, instance).await
+    if hurry { Ok(()) } else { launch::until_gone(cloud, build, instance).await }
 }
 
 /// Ends a machine; what costs money by the hour is worth a second and a third try.

@@ -83,6 +83,8 @@ pub struct Ec2 {
     status: Status,
     /// Where instances can be launched; found out once.
     placements: OnceCell<Vec<Placement>>,
+    /// The default security group of their VPC.
+    default_group: OnceCell<String>,
     /// The addresses that may reach port 22; found out once.
     ssh_from: OnceCell<Ipv4Net>,
     /// The security groups that were made, by the name of their access.
@@ -122,6 +124,7 @@ impl Ec2 {
             settings,
             status: status.clone(),
             placements: OnceCell::new(),
+            default_group: OnceCell::new(),
             ssh_from: OnceCell::new(),
             groups: RefCell::default(),
             launched: RefCell::default(),
@@ -209,6 +212,10 @@ impl Cloud for Ec2 {
 
     async fn revoke_access(&self, region: &Region, name: &str) -> Result<()> {
         Box::pin(self.revoke(region, name)).await
+    }
+
+    async fn detach_access(&self, region: &Region, id: &InstanceId) -> Result<()> {
+        Box::pin(self.leave_group(region, id)).await
     }
 
     async fn launch(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {

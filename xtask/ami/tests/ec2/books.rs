@@ -270,13 +270,22 @@ impl Region {
         let vpc = format!("vpc-{name}");
         let zones = ["a", "b", "c"].map(|letter| format!("{name}{letter}"));
         let subnets = zones.map(|zone| Subnet { id: format!("subnet-{zone}"), vpc: vpc.clone(), zone, default: true });
+        let default = Group {
+            id: format!("sg-default-{name}"),
+            name: "default".to_owned(),
+            description: "default VPC security group".to_owned(),
+            vpc: vpc.clone(),
+            tags: Tags::new(),
+            rules: Vec::new(),
+            created: Duration::ZERO,
+        };
         Region {
             opt_in,
             images: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             instances: BTreeMap::new(),
             key_pairs: BTreeMap::new(),
-            groups: BTreeMap::new(),
+            groups: BTreeMap::from([(default.id.clone(), default)]),
             subnets: subnets.to_vec(),
             default_vpc: Some(vpc),
             full_zones: BTreeSet::new(),

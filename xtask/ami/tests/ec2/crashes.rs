@@ -134,6 +134,25 @@ async fn what_is_finished_is_no_leftover() {
     }
 }
 
+/// EC2 may show an image minutes after it was made; what is known of it must be known of that one.
+#[tokio::test(start_paused = true)]
+async fn an_image_that_is_shown_late_is_the_one_that_is_gone_on_with() {
+    // It dies before it hears of the image, and after that: then it knows what to wait for.
+    for (more_calls, instances) in [(1, 3), (4, 2)] {
+        let rig = Rig::public(&REGIONS);
+        rig.endpoint.world(|world| world.delays.unseen = Duration::from_secs(50));
+        let calls = async {
+            rig.endpoint.until_called("CreateImage").await;
+            rig.endpoint.until(rig.endpoint.calls() + more_calls - 1).await;
+        };
+        tokio::select! { _ = rig.release() => panic!("it came to its end"), () = calls => {} }
+        let ended = rig.resume().await;
+        is_released(&rig, &ended, &format!("{more_calls} calls after"));
+        let made = rig.endpoint.instances().len();
+        assert_eq!(made, instances, "{more_calls} calls after: {}", ended.said);
+    }
+}
+
 /// What was seen on an image says nothing of another one.
 #[tokio::test(start_paused = true)]
 async fn an_image_that_takes_the_place_of_a_verified_one_is_verified_itself() {

@@ -144,9 +144,9 @@ impl Endpoint {
         self.all(|region| region.key_pairs.values().collect())
     }
 
-    /// The security groups, in all regions.
+    /// The security groups that somebody made, in all regions.
     pub fn groups(&self) -> Vec<Located<Group>> {
-        self.all(|region| region.groups.values().collect())
+        self.all(|region| region.groups.values().filter(|group| group.name != "default").collect())
     }
 
     /// What somebody has to clean up: live instances, key pairs and security groups, by id.

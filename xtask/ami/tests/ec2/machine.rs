@@ -52,6 +52,8 @@ pub struct Disk {
     files: BTreeMap<String, String>,
     machine_id: String,
     keys: BTreeSet<String>,
+    /// The keys that ever logged in.
+    former_keys: BTreeSet<String>,
 }
 
 /// A login on an instance.
@@ -127,10 +129,15 @@ impl Cloud for Simulated {
         let mut disks = self.disks.borrow_mut();
         let disk = disks.entry(instance.id.clone()).or_insert_with(|| Disk {
             machine_id: format!("machine-id-of-{}", instance.id),
-            keys: source.keys.iter().cloned().chain(granted).collect(),
+            keys: source.keys.iter().cloned().chain(granted.iter().cloned()).collect(),
+            former_keys: source.former_keys.iter().cloned().chain(granted).collect(),
             ..source
         });
         if !disk.keys.iter().any(|known| known.trim() == key.trim()) {
+            if !disk.former_keys.iter().any(|known| known.trim() == key.trim()) {
+                let what = format!("{} was never logged in to with the key that is tried on it", instance.id);
+                self.endpoint.world(|world| world.violations.push(what));
+            }
             return Err(anyhow!(LoginRefused::new(address, &login.user)));
         }
         let (endpoint, disks) = (self.endpoint.clone(), Rc::clone(&self.disks));
@@ -171,6 +178,10 @@ impl Cloud for Simulated {
 
     async fn revoke_access(&self, region: &Region, name: &str) -> Result<()> {
         self.ec2.revoke_access(region, name).await
+    }
+
+    async fn detach_access(&self, region: &Region, id: &InstanceId) -> Result<()> {
+        self.ec2.detach_access(region, id).await
     }
 
     async fn launch(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {

@@ -8,8 +8,8 @@ use aws_sdk_ec2::{
 use ipnet::Ipv4Net;
 use xtask::region::Region;
 
-use super::{Ec2, answer::Answer as _, tag_specifications};
-use crate::cloud::{Access, ApiError};
+use super::{Ec2, answer::Answer as _, base::filter, tag_specifications};
+use crate::cloud::{Access, ApiError, InstanceId};
 
 /// How often a key is imported anew, because the answer before was lost.
 const IMPORT_ATTEMPTS: u32 = 5;
@@ -113,6 +113,32 @@ impl Ec2 {
                 self.find_group(region, access).await?.with_context(|| format!("there is no security group {access}"))
             }
         }
+    }
+
+    /// Puts an instance into its VPC's default group, which lets nobody in from outside. Else its own is held until it is
+    /// terminated, which takes up to a minute (EC2 API reference, `DeleteSecurityGroup`).
+    pub(super) async fn leave_group(&self, region: &Region, id: &InstanceId) -> Result<()> {
+        if self.settings.security_group.is_some() {
+            return Ok(());
+        }
+        let default = self.default_group.get_or_try_init(|| self.find_default_group(region)).await?;
+        let modify = self.client(region).modify_instance_attribute().instance_id(&id.0).groups(default).send().await;
+        match modify.answer("ModifyInstanceAttribute", region.as_str()) {
+            // EC2 user guide, "Change the security groups for your instance": it must be running or stopped.
+            Err(error) if error.has_code(&["IncorrectInstanceState", "IncorrectState"]) => {
+                Err(ApiError { transient: true, ..error }.into())
+            }
+            modified => Ok(modified.map(drop)?),
+        }
+    }
+
+    async fn find_default_group(&self, region: &Region) -> Result<String> {
+        let vpc = &self.placements(region).await?.first().context("there is no subnet to launch in")?.vpc_id;
+        let filters = [filter("vpc-id", vpc), filter("group-name", "default")];
+        let found = self.client(region).describe_security_groups().set_filters(Some(filters.into())).send().await;
+        let found = found.answer("DescribeSecurityGroups", region.as_str())?;
+        let default = found.security_groups().first().and_then(|group| group.group_id()).map(str::to_owned);
+        default.with_context(|| format!("{vpc} has no default security group"))
     }
 
     pub(super) async fn revoke(&self, region: &Region, name: &str) -> Result<()> {

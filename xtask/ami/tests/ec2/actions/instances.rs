@@ -1,5 +1,7 @@
 //! Instances: looking at them, changing and ending them.
 
+use std::collections::BTreeSet;
+
 use aws_smithy_types::base64;
 
 use crate::{
@@ -102,7 +104,19 @@ pub fn describe_attribute(world: &mut World, call: &Call) -> Refused<Xml> {
 pub fn modify_attribute(world: &mut World, call: &Call) -> Refused<Xml> {
     let asked = &call.parameters;
     let id = asked.required("InstanceId")?;
-    world.instance(&call.region, id)?;
+    let state = world.instance(&call.region, id)?.state(world.now(), &world.delays);
+    let groups: BTreeSet<String> = asked.list("GroupId").into_iter().map(str::to_owned).collect();
+    if !groups.is_empty() {
+        if !matches!(state, InstanceState::Running | InstanceState::Stopped) {
+            let message = format!("The instance '{id}' is not in a state from which its groups can be modified.");
+            return Err(Refusal::new("IncorrectInstanceState", message));
+        }
+        for group in &groups {
+            world.group(&call.region, group)?;
+        }
+        change(world, call, id).groups = groups;
+        return Ok(Xml::done());
+    }
     let behavior = match asked.get("Attribute") {
         Some("instanceInitiatedShutdownBehavior") => asked.required("Value")?,
         _ => asked.required("InstanceInitiatedShutdownBehavior.Value")?,
