@@ -196,6 +196,15 @@ pub struct TestFlags {
     /// Leave out the checks that start virtual machines
     #[arg(long)]
     pub quick: bool,
+    /// Kill builds on real machines in every phase, not in a handful: an hour
+    #[arg(long, conflicts_with = "quick")]
+    pub every_phase: bool,
+    /// Only play this seed of the simulated cloud, and print what happened
+    #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase"])]
+    pub seed: Option<u64>,
+    /// Only play so many seeds of the simulated cloud
+    #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase", "seed"])]
+    pub seeds: Option<u64>,
 }
 
 /// A private image's life; a longer one is a mistake.

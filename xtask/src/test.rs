@@ -38,6 +38,12 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     let sh = Shell::new()?;
     sh.change_dir(workspace()?);
     install_programs(&sh)?;
+    if flags.seed.is_some() || flags.seeds.is_some() {
+        return simulation(&sh, flags);
+    }
+    if flags.every_phase {
+        sh.set_var("EVERY_PHASE", "1");
+    }
     let deny = install_cargo_deny(&sh)?;
     // All of them: cargo-deny looks at the dependencies of every feature, and asks nobody.
     cmd!(sh, "cargo fetch --locked").run().context("failed to fetch the dependencies")?;
@@ -67,6 +73,20 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
         let moto = cmd!(sh, "cargo test --package xtask-ami --test moto -- --test-threads=1 --nocapture");
         checks.run("EC2 over moto", moto);
     }
+    Ok(checks.end())
+}
+
+/// Plays what was asked for of the simulated cloud, and nothing else.
+fn simulation(sh: &Shell, flags: &TestFlags) -> Result<ExitCode> {
+    for (variable, number) in [("SEED", flags.seed), ("SEEDS", flags.seeds)] {
+        if let Some(number) = number {
+            sh.set_var(variable, number.to_string());
+        }
+    }
+    let test = "the_invariants_hold_whatever_breaks";
+    let mut checks = Checks::default();
+    let played = cmd!(sh, "cargo test {LIGHT...} --test simulation -- --exact {test} --nocapture");
+    checks.run("simulation", played);
     Ok(checks.end())
 }
 

@@ -9,15 +9,19 @@ use serde_json::json;
 use xtask::region::Region;
 
 use crate::{
-    binaries::{self, Built},
-    build::{self, Build, Made, Role, TAG_INSTANCE},
+    build::{self, Build, Made, Role, TAG_INSTANCE, inputs},
     cloud::{Base, Cloud, Image, ImageId, ImageState, InstanceId, InstanceState, LaunchSource, NewImage, Phase},
+    journal::History,
     launch::{self, Reached},
     machine::{Input, LoginKey, Machine},
     publish, sha256,
     staging::Overlay,
     wait::{self, Look, Pace, Patience},
 };
+
+mod payload;
+
+use payload::Payload;
 
 /// Where the tar of what is installed is unpacked on the machine.
 const STAGING: &str = "/var/tmp/wallaroo-staging";
@@ -69,11 +73,10 @@ pub async fn bake<C: Cloud>(cloud: &C, build: &Build) -> Result<Baked> {
     if let Some(baked) = take_up(cloud, build).await? {
         return Ok(baked);
     }
-    let binaries = build.journal.once("binaries", json!({}), build_binaries(build));
-    let (binaries, (base, reached)) = tokio::try_join!(binaries, prepare(cloud, build))?;
+    let (payload, (base, reached)) = tokio::try_join!(Payload::of(build), prepare(cloud, build))?;
     let instance = reached.instance.clone();
     let sealed = build.journal.step(sealed(&instance), &instance, async {
-        let work = finish(build, &reached, &base, &binaries).await;
+        let work = finish(build, &reached, &base, &payload).await;
         launch::with_its_state(cloud, build, &instance, work).await
     });
     let sealed = sealed.await?;
@@ -90,9 +93,17 @@ pub async fn bake<C: Cloud>(cloud: &C, build: &Build) -> Result<Baked> {
     Ok(Baked { image: found.id, made_of: instance.clone(), sealed, key, instance: Some(instance) })
 }
 
-/// The step that a machine's being ready for its image is written down as.
+/// How the step begins that a machine's being ready for its image is written down as.
+const SEALED: &str = "bake sealed ";
+
 fn sealed(instance: &InstanceId) -> String {
-    format!("bake sealed {instance}")
+    format!("{SEALED}{instance}")
+}
+
+/// Whether a machine was ready for its image, so that nothing of the checkout is needed any more if the image is there.
+#[must_use]
+pub fn is_sealed(history: &History) -> bool {
+    history.any_done(SEALED) && history.has_image()
 }
 
 fn key_of(build: &Build, instance: &InstanceId) -> Utf8PathBuf {
@@ -101,11 +112,7 @@ fn key_of(build: &Build, instance: &InstanceId) -> Utf8PathBuf {
 
 /// Removes the keys of machines that were imaged: nobody goes on with what is done, or cleaned away.
 pub fn forget_keys(folder: &Utf8Path) {
-    let Ok(entries) = folder.read_dir_utf8() else { return };
-    for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_name().starts_with(BAKE_KEY)) {
-        // They open nothing any more.
-        let _ = std::fs::remove_file(entry.path());
-    }
+    build::forget(folder, BAKE_KEY);
 }
 
 /// The home image that an earlier process made, or began to make; none when there is none that will be good.
@@ -156,10 +163,10 @@ fn what_is_known(build: &Build, image: &Image) -> Result<Baked> {
 }
 
 /// Installs what was built, and seals the machine.
-async fn finish<M: Machine>(build: &Build, reached: &Reached<M>, base: &Base, binaries: &[Built]) -> Result<Sealed> {
+async fn finish<M: Machine>(build: &Build, reached: &Reached<M>, base: &Base, payload: &Payload) -> Result<Sealed> {
     let (machine, limit) = (&reached.machine, build.order.recipe.limits.script);
     let packages = installed_packages(machine, build).await?;
-    let sha256 = install(machine, build, base, binaries, &packages).await?;
+    let sha256 = install(machine, build, base, payload, &packages).await?;
     let machine_id = machine.run("reading the machine's id", "cat /etc/machine-id", Input::None, limit).await?;
     build.status.step("Sealing", &reached.instance);
     let seal = script(&build.order.scripts.seal)?;
@@ -167,22 +174,6 @@ async fn finish<M: Machine>(build: &Build, reached: &Reached<M>, base: &Base, bi
     let seal = machine.run("sealing (seal.sh)", "sudo -n bash -s", Input::Text(&seal), limit);
     build.journal.step("bake seal", &reached.instance, async { seal.await.map(drop) }).await?;
     Ok(Sealed { base: base.clone(), sha256, packages, machine_id: machine_id.trim().to_owned() })
-}
-
-async fn build_binaries(build: &Build) -> Result<Vec<Built>> {
-    let order = &build.order;
-    let job = binaries::Job {
-        recipe: &order.recipe,
-        root: &order.source.root,
-        system_name: &order.system_name,
-        system: build.system()?,
-        folder: &build.folder,
-    };
-    if order.skip_build {
-        return binaries::inspect_as_they_lie(&job).await;
-    }
-    let clean = order.visibility == build::Visibility::Public;
-    binaries::build(&job, clean, &build.status).await
 }
 
 /// Launches the machine and installs the packages.
@@ -230,11 +221,12 @@ async fn install(
     machine: &impl Machine,
     build: &Build,
     base: &Base,
-    binaries: &[Built],
+    payload: &Payload,
     packages: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>> {
     let (order, limit) = (&build.order, build.order.recipe.limits.script);
-    let mut overlay = Overlay::gather(binaries, &order.source.root, &build.system()?.files)?;
+    inputs::expect_sources(order, &payload.sources)?;
+    let mut overlay = Overlay::gather(&payload.binaries, &order.source.root, &build.system()?.files)?;
     let mut sha256 = overlay.sha256()?;
     let manifest = json!({
         "name": order.name,

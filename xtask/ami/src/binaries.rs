@@ -3,12 +3,16 @@
 use std::{
     fs::{File, Metadata},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::sys::signal::Signal;
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+    sys::signal::Signal,
+};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
@@ -18,6 +22,7 @@ use crate::{
     recipe::{Binary, Recipe, System},
     sha256::{self, Digest},
     status::Status,
+    wait::{self, Look, Pace, Patience},
 };
 
 /// Set by cargo, by rustup and by make for this process, and wrong for a build that only descends from it.
@@ -67,6 +72,7 @@ pub struct Built {
 /// # Errors
 /// When make fails or makes nothing; when one couldn't run on the system, all such faults in one message.
 pub async fn build(job: &Job<'_>, clean: bool, status: &Status) -> Result<Vec<Built>> {
+    let _turn = turn(job, FlockArg::LockExclusiveNonblock, status).await?;
     let mut built = Vec::new();
     for binary in &job.recipe.binaries {
         built.push(build_one(job, binary, clean, status).await?);
@@ -78,7 +84,8 @@ pub async fn build(job: &Job<'_>, clean: bool, status: &Status) -> Result<Vec<Bu
 ///
 /// # Errors
 /// When some aren't there, or not to be told apart, all named; when one couldn't run on the system, as [`build`].
-pub async fn inspect_as_they_lie(job: &Job<'_>) -> Result<Vec<Built>> {
+pub async fn inspect_as_they_lie(job: &Job<'_>, status: &Status) -> Result<Vec<Built>> {
+    let _turn = turn(job, FlockArg::LockSharedNonblock, status).await?;
     let faults = job.missing_results();
     if !faults.is_empty() {
         bail!(
@@ -92,6 +99,33 @@ pub async fn inspect_as_they_lie(job: &Job<'_>) -> Result<Vec<Built>> {
         built.push(take(job, binary).await?);
     }
     runnable(job, built)
+}
+
+/// How often to ask whether another build is done with make.
+const TURN_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The turn of a build in its checkout: two that make in one would have each other's binaries, and who only takes what
+/// lies there doesn't want half of one. It is over when it is dropped, or this process ends.
+async fn turn(job: &Job<'_>, lock: FlockArg, status: &Status) -> Result<Option<Flock<File>>> {
+    let pace = Pace { first_look: Duration::ZERO, interval: TURN_INTERVAL };
+    let what = format!("another build to be done with make in {}", job.root);
+    let mut is_said = false;
+    wait::until(&what, Patience { limit: job.recipe.limits.make, pace }, status, async || {
+        // The folder itself is locked, so that nothing is put there for it.
+        let folder = File::open(job.root).with_context(|| format!("failed to open {}", job.root))?;
+        match Flock::lock(folder, lock) {
+            Ok(turn) => Ok(Look::Ready(Some(turn))),
+            Err((_, Errno::EWOULDBLOCK)) => {
+                if !std::mem::replace(&mut is_said, true) {
+                    status.step("Waiting", format_args!("for {what}"));
+                }
+                Ok(Look::NotYet("it isn't".to_owned()))
+            }
+            // Some file systems of networks lock no folders.
+            Err(_) => Ok(Look::Ready(None)),
+        }
+    })
+    .await
 }
 
 /// What is wrong with the recipe's binaries as they lie in the tree; nothing is copied.
@@ -208,7 +242,7 @@ async fn build_one(job: &Job<'_>, binary: &Binary, clean: bool, status: &Status)
     }
     let built = take(job, binary).await?;
     drop(waiting);
-    let elapsed = humantime::format_duration(std::time::Duration::from_secs(started.elapsed().as_secs()));
+    let elapsed = humantime::format_duration(Duration::from_secs(started.elapsed().as_secs()));
     status.step("Built", format_args!("{name} ({}, {elapsed})", indicatif::HumanBytes(built.size_bytes)));
     Ok(built)
 }

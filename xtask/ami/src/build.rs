@@ -7,23 +7,27 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
 use rand::Rng as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use xtask::{region::Region, version::Version};
 
 use crate::{
     cloud::{ImageId, InstanceId, Login, NewImage, Tags},
     home::Home,
-    journal::Journal,
+    journal::{History, Journal},
     machine::{HostKey, LoginKey},
     recipe::System,
-    sha256,
     status::Status,
+    unfinished::Unfinished,
 };
 
+pub mod inputs;
 mod order;
 
 pub use order::{Call, Order, Scripts, Visibility, release_file};
@@ -117,21 +121,17 @@ impl Build {
     /// Begins a build: makes its folder and its journal.
     ///
     /// # Errors
-    /// When they can't be made.
+    /// When they can't be made, or an unfinished build of this version is there.
     pub fn begin(order: Order, home: &Home, status: &Status) -> Result<Build> {
         let began = SystemTime::now();
         let id = new_id(&order.version, began);
         let folder = home.build(&id);
+        // Preflight has looked for one, but that is a while ago, and from now on nobody else begins until this one has.
+        let _turn = home.turn_to_begin()?;
+        Unfinished::refuse_second(home, &order)?;
         std::fs::create_dir_all(&folder).with_context(|| format!("failed to make the build's folder {folder}"))?;
         let lock = lock(&folder)?;
-        let regions: Vec<&str> = order.regions.iter().map(Region::as_str).collect();
-        let about = json!({
-            "id": id, "version": order.version.as_str(), "name": order.name, "root": order.source.root,
-            "commit": order.source.commit, "began": humantime::format_rfc3339_seconds(began).to_string(),
-            "system": order.system_name, "call": order.call, "inputs": inputs(&order), "local": order.local, "home_region": order.home_region.as_str(), "regions": regions,
-            "private": order.visibility != Visibility::Public, "shared_with": order.visibility.names(),
-        });
-        let journal = Journal::begin(&folder.join(JOURNAL), &about)?;
+        let journal = Journal::begin(&folder.join(JOURNAL), &about(&order, &id, began))?;
         Ok(Build::new(id, order, folder, journal, status, began, lock))
     }
 
@@ -139,25 +139,15 @@ impl Build {
     ///
     /// # Errors
     /// When another process works on it, its journal can't be read, or what it is made of has changed since.
-    pub fn resume(mut order: Order, id: &str, home: &Home, status: &Status) -> Result<Build> {
+    pub fn resume(order: Order, id: &str, home: &Home, status: &Status) -> Result<Build> {
         let folder = home.build(id);
-        let lock = lock(&folder)?;
-        let journal = Journal::resume(&folder.join(JOURNAL))?;
+        let _turn = home.turn_to_begin()?;
+        let (lock, path) = (lock(&folder)?, folder.join(JOURNAL));
+        Unfinished::refuse_beside(home, &order, Some(id))?;
+        let history = History::read(&path)?;
+        let order = inputs::as_it_began(order, id, &history)?;
+        let journal = Journal::resume(&path, history)?;
         let history = journal.history();
-        let before: BTreeMap<String, String> = serde_json::from_value(history.about["inputs"].clone())
-            .context("its journal doesn't say what it was made of")?;
-        let changed: Vec<String> = inputs(&order)
-            .into_iter()
-            .filter_map(|(path, sum)| (before.get(&path) != Some(&sum)).then_some(path))
-            .collect();
-        if !changed.is_empty() {
-            bail!(
-                "these have changed since the build {id} began, and what was made then is not to be mixed with what would be \
-                 made now: {}\n    bring them back, or remove what there is: cargo xtask ami clean {id}",
-                changed.join(", ")
-            );
-        }
-        order.system_name = history.text("system").to_owned();
         let began = humantime::parse_rfc3339(history.text("began")).context("its journal doesn't say when it began")?;
         Ok(Build::new(id.to_owned(), order, folder, journal, status, began, lock))
     }
@@ -295,19 +285,42 @@ pub fn lock(folder: &Utf8Path) -> Result<Flock<File>> {
     let path = folder.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("failed to open {path}"))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
-        anyhow!("another process works on the build in {folder}, or {path} can't be locked: {error}")
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
+        Errno::EWOULDBLOCK => anyhow!("another process works on the build in {folder}: let it end, or end it"),
+        error => anyhow!(error).context(format!("failed to lock {path}")),
     })
 }
 
-/// The SHA-256 of each file that decides what is made. One that can't be read has nothing in common with one that can.
-fn inputs(order: &Order) -> BTreeMap<String, String> {
-    let Scripts { provision, seal, check } = &order.scripts;
-    let sum = |path: &Utf8PathBuf| {
-        let sum = std::fs::read(path).map_or_else(|error| error.to_string(), |bytes| sha256::sha256(&bytes));
-        (path.to_string(), sum)
-    };
-    [&order.recipe_path, provision, seal, check].into_iter().map(sum).collect()
+/// Removes the keys in a build's folder whose names begin like this.
+pub fn forget(folder: &Utf8Path, beginning: &str) {
+    let Ok(entries) = folder.read_dir_utf8() else { return };
+    for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_name().starts_with(beginning)) {
+        // They open nothing any more.
+        let _ = std::fs::remove_file(entry.path());
+    }
+}
+
+/// What the first line of the journal tells.
+fn about(order: &Order, id: &str, began: SystemTime) -> Value {
+    let regions: Vec<&str> = order.regions.iter().map(Region::as_str).collect();
+    json!({
+        "id": id,
+        "version": order.version.as_str(),
+        "name": order.name,
+        "began": humantime::format_rfc3339_seconds(began).to_string(),
+        "root": order.source.root,
+        "commit": order.source.commit,
+        "branch": order.source.branch,
+        "dirty": order.source.dirty,
+        "local": order.local,
+        "home_region": order.home_region.as_str(),
+        "regions": regions,
+        "private": order.visibility != Visibility::Public,
+        "shared_with": order.visibility.names(),
+        "system": order.system_name,
+        "call": order.call,
+        "inputs": inputs::files(order),
+    })
 }
 
 /// What cloud-init is told: the host key, so that the machine is known before it is up; and to shut down after `life`,

@@ -20,7 +20,7 @@ use crate::{
     home::Home,
     journal::{History, Journal},
     launch::END_LIMIT,
-    manage,
+    manage, openssh,
     outcome::Failure,
     process,
     status::Status,
@@ -45,6 +45,11 @@ pub async fn clean<C: Cloud>(
     };
     let choice = Choice::of(home, flags, SystemTime::now()).map_err(Failure::Refused)?;
     let mut found = everything(cloud).await.map_err(Failure::Failed)?;
+    for (region, Leftover { id, version, .. }) in found.iter().filter(|(_, leftover)| choice.spares(leftover)) {
+        let version = version.as_deref().unwrap_or("X");
+        let command = format!("cargo xtask ami retire --version {version}{}", cloud.flags());
+        status.warn(format_args!("{id} in {region} is public, and stays; to withdraw it: {command}"));
+    }
     found.retain(|(_, leftover)| choice.takes(leftover));
     // Machines first: they hold their groups fast.
     found.sort_by(|(a_region, a), (b_region, b)| (a.kind, a_region, &a.id).cmp(&(b.kind, b_region, &b.id)));
@@ -70,15 +75,16 @@ pub async fn clean<C: Cloud>(
 struct Choice<'a> {
     flags: &'a CleanFlags,
     now: SystemTime,
-    /// The builds that somebody works on, can be gone on with, or came to their end: what they made is not left over.
-    kept: BTreeSet<String>,
+    /// The builds that somebody works on or can go on with: nothing of theirs is left over.
+    unfinished: BTreeSet<String>,
+    /// The builds that came to their end: their images are what they were for.
+    done: BTreeSet<String>,
 }
 
 impl Choice<'_> {
     fn of<'a>(home: &Home, flags: &'a CleanFlags, now: SystemTime) -> Result<Choice<'a>> {
-        let (unfinished, _) = Unfinished::all(home)?;
-        let kept = unfinished.into_iter().map(|build| build.id).chain(Unfinished::done(home)?).collect();
-        Ok(Choice { flags, now, kept })
+        let (unfinished, done) = Unfinished::and_done(home)?;
+        Ok(Choice { flags, now, unfinished, done })
     }
 
     fn takes(&self, leftover: &Leftover) -> bool {
@@ -94,9 +100,15 @@ impl Choice<'_> {
             return leftover.kind == Kind::Image && expires.is_some_and(|at| at <= self.now);
         }
         // A private image is what its build was for, until its time has come.
-        let is_wanted = leftover.kind == Kind::Image && leftover.expires.is_some();
+        let is_wanted =
+            leftover.kind == Kind::Image && (leftover.expires.is_some() || self.done.contains(&leftover.build));
         let is_old = began(&leftover.build).is_some_and(|at| at + *self.flags.older_than <= self.now);
-        is_old && !is_wanted && !self.kept.contains(&leftover.build)
+        is_old && !is_wanted && !self.unfinished.contains(&leftover.build)
+    }
+
+    /// Whether something is left alone that whoever asks may take for a leftover.
+    fn spares(&self, leftover: &Leftover) -> bool {
+        leftover.public && self.flags.build.as_deref() == Some(&leftover.build)
     }
 }
 
@@ -152,15 +164,18 @@ async fn remove<C: Cloud>(cloud: &C, region: &Region, leftover: &Leftover, statu
 /// goes on with it.
 async fn forget<C: Cloud>(cloud: &C, home: &Home, id: &str, status: &Status) -> Result<()> {
     let folder = home.build(id);
-    if !folder.join(JOURNAL).exists() {
+    let path = folder.join(JOURNAL);
+    if !path.exists() {
         return Ok(());
     }
-    for region in History::read(&folder.join(JOURNAL))?.unblocked() {
+    let history = History::read(&path)?;
+    for region in history.unblocked() {
         cloud.block_public_images(&region, true).await?;
         status.step("Blocked", format_args!("public images in {region}, as before"));
     }
     bake::forget_keys(&folder);
-    let journal = Journal::resume(&folder.join(JOURNAL))
+    openssh::forget(&folder);
+    let journal = Journal::resume(&path, history)
         .with_context(|| format!("all is removed, but {} still says otherwise", process::quote(folder.as_str())))?;
-    journal.end("cleaned")
+    journal.end("cleaned", false)
 }

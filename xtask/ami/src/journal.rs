@@ -91,8 +91,11 @@ pub enum Event {
     },
     /// The last line: the build ended.
     Ended {
-        /// How, in a word: `done`, `failed` or `interrupted`.
+        /// How, in a word: `done`, `failed`, `interrupted` or `cleaned`.
         how: String,
+        /// Whether machines, or what lets in to them, may still be there.
+        #[serde(default)]
+        left: bool,
     },
 }
 
@@ -111,12 +114,11 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Goes on with the journal at `path`.
+    /// Goes on with the journal at `path`, which tells this.
     ///
     /// # Errors
-    /// When it can't be read or written.
-    pub fn resume(path: &Utf8Path) -> Result<Journal> {
-        let mut history = History::read(path)?;
+    /// When it can't be written.
+    pub fn resume(path: &Utf8Path, mut history: History) -> Result<Journal> {
         history.attempts += 1;
         let failed = || format!("failed to go on with the journal {path}");
         let file = File::options().append(true).open(path).with_context(failed)?;
@@ -184,12 +186,18 @@ impl Journal {
         }
     }
 
-    /// Writes the last line.
+    /// Writes the last line: how it ended, in a word, and whether machines, or what lets in to them, may still be there.
     ///
     /// # Errors
     /// When it can't be written.
-    pub fn end(&self, how: &str) -> Result<()> {
-        self.write(Event::Ended { how: how.to_owned() })
+    pub fn end(&self, how: &str, left: bool) -> Result<()> {
+        self.write(Event::Ended { how: how.to_owned(), left })
+    }
+
+    /// Whether a step is done, by this process or before it.
+    #[must_use]
+    pub fn is_done(&self, step: &str) -> bool {
+        self.history.was_done(step) || self.timings.borrow().iter().any(|timing| timing.step == step)
     }
 
     /// How long each step took, in the order in which they ended.

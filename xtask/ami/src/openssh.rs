@@ -6,10 +6,11 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::process::Command;
 
-use crate::{cloud::Login, process};
+use crate::{build, cloud::Login, process};
 
-const LOGIN_KEY: &str = "login-key";
-const KNOWN_HOSTS: &str = "known_hosts";
+/// How the names of the keys begin; each machine has its own.
+const LOGIN_KEY: &str = "login-key-";
+const KNOWN_HOSTS: &str = "known-hosts-";
 
 /// Logs in, in the foreground, and gives back the code that the shell or the command ended with. Keys go to `folder`.
 ///
@@ -35,14 +36,15 @@ pub fn command_line(folder: &Utf8Path, login: &Login, address: SocketAddr) -> Re
 
 /// Removes the keys that a command was given for.
 pub fn forget(folder: &Utf8Path) {
-    for name in [LOGIN_KEY, KNOWN_HOSTS] {
-        // Mostly there were none.
-        let _ = std::fs::remove_file(folder.join(name));
+    for beginning in [LOGIN_KEY, KNOWN_HOSTS] {
+        build::forget(folder, beginning);
     }
 }
 
 fn write(folder: &Utf8Path, login: &Login, address: SocketAddr) -> Result<(Utf8PathBuf, Utf8PathBuf)> {
-    let (key, known_hosts) = (folder.join(LOGIN_KEY), folder.join(KNOWN_HOSTS));
+    let machine = format!("{}-{}", address.ip(), address.port());
+    let (key, known_hosts) =
+        (folder.join(format!("{LOGIN_KEY}{machine}")), folder.join(format!("{KNOWN_HOSTS}{machine}")));
     login.key.write(&key)?;
     let line = format!("[{}]:{} {}\n", address.ip(), address.port(), login.host_key.public()?);
     std::fs::write(&known_hosts, line).with_context(|| format!("failed to write {known_hosts}"))?;

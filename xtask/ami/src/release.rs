@@ -95,7 +95,7 @@ pub async fn release<C: Cloud>(
         Err(Failure::Interrupted(_)) => "interrupted",
         Err(_) => "failed",
     };
-    if let Err(error) = build.journal.end(how) {
+    if let Err(error) = build.journal.end(how, tidied.is_err()) {
         build.status.warn(format_args!("{error:#}"));
     }
     outcome.map_err(|failure| {
@@ -217,7 +217,8 @@ async fn end_machines<C: Cloud>(cloud: &C, build: &Build, hurry: bool) -> Vec<Er
         Vec::new()
     });
     let machines: BTreeSet<InstanceId> = found.into_iter().chain(launched).collect();
-    let ended = join_all(machines.iter().map(|instance| end_machine(cloud, build, instance, detach_until, hurry))).await;
+    let ended =
+        join_all(machines.iter().map(|instance| end_machine(cloud, build, instance, detach_until, hurry))).await;
     faults.extend(ended.into_iter().filter_map(Result::err));
     let all_ended = faults.is_empty();
     let revoke = async |role: Role| match all_ended {
@@ -340,8 +341,10 @@ fn say_what_exists(build: &Build, flags: &str, kept: &[InstanceId], no_machine_r
             status.note(format_args!("  {region}: {} ({public})", made.id));
         }
     }
-    if !made.is_empty() {
+    if !made.is_empty() || !no_machine_runs {
         status.note(format_args!("To go on: cargo xtask ami resume {}{flags}", build.id));
+    } else if build.journal.is_done("binaries") {
+        status.note(format_args!("To go on, without building again: cargo xtask ami resume {}{flags}", build.id));
     }
     if !made.is_empty() || !no_machine_runs || !kept.is_empty() {
         status.note(format_args!("To remove it all: cargo xtask ami clean {}{flags}", build.id));

@@ -107,7 +107,7 @@ impl Status {
         let mut waits = self.0.waits.borrow_mut();
         let id = waits.last().map_or(0, |entry| entry.id + 1);
         let now = Instant::now();
-        waits.push(Entry { id, what: one_line(what), state: String::new(), since: now, mentioned: now });
+        waits.push(Entry { id, what: what.to_string(), state: String::new(), since: now, mentioned: now });
         drop(waits);
         self.draw();
         Waiting { status: self.clone(), id }
@@ -188,8 +188,8 @@ impl Entry {
         let elapsed = Duration::from_secs(self.since.elapsed().as_secs());
         let elapsed = humantime::format_duration(elapsed);
         match self.state.as_str() {
-            "" => format!("for {} {elapsed}", self.what),
-            state => format!("for {} ({state}) {elapsed}", self.what),
+            "" => one_line(format_args!("for {} {elapsed}", self.what)),
+            state => one_line(format_args!("for {} ({state}) {elapsed}", self.what)),
         }
     }
 }
@@ -204,7 +204,7 @@ impl Waiting {
     /// How far it is.
     pub fn state(&self, state: impl Display) {
         if let Some(entry) = self.status.0.waits.borrow_mut().iter_mut().find(|entry| entry.id == self.id) {
-            entry.state = one_line(state);
+            entry.state = state.to_string();
         }
         self.status.draw();
     }

@@ -1,10 +1,12 @@
-//! The builds of this computer that did not come to their end.
+//! The builds of this computer that did not come to their end, and can be gone on with.
+
+use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use xtask::cli::{Ami, Cli, Task};
 
 use crate::{
-    build::{Call, JOURNAL, Order},
+    build::{self, Call, JOURNAL, Order},
     home::Home,
     journal::History,
 };
@@ -18,16 +20,16 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
-    /// All of them, oldest first, those whose journal can't be read aside: what is wrong with each of these is given back,
-    /// too.
-    ///
-    /// # Errors
-    /// When the folder of builds can't be listed.
-    pub fn all(home: &Home) -> Result<(Vec<Unfinished>, Vec<anyhow::Error>)> {
+    /// The builds that are wanted, oldest first, and what is wrong with journals that can't be read.
+    fn which(
+        home: &Home,
+        is_named: impl Fn(&str) -> bool,
+        is_wanted: impl Fn(&History) -> bool,
+    ) -> Result<(Vec<Unfinished>, Vec<anyhow::Error>)> {
         let (mut found, mut unreadable) = (Vec::new(), Vec::new());
-        for (id, history) in histories(home)? {
+        for (id, history) in histories(home, is_named)? {
             match history {
-                Ok(history) if history.is_unfinished() => found.push(Unfinished { id, history }),
+                Ok(history) if is_wanted(&history) => found.push(Unfinished { id, history }),
                 Ok(_) => {}
                 Err(error) => unreadable.push(error),
             }
@@ -36,14 +38,20 @@ impl Unfinished {
         Ok((found, unreadable))
     }
 
-    /// The ids of the builds that came to their end.
+    /// The ids of the builds that are unfinished, and of those that came to their good end.
     ///
     /// # Errors
     /// When the folder of builds can't be listed.
-    pub fn done(home: &Home) -> Result<Vec<String>> {
-        let all = histories(home)?.into_iter();
-        let done = all.filter(|(_, history)| history.as_ref().is_ok_and(|it| it.ended.as_deref() == Some("done")));
-        Ok(done.map(|(id, _)| id).collect())
+    pub fn and_done(home: &Home) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
+        let (mut unfinished, mut done) = (BTreeSet::new(), BTreeSet::new());
+        for (id, history) in histories(home, |_| true)? {
+            match history {
+                Ok(history) if history.is_unfinished() => drop(unfinished.insert(id)),
+                Ok(history) if history.ended.as_deref() == Some("done") => drop(done.insert(id)),
+                _ => {}
+            }
+        }
+        Ok((unfinished, done))
     }
 
     /// Whether it is a build of `--local`.
@@ -52,17 +60,28 @@ impl Unfinished {
         self.history.about["local"] == true
     }
 
-    /// The build to go on with: the one that is named, or the only one.
+    /// Whether another process works on it now.
+    #[must_use]
+    pub fn is_worked_on(&self, home: &Home) -> bool {
+        build::lock(&home.build(&self.id)).is_err()
+    }
+
+    /// The build to go on with: the one that is named, or the only one. One that was tidied up before there was an image is
+    /// gone on with by name only: mostly its next attempt is another build.
     ///
     /// # Errors
     /// When there is none, or there are several to choose from.
     pub fn pick(home: &Home, wanted: Option<&str>, local: bool) -> Result<Unfinished> {
-        let (all, unreadable) = Unfinished::all(home)?;
+        let is_named = |id: &str| wanted.is_none_or(|wanted| id == wanted);
+        let (all, unreadable) = Unfinished::which(home, is_named, |history| match wanted {
+            Some(_) => history.can_go_on(),
+            None => history.is_unfinished(),
+        })?;
         let flag = if local { " --local" } else { "" };
-        let (mut fitting, others): (Vec<_>, Vec<_>) = all
-            .into_iter()
-            .filter(|build| wanted.is_none_or(|wanted| build.id == wanted))
-            .partition(|build| build.is_local() == local);
+        let (mut fitting, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|build| build.is_local() == local);
+        if wanted.is_none() && fitting.iter().any(|build| !build.is_worked_on(home)) {
+            fitting.retain(|build| !build.is_worked_on(home));
+        }
         let lines = |builds: &[Unfinished]| {
             builds
                 .iter()
@@ -97,12 +116,23 @@ impl Unfinished {
     /// # Errors
     /// With the commands that go on with it, or remove it.
     pub fn refuse_second(home: &Home, order: &Order) -> Result<()> {
-        let (all, _) = Unfinished::all(home)?;
+        Unfinished::refuse_beside(home, order, None)
+    }
+
+    /// The same for the build with this id, which is no second one to itself.
+    ///
+    /// # Errors
+    /// As [`Unfinished::refuse_second`].
+    pub fn refuse_beside(home: &Home, order: &Order, id: Option<&str>) -> Result<()> {
+        let (others, _) = Unfinished::which(home, |other| Some(other) != id, History::is_unfinished)?;
         let same = |build: &&Unfinished| {
             build.is_local() == order.local && build.history.text("version") == order.version.as_str()
         };
-        let Some(build) = all.iter().find(same) else { return Ok(()) };
+        let Some(build) = others.iter().find(same) else { return Ok(()) };
         let (id, flag) = (&build.id, if order.local { " --local" } else { "" });
+        if build.is_worked_on(home) {
+            bail!("another process works on the build {id} of `{}`: let it end, or end it", order.name);
+        }
         bail!(
             "the build {id} of `{}` is unfinished\n    to go on with it: cargo xtask ami resume {id}{flag}\n    to remove \
              what it left: cargo xtask ami clean {id}{flag}",
@@ -127,8 +157,8 @@ impl Unfinished {
     }
 }
 
-/// What is known of each build, or why nothing is.
-fn histories(home: &Home) -> Result<Vec<(String, Result<History>)>> {
+/// What is known of each build with such an id, or why nothing is.
+fn histories(home: &Home, is_named: impl Fn(&str) -> bool) -> Result<Vec<(String, Result<History>)>> {
     let folder = home.path().join("builds");
     let entries = match folder.read_dir_utf8() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -138,7 +168,7 @@ fn histories(home: &Home) -> Result<Vec<(String, Result<History>)>> {
     for entry in entries {
         let entry = entry.with_context(|| format!("failed to list {folder}"))?;
         let path = entry.path().join(JOURNAL);
-        if path.exists() {
+        if is_named(entry.file_name()) && path.exists() {
             all.push((entry.file_name().to_owned(), History::read(&path)));
         }
     }

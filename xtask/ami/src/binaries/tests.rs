@@ -73,7 +73,7 @@ impl Checkout {
     }
 
     fn as_they_lie(&self) -> Result<Vec<Built>> {
-        block_on(inspect_as_they_lie(&self.job()))
+        block_on(inspect_as_they_lie(&self.job(), &Status::new(Level::Quiet)))
     }
 
     fn complaint(&self) -> String {
@@ -266,6 +266,32 @@ fn a_build_that_is_given_up_ends_make() {
         std::thread::sleep(Duration::from_millis(20));
     }
     panic!("process {pid} of make still runs");
+}
+
+#[test]
+fn builds_take_turns_in_a_checkout() {
+    let checkout = Checkout::alone();
+    // It fails where another one makes at the same time.
+    let lines = ["mkdir turn", "mkdir -p machida/build", "gcc -o machida/build/machida machida/main.c", "rmdir turn"];
+    let lines: String = lines.iter().map(|line| format!("\t{line}\n")).collect();
+    write(&checkout.root.join("Makefile"), format!("build-machida:\n{lines}\nclean-machida:\n"));
+    let (job, status) = (checkout.job(), Status::new(Level::Quiet));
+    let other = Job { folder: &checkout.root.with_file_name("other"), ..checkout.job() };
+    block_on(async {
+        let (first, second, third) = tokio::join!(
+            build(&job, false, &status),
+            build(&other, false, &status),
+            // What it takes may be half there in another one's turn.
+            async {
+                while !checkout.root.join("turn").exists() && !checkout.root.join("machida/build/machida").exists() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                inspect_as_they_lie(&job, &status).await
+            }
+        );
+        let built = [first, second, third].map(|built| built.expect("a turn")[0].sha256.clone());
+        assert!(built.iter().all(|sum| *sum == built[0]), "{built:?}");
+    });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Image, Tags};
-use crate::build::{TAG_BUILD, TAG_EXPIRES};
+use crate::build::{TAG_BUILD, TAG_EXPIRES, TAG_VERSION};
 
 /// Something that carries a build's tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Leftover {
     pub id: String,
     /// The build that made it.
     pub build: String,
+    /// The version that it is of, when its tags say so.
+    pub version: Option<String>,
     /// Whether everybody may use it.
     pub public: bool,
     /// When a private image may go, RFC 3339.
@@ -40,8 +42,8 @@ impl Leftover {
     #[must_use]
     pub fn tagged(kind: Kind, id: &str, tags: &Tags) -> Option<Leftover> {
         let tag = |key: &str| tags.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
-        let (build, expires) = (tag(TAG_BUILD)?, tag(TAG_EXPIRES));
-        Some(Leftover { kind, id: id.to_owned(), build, public: false, expires })
+        let (build, version, expires) = (tag(TAG_BUILD)?, tag(TAG_VERSION), tag(TAG_EXPIRES));
+        Some(Leftover { kind, id: id.to_owned(), build, version, public: false, expires })
     }
 
     /// An image; none when it names no build.

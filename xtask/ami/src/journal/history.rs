@@ -1,6 +1,9 @@
 //! What a journal tells of a build.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::BufRead as _,
+};
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
@@ -19,6 +22,8 @@ pub struct History {
     pub attempts: u32,
     /// How it ended, in a word; none when whatever worked on it last did not come to its end, or still does.
     pub ended: Option<String>,
+    /// Whether machines, or what lets in to them, may still have been there then.
+    pub left: bool,
     /// The length of the lines that are whole, in bytes.
     pub(super) whole_bytes: u64,
     /// Each step, with the line that last says so.
@@ -43,7 +48,10 @@ impl History {
     /// As [`History::read`].
     pub fn parse(bytes: &[u8]) -> Result<History> {
         let mut history = History::default();
-        for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let (mut rest, mut line) = (bytes, Vec::new());
+        for index in 0.. {
+            line.clear();
+            rest.read_until(b'\n', &mut line)?;
             // What doesn't end was being written when the process ended.
             let Some(text) = line.strip_suffix(b"\n") else { break };
             if index == 0 {
@@ -74,7 +82,10 @@ impl History {
             (Event::Intended { step, .. }, _) => drop(self.intended.insert(step, index)),
             (Event::Done { step, result, .. }, _) => drop(self.done.insert(step, (index, result))),
             (Event::Failed { .. }, _) => {}
-            (Event::Ended { how }, _) => self.ended = Some(how),
+            (Event::Ended { how, left }, _) => {
+                self.ended = Some(how);
+                self.left = left;
+            }
         }
         Ok(())
     }
@@ -89,6 +100,12 @@ impl History {
     #[must_use]
     pub fn was_done(&self, step: &str) -> bool {
         self.done.contains_key(step)
+    }
+
+    /// Whether a step whose name begins like this was done.
+    #[must_use]
+    pub fn any_done(&self, begin: &str) -> bool {
+        self.done.keys().any(|step| step.starts_with(begin))
     }
 
     /// What a step returned; none when it wasn't done.
@@ -134,8 +151,15 @@ impl History {
         match self.ended.as_deref() {
             None => true,
             Some("done" | "cleaned") => false,
-            Some(_) => self.has_image(),
+            Some(_) => self.has_image() || self.left,
         }
+    }
+
+    /// Whether going on with it saves something: one that is unfinished, or whose binaries are there.
+    #[must_use]
+    pub fn can_go_on(&self) -> bool {
+        let is_over = matches!(self.ended.as_deref(), Some("done" | "cleaned"));
+        !is_over && (self.is_unfinished() || self.was_done("binaries"))
     }
 }
 
@@ -179,7 +203,15 @@ mod tests {
         assert_eq!(history.result::<String>("image us-west-2").expect("an id"), Some("ami-1".to_owned()));
         assert!(history.result::<u32>("image us-west-2").is_err());
         assert!(history.is_unfinished(), "an image was made");
-        assert!(!parse(&format!("{BEGAN}\n{ENDED}\n")).expect("a journal").is_unfinished(), "none was");
+        let history = parse(&format!("{BEGAN}\n{ENDED}\n")).expect("a journal");
+        assert!(!history.is_unfinished() && !history.can_go_on(), "none was");
+        let left = ENDED.replace("failed\"", "failed\",\"left\":true");
+        assert!(parse(&format!("{BEGAN}\n{left}\n")).expect("a journal").is_unfinished(), "a machine may run");
+        let built = DONE.replace("image us-west-2", "binaries");
+        let history = parse(&format!("{BEGAN}\n{built}\n{ENDED}\n")).expect("a journal");
+        assert!(!history.is_unfinished() && history.can_go_on(), "what was built is there");
+        let cleaned = ENDED.replace("failed", "cleaned");
+        assert!(!parse(&format!("{BEGAN}\n{built}\n{cleaned}\n")).expect("a journal").can_go_on());
     }
 
     #[test]

@@ -192,7 +192,7 @@ async fn a_block_that_was_lifted_is_set_again_by_whoever_goes_on_or_cleans_up() 
     }
 }
 
-async fn clean(rig: &Rig, build: Option<&str>, older_than_secs: u64) {
+pub async fn clean(rig: &Rig, build: Option<&str>, older_than_secs: u64) {
     let older_than = std::time::Duration::from_secs(older_than_secs).into();
     let flags = CleanFlags { build: build.map(str::to_owned), older_than, expired: false };
     let common =

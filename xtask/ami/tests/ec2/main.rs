@@ -26,5 +26,6 @@ mod lost;
 mod machines;
 mod interruptions;
 mod publishing;
+mod changes;
 mod crashes;
 mod speed;

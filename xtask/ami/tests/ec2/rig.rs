@@ -114,12 +114,17 @@ impl Rig {
 
     /// Preflight and release; what must hold however it ends is checked.
     pub async fn release(&self) -> Ended {
-        self.run(None, usize::MAX).await.expect("it comes to its end")
+        self.release_of(&self.order).await
+    }
+
+    /// The same of another order.
+    pub async fn release_of(&self, order: &Order) -> Ended {
+        self.run(order, None, usize::MAX).await.expect("it comes to its end")
     }
 
     /// The same, but this process is gone when the endpoint has had so many calls; none when it was.
     pub async fn release_until(&self, calls: usize) -> Option<Ended> {
-        self.run(None, calls).await
+        self.run(&self.order, None, calls).await
     }
 
     /// Goes on with the build that is unfinished, as another process would.
@@ -130,7 +135,7 @@ impl Rig {
     /// The same, but that process is gone, too, when the endpoint has had so many calls.
     pub async fn resume_until(&self, calls: usize) -> Option<Ended> {
         let unfinished = Unfinished::pick(&self.home(), None, false).expect("an unfinished build");
-        self.run(Some(&unfinished.id), calls).await
+        self.run(&self.order, Some(&unfinished.id), calls).await
     }
 
     /// The id of the build that is unfinished.
@@ -143,7 +148,18 @@ impl Rig {
         Home::at(&Utf8PathBuf::try_from(self.folder.path().join("home")).expect("UTF-8"))
     }
 
-    async fn run(&self, resumed: Option<&str>, calls: usize) -> Option<Ended> {
+    /// A build that begins now, and that nobody works on yet.
+    pub fn begin(&self) -> anyhow::Result<Build> {
+        Build::begin(self.order.clone(), &self.home(), &self.status)
+    }
+
+    /// Why the build that is unfinished can't be gone on with.
+    pub fn refusal(&self) -> String {
+        let resumed = Build::resume(self.order.clone(), &self.unfinished(), &self.home(), &self.status);
+        resumed.map(|build| build.id).expect_err("a refusal").to_string()
+    }
+
+    async fn run(&self, order: &Order, resumed: Option<&str>, calls: usize) -> Option<Ended> {
         let began = tokio::time::Instant::now();
         let mut cloud = Simulated::new(self.ec2().await, self.endpoint.clone(), &self.disks);
         let told = Cell::new(None);
@@ -153,9 +169,9 @@ impl Rig {
         };
         let work = async {
             let build = match resumed {
-                Some(id) => Build::resume(self.order.clone(), id, &self.home(), &self.status).expect("a build"),
+                Some(id) => Build::resume(order.clone(), id, &self.home(), &self.status).expect("a build"),
                 None => {
-                    let draft = Draft { order: self.order.clone(), findings: Vec::new() };
+                    let draft = Draft { order: order.clone(), findings: Vec::new() };
                     let (order, preflight) = preflight::look(&cloud, draft, false).await.expect("preflight");
                     assert!(preflight.findings.is_empty(), "{:?}", preflight.findings);
                     cloud.compiled = tokio::time::Instant::now() + self.compile;

@@ -5,6 +5,7 @@ use xtask::region;
 use xtask_ami::{
     cloud::{ImageId, qemu::store},
     home::Home,
+    journal::History,
     recipe::Recipe,
 };
 
@@ -15,6 +16,20 @@ use crate::{
 
 const RECIPE: &str = include_str!("../../../../.release/ami/ami.toml");
 const REGIONS: &str = include_str!("../../../../regions");
+const JOURNAL: &str = concat!(
+    r#"{"at":"2026-11-22T20:00:00Z","event":"began","format":1,"build":{"id":"b","home_region":"us-west-2"}}"#,
+    "\n",
+    r#"{"at":"2026-11-22T20:00:01Z","event":"intended","step":"unblock us-west-2","by":"us-west-2"}"#,
+    "\n",
+    r#"{"at":"2026-11-22T20:00:02Z","event":"done","step":"binaries","result":[],"took_ms":3}"#,
+    "\n",
+    r#"{"at":"2026-11-22T20:00:03Z","event":"failed","step":"bake login","error":"lost"}"#,
+    "\n",
+    r#"{"at":"2026-11-22T20:00:04Z","event":"ended","how":"failed","left":true}"#,
+    "\n",
+    r#"{"at":"2026-11-22T20:00:05Z","event":"resumed"}"#,
+    "\n",
+);
 const ATTRIBUTES: &str = r#"{
   "name": "Wallaroo 0.6.1",
   "description": "Wallaroo 0.6.1 (a1b2c3d4e5f6) on debian-12",
@@ -36,6 +51,21 @@ fn a_recipe_is_taken_or_refused_with_the_line_or_the_key() {
             let placeless = error.contains("missing field `") || error.ends_with("recursion limit");
             let placed = placeless || error.contains(" at line ");
             assert!(placed || error.starts_with("ami.toml can't be carried out:\n  "), "{error:?}");
+        }
+    });
+}
+
+#[test]
+fn a_journal_is_taken_or_refused_with_the_line() {
+    check(CASES, bytes(JOURNAL), |bytes| match History::parse(&bytes) {
+        Ok(history) => assert!(history.attempts >= 1 && (history.can_go_on() || !history.is_unfinished())),
+        Err(error) => {
+            let error = format!("{error:#}");
+            let (_, rest) = error.split_once("line ").unwrap_or_else(|| panic!("no line: {error:?}"));
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            let number: usize = digits.parse().expect("a number");
+            let lines = bytes.split(|byte| *byte == b'\n').count();
+            assert!((1..=lines).contains(&number), "{error:?}");
         }
     });
 }

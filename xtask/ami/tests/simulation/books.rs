@@ -14,7 +14,10 @@ use xtask_ami::cloud::{
     Tags,
 };
 
-use crate::seed::{Random, Weather};
+use crate::{
+    laws::ordinal,
+    seed::{Random, Weather},
+};
 
 /// The longest that what was created is unknown, and then missing from lists.
 pub const LAG: Duration = Duration::from_secs(10);
@@ -176,7 +179,7 @@ impl Books {
 
     pub fn grant(&mut self, access: &Access, random: &mut Random) {
         if !access.public_key.starts_with("ssh-ed25519 ") {
-            self.violation(7, format!("the key of {} is no public one", access.name));
+            self.violation(7, format!("the key of the access {} is no public one", ordinal(&access.name)));
         }
         let listed = Instant::now() + random.time(LAG);
         let Access { name, public_key, tags } = access.clone();

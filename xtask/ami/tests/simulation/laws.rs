@@ -93,6 +93,6 @@ impl Books {
 }
 
 /// The end of a token, which is the same whenever its seed runs.
-fn ordinal(token: &str) -> &str {
+pub fn ordinal(token: &str) -> &str {
     token.splitn(4, '-').nth(3).unwrap_or(token)
 }

@@ -4,8 +4,8 @@
 //! record, or in the middle of the record. Others go on with the build, or clean up after it, and crash, too. In the
 //! end the eight invariants of the tool must hold by the cloud's own books.
 //!
-//! `SEED=n cargo test --test simulation` plays one seed and prints what happened; `SEEDS=n` plays that many, from
-//! `FIRST=n` on.
+//! `cargo xtask test --seed N` plays one seed and prints what happened; `--seeds N` plays that many, from `FIRST` of the
+//! environment on.
 #![cfg(test)]
 
 mod books;
@@ -92,7 +92,9 @@ fn the_invariants_hold_whatever_breaks() {
     let stage = Stage::new();
     if let Some(seed) = number("SEED") {
         let told = stage.play(seed);
-        say(format_args!("{}seed {seed}: {:?} {:#?}", told.trace, told.ending, told.violations));
+        let broken = told.violations.iter().map(|violation| format!("\n  {violation}")).collect::<String>();
+        let broken = if broken.is_empty() { "no invariant is broken".to_owned() } else { format!("broken:{broken}") };
+        say(format_args!("{}seed {seed}: {:?}, {broken}", told.trace, told.ending));
         assert!(told.violations.is_empty(), "seed {seed}");
         return;
     }
@@ -124,6 +126,7 @@ fn the_invariants_hold_whatever_breaks() {
     for (seed, told) in &broken {
         say(format_args!("{}", told.trace));
         say(format_args!("SEED={seed} breaks {:#?}", told.violations));
+        say(format_args!("to play it again: cargo xtask test --seed {seed}"));
     }
     assert!(broken.is_empty(), "seeds {:?}", broken.keys());
 }
@@ -134,5 +137,6 @@ fn a_seed_is_the_same_every_time() {
     for seed in 0..TWICE {
         let (once, again) = (stage.play(seed), stage.play(seed));
         assert_eq!(once.trace, again.trace, "seed {seed}");
+        assert_eq!((once.violations, once.ending), (again.violations, again.ending), "seed {seed}");
     }
 }

@@ -13,7 +13,6 @@ use xtask_ami::{
     release,
     signals::Signals,
     status::{Level, Status},
-    unfinished::Unfinished,
 };
 
 use crate::{
@@ -324,10 +323,13 @@ impl Story {
     }
 
     fn is_unfinished(&self) -> bool {
-        if let Err(error) = History::read(&self.journal()) {
-            self.expect(false, 4, &format!("{error:#}"));
+        match History::read(&self.journal()) {
+            Ok(history) => history.can_go_on(),
+            Err(error) => {
+                self.expect(false, 4, &format!("{error:#}"));
+                false
+            }
         }
-        Unfinished::pick(&self.home, Some(&self.build), false).is_ok()
     }
 
     fn blocked(&self) -> Vec<bool> {
