@@ -150,7 +150,9 @@ impl Cloud for Qemu {
     }
 
     async fn regions(&self) -> Result<Vec<Region>> {
-        store::regions(&self.home)
+        let regions = store::regions(&self.home)?;
+        // Also before there is any image there may be what a killed process left of making it.
+        Ok(if regions.is_empty() { vec![self.recipe.build_region.clone()] } else { regions })
     }
 
     async fn preflight(&self, request: &Request) -> Result<Preflight> {
@@ -168,7 +170,7 @@ impl Cloud for Qemu {
     }
 
     async fn base(&self, log: &Utf8Path) -> Result<Base> {
-        folder::sweep(&self.home.instances());
+        self.sweep();
         let Some(file) = &self.base_file else {
             let local = &self.recipe.local_base;
             let base = base::ensure(&self.home, local, self.local_system()?, log, &self.status).await?;
@@ -220,6 +222,8 @@ impl Cloud for Qemu {
     }
 
     async fn instances_of(&self, _region: &Region, build: &str) -> Result<Vec<InstanceId>> {
+        // Whoever goes on with a build asks this first, and those of the process before are gone, but for their files.
+        self.sweep();
         let instances: Vec<_> =
             self.instances.borrow().iter().map(|(id, local)| (id.clone(), Rc::clone(local))).collect();
         let mut found = Vec::new();
@@ -282,6 +286,7 @@ impl Cloud for Qemu {
         let copy = ImageId(format!("ami-{}", digits_of(&image.token)));
         if store::read(&self.home, to, &copy)?.is_none() {
             self.refuse_taken(to, &image.name)?;
+            let _writing = store::writing(&self.home)?;
             store::place_copy(&self.home, to, &copy, store::disk(&self.home, from, id)).await?;
             store::write(&self.home, to, &copy, &Attributes::of(image))?;
         }
@@ -296,6 +301,7 @@ impl Cloud for Qemu {
         let Some(conversion) = conversions.get_mut(id) else { return Ok(None) };
         let state = match conversion.progress()? {
             ImageState::Available => {
+                let _writing = store::writing(&self.home)?;
                 store::place(&self.home, region, id, &conversion.partial)?;
                 store::write(&self.home, region, id, &conversion.attributes)?;
                 ImageState::Available
@@ -341,6 +347,7 @@ impl Cloud for Qemu {
 
     async fn leftovers(&self, region: &Region) -> Result<Vec<Leftover>> {
         // Machines are gone with the process that made them.
+        self.sweep();
         Ok(store::list(&self.home, region)?.iter().filter_map(Leftover::image).collect())
     }
 
@@ -355,6 +362,14 @@ impl Cloud for Qemu {
 }
 
 impl Qemu {
+    /// Removes the files that killed processes left: of machines, images and bases that never will be any.
+    fn sweep(&self) {
+        let folders = folder::sweep(&self.home.instances(), "");
+        for path in folders.into_iter().chain(store::sweep(&self.home)).chain(base::sweep(&self.home)) {
+            self.status.step("Removed", format_args!("{path}, which a killed process left"));
+        }
+    }
+
     fn change(&self, region: &Region, id: &ImageId, change: impl FnOnce(&mut Attributes)) -> Result<()> {
         let attributes = store::read(&self.home, region, id)?;
         let mut attributes = attributes.with_context(|| format!("there is no image {id} in {region}"))?;

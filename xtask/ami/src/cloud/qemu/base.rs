@@ -4,7 +4,7 @@
 //! image and the disk with it. The disk is kept, under a name that has the SHA-256 of all that it is made from: when
 //! anything of that changes, the next build makes another.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
-use super::{packages, sources::Sources};
+use super::{folder, packages, sources::Sources};
 use crate::{home::Home, process, recipe, status::Status};
 
 const CUSTOMIZE: &str = include_str!("base-customize.sh");
@@ -170,11 +170,13 @@ impl Ingredients {
 /// Makes a base and puts it where it is looked for; until it is whole, it has another name.
 async fn make(ingredients: &Ingredients, home: &Home, log: &Utf8Path, status: &Status) -> Result<()> {
     let bases = home.bases();
-    std::fs::create_dir_all(&bases).with_context(|| format!("failed to make the folder {bases}"))?;
-    remove_leftovers(&bases);
+    sweep(home);
+    let no_sweep = folder::hold_off(&bases)?;
     let scratch = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&bases);
     let scratch = scratch.with_context(|| format!("failed to make a folder in {bases}"))?;
     let folder = Utf8Path::from_path(scratch.path()).context("the path of the base must be UTF-8")?;
+    let _mine = folder::lock(folder)?;
+    drop(no_sweep);
     let temporary = temporary_folder(folder);
     enough_space(&bases, DISKS_BYTES, "the disk")?;
     enough_space(&temporary, TREE_BYTES, "the tree")?;
@@ -255,16 +257,9 @@ fn enough_space(folder: &Utf8Path, wanted: u64, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes what builds left that were killed. A running one is younger than the longest that making may take.
-fn remove_leftovers(bases: &Utf8Path) {
-    let Ok(entries) = bases.read_dir_utf8() else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_name().starts_with(UNFINISHED)) {
-        let modified = entry.metadata().and_then(|metadata| metadata.modified()).unwrap_or_else(|_| SystemTime::now());
-        if modified.elapsed().is_ok_and(|age| age > MAKING_AT_MOST) {
-            // What stays only takes space, and making the base doesn't depend on it.
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
+/// Removes what builds left that were killed while they made a base; gives back what that was.
+pub fn sweep(home: &Home) -> Vec<Utf8PathBuf> {
+    folder::sweep(&home.bases(), UNFINISHED)
 }
 
 #[cfg(test)]

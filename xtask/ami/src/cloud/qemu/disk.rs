@@ -3,10 +3,11 @@
 use std::{
     fs::File,
     io::{Read as _, Seek as _, SeekFrom},
+    os::fd::AsRawFd as _,
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
@@ -29,7 +30,7 @@ const LONGEST_LINK_BYTES: u64 = 4096;
 /// How many parts a path has at most, with those of the links in it.
 const MOST_PARTS: usize = 1000;
 
-/// The file system with the system on it. What it is read from has no name any more, and goes with this.
+/// The file system with the system on it. What it is read from has no name, and goes with this.
 pub struct Disk {
     root: Ext4,
     image: String,
@@ -72,7 +73,8 @@ impl DiskFiles for Disk {
 }
 
 impl Disk {
-    /// Opens an image, qcow2 or raw; a raw copy of it lies in the folder `scratch` for as long as the disk is open.
+    /// Opens an image, qcow2 or raw; a raw copy of it, without a name, is in the folder `scratch` for as long as the disk
+    /// is open.
     ///
     /// # Errors
     /// When it is no disk image: not readable by qemu-img, without partitions, or none of them is an ext4 that has
@@ -83,15 +85,14 @@ impl Disk {
         if !found.is_file() {
             bail!("{image} is not a disk image: it is not a file");
         }
-        let raw = tempfile::Builder::new().prefix("disk-").suffix(".raw").tempfile_in(scratch);
-        let raw = raw.with_context(|| format!("failed to make a file in {scratch}"))?;
-        let path = Utf8Path::from_path(raw.path()).context("the scratch folder's path must be UTF-8")?;
+        // It never has a name, so it goes with this process, however and whenever that ends; others open it by its number.
+        let raw = tempfile::tempfile_in(scratch).with_context(|| format!("failed to make a file in {scratch}"))?;
+        let path = Utf8PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), raw.as_raw_fd()));
+        let path = path.as_path();
         readable(image).await.map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
         convert(image, path).await?;
         let table = partition_table(path).await.map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
         let root = table.root(path).map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
-        // The file is open, and that is enough: without its name it goes with this process, however that ends.
-        raw.close().with_context(|| format!("failed to remove a file in {scratch}"))?;
         Ok(Disk { root, image: image.to_string() })
     }
 
@@ -190,7 +191,7 @@ async fn readable(image: &Utf8Path) -> Result<()> {
 async fn convert(image: &Utf8Path, raw: &Utf8Path) -> Result<()> {
     let mut command = process::command(packages::program("qemu-img"), Signal::SIGKILL);
     command.args(["convert", "-O", "raw", image.as_str(), raw.as_str()]);
-    process::output(&format!("making a raw copy of {image} in {raw}"), command).await.map(drop)
+    process::output(&format!("making a raw copy of {image}"), command).await.map(drop)
 }
 
 /// What sfdisk says of a disk.

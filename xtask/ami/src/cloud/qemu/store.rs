@@ -4,13 +4,21 @@ use std::{fs, io::Write as _};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 use xtask::region::Region;
 
+use super::folder;
 use crate::{
     cloud::{Image, ImageId, ImageState, NewImage, Tags},
     home::Home,
 };
+
+/// How the names of files begin that are being written.
+const WRITING: &str = ".writing-";
+
+/// How the names of disks end that are being copied.
+const PARTIAL: &str = ".partial";
 
 /// What lies beside an image.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -135,8 +143,35 @@ pub fn read(home: &Home, region: &Region, id: &ImageId) -> Result<Option<Attribu
 /// # Errors
 /// When they can't be written; the former ones are then still there.
 pub fn write(home: &Home, region: &Region, id: &ImageId, image: &Attributes) -> Result<()> {
+    let _writing = writing(home)?;
     let path = attributes(home, region, id);
     write_whole(&path, &serde_json::to_vec_pretty(image)?).with_context(|| format!("failed to write {path}"))
+}
+
+/// Keeps whoever sweeps away, from when a disk is put in its place until its attributes are there, too.
+///
+/// # Errors
+/// When the folder of images can't be made.
+pub fn writing(home: &Home) -> Result<Flock<fs::File>> {
+    folder::hold_off(&home.path().join("images"))
+}
+
+/// Removes what processes that were killed left half-made: disks without attributes, and what was being written. No image
+/// is among it, so nothing else tells whose it was. Gives back what was removed.
+pub fn sweep(home: &Home) -> Vec<Utf8PathBuf> {
+    let Some(_alone) = folder::alone(&home.path().join("images")) else { return Vec::new() };
+    let folders = regions(home).unwrap_or_default().into_iter().map(|region| home.images(&region));
+    let files = folders.filter_map(|folder| folder.read_dir_utf8().ok()).flatten().filter_map(Result::ok);
+    let half_made = files.map(camino::Utf8DirEntry::into_path).filter(|path| is_half_made(path));
+    half_made.filter(|path| fs::remove_file(path).is_ok()).collect()
+}
+
+fn is_half_made(path: &Utf8Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    let is_disk = |name: &str| name.starts_with("ami-") && name.ends_with(".qcow2");
+    name.starts_with(WRITING)
+        || name.strip_suffix(PARTIAL).is_some_and(is_disk)
+        || is_disk(name) && !path.with_extension("json").exists()
 }
 
 /// Puts a finished disk in its place.
@@ -164,7 +199,7 @@ pub async fn place_copy(home: &Home, region: &Region, id: &ImageId, from: Utf8Pa
         if fs::hard_link(&from, &to).is_ok() {
             return Ok(());
         }
-        let partial = Utf8PathBuf::from(format!("{to}.partial"));
+        let partial = Utf8PathBuf::from(format!("{to}{PARTIAL}"));
         fs::copy(&from, &partial)?;
         fs::File::open(&partial)?.sync_all()?;
         fs::rename(&partial, &to)
@@ -201,9 +236,37 @@ fn remove_if_there(path: &Utf8Path) -> Result<()> {
 fn write_whole(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().context("a file lies in a folder")?;
     fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(WRITING).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_half_made_goes_and_what_is_an_image_or_somebody_elses_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = Home::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
+        let region: Region = "us-west-2".parse().expect("a region");
+        let images = home.images(&region);
+        fs::create_dir_all(&images).expect("a folder");
+        let half_made = [".writing-AbCdEf", "ami-2.qcow2", "ami-3.qcow2.partial"];
+        let others = ["ami-1.json", "ami-1.qcow2", "notes.txt", "other.qcow2", "ami-4.json"];
+        for name in half_made.into_iter().chain(others) {
+            fs::write(images.join(name), name).expect("a file");
+        }
+        {
+            let _somebody = writing(&home).expect("a lock");
+            assert_eq!(sweep(&home), [] as [Utf8PathBuf; 0]);
+        }
+        let mut swept = sweep(&home);
+        swept.sort();
+        assert_eq!(swept, half_made.map(|name| images.join(name)));
+        assert!(others.iter().all(|name| images.join(name).exists()));
+        assert_eq!(sweep(&home), [] as [Utf8PathBuf; 0]);
+    }
 }

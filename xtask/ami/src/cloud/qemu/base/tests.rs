@@ -1,3 +1,5 @@
+use std::time::SystemTime;
+
 use super::*;
 
 fn ingredients() -> Ingredients {
@@ -32,20 +34,24 @@ fn a_base_is_found_again_until_anything_that_it_is_made_from_changes() {
 #[test]
 fn what_a_killed_build_left_is_no_base_and_goes_away() {
     let folder = tempfile::tempdir().expect("a folder");
-    let bases = Utf8Path::from_path(folder.path()).expect("a path in UTF-8");
-    for name in [".making-old", ".making-young", "debian-12-0123456789abcdef.qcow2"] {
-        std::fs::create_dir(bases.join(name)).expect("a folder");
+    let home = Home::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
+    let bases = &home.bases();
+    for name in [".making-dead", ".making-alive", "debian-12-0123456789abcdef.qcow2"] {
+        std::fs::create_dir_all(bases.join(name)).expect("a folder");
     }
-    let long_ago = SystemTime::now() - 2 * MAKING_AT_MOST;
-    std::fs::File::open(bases.join(".making-old")).and_then(|f| f.set_modified(long_ago)).expect("its time");
-    remove_leftovers(bases);
+    let _alive = super::folder::lock(&bases.join(".making-alive")).expect("a lock");
+    {
+        let _writing = super::folder::hold_off(bases).expect("a lock");
+        assert_eq!(sweep(&home), [] as [Utf8PathBuf; 0]);
+    }
+    assert_eq!(sweep(&home), [bases.join(".making-dead")]);
     let mut left: Vec<String> = bases
         .read_dir_utf8()
         .expect("the folder")
         .map(|entry| entry.expect("an entry").file_name().to_owned())
         .collect();
     left.sort();
-    assert_eq!(left, [".making-young", "debian-12-0123456789abcdef.qcow2"]);
+    assert_eq!(left, [".making-alive", "debian-12-0123456789abcdef.qcow2"]);
 }
 
 #[test]
