@@ -29,6 +29,9 @@ const STAGING: &str = "/var/tmp/wallaroo-staging";
 /// How the names of the login keys of machines that are imaged begin, in the build's folder.
 const BAKE_KEY: &str = "bake-key-";
 
+/// The tar of what is installed, in the build's folder, while it is on its way.
+const STAGING_TAR: &str = "staging.tar";
+
 /// How long an image whose id is known may take to be shown (EC2's eventual consistency).
 const SHOWN: Patience = Patience {
     limit: Duration::from_secs(60),
@@ -46,8 +49,9 @@ pub struct Baked {
     pub made_of: InstanceId,
     /// What was on that machine.
     pub sealed: Sealed,
-    /// The key that logged in to the machine; the image must not know it.
-    pub key: LoginKey,
+    /// The key that logged in to the machine; the image must not know it. None when it is thrown away, because the image
+    /// was verified.
+    pub key: Option<LoginKey>,
     /// The machine of this process, whose end is ordered; none when an earlier process made the image.
     pub instance: Option<InstanceId>,
 }
@@ -89,7 +93,7 @@ pub async fn bake<C: Cloud>(cloud: &C, build: &Build) -> Result<Baked> {
         let baked = what_is_known(build, &found)?;
         return Ok(Baked { instance: Some(instance), ..baked });
     }
-    let key = reached.login.key;
+    let key = Some(reached.login.key);
     Ok(Baked { image: found.id, made_of: instance.clone(), sealed, key, instance: Some(instance) })
 }
 
@@ -110,9 +114,12 @@ fn key_of(build: &Build, instance: &InstanceId) -> Utf8PathBuf {
     build.folder.join(format!("{BAKE_KEY}{instance}"))
 }
 
-/// Removes the keys of machines that were imaged: nobody goes on with what is done, or cleaned away.
-pub fn forget_keys(folder: &Utf8Path) {
-    build::forget(folder, BAKE_KEY);
+/// Removes what only whoever goes on with a build needs: the keys of machines that were imaged, and what was on its way to
+/// one.
+pub fn forget(folder: &Utf8Path) {
+    for beginning in [BAKE_KEY, STAGING_TAR] {
+        build::forget(folder, beginning);
+    }
 }
 
 /// The home image that an earlier process made, or began to make; none when there is none that will be good.
@@ -158,7 +165,8 @@ fn what_is_known(build: &Build, image: &Image) -> Result<Baked> {
     let made_of = InstanceId(made_of.to_owned());
     let sealed = build.journal.history().result::<Sealed>(&sealed(&made_of))?;
     let sealed = sealed.with_context(|| format!("nothing is known of {made_of}, which {} was made of", image.id))?;
-    let key = LoginKey::read(&key_of(build, &made_of))?;
+    let key = Some(key_of(build, &made_of)).filter(|path| path.exists());
+    let key = key.map(|path| LoginKey::read(&path)).transpose()?;
     Ok(Baked { image: image.id.clone(), made_of, sealed, key, instance: None })
 }
 
@@ -245,7 +253,7 @@ async fn install(
         .with_context(|| format!("failed to write the manifest in {}", build.folder))?;
     sha256.insert(MANIFEST.to_owned(), sha256::sha256(manifest.as_bytes()));
     overlay.add(MANIFEST.into(), manifest.into_bytes())?;
-    let tar = build.folder.join("staging.tar");
+    let tar = build.folder.join(STAGING_TAR);
     overlay.write(&tar)?;
     build.status.step("Uploading", format_args!("{} files", sha256.len()));
     let work = async {

@@ -291,11 +291,11 @@ pub fn lock(folder: &Utf8Path) -> Result<Flock<File>> {
     })
 }
 
-/// Removes the keys in a build's folder whose names begin like this.
+/// Removes the files in a build's folder whose names begin like this.
 pub fn forget(folder: &Utf8Path, beginning: &str) {
     let Ok(entries) = folder.read_dir_utf8() else { return };
     for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_name().starts_with(beginning)) {
-        // They open nothing any more.
+        // Keys open nothing any more, and all else only takes space.
         let _ = std::fs::remove_file(entry.path());
     }
 }

@@ -173,7 +173,7 @@ async fn forget<C: Cloud>(cloud: &C, home: &Home, id: &str, status: &Status) -> 
         cloud.block_public_images(&region, true).await?;
         status.step("Blocked", format_args!("public images in {region}, as before"));
     }
-    bake::forget_keys(&folder);
+    bake::forget(&folder);
     openssh::forget(&folder);
     let journal = Journal::resume(&path, history)
         .with_context(|| format!("all is removed, but {} still says otherwise", process::quote(folder.as_str())))?;

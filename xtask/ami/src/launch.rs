@@ -18,6 +18,9 @@ const ASK_AGAIN_AFTER: (Duration, Duration) = (Duration::from_secs(5), Duration:
 /// How long a machine may take to be gone, and the cloud to let go of what it used.
 pub const END_LIMIT: Duration = Duration::from_secs(600);
 
+/// How long a machine that is about to be ended may take to let go of what lets in to it.
+const DETACH_LIMIT: Duration = Duration::from_secs(5);
+
 /// A machine that one is logged in to.
 pub struct Reached<M> {
     /// The instance.
@@ -133,7 +136,7 @@ async fn log_in<C: Cloud>(
 /// Ends a machine that has done its work. Failing to is no reason to lose what it did: tidying up tries again.
 pub async fn end<C: Cloud>(cloud: &C, build: &Build, instance: &InstanceId) {
     // What it doesn't let go of now, it does when it is gone.
-    let _ = cloud.detach_access(&build.order.home_region, instance).await;
+    let _ = tokio::time::timeout(DETACH_LIMIT, cloud.detach_access(&build.order.home_region, instance)).await;
     if let Err(error) = cloud.terminate(&build.order.home_region, instance).await {
         build.status.warn(format_args!("{instance} could not be ended: {error:#}"));
     }

@@ -88,7 +88,7 @@ pub async fn release<C: Cloud>(
     }
     if outcome.is_ok() {
         // Nobody goes on with what is done.
-        bake::forget_keys(&build.folder);
+        bake::forget(&build.folder);
     }
     let how = match &outcome {
         Ok(_) => "done",

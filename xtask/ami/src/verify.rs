@@ -166,7 +166,8 @@ async fn old_key_fault<C: Cloud>(
     let instance = instance.filter(|instance| instance.state == InstanceState::Running);
     let address = instance.and_then(|instance| instance.address);
     let address = address.with_context(|| format!("{} is no longer there", reached.instance))?;
-    let login = Login { key: baked.key.clone(), ..reached.login.clone() };
+    let key = baked.key.clone().with_context(|| format!("the key that logged in to {} is lost", baked.made_of))?;
+    let login = Login { key, ..reached.login.clone() };
     match cloud.connect(address, &login, &build.log(Role::Verify.word())).await {
         Ok(_) => Ok(Some("it still logs in".to_owned())),
         Err(error) if error.is::<LoginRefused>() => Ok(None),

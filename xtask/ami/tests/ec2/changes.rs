@@ -20,6 +20,9 @@ fn python_module(rig: &Rig) -> Utf8PathBuf {
     folder.join("__init__.py")
 }
 
+/// What somebody does in the checkout, or to the build's folder.
+type Change = fn(&mut Rig);
+
 /// The process is gone when this is called.
 async fn dies_at(rig: &Rig, action: &str) {
     let is_called = rig.endpoint.until_called(action);
@@ -28,7 +31,7 @@ async fn dies_at(rig: &Rig, action: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn what_changed_since_it_was_built_is_not_mixed_in() {
-    let changes: [(&str, fn(&mut Rig)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("provision.sh", |rig| std::fs::write(&rig.order.scripts.provision, "echo now\n").expect("a script")),
         ("ami.toml", |rig| std::fs::remove_file(&rig.order.recipe_path).expect("a recipe")),
         ("wallaroo/__init__.py", |rig| std::fs::write(python_module(rig), "print('now')\n").expect("a module")),

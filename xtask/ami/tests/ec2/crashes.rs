@@ -88,6 +88,22 @@ async fn a_build_may_die_again_and_again() {
     is_released(&rig, &ended, &format!("{deaths} deaths"));
 }
 
+/// By then all is made and told, and what nobody needs any more is thrown away.
+#[tokio::test(start_paused = true)]
+async fn a_build_that_dies_before_its_last_line_is_gone_on_with() {
+    let rig = Rig::public(&REGIONS);
+    let report = rig.release().await.outcome.expect("a release");
+    let journal = camino::Utf8Path::new(&report.folder).join("journal.jsonl");
+    let text = std::fs::read_to_string(&journal).expect("a journal");
+    let (before, last) = text.trim_end().rsplit_once('\n').expect("lines");
+    assert!(last.contains("\"ended\""), "{last}");
+    std::fs::write(&journal, format!("{before}\n")).expect("a journal without its last line");
+    let instances = rig.endpoint.instances().len();
+    let ended = rig.resume().await;
+    is_released(&rig, &ended, "the last line");
+    assert_eq!(rig.endpoint.instances().len(), instances, "{}", ended.said);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_build_that_dies_at_any_call_is_cleaned_away_without_a_trace() {
     let (first, all) = calls_in_all().await;

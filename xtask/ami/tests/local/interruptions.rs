@@ -53,8 +53,7 @@ fn twice() {
 #[test]
 fn a_kill_takes_machine_and_make_along_and_who_goes_on_sweeps() {
     let Some(bench) = Bench::quick() else { return };
-    // The system ends make, and make what it started itself: more can't be asked for after a kill.
-    bench.machida(&["@sleep 1000"]);
+    bench.machida(&ENDLESS);
     let mut running = Running::start(&mut bench.release(&[]));
     running.wait_for("Launched");
     running.signal(Signal::SIGKILL);

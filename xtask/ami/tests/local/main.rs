@@ -5,11 +5,14 @@
 //! a minute.
 #![cfg(test)]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod bench;
 mod failures;
 mod interruptions;
+mod kills;
+#[path = "../support/phases.rs"]
+mod phases;
+#[path = "../support/running.rs"]
 mod running;
+#[path = "../support/mod.rs"]
+mod support;
 mod whole;

@@ -79,11 +79,17 @@ impl Lab {
 
     /// `xtask-ami ami …` about the checkout, in the lab, with nothing but the lab's settings of AWS.
     pub fn ami(&self, words: &[&str]) -> Ended {
+        run(&mut self.command(words))
+    }
+
+    /// The same, to be started. Whoever ends all of its process group ends the tool with what it was started by.
+    pub fn command(&self, words: &[&str]) -> Command {
         let wanted = self.home.ami(words.iter().copied().chain(["--root", self.root.as_str()]));
         let mut command = self.inside(wanted.get_program());
         command.args(wanted.get_args()).current_dir(workspace());
         command.env("WALLAROO_AMI_HOME", self.home.path());
-        run(self.settings(&mut command))
+        self.settings(&mut command);
+        command
     }
 
     /// What the account has in some regions, as books.py tells it.

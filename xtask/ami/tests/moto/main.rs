@@ -7,7 +7,13 @@
 
 mod audiences;
 mod failures;
+mod kills;
 mod lab;
+#[path = "../support/phases.rs"]
+mod phases;
+#[expect(dead_code, reason = "it is for the local tests, too, which look at more of it")]
+#[path = "../support/running.rs"]
+mod running;
 #[expect(dead_code, reason = "it is for all targets, and each of them uses some of it")]
 #[path = "../support/mod.rs"]
 mod support;

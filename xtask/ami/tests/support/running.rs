@@ -10,7 +10,7 @@ use std::{
 };
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
 
@@ -76,6 +76,16 @@ impl Running {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill(self.id(), signal).expect("it is there");
+    }
+
+    /// Whether it is still there.
+    pub fn goes_on(&mut self) -> bool {
+        self.child.try_wait().expect("its status").is_none()
+    }
+
+    /// Kills it with all of its process group, which it leads.
+    pub fn kill_group(&self) {
+        killpg(self.id(), Signal::SIGKILL).expect("it is there");
     }
 
     /// Waits for its end.
