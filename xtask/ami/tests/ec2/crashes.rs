@@ -153,19 +153,22 @@ async fn what_is_finished_is_no_leftover() {
 /// EC2 may show an image minutes after it was made; what is known of it must be known of that one.
 #[tokio::test(start_paused = true)]
 async fn an_image_that_is_shown_late_is_the_one_that_is_gone_on_with() {
-    // It dies before it hears of the image, and after that: then it knows what to wait for.
-    for (more_calls, instances) in [(1, 3), (4, 2)] {
+    // It dies before the image is ordered, before it hears of it, and after that: then it knows what to wait for.
+    let answer_comes_late = Plan::once(Fault::Late(Duration::from_secs(20))).action("CreateImage");
+    for (what, plan, secs, instances) in
+        [("not ordered", None, 0, 3), ("not heard of", Some(answer_comes_late), 10, 3), ("heard of", None, 10, 2)]
+    {
         let rig = Rig::public(&REGIONS);
         rig.endpoint.world(|world| world.delays.unseen = Duration::from_secs(50));
-        let calls = async {
+        plan.into_iter().for_each(|plan| rig.endpoint.plan(plan));
+        let death = async {
             rig.endpoint.until_called("CreateImage").await;
-            rig.endpoint.until(rig.endpoint.calls() + more_calls - 1).await;
+            tokio::time::sleep(Duration::from_secs(secs)).await;
         };
-        tokio::select! { _ = rig.release() => panic!("it came to its end"), () = calls => {} }
+        tokio::select! { _ = rig.release() => panic!("it came to its end"), () = death => {} }
         let ended = rig.resume().await;
-        is_released(&rig, &ended, &format!("{more_calls} calls after"));
-        let made = rig.endpoint.instances().len();
-        assert_eq!(made, instances, "{more_calls} calls after: {}", ended.said);
+        is_released(&rig, &ended, what);
+        assert_eq!(rig.endpoint.instances().len(), instances, "{what}: {}", ended.said);
     }
 }
 
