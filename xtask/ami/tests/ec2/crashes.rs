@@ -191,6 +191,23 @@ async fn an_image_that_takes_the_place_of_a_verified_one_is_verified_itself() {
     assert_eq!(rig.endpoint.instances().len() - before, 2, "one is baked, one is verified");
 }
 
+/// Neither was verified, and nobody but their owner should throw images away that are good.
+#[tokio::test(start_paused = true)]
+async fn copies_of_an_image_that_somebody_removed_are_not_published() {
+    let rig = Rig::public(&REGIONS);
+    rig.endpoint.plan(Plan::once(Fault::refused("OperationNotPermitted")).action("ModifyImageAttribute"));
+    assert_eq!(rig.release().await.outcome.err(), Some(1));
+    let (cloud, home) = (rig.ec2().await, HOME.parse().expect("a region"));
+    let image = cloud.images(&home).await.expect("images").pop().expect("the home image").id;
+    cloud.deregister(&home, &image).await.expect("to go");
+    let ended = rig.resume().await;
+    assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
+    for word in ["was copied from an image that this build made before", "cargo xtask ami clean 2"] {
+        assert!(ended.said.contains(word), "no {word:?} in {}", ended.said);
+    }
+    assert_eq!((rig.endpoint.images().len(), rig.endpoint.public_in().len()), (REGIONS.len(), 0), "{}", ended.said);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_block_that_was_lifted_is_set_again_by_whoever_goes_on_or_cleans_up() {
     for resumes in [true, false] {
