@@ -196,7 +196,7 @@ pub struct TestFlags {
     /// Leave out the checks that start virtual machines
     #[arg(long)]
     pub quick: bool,
-    /// Kill builds on real machines in every phase, not in a handful: an hour
+    /// Kill builds on real machines in every phase, not in a handful: hours under emulation
     #[arg(long, conflicts_with = "quick")]
     pub every_phase: bool,
     /// Only play this seed of the simulated cloud, and print what happened
