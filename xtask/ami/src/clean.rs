@@ -175,6 +175,10 @@ async fn forget<C: Cloud>(cloud: &C, home: &Home, id: &str, status: &Status) -> 
     }
     bake::forget(&folder);
     openssh::forget(&folder);
+    if history.ended.as_deref() == Some("done") {
+        // Nobody goes on with it anyway, and what it published stays what it was for.
+        return Ok(());
+    }
     let journal = Journal::resume(&path, history)
         .with_context(|| format!("all is removed, but {} still says otherwise", process::quote(folder.as_str())))?;
     journal.end("cleaned", false)
