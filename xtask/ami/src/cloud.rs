@@ -3,52 +3,35 @@
 //! Every verb that creates something takes a token or a unique name, and does the work at most once for it: called
 //! again after a lost answer or a crash, it gives the first result back.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use anyhow::Result;
 use camino::Utf8Path;
-use serde::{Deserialize, Serialize};
-use xtask::{grantee::Grantee, region::Region, version::Version};
+use xtask::{grantee::Grantee, region::Region};
 
-use crate::{machine::Machine, wait::Pace};
+use crate::{
+    event::{
+        facts::Base,
+        ids::{ImageId, InstanceId},
+    },
+    ground::wait::Pace,
+    machine::{Machine, keys::Login},
+};
+use preflight::{Preflight, Request};
 
-mod api_error;
 #[cfg(feature = "ec2")]
 pub mod ec2;
 mod image;
 mod instance;
 mod leftover;
+pub mod policy;
+pub mod preflight;
 pub mod qemu;
+pub mod tags;
 
-pub use api_error::{ApiError, is_transient};
 pub use image::{Image, ImageState, NewImage};
-pub use instance::{Access, Instance, InstanceState, Launch, LaunchSource, Login};
+pub use instance::{Instance, InstanceState, Launch, LaunchSource, SshAccess};
 pub use leftover::{Kind, Leftover};
-
-/// A newtype for each kind of id, so that none is taken for another.
-macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(pub String);
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-    };
-}
-
-id!(
-    /// The id of an image, such as `ami-0123456789abcdef0`. It means something in its region only.
-    ImageId
-);
-id!(
-    /// The id of an instance, such as `i-0123456789abcdef0`.
-    InstanceId
-);
 
 /// A cloud that instances are launched in, and images made of them.
 #[expect(async_fn_in_trait, reason = "the futures are awaited on one thread, so nobody needs them to be Send")]
@@ -87,7 +70,7 @@ pub trait Cloud {
     ///
     /// # Errors
     /// When the cloud refuses.
-    async fn grant_access(&self, region: &Region, access: &Access) -> Result<()>;
+    async fn grant_access(&self, region: &Region, access: &SshAccess) -> Result<()>;
 
     /// Takes an access away. One that isn't there is fine.
     ///
@@ -272,94 +255,3 @@ pub enum Audience {
     /// These alone.
     These(Vec<Grantee>),
 }
-
-/// What builds the binaries, and the Debian package that has it.
-pub const MAKE: (&str, &str) = ("make", "make");
-
-/// What people log in with, and the Debian package that has it.
-pub const SSH: (&str, &str) = ("ssh", "openssh-client");
-
-/// What preflight looks at.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The version.
-    pub version: Version,
-    /// The image's name.
-    pub name: String,
-    /// Where the image is made.
-    pub home_region: Region,
-    /// The regions that the image will be in, the home region among them.
-    pub regions: Vec<Region>,
-    /// Whether it will be public, and so has to be able to.
-    pub public: bool,
-    /// Whether others than its owner, everybody or some, will be let in.
-    pub shared: bool,
-    /// Publish where a block on public images stands, too: it is lifted for that long.
-    pub unblock_public_access: bool,
-    /// Whether the binaries lie ready; else they are compiled meanwhile.
-    pub skip_build: bool,
-    /// What else has to be on this computer: programs, and the Debian package that has each.
-    pub programs: Vec<(&'static str, &'static str)>,
-    /// Install on this computer what is missing, without asking.
-    pub install_missing: bool,
-}
-
-/// What preflight saw.
-#[derive(Debug, Default)]
-pub struct Preflight {
-    /// What the plan tells: a label and what there is.
-    pub facts: Vec<(String, String)>,
-    /// What stands in the way.
-    pub findings: Vec<Finding>,
-    /// What doesn't stand in the way, and should be known before a build begins all the same.
-    pub warnings: Vec<String>,
-    /// Which of the recipe's systems the base is, when it could be found out.
-    pub base_system: Option<String>,
-    /// How long the cloud's part of a build takes, about.
-    pub estimate: Duration,
-    /// What the build costs, about; nothing where nobody is paid.
-    pub cost: Option<Cost>,
-}
-
-/// What a build costs, about, in US dollars.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Cost {
-    /// Once: machines, transfer.
-    pub once_usd: f64,
-    /// Every month, as long as the images are kept.
-    pub monthly_usd: f64,
-    /// Of which day the prices are, and what is not in them.
-    pub remark: String,
-}
-
-/// Something that stands in the way, and what mends it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What is wrong.
-    pub problem: String,
-    /// What to type or set.
-    pub remedy: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n    {}", self.problem, self.remedy)
-    }
-}
-
-// What can't go on because of a finding ends with it.
-impl std::error::Error for Finding {}
-
-/// What an image is made of.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Base {
-    /// What the cloud launches: an image's id, or a file.
-    pub id: String,
-    /// What people call it; it goes into the image's description.
-    pub name: String,
-    /// Which of the recipe's systems it is, such as `ubuntu-16.04`.
-    pub system: String,
-}
-
-/// Key and value of each tag.
-pub type Tags = Vec<(String, String)>;

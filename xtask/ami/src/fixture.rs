@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
     recipe::Recipe,
-    sha256::{self, Digest},
+    ship::sha256::{self, Digest},
 };
 
 /// A folder that is removed when the guard is dropped.

@@ -1,46 +1,29 @@
 //! `cargo xtask ami`: makes, verifies and publishes Wallaroo's machine image.
 //!
-//! The modules, in reading order: what is asked for, the story of a release, the other commands, what is built and
-//! shipped, the clouds and their machines, what all of it stands on.
+//! The floors of the house, from the top, in reading order. A module imports from its own floor and from those below
+//! it, never from one above, and no two modules import each other; `xtask/tests/tidy.rs` holds both.
 
-pub mod outcome;
-pub mod recipe;
-pub mod source;
-pub mod preflight;
-pub mod plan;
-pub mod policy;
-pub mod build;
-pub mod unfinished;
+// The commands, one module each, and the story of a release, which most of them are about.
+pub mod verbs;
+pub mod story;
 
-pub mod release;
-pub mod bake;
-pub mod launch;
-pub mod verify;
-pub mod publish;
-pub mod unblock;
-pub mod report;
+// What is asked for, and what the clouds have.
+pub mod ask;
 
-pub mod manage;
-pub mod clean;
-pub mod boot;
-
-pub mod binaries;
-pub mod elf;
-pub mod staging;
-pub mod sha256;
-
+// What is shipped, where to, and the checkout's own word on it.
+pub mod ship;
 pub mod cloud;
 pub mod machine;
-pub mod openssh;
+pub mod recipe;
 
-pub mod journal;
-pub mod wait;
-pub mod status;
-pub mod signals;
-pub mod process;
-pub mod home;
+// The ground: waits, programs, signals, and how a command ends.
+pub mod ground;
+
+// What happens, in one stream: where it is emitted, shown, and recorded, and what it consists of.
+pub mod show;
+pub mod record;
+pub mod event;
+pub mod state_dir;
 
 #[cfg(test)]
 mod fixture;
-#[cfg(test)]
-mod foreign;

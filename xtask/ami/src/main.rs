@@ -6,20 +6,18 @@ use anyhow::{Context as _, Result, anyhow};
 use clap::Parser as _;
 use xtask::cli::{Ami, Cli, Command, CommonFlags, ReleaseFlags, Task};
 use xtask_ami::{
-    boot,
-    build::{Build, Visibility},
-    clean,
-    cloud::{Cloud, qemu::Qemu},
-    home::Home,
-    manage,
-    outcome::Failure,
-    plan, policy,
-    preflight::{self, Checkout},
-    release,
-    report::{self, Report},
-    signals::Signals,
-    status::{Level, Status},
-    unfinished::Unfinished,
+    ask::{checkout::Checkout, preflight, spec::Visibility},
+    cloud::{Cloud, policy, qemu::Qemu},
+    ground::{outcome::Failure, signals::Signals},
+    record::unfinished::Unfinished,
+    show::terminal::{Level, Status},
+    state_dir::StateDir,
+    story::{
+        release,
+        report::{self, Report},
+        run::Run,
+    },
+    verbs::{boot, clean, manage, plan},
 };
 
 fn main() -> ExitCode {
@@ -62,7 +60,7 @@ async fn run(ami: Ami, status: &Status) -> Result<(), Failure> {
     if let Some(Command::IamPolicy) = ami.command {
         return report::print(&policy::text()).map_err(Failure::Failed);
     }
-    let home = Home::find().map_err(Failure::Refused)?;
+    let home = StateDir::find().map_err(Failure::Refused)?;
     let (ami, resumed) = resumed(ami, &home).map_err(Failure::Refused)?;
     let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
     if ami.needs_aws() {
@@ -81,7 +79,7 @@ async fn run(ami: Ami, status: &Status) -> Result<(), Failure> {
 }
 
 /// What was asked for; where that is to go on with a build, what was asked for when it began, and the build's id.
-fn resumed(ami: Ami, home: &Home) -> Result<(Ami, Option<String>)> {
+fn resumed(ami: Ami, home: &StateDir) -> Result<(Ami, Option<String>)> {
     let Some(Command::Resume(flags)) = &ami.command else { return Ok((ami, None)) };
     let unfinished = Unfinished::pick(home, flags.build.as_deref(), ami.common.local)?;
     let (mut began, call) = unfinished.command()?;
@@ -105,7 +103,7 @@ fn release_flags(ami: &Ami) -> Option<&ReleaseFlags> {
 async fn on_ec2(
     ami: Ami,
     resumed: Option<String>,
-    home: &Home,
+    home: &StateDir,
     checkout: Checkout,
     status: &Status,
     signals: &mut Signals,
@@ -128,7 +126,14 @@ async fn on_ec2(
 }
 
 #[cfg(not(feature = "ec2"))]
-async fn on_ec2(_: Ami, _: Option<String>, _: &Home, _: Checkout, _: &Status, _: &mut Signals) -> Result<(), Failure> {
+async fn on_ec2(
+    _: Ami,
+    _: Option<String>,
+    _: &StateDir,
+    _: Checkout,
+    _: &Status,
+    _: &mut Signals,
+) -> Result<(), Failure> {
     Err(Failure::Refused(anyhow!(
         "this was compiled without EC2: run `cargo xtask ami`, which knows when to compile it"
     )))
@@ -139,7 +144,7 @@ async fn on<C: Cloud>(
     cloud: &C,
     ami: Ami,
     resumed: Option<String>,
-    home: &Home,
+    home: &StateDir,
     checkout: Checkout,
     status: &Status,
     signals: &mut Signals,
@@ -150,7 +155,7 @@ async fn on<C: Cloud>(
             let build = match resumed {
                 Some(id) => {
                     let order = preflight::draft(&checkout, &flags, &common).map_err(Failure::Refused)?.order;
-                    Build::resume(order, &id, home, status).map_err(Failure::Refused)?
+                    Run::resume(order, &id, home, status).map_err(Failure::Refused)?
                 }
                 None => {
                     let prepared = prepare(cloud, &checkout, &flags, &common, home, status);
@@ -181,11 +186,11 @@ async fn prepare<C: Cloud>(
     checkout: &Checkout,
     flags: &ReleaseFlags,
     common: &CommonFlags,
-    home: &Home,
+    home: &StateDir,
     status: &Status,
-) -> Result<Build> {
+) -> Result<Run> {
     let draft = preflight::draft(checkout, flags, common)?;
-    Unfinished::refuse_second(home, &draft.order)?;
+    Unfinished::refuse_second(home, &draft.order.release())?;
     let (order, preflight) = preflight::look(cloud, draft, common.yes).await?;
     for warning in &preflight.warnings {
         status.warn(warning);
@@ -199,13 +204,13 @@ async fn prepare<C: Cloud>(
         let question = format!("Make `{}` public in {regions} regions?", order.name);
         manage::confirm(&question, common.yes).await.context("nothing was begun")?;
     }
-    Build::begin(order, home, status)
+    Run::begin(order, home, status)
 }
 
 async fn manage_or_plan<C: Cloud>(
     cloud: &C,
     command: &Command,
-    home: &Home,
+    home: &StateDir,
     checkout: &Checkout,
     common: &CommonFlags,
     status: &Status,

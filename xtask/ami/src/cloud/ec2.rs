@@ -17,13 +17,21 @@ use xtask::{
 
 use crate::{
     cloud::{
-        Access, ApiError, Audience, Base, Cloud, DiskFiles, Image, ImageId, Instance, InstanceId, Launch, Leftover,
-        Login, NewImage, Phase, Preflight, Request, Tags,
+        Audience, Cloud, DiskFiles, Image, Instance, Launch, Leftover, NewImage, Phase, SshAccess,
+        preflight::{Preflight, Request},
+        tags::Tags,
     },
-    machine::Ssh,
+    event::{
+        facts::Base,
+        ids::{ImageId, InstanceId},
+    },
+    ground::{
+        api_error::ApiError,
+        wait::{self, Pace, Patience, Poll},
+    },
+    machine::{keys::Login, ssh::Ssh},
     recipe::Recipe,
-    status::Status,
-    wait::{self, Look, Pace, Patience},
+    show::terminal::Status,
 };
 use account::Account;
 use network::Placement;
@@ -142,8 +150,8 @@ impl Ec2 {
         let pace = Pace { first_look: Duration::ZERO, interval: Duration::from_secs(1) };
         let patience = Patience { limit: VISIBILITY_LIMIT, pace };
         wait::until(format_args!("{what} to be visible"), patience, &self.status, async || match call().await {
-            Ok(value) => Ok(Look::Ready(value)),
-            Err(error) if error.is_not_found() => Ok(Look::NotYet(error.to_string())),
+            Ok(value) => Ok(Poll::Ready(value)),
+            Err(error) if error.is_not_found() => Ok(Poll::NotYet(error.to_string())),
             Err(error) => Err(error.into()),
         })
         .await
@@ -173,8 +181,11 @@ impl Cloud for Ec2 {
     type Machine = Ssh;
 
     fn flags(&self) -> String {
-        let profile =
-            self.settings.profile.as_deref().map(|profile| format!(" --profile {}", crate::process::quote(profile)));
+        let profile = self
+            .settings
+            .profile
+            .as_deref()
+            .map(|profile| format!(" --profile {}", crate::ground::process::quote(profile)));
         profile.unwrap_or_default()
     }
 
@@ -206,7 +217,7 @@ impl Cloud for Ec2 {
         Box::pin(self.the_base()).await
     }
 
-    async fn grant_access(&self, region: &Region, access: &Access) -> Result<()> {
+    async fn grant_access(&self, region: &Region, access: &SshAccess) -> Result<()> {
         Box::pin(self.grant(region, access)).await
     }
 

@@ -4,7 +4,8 @@ use std::{fmt, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ImageId, Tags};
+use super::tags::Tags;
+use crate::event::ids::ImageId;
 
 /// The attributes of an image that is to be.
 #[derive(Clone, Debug)]

@@ -2,12 +2,12 @@
 
 use std::{fmt, net::SocketAddr};
 
-use super::{Base, ImageId, Tags};
-use crate::machine::{HostKey, LoginKey};
+use super::tags::Tags;
+use crate::event::{facts::Base, ids::ImageId};
 
 /// A way in for one role of one build.
 #[derive(Clone, Debug)]
-pub struct Access {
+pub struct SshAccess {
     /// Unique to the build and its role.
     pub name: String,
     /// The public half of the login key, as in an `authorized_keys` line.
@@ -80,15 +80,4 @@ impl fmt::Display for InstanceState {
             InstanceState::Terminated => "terminated",
         })
     }
-}
-
-/// Who logs in, and what proves which machine it is.
-#[derive(Clone, Debug)]
-pub struct Login {
-    /// The user's name.
-    pub user: String,
-    /// The private half stays here.
-    pub key: LoginKey,
-    /// The host key that the machine was given.
-    pub host_key: HostKey,
 }

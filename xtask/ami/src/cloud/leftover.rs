@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::{Image, Tags};
-use crate::build::{TAG_BUILD, TAG_EXPIRES, TAG_VERSION};
+use super::{
+    Image,
+    tags::{TAG_BUILD, TAG_EXPIRES, TAG_VERSION, Tags},
+};
 
 /// Something that carries a build's tag.
 #[derive(Clone, Debug, PartialEq, Eq)]

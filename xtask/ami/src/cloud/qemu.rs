@@ -13,14 +13,19 @@ use xtask::region::Region;
 
 use crate::{
     cloud::{
-        Access, Audience, Base, Cloud, DiskFiles, Image, ImageId, ImageState, Instance, InstanceId, InstanceState,
-        Launch, LaunchSource, Leftover, Login, NewImage, Phase, Preflight, Request,
+        Audience, Cloud, DiskFiles, Image, ImageState, Instance, InstanceState, Launch, LaunchSource, Leftover,
+        NewImage, Phase, SshAccess,
+        preflight::{Preflight, Request},
     },
-    home::Home,
-    machine::Ssh,
+    event::{
+        facts::Base,
+        ids::{ImageId, InstanceId},
+    },
+    ground::wait::Pace,
+    machine::{keys::Login, ssh::Ssh},
     recipe::{Recipe, System},
-    status::Status,
-    wait::Pace,
+    show::terminal::Status,
+    state_dir::StateDir,
 };
 use accelerator::Accelerator;
 use conversion::Conversion;
@@ -46,7 +51,7 @@ const MEMORY_MIB: u32 = 1024;
 
 /// The local cloud.
 pub struct Qemu {
-    home: Home,
+    home: StateDir,
     recipe: Recipe,
     base_file: Option<Utf8PathBuf>,
     base_file_system: OnceCell<String>,
@@ -66,7 +71,7 @@ struct Local {
 
 impl Qemu {
     /// The local cloud with its state in `home`; `base_file` is taken instead of the recipe's base.
-    pub fn new(home: &Home, recipe: &Recipe, base_file: Option<&Utf8Path>, status: &Status) -> Qemu {
+    pub fn new(home: &StateDir, recipe: &Recipe, base_file: Option<&Utf8Path>, status: &Status) -> Qemu {
         Qemu {
             home: home.clone(),
             recipe: recipe.clone(),
@@ -181,7 +186,7 @@ impl Cloud for Qemu {
         Ok(Base { id: file.to_string(), name, system })
     }
 
-    async fn grant_access(&self, _region: &Region, access: &Access) -> Result<()> {
+    async fn grant_access(&self, _region: &Region, access: &SshAccess) -> Result<()> {
         self.keys.borrow_mut().insert(access.name.clone(), access.public_key.clone());
         Ok(())
     }
@@ -201,7 +206,8 @@ impl Cloud for Qemu {
         let folder = Folder::make(self.instance_folder(&id))?;
         let vm = self.start(&id, folder.path(), region, launch, &key);
         let vm = vm.await.with_context(|| format!("failed to launch {id}"))?;
-        let build = launch.tags.iter().find(|(tag, _)| tag == crate::build::TAG_BUILD).map(|(_, build)| build.clone());
+        let build =
+            launch.tags.iter().find(|(tag, _)| tag == crate::cloud::tags::TAG_BUILD).map(|(_, build)| build.clone());
         let local = Local { build: build.unwrap_or_default(), vm, folder };
         self.instances.borrow_mut().insert(id.clone(), Rc::new(Mutex::new(local)));
         Ok(id)

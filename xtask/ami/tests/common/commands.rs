@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io::Read as _};
 
 use anyhow::{Context as _, Result};
 use camino::Utf8Path;
-use xtask_ami::sha256;
+use xtask_ami::ship::sha256;
 
 /// A word for each command of the pipeline; another command is a mistake of the pipeline, or new to this file.
 pub fn word(command: &str) -> &'static str {

@@ -5,13 +5,16 @@ use std::process::Command;
 use camino::Utf8Path;
 use xtask::region::Region;
 use xtask_ami::{
-    build::{Call, Order, Scripts, Visibility},
+    ask::{
+        source::Source,
+        spec::{ReleaseSpec, Scripts, Visibility},
+    },
+    event::about::Invocation,
     recipe::Recipe,
-    source::Source,
 };
 
 /// An order for a release of a checkout that is made in `folder`; the binaries lie ready.
-pub fn order(folder: &Utf8Path, visibility: Visibility, home_region: &str, regions: Vec<Region>) -> Order {
+pub fn order(folder: &Utf8Path, visibility: Visibility, home_region: &str, regions: Vec<Region>) -> ReleaseSpec {
     let recipe = Utf8Path::new("ami.toml");
     let recipe = Recipe::parse(recipe, include_str!("../../../../.release/ami/ami.toml")).expect("the shipped recipe");
     let root = folder.join("checkout");
@@ -21,7 +24,7 @@ pub fn order(folder: &Utf8Path, visibility: Visibility, home_region: &str, regio
         std::fs::write(&path, format!("echo {name}\n")).expect("a script");
         path
     };
-    Order {
+    ReleaseSpec {
         version: "0.6.1".parse().expect("a version"),
         name: "Wallaroo 0.6.1".to_owned(),
         visibility,
@@ -31,7 +34,7 @@ pub fn order(folder: &Utf8Path, visibility: Visibility, home_region: &str, regio
         recipe,
         local: false,
         recipe_path: script("ami.toml"),
-        call: Call::default(),
+        call: Invocation::default(),
         scripts: Scripts { provision: script("provision.sh"), seal: script("seal.sh"), check: script("check.sh") },
         source: Source { root, commit: None, branch: None, dirty: false, version_file: None },
         skip_build: true,

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use xtask::cli::{CleanFlags, CommonFlags};
 use xtask_ami::{
-    clean,
     cloud::Cloud as _,
-    status::{Level, Status},
+    show::terminal::{Level, Status},
+    verbs::clean,
 };
 
 use crate::{

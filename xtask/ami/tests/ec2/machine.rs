@@ -14,11 +14,16 @@ use tokio::time::{Instant, sleep, sleep_until};
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
-        Access, Audience, Base, Cloud, DiskFiles, Image, ImageId, Instance, InstanceId, Launch, Leftover, Login,
-        NewImage, Phase, Preflight, Request, ec2::Ec2,
+        Audience, Cloud, DiskFiles, Image, Instance, Launch, Leftover, NewImage, Phase, SshAccess,
+        ec2::Ec2,
+        preflight::{Preflight, Request},
     },
-    machine::{Input, LoginRefused, Machine},
-    wait::Pace,
+    event::{
+        facts::Base,
+        ids::{ImageId, InstanceId},
+    },
+    ground::wait::Pace,
+    machine::{Input, Machine, keys::Login, ssh::LoginRefused},
 };
 
 use crate::{
@@ -172,7 +177,7 @@ impl Cloud for Simulated {
         self.ec2.base(log).await
     }
 
-    async fn grant_access(&self, region: &Region, access: &Access) -> Result<()> {
+    async fn grant_access(&self, region: &Region, access: &SshAccess) -> Result<()> {
         self.ec2.grant_access(region, access).await
     }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::time::Instant;
 use xtask_ami::{
-    cloud::{Finding, Preflight},
-    preflight::{self, Draft},
+    ask::preflight::{self, Draft},
+    cloud::preflight::Preflight,
+    ground::finding::Finding,
 };
 
 use crate::rig::{HOME, Rig};

@@ -8,15 +8,16 @@ use camino::Utf8PathBuf;
 use tempfile::TempDir;
 use xtask::region::Region;
 use xtask_ami::{
-    build::{Build, Order, Visibility},
+    ask::{
+        preflight::{self, Draft},
+        spec::{ReleaseSpec, Visibility},
+    },
     cloud::ec2::{Ec2, Settings},
-    home::Home,
-    preflight::{self, Draft},
-    release,
-    report::Report,
-    signals::Signals,
-    status::{Level, Status},
-    unfinished::Unfinished,
+    ground::signals::Signals,
+    record::unfinished::Unfinished,
+    show::terminal::{Level, Status},
+    state_dir::StateDir,
+    story::{release, report::Report, run::Run},
 };
 
 use crate::{
@@ -36,7 +37,7 @@ pub const BASE: &str = "ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-2
 /// What is tried.
 pub struct Rig {
     pub endpoint: Endpoint,
-    pub order: Order,
+    pub order: ReleaseSpec,
     pub settings: Settings,
     /// How long compiling takes.
     pub compile: Duration,
@@ -118,7 +119,7 @@ impl Rig {
     }
 
     /// The same of another order.
-    pub async fn release_of(&self, order: &Order) -> Ended {
+    pub async fn release_of(&self, order: &ReleaseSpec) -> Ended {
         self.run(order, None, usize::MAX).await.expect("it comes to its end")
     }
 
@@ -144,22 +145,22 @@ impl Rig {
     }
 
     /// Where builds are kept.
-    pub fn home(&self) -> Home {
-        Home::at(&Utf8PathBuf::try_from(self.folder.path().join("home")).expect("UTF-8"))
+    pub fn home(&self) -> StateDir {
+        StateDir::at(&Utf8PathBuf::try_from(self.folder.path().join("home")).expect("UTF-8"))
     }
 
     /// A build that begins now, and that nobody works on yet.
-    pub fn begin(&self) -> anyhow::Result<Build> {
-        Build::begin(self.order.clone(), &self.home(), &self.status)
+    pub fn begin(&self) -> anyhow::Result<Run> {
+        Run::begin(self.order.clone(), &self.home(), &self.status)
     }
 
     /// Why the build that is unfinished can't be gone on with.
     pub fn refusal(&self) -> String {
-        let resumed = Build::resume(self.order.clone(), &self.unfinished(), &self.home(), &self.status);
+        let resumed = Run::resume(self.order.clone(), &self.unfinished(), &self.home(), &self.status);
         resumed.map(|build| build.id).expect_err("a refusal").to_string()
     }
 
-    async fn run(&self, order: &Order, resumed: Option<&str>, calls: usize) -> Option<Ended> {
+    async fn run(&self, order: &ReleaseSpec, resumed: Option<&str>, calls: usize) -> Option<Ended> {
         let began = tokio::time::Instant::now();
         let mut cloud = Simulated::new(self.ec2().await, self.endpoint.clone(), &self.disks);
         let told = Cell::new(None);
@@ -169,13 +170,13 @@ impl Rig {
         };
         let work = async {
             let build = match resumed {
-                Some(id) => Build::resume(order.clone(), id, &self.home(), &self.status).expect("a build"),
+                Some(id) => Run::resume(order.clone(), id, &self.home(), &self.status).expect("a build"),
                 None => {
                     let draft = Draft { order: order.clone(), findings: Vec::new() };
                     let (order, preflight) = preflight::look(&cloud, draft, false).await.expect("preflight");
                     assert!(preflight.findings.is_empty(), "{:?}", preflight.findings);
                     cloud.compiled = tokio::time::Instant::now() + self.compile;
-                    Build::begin(order, &self.home(), &self.status).expect("a build")
+                    Run::begin(order, &self.home(), &self.status).expect("a build")
                 }
             };
             let mut signals = Signals::listen().expect("signals");

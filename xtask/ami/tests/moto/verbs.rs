@@ -7,13 +7,14 @@ use camino::Utf8Path;
 use xtask::{grantee::Grantee, region::Region};
 use xtask_ami::{
     cloud::{
-        Access, Audience, Cloud as _, Image, ImageId, ImageState, InstanceId, InstanceState, Launch, LaunchSource,
-        NewImage, Tags,
+        Audience, Cloud as _, Image, ImageState, InstanceState, Launch, LaunchSource, NewImage, SshAccess,
         ec2::{Ec2, Settings},
+        tags::Tags,
     },
-    machine::{HostKey, LoginKey},
+    event::ids::{ImageId, InstanceId},
+    machine::keys::{HostKey, LoginKey},
     recipe::Recipe,
-    status::{Level, Status},
+    show::terminal::{Level, Status},
 };
 
 use crate::lab::{FROM, Lab, RECIPE, expect_nothing_runs};
@@ -75,7 +76,7 @@ fn tags() -> Tags {
 /// A stopped instance of the base.
 async fn an_instance(ec2: &Ec2, home: &Region) -> InstanceId {
     let key = LoginKey::generate("test").expect("a key");
-    let access = Access { name: "test-bake".to_owned(), public_key: key.public().expect("its half"), tags: tags() };
+    let access = SshAccess { name: "test-bake".to_owned(), public_key: key.public().expect("its half"), tags: tags() };
     ec2.grant_access(home, &access).await.expect("granted");
     ec2.grant_access(home, &access).await.expect("granted again");
     let base = ec2.base(Utf8Path::new("/dev/null")).await.expect("a base");
@@ -84,7 +85,7 @@ async fn an_instance(ec2: &Ec2, home: &Region) -> InstanceId {
         token: "test-bake".to_owned(),
         source: LaunchSource::Base(base),
         access: access.name.clone(),
-        user_data: xtask_ami::build::user_data(&host, Duration::from_secs(3600)).expect("user data"),
+        user_data: xtask_ami::machine::cloud_init::user_data(&host, Duration::from_secs(3600)).expect("user data"),
         instance_type: "m5.large".to_owned(),
         root_volume_gib: 8,
         tags: tags(),

@@ -18,11 +18,17 @@ use tokio::time::{Instant, sleep, timeout};
 use xtask::{grantee::Grantee, region::Region};
 use xtask_ami::{
     cloud::{
-        Access, Audience, Base, Cloud, DiskFiles, Image, ImageId, ImageState, Instance, InstanceId, InstanceState,
-        Launch, LaunchSource, Leftover, Login, NewImage, Phase, Preflight, Request, Tags,
+        Audience, Cloud, DiskFiles, Image, ImageState, Instance, InstanceState, Launch, LaunchSource, Leftover,
+        NewImage, Phase, SshAccess,
+        preflight::{Preflight, Request},
+        tags::Tags,
     },
-    machine::{Input, LoginRefused, Machine},
-    wait::Pace,
+    event::{
+        facts::Base,
+        ids::{ImageId, InstanceId},
+    },
+    ground::wait::Pace,
+    machine::{Input, Machine, keys::Login, ssh::LoginRefused},
 };
 
 /// How long each answer takes, where the test doesn't say otherwise.

@@ -6,13 +6,12 @@ use camino::Utf8PathBuf;
 use tempfile::TempDir;
 use xtask::region::Region;
 use xtask_ami::{
-    build::{Build, Visibility},
-    cloud::ImageId,
-    home::Home,
-    release,
-    report::Report,
-    signals::Signals,
-    status::{Level, Status},
+    ask::spec::Visibility,
+    event::ids::ImageId,
+    ground::signals::Signals,
+    show::terminal::{Level, Status},
+    state_dir::StateDir,
+    story::{release, report::Report, run::Run},
 };
 
 use crate::{
@@ -31,7 +30,7 @@ pub const NAME: &str = "Wallaroo 0.6.1";
 /// What is tried: a build, and the cloud that it is made in.
 pub struct Rig {
     pub cloud: Fake,
-    pub build: Build,
+    pub build: Run,
     said: Said,
     _folder: TempDir,
     _turn: Turn,
@@ -77,7 +76,7 @@ impl Rig {
         let order = order(&path, visibility, HOME, regions.clone());
         let said = Said::default();
         let status = Status::to(said.clone(), Level::Quiet);
-        let build = Build::begin(order, &Home::at(&path.join("home")), &status).expect("a build");
+        let build = Run::begin(order, &StateDir::at(&path.join("home")), &status).expect("a build");
         Rig { cloud: Fake::new(&regions), build, said, _folder: folder, _turn: turn }
     }
 

@@ -9,9 +9,10 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::time::Instant;
 use xtask::region::Region;
-use xtask_ami::cloud::{
-    Access, ApiError, Image, ImageId, ImageState, Instance, InstanceId, InstanceState, Launch, LaunchSource, NewImage,
-    Tags,
+use xtask_ami::{
+    cloud::{Image, ImageState, Instance, InstanceState, Launch, LaunchSource, NewImage, SshAccess, tags::Tags},
+    event::ids::{ImageId, InstanceId},
+    ground::api_error::ApiError,
 };
 
 use crate::{
@@ -177,12 +178,12 @@ impl Books {
         self.violations.push(format!("invariant {law}: {what}"));
     }
 
-    pub fn grant(&mut self, access: &Access, random: &mut Random) {
+    pub fn grant(&mut self, access: &SshAccess, random: &mut Random) {
         if !access.public_key.starts_with("ssh-ed25519 ") {
             self.violation(7, format!("the key of the access {} is no public one", ordinal(&access.name)));
         }
         let listed = Instant::now() + random.time(LAG);
-        let Access { name, public_key, tags } = access.clone();
+        let SshAccess { name, public_key, tags } = access.clone();
         self.accesses.insert(name, SimAccess { public_key, tags, listed, known: true });
     }
 

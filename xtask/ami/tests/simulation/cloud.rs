@@ -13,7 +13,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep},
 };
-use xtask_ami::cloud::ApiError;
+use xtask_ami::ground::api_error::ApiError;
 
 use crate::{
     books::Books,

@@ -1,7 +1,10 @@
 //! What must hold, by the cloud's own books.
 
 use xtask::region::Region;
-use xtask_ami::cloud::{ImageId, ImageState, InstanceId, InstanceState};
+use xtask_ami::{
+    cloud::{ImageState, InstanceState},
+    event::ids::{ImageId, InstanceId},
+};
 
 use crate::books::{Books, SimImage};
 

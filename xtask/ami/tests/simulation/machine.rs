@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use tokio::time::timeout;
 use xtask_ami::{
-    cloud::{InstanceId, InstanceState},
+    cloud::InstanceState,
+    event::ids::InstanceId,
     machine::{Input, Machine},
 };
 

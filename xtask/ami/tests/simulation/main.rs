@@ -31,8 +31,8 @@ use std::{
 use camino::Utf8PathBuf;
 use tempfile::TempDir;
 use xtask_ami::{
-    build::{Order, Visibility},
-    sha256::sha256,
+    ask::spec::{ReleaseSpec, Visibility},
+    ship::sha256::sha256,
 };
 
 use story::{Told, play};
@@ -50,7 +50,7 @@ const REGIONS: [&str; 3] = ["eu-west-1", "sa-east-1", HOME];
 /// What all seeds share: a folder in memory where there is one, and in it the checkout.
 struct Stage {
     folder: TempDir,
-    order: Order,
+    order: ReleaseSpec,
     built: BTreeMap<String, String>,
 }
 

@@ -6,13 +6,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokio::time::{Instant, sleep, timeout};
 use xtask::cli::{CleanFlags, CommonFlags};
 use xtask_ami::{
-    build::{Build, JOURNAL, Order, Visibility},
-    clean,
-    home::Home,
-    journal::History,
-    release,
-    signals::Signals,
-    status::{Level, Status},
+    ask::spec::{ReleaseSpec, Visibility},
+    ground::signals::Signals,
+    record::{folder::JOURNAL, journal::History},
+    show::terminal::{Level, Status},
+    state_dir::StateDir,
+    story::{release, run::Run},
+    verbs::clean,
 };
 
 use crate::{
@@ -53,8 +53,8 @@ enum Came {
 struct Story {
     cloud: Cloud,
     random: Random,
-    order: Order,
-    home: Home,
+    order: ReleaseSpec,
+    home: StateDir,
     /// The build's id; none before it began.
     build: String,
     status: Status,
@@ -65,7 +65,7 @@ struct Story {
 }
 
 /// Plays a seed, in a folder of its own.
-pub fn play(seed: u64, order: &Order, built: &BTreeMap<String, String>, folder: &Utf8Path) -> Told {
+pub fn play(seed: u64, order: &ReleaseSpec, built: &BTreeMap<String, String>, folder: &Utf8Path) -> Told {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let runtime = runtime.expect("a runtime");
     runtime.block_on(async {
@@ -86,7 +86,7 @@ pub fn play(seed: u64, order: &Order, built: &BTreeMap<String, String>, folder: 
 }
 
 impl Story {
-    fn new(seed: u64, order: &Order, built: &BTreeMap<String, String>, folder: &Utf8Path) -> Story {
+    fn new(seed: u64, order: &ReleaseSpec, built: &BTreeMap<String, String>, folder: &Utf8Path) -> Story {
         let mut random = Random::new(seed);
         let mut order = order.clone();
         order.visibility = match random.below(5) {
@@ -121,7 +121,7 @@ impl Story {
         let weather = Weather::of(&mut random);
         // The cloud's numbers are others than the story's.
         let cloud = Cloud::new(books, Random::new(!seed));
-        let home = Home::at(&folder.join("home"));
+        let home = StateDir::at(&folder.join("home"));
         Story { cloud, random, order, home, build: String::new(), status, said, weather, blocks: Vec::new() }
     }
 
@@ -187,8 +187,8 @@ impl Story {
     async fn process(&mut self, crash: Option<Crash>) -> Came {
         let began = Instant::now();
         let build = match self.build.as_str() {
-            "" => Build::begin(self.order.clone(), &self.home, &self.status),
-            id => Build::resume(self.order.clone(), id, &self.home, &self.status),
+            "" => Run::begin(self.order.clone(), &self.home, &self.status),
+            id => Run::resume(self.order.clone(), id, &self.home, &self.status),
         };
         let build = match build {
             Ok(build) => build,
@@ -254,8 +254,8 @@ impl Story {
         sleep(LAG).await;
         let choice = self.random.below(3);
         let (flags, home) = match choice {
-            0 => (self.clean_flags(None), Home::at(&self.home.path().join("another computer's"))),
-            1 => (self.clean_flags(Some(&self.build)), Home::at(&self.home.path().join("another computer's"))),
+            0 => (self.clean_flags(None), StateDir::at(&self.home.path().join("another computer's"))),
+            1 => (self.clean_flags(Some(&self.build)), StateDir::at(&self.home.path().join("another computer's"))),
             _ => (self.clean_flags(Some(&self.build)), self.home.clone()),
         };
         self.set_weather(self.weather);
@@ -277,7 +277,7 @@ impl Story {
         CleanFlags { build: build.map(str::to_owned), older_than: Duration::ZERO.into(), expired: false }
     }
 
-    async fn clean(&self, home: &Home, flags: &CleanFlags, crash: Option<Crash>) {
+    async fn clean(&self, home: &StateDir, flags: &CleanFlags, crash: Option<Crash>) {
         let common = CommonFlags {
             local: false,
             root: None,

@@ -7,13 +7,18 @@ use camino::Utf8Path;
 use tokio::time::Instant;
 use xtask::region::Region;
 use xtask_ami::{
-    build::TAG_BUILD,
     cloud::{
-        Access, Audience, Base, Cloud as Verbs, DiskFiles, Image, ImageId, Instance, InstanceId, InstanceState, Kind,
-        Launch, Leftover, Login, NewImage, Phase, Preflight, Request,
+        Audience, Cloud as Verbs, DiskFiles, Image, Instance, InstanceState, Kind, Launch, Leftover, NewImage, Phase,
+        SshAccess,
+        preflight::{Preflight, Request},
+        tags::TAG_BUILD,
     },
-    machine::LoginRefused,
-    wait::Pace,
+    event::{
+        facts::Base,
+        ids::{ImageId, InstanceId},
+    },
+    ground::wait::Pace,
+    machine::{keys::Login, ssh::LoginRefused},
 };
 
 use crate::{
@@ -55,7 +60,7 @@ impl Verbs for Cloud {
         self.call(Looks, "base", "", |_, _| Ok(base())).await
     }
 
-    async fn grant_access(&self, region: &Region, access: &Access) -> Result<()> {
+    async fn grant_access(&self, region: &Region, access: &SshAccess) -> Result<()> {
         let deed = |books: &mut Books, random: &mut _| {
             books.grant(access, random);
             Ok(())

@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 use xtask::region::Region;
 
 use super::{Ec2, answer::Answer as _, base::filter, tag_specifications};
-use crate::cloud::{Access, ApiError, InstanceId};
+use crate::{cloud::SshAccess, event::ids::InstanceId, ground::api_error::ApiError};
 
 /// How often a key is imported anew, because the answer before was lost.
 const IMPORT_ATTEMPTS: u32 = 5;
@@ -18,7 +18,7 @@ const IMPORT_ATTEMPTS: u32 = 5;
 pub(super) const SSH_PORT: u16 = 22;
 
 impl Ec2 {
-    pub(super) async fn grant(&self, region: &Region, access: &Access) -> Result<()> {
+    pub(super) async fn grant(&self, region: &Region, access: &SshAccess) -> Result<()> {
         let group = async {
             match &self.settings.security_group {
                 Some(_) => Ok(()),
@@ -31,7 +31,7 @@ impl Ec2 {
         key.and(group)
     }
 
-    async fn import_key(&self, region: &Region, access: &Access) -> Result<()> {
+    async fn import_key(&self, region: &Region, access: &SshAccess) -> Result<()> {
         let import = async || {
             let request = self.client(region).import_key_pair().key_name(&access.name);
             let request = request.public_key_material(Blob::new(access.public_key.as_bytes()));
@@ -60,7 +60,7 @@ impl Ec2 {
         }
     }
 
-    async fn make_group(&self, region: &Region, access: &Access) -> Result<()> {
+    async fn make_group(&self, region: &Region, access: &SshAccess) -> Result<()> {
         let vpc = &self.placements(region).await?.first().context("there is no subnet to launch in")?.vpc_id;
         let request = self.client(region).create_security_group().group_name(&access.name).vpc_id(vpc);
         let request = request.description("Lets the computer that makes a Wallaroo image log in");

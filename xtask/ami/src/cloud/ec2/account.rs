@@ -13,7 +13,7 @@ use rand::Rng as _;
 use xtask::region::Region;
 
 use super::answer::{Answer as _, causes};
-use crate::cloud::ApiError;
+use crate::ground::api_error::ApiError;
 
 /// How long one answer may take; the slowest ones, of `CreateImage`, come within some seconds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);

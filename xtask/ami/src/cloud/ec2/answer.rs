@@ -3,7 +3,7 @@
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use crate::cloud::ApiError;
+use crate::ground::api_error::ApiError;
 
 /// Codes that mean "try again", besides the server's own faults. EC2 API reference, "Error codes" and "Request throttling".
 const PASSING_CODES: [&str; 8] = [

@@ -10,8 +10,9 @@ use aws_sdk_ec2::{
 
 use super::{Ec2, answer::Answer as _};
 use crate::{
-    build::TAG_SYSTEM,
-    cloud::{ApiError, Base, Finding},
+    cloud::tags::TAG_SYSTEM,
+    event::facts::Base,
+    ground::{api_error::ApiError, finding::Finding},
     recipe::Recipe,
 };
 

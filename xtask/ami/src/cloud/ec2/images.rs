@@ -12,9 +12,12 @@ use xtask::region::Region;
 
 use super::{Ec2, VISIBILITY_LIMIT, answer::Answer as _, base::PAGE, tag_specifications, tags};
 use crate::{
-    build::TAG_BUILD,
-    cloud::{ApiError, Image, ImageId, ImageState, InstanceId, NewImage},
-    wait::{self, Look, Pace, Patience},
+    cloud::{Image, ImageState, NewImage, tags::TAG_BUILD},
+    event::ids::{ImageId, InstanceId},
+    ground::{
+        api_error::ApiError,
+        wait::{self, Pace, Patience, Poll},
+    },
 };
 
 /// How often to ask how far a pending image is: that is only told, and costs a call of its own.
@@ -66,7 +69,7 @@ impl Ec2 {
         let found = wait::until(what, patience, &self.status, async || {
             let images = self.own_images(region).await?;
             let ours = images.into_iter().find(|found| found.name == image.name && found.tag(TAG_BUILD) == build);
-            Ok(ours.map_or_else(|| Look::NotYet("not there".to_owned()), |found| Look::Ready(found.id)))
+            Ok(ours.map_or_else(|| Poll::NotYet("not there".to_owned()), |found| Poll::Ready(found.id)))
         });
         found.await.map_err(|_| error.into())
     }

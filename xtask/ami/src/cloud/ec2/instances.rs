@@ -14,8 +14,9 @@ use xtask::region::Region;
 
 use super::{Ec2, VISIBILITY_LIMIT, access::SSH_PORT, answer::Answer as _, network::Placement, tag_specifications};
 use crate::{
-    build::TAG_BUILD,
-    cloud::{ApiError, Instance, InstanceId, InstanceState, Launch, LaunchSource},
+    cloud::{Instance, InstanceState, Launch, LaunchSource, tags::TAG_BUILD},
+    event::ids::InstanceId,
+    ground::api_error::ApiError,
 };
 
 /// What EC2 calls a stop that was asked for from outside. EC2 API reference, `StateReason`.

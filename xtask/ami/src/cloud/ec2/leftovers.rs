@@ -8,8 +8,8 @@ use xtask::region::Region;
 
 use super::{Ec2, answer::Answer as _, instances::ALIVE, tags};
 use crate::{
-    build::TAG_BUILD,
-    cloud::{ImageId, InstanceId, Kind, Leftover},
+    cloud::{Kind, Leftover, tags::TAG_BUILD},
+    event::ids::{ImageId, InstanceId},
 };
 
 impl Ec2 {

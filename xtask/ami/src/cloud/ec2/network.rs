@@ -11,7 +11,7 @@ use futures_util::future::try_join;
 use xtask::region::Region;
 
 use super::{Ec2, answer::Answer as _, base::filter};
-use crate::cloud::{ApiError, Finding};
+use crate::ground::{api_error::ApiError, finding::Finding};
 
 /// A subnet that machines of the recipe's type can be launched in.
 #[derive(Clone, Debug, PartialEq, Eq)]

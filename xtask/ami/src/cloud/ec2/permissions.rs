@@ -8,7 +8,7 @@ use aws_sdk_ec2::types::{
 use xtask::{grantee::Grantee, region::Region};
 
 use super::{Ec2, answer::Answer as _};
-use crate::cloud::{Audience, ImageId};
+use crate::{cloud::Audience, event::ids::ImageId};
 
 impl Ec2 {
     pub(super) async fn permit_image(

@@ -9,8 +9,12 @@ use futures_util::future::{join, join_all, join3};
 
 use super::{Ec2, account::Identity, base::BaseFound, network::Placement, price};
 use crate::{
-    cloud::{Cloud as _, Finding, Preflight, Request},
-    policy::nothing,
+    cloud::{
+        Cloud as _,
+        policy::placeholder,
+        preflight::{Preflight, Request},
+    },
+    ground::finding::Finding,
 };
 use identity::Lifetime;
 use permissions::Given;
@@ -88,7 +92,7 @@ impl Ec2 {
         let is_blocked = |seen: &&Seen| matches!(seen.images, Some(Ok(Block::ByAccount)));
         let blocked = seen.iter().find(is_blocked).map(|seen| seen.region.clone());
         let given = Given {
-            base: base.as_ref().map_or(nothing::IMAGE, |found| found.base.id.as_str()),
+            base: base.as_ref().map_or(placeholder::IMAGE, |found| found.base.id.as_str()),
             instance_type: &self.recipe.instance.instance_type,
             root_device: base.as_ref().and_then(|found| found.root_device.as_deref()),
             root_volume_gib: self.recipe.instance.root_volume_gib,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use xtask::region::Region;
 
-use crate::cloud::Cost;
+use crate::cloud::preflight::Cost;
 
 /// The day of the prices, for the remark.
 const DATE: &str = "2024-11";

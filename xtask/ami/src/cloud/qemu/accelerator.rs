@@ -4,7 +4,7 @@ use std::{fmt, process::Stdio, time::Duration};
 
 use nix::sys::signal::Signal;
 
-use crate::process;
+use crate::ground::process;
 
 /// How long QEMU may take to show that it runs on KVM; it takes a fraction of a second where it does.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);

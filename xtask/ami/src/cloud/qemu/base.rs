@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
 use super::{folder, packages, sources::Sources};
-use crate::{home::Home, process, recipe, status::Status};
+use crate::{ground::process, recipe, show::terminal::Status, state_dir::StateDir};
 
 const CUSTOMIZE: &str = include_str!("base-customize.sh");
 const DISK: &str = include_str!("base-disk.sh");
@@ -78,7 +78,7 @@ pub struct Base {
 ///
 /// # Errors
 /// When apt doesn't understand its own sources, or a base of this system can't be made.
-pub async fn cached(home: &Home, local: &recipe::LocalBase, system: &recipe::System) -> Result<Option<Base>> {
+pub async fn cached(home: &StateDir, local: &recipe::LocalBase, system: &recipe::System) -> Result<Option<Base>> {
     Ok(Ingredients::collect(local, system).await?.found(home))
 }
 
@@ -87,7 +87,7 @@ pub async fn cached(home: &Home, local: &recipe::LocalBase, system: &recipe::Sys
 /// # Errors
 /// When it can't be made; the message has the last lines of what failed.
 pub async fn ensure(
-    home: &Home,
+    home: &StateDir,
     local: &recipe::LocalBase,
     system: &recipe::System,
     log: &Utf8Path,
@@ -152,12 +152,12 @@ impl Ingredients {
     }
 
     /// Where the base of them is kept.
-    fn path(&self, home: &Home) -> Utf8PathBuf {
+    fn path(&self, home: &StateDir) -> Utf8PathBuf {
         home.bases().join(format!("{}-{}.qcow2", self.system, &self.hash()[..16]))
     }
 
     /// The base of them, when it was made.
-    fn found(&self, home: &Home) -> Option<Base> {
+    fn found(&self, home: &StateDir) -> Option<Base> {
         let path = self.path(home);
         let made = path.metadata().ok()?.modified().ok()?;
         let made = humantime::format_rfc3339_seconds(made).to_string();
@@ -168,7 +168,7 @@ impl Ingredients {
 }
 
 /// Makes a base and puts it where it is looked for; until it is whole, it has another name.
-async fn make(ingredients: &Ingredients, home: &Home, log: &Utf8Path, status: &Status) -> Result<()> {
+async fn make(ingredients: &Ingredients, home: &StateDir, log: &Utf8Path, status: &Status) -> Result<()> {
     let bases = home.bases();
     sweep(home);
     let no_sweep = folder::hold_off(&bases)?;
@@ -258,7 +258,7 @@ fn enough_space(folder: &Utf8Path, wanted: u64, what: &str) -> Result<()> {
 }
 
 /// Removes what builds left that were killed while they made a base; gives back what that was.
-pub fn sweep(home: &Home) -> Vec<Utf8PathBuf> {
+pub fn sweep(home: &StateDir) -> Vec<Utf8PathBuf> {
     folder::sweep(&home.bases(), UNFINISHED)
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::process::Child;
 
 use super::store::Attributes;
-use crate::{cloud::ImageState, process};
+use crate::{cloud::ImageState, ground::process};
 
 /// A machine's own disk, in its folder.
 pub const DISK: &str = "disk.qcow2";
@@ -99,7 +99,7 @@ fn parse_info(printed: &str) -> Result<Info> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::foreign::{check, text};
+    use crate::ground::untrusted::{check, text};
 
     const PRINTED: &str = r#"{
     "virtual-size": 4294967296,

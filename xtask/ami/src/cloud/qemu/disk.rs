@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use serde::Deserialize;
 
 use super::packages;
-use crate::{cloud::DiskFiles, process};
+use crate::{cloud::DiskFiles, ground::process};
 
 /// Where a system says what it is, and so what a partition is recognised by.
 const OS_RELEASE: &str = "/etc/os-release";

@@ -5,10 +5,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Qemu, base, packages, packages::Needs, store};
+use super::{
+    Qemu, base, packages,
+    packages::{MAKE, Needs, SSH},
+    store,
+};
 use crate::{
-    cloud::{Finding, MAKE, Preflight, Request, SSH},
-    process,
+    cloud::preflight::{Preflight, Request},
+    ground::{finding::Finding, process},
 };
 
 /// What a build writes at most at the same time, in MiB: overlay, image and the raw disk that is looked at.
@@ -34,7 +38,8 @@ impl Qemu {
         preflight.findings.extend(free_space_finding(self.home.path(), needs));
         // Packages are only installed for a build that nothing else stands in the way of.
         let install = request.install_missing && preflight.findings.is_empty();
-        let missing = self.missing(needs, &request.programs, install).await?;
+        let programs: &[_] = if request.skip_build { &[] } else { &[MAKE] };
+        let missing = self.missing(needs, programs, install).await?;
         preflight.facts.push(("Cloud".to_owned(), format!("this computer, QEMU on {}", self.accelerator().await)));
         if !missing.is_empty() {
             preflight.findings.push(packages_finding(&missing).await?);
@@ -157,6 +162,6 @@ fn free_space_finding(folder: &Utf8Path, needs: Needs) -> Option<Finding> {
     let free_mib = stat.blocks_available() * stat.fragment_size() / (1024 * 1024);
     (free_mib < needed_mib).then(|| Finding {
         problem: format!("{folder} has {free_mib} MiB free, and a build needs {needed_mib} MiB"),
-        remedy: format!("free some, or set {} to a folder on another disk", crate::home::VARIABLE),
+        remedy: format!("free some, or set {} to a folder on another disk", crate::state_dir::VARIABLE),
     })
 }

@@ -15,7 +15,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
 
 use super::sources::{self, Sources};
-use crate::{process, status::Status};
+use crate::{ground::process, show::terminal::Status};
+
+/// What builds the binaries, and the Debian package that has it.
+pub const MAKE: (&str, &str) = ("make", "make");
+
+/// What people log in with, and the Debian package that has it.
+pub const SSH: (&str, &str) = ("ssh", "openssh-client");
 
 /// Where Debian keeps programs that ordinary users' PATH doesn't name.
 const SYSTEM_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];

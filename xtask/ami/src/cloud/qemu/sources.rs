@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 
 use super::packages;
-use crate::{process, recipe};
+use crate::{ground::process, recipe};
 
 /// The keys that Debian signs its mirrors with; the package debian-archive-keyring brings them, also on Ubuntu.
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -106,7 +106,7 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::foreign::{check, text};
+    use crate::ground::untrusted::{check, text};
 
     #[test]
     fn the_mirror_of_this_computer_is_taken() {

@@ -10,8 +10,9 @@ use xtask::region::Region;
 
 use super::folder;
 use crate::{
-    cloud::{Image, ImageId, ImageState, NewImage, Tags},
-    home::Home,
+    cloud::{Image, ImageState, NewImage, tags::Tags},
+    event::ids::ImageId,
+    state_dir::StateDir,
 };
 
 /// How the names of files begin that are being written.
@@ -73,11 +74,11 @@ impl Attributes {
 
 /// Where an image's disk lies.
 #[must_use]
-pub fn disk(home: &Home, region: &Region, id: &ImageId) -> Utf8PathBuf {
+pub fn disk(home: &StateDir, region: &Region, id: &ImageId) -> Utf8PathBuf {
     home.images(region).join(format!("{id}.qcow2"))
 }
 
-fn attributes(home: &Home, region: &Region, id: &ImageId) -> Utf8PathBuf {
+fn attributes(home: &StateDir, region: &Region, id: &ImageId) -> Utf8PathBuf {
     home.images(region).join(format!("{id}.json"))
 }
 
@@ -85,7 +86,7 @@ fn attributes(home: &Home, region: &Region, id: &ImageId) -> Utf8PathBuf {
 ///
 /// # Errors
 /// When they can't be listed.
-pub fn regions(home: &Home) -> Result<Vec<Region>> {
+pub fn regions(home: &StateDir) -> Result<Vec<Region>> {
     let folder = home.path().join("images");
     let entries = match folder.read_dir_utf8() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -105,7 +106,7 @@ pub fn regions(home: &Home) -> Result<Vec<Region>> {
 ///
 /// # Errors
 /// When their attributes can't be read.
-pub fn list(home: &Home, region: &Region) -> Result<Vec<Image>> {
+pub fn list(home: &StateDir, region: &Region) -> Result<Vec<Image>> {
     let folder = home.images(region);
     let entries = match folder.read_dir_utf8() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -127,7 +128,7 @@ pub fn list(home: &Home, region: &Region) -> Result<Vec<Image>> {
 ///
 /// # Errors
 /// When they can't be read.
-pub fn read(home: &Home, region: &Region, id: &ImageId) -> Result<Option<Attributes>> {
+pub fn read(home: &StateDir, region: &Region, id: &ImageId) -> Result<Option<Attributes>> {
     let path = attributes(home, region, id);
     match fs::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -142,7 +143,7 @@ pub fn read(home: &Home, region: &Region, id: &ImageId) -> Result<Option<Attribu
 ///
 /// # Errors
 /// When they can't be written; the former ones are then still there.
-pub fn write(home: &Home, region: &Region, id: &ImageId, image: &Attributes) -> Result<()> {
+pub fn write(home: &StateDir, region: &Region, id: &ImageId, image: &Attributes) -> Result<()> {
     let _writing = writing(home)?;
     let path = attributes(home, region, id);
     write_whole(&path, &serde_json::to_vec_pretty(image)?).with_context(|| format!("failed to write {path}"))
@@ -152,13 +153,13 @@ pub fn write(home: &Home, region: &Region, id: &ImageId, image: &Attributes) -> 
 ///
 /// # Errors
 /// When the folder of images can't be made.
-pub fn writing(home: &Home) -> Result<Flock<fs::File>> {
+pub fn writing(home: &StateDir) -> Result<Flock<fs::File>> {
     folder::hold_off(&home.path().join("images"))
 }
 
 /// Removes what processes that were killed left half-made: disks without attributes, and what was being written. No image
 /// is among it, so nothing else tells whose it was. Gives back what was removed.
-pub fn sweep(home: &Home) -> Vec<Utf8PathBuf> {
+pub fn sweep(home: &StateDir) -> Vec<Utf8PathBuf> {
     let Some(_alone) = folder::alone(&home.path().join("images")) else { return Vec::new() };
     let folders = regions(home).unwrap_or_default().into_iter().map(|region| home.images(&region));
     let files = folders.filter_map(|folder| folder.read_dir_utf8().ok()).flatten().filter_map(Result::ok);
@@ -178,7 +179,7 @@ fn is_half_made(path: &Utf8Path) -> bool {
 ///
 /// # Errors
 /// When it can't be put there.
-pub fn place(home: &Home, region: &Region, id: &ImageId, finished: &Utf8Path) -> Result<()> {
+pub fn place(home: &StateDir, region: &Region, id: &ImageId, finished: &Utf8Path) -> Result<()> {
     let to = place_of(home, region, id)?;
     // With its attributes the image counts as whole, also after the power was cut.
     let moved = fs::File::open(finished).and_then(|file| file.sync_all()).and_then(|()| fs::rename(finished, &to));
@@ -189,7 +190,7 @@ pub fn place(home: &Home, region: &Region, id: &ImageId, finished: &Utf8Path) ->
 ///
 /// # Errors
 /// When it can't be put there.
-pub async fn place_copy(home: &Home, region: &Region, id: &ImageId, from: Utf8PathBuf) -> Result<()> {
+pub async fn place_copy(home: &StateDir, region: &Region, id: &ImageId, from: Utf8PathBuf) -> Result<()> {
     let to = place_of(home, region, id)?;
     // A disk that an interrupted copy left is not known to be whole.
     remove_if_there(&to)?;
@@ -207,7 +208,7 @@ pub async fn place_copy(home: &Home, region: &Region, id: &ImageId, from: Utf8Pa
     copied.await?.context(failed)
 }
 
-fn place_of(home: &Home, region: &Region, id: &ImageId) -> Result<Utf8PathBuf> {
+fn place_of(home: &StateDir, region: &Region, id: &ImageId) -> Result<Utf8PathBuf> {
     let folder = home.images(region);
     fs::create_dir_all(&folder).with_context(|| format!("failed to make {folder}"))?;
     Ok(disk(home, region, id))
@@ -217,7 +218,7 @@ fn place_of(home: &Home, region: &Region, id: &ImageId) -> Result<Utf8PathBuf> {
 ///
 /// # Errors
 /// When it can't be removed.
-pub fn remove(home: &Home, region: &Region, id: &ImageId) -> Result<()> {
+pub fn remove(home: &StateDir, region: &Region, id: &ImageId) -> Result<()> {
     // The attributes first: without them a disk is no image, whatever happens next.
     remove_if_there(&attributes(home, region, id))?;
     remove_if_there(&disk(home, region, id))
@@ -250,7 +251,7 @@ mod tests {
     #[test]
     fn what_is_half_made_goes_and_what_is_an_image_or_somebody_elses_stays() {
         let folder = tempfile::tempdir().expect("a folder");
-        let home = Home::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
+        let home = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
         let region: Region = "us-west-2".parse().expect("a region");
         let images = home.images(&region);
         fs::create_dir_all(&images).expect("a folder");

@@ -11,7 +11,7 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout},
 };
 
-use crate::process;
+use crate::ground::process;
 
 /// How long QEMU may take to answer a command; it answers in milliseconds, on a loaded machine in a second.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -258,7 +258,7 @@ fn parse_forwarded_port(table: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::foreign::{check, text};
+    use crate::ground::untrusted::{check, text};
 
     const TABLE: &str = "Hub -1 (network):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n  \
          TCP[HOST_FORWARD]  13       127.0.0.1 43219       10.0.2.15    22     0     0\r\n";

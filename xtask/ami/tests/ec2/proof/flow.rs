@@ -11,7 +11,11 @@ use aws_smithy_types::{base64, date_time::DateTime};
 use tokio::time::{Instant, sleep};
 
 use super::{HOME, client, code, good_image, launch, once, quotas, sts, tags};
-use crate::{books::CANONICAL, books::InstanceState, delays::Delays, endpoint::Endpoint};
+use crate::{
+    books::{CANONICAL, InstanceState},
+    delays::Delays,
+    endpoint::Endpoint,
+};
 
 fn filter(name: &str, value: &str) -> Filter {
     Filter::builder().name(name).values(value).build()

@@ -61,7 +61,7 @@ impl State {
             }
         }
         if let Some(path) = self.altered.as_ref().filter(|_| image.is_some()) {
-            files.insert(path.clone(), xtask_ami::sha256::sha256(b"other bytes"));
+            files.insert(path.clone(), xtask_ami::ship::sha256::sha256(b"other bytes"));
         }
         let host = u8::try_from(self.counter)?;
         let instance = FakeInstance {

@@ -30,8 +30,8 @@ impl Cloud for Fake {
         self.perform(Verb::Base, "", |_| Ok(base())).await
     }
 
-    async fn grant_access(&self, region: &Region, access: &Access) -> Result<()> {
-        let Access { name, public_key, .. } = access.clone();
+    async fn grant_access(&self, region: &Region, access: &SshAccess) -> Result<()> {
+        let SshAccess { name, public_key, .. } = access.clone();
         let deed = |state: &mut State| {
             state.accesses.insert(name, public_key);
             Ok(())

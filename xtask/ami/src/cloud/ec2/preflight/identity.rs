@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Error, Result};
 
-use crate::cloud::{
-    ApiError, Finding,
-    ec2::account::{Account, Identity},
+use crate::{
+    cloud::ec2::account::{Account, Identity},
+    ground::{api_error::ApiError, finding::Finding},
 };
 
 /// Where credentials come from decides how long that takes: a role's, for one, are asked of another service.
@@ -36,7 +36,7 @@ pub async fn ask(account: &Account, profile: Option<&str>) -> Result<Identity> {
 /// The command of the AWS CLI, for the profile that was given.
 fn command(what: &str, profile: Option<&str>) -> String {
     match profile {
-        Some(profile) => format!("aws {what} --profile {}", crate::process::quote(profile)),
+        Some(profile) => format!("aws {what} --profile {}", crate::ground::process::quote(profile)),
         None => format!("aws {what}"),
     }
 }

@@ -25,12 +25,13 @@ use xtask::region::Region;
 
 use super::report::Report;
 use crate::{
-    build::TAG_BUILD,
     cloud::{
-        ApiError, Request,
         ec2::{account::Account, answer::Answer as _, network::Placement},
+        policy::placeholder,
+        preflight::Request,
+        tags::TAG_BUILD,
     },
-    policy::nothing,
+    ground::api_error::ApiError,
 };
 
 /// A key that nobody has the other half of.
@@ -106,7 +107,7 @@ where
 
 /// What is looked at only when something was made. Permissions to look are seldom a region's, so one region is asked.
 fn looking<'a>(client: &Client, region: &'a Region, public: bool) -> Vec<Trial<'a>> {
-    let snapshot = client.describe_snapshot_attribute().dry_run(true).snapshot_id(nothing::SNAPSHOT);
+    let snapshot = client.describe_snapshot_attribute().dry_run(true).snapshot_id(placeholder::SNAPSHOT);
     let snapshot = snapshot.attribute(SnapshotAttributeName::CreateVolumePermission);
     let mut trials = vec![trial("DescribeInstances", region, client.describe_instances().dry_run(true).send())];
     if public {
@@ -144,19 +145,19 @@ fn launching<'a>(client: &Client, region: &'a Region, given: &Given<'_>) -> Vec<
     let import = client
         .import_key_pair()
         .dry_run(true)
-        .key_name(nothing::NAME)
+        .key_name(placeholder::NAME)
         .public_key_material(Blob::new(PUBLIC_KEY))
         .tag_specifications(tags(ResourceType::KeyPair));
     let modify = client
         .modify_instance_attribute()
         .dry_run(true)
-        .instance_id(nothing::INSTANCE)
+        .instance_id(placeholder::INSTANCE)
         .instance_initiated_shutdown_behavior(AttributeValue::builder().value("stop").build());
     let create = client
         .create_image()
         .dry_run(true)
-        .instance_id(nothing::INSTANCE)
-        .name(nothing::NAME)
+        .instance_id(placeholder::INSTANCE)
+        .name(placeholder::NAME)
         .tag_specifications(tags(ResourceType::Image))
         .tag_specifications(tags(ResourceType::Snapshot));
     vec![
@@ -168,11 +169,11 @@ fn launching<'a>(client: &Client, region: &'a Region, given: &Given<'_>) -> Vec<
 }
 
 fn ending<'a>(client: &Client, region: &'a Region) -> Vec<Trial<'a>> {
-    let stop = client.stop_instances().dry_run(true).instance_ids(nothing::INSTANCE);
-    let terminate = client.terminate_instances().dry_run(true).instance_ids(nothing::INSTANCE);
-    let key = client.delete_key_pair().dry_run(true).key_name(nothing::NAME);
-    let image = client.deregister_image().dry_run(true).image_id(nothing::IMAGE);
-    let snapshot = client.delete_snapshot().dry_run(true).snapshot_id(nothing::SNAPSHOT);
+    let stop = client.stop_instances().dry_run(true).instance_ids(placeholder::INSTANCE);
+    let terminate = client.terminate_instances().dry_run(true).instance_ids(placeholder::INSTANCE);
+    let key = client.delete_key_pair().dry_run(true).key_name(placeholder::NAME);
+    let image = client.deregister_image().dry_run(true).image_id(placeholder::IMAGE);
+    let snapshot = client.delete_snapshot().dry_run(true).snapshot_id(placeholder::SNAPSHOT);
     vec![
         trial("StopInstances", region, stop.send()),
         trial("TerminateInstances", region, terminate.send()),
@@ -186,15 +187,15 @@ fn security_group<'a>(client: &Client, region: &'a Region, given: &Given<'_>) ->
     let create = client
         .create_security_group()
         .dry_run(true)
-        .group_name(nothing::NAME)
+        .group_name(placeholder::NAME)
         .description("never made")
-        .vpc_id(given.placement.map_or(nothing::VPC, |placement| placement.vpc_id.as_str()))
+        .vpc_id(given.placement.map_or(placeholder::VPC, |placement| placement.vpc_id.as_str()))
         .tag_specifications(tags(ResourceType::SecurityGroup));
     let ssh = IpPermission::builder().ip_protocol("tcp").from_port(22).to_port(22);
     let ssh = ssh.ip_ranges(IpRange::builder().cidr_ip("192.0.2.1/32").build()).build();
     let authorize = client.authorize_security_group_ingress().dry_run(true);
-    let authorize = authorize.group_id(nothing::SECURITY_GROUP).ip_permissions(ssh);
-    let delete = client.delete_security_group().dry_run(true).group_id(nothing::SECURITY_GROUP);
+    let authorize = authorize.group_id(placeholder::SECURITY_GROUP).ip_permissions(ssh);
+    let delete = client.delete_security_group().dry_run(true).group_id(placeholder::SECURITY_GROUP);
     vec![
         trial("CreateSecurityGroup", region, create.send()),
         trial("AuthorizeSecurityGroupIngress", region, authorize.send()),
@@ -206,7 +207,7 @@ fn copying<'a>(client: &Client, region: &'a Region, request: &Request, given: &G
     let copy = client
         .copy_image()
         .dry_run(true)
-        .name(nothing::NAME)
+        .name(placeholder::NAME)
         .source_image_id(given.base)
         .source_region(request.home_region.as_str())
         .tag_specifications(tags(ResourceType::Image))
@@ -217,22 +218,23 @@ fn copying<'a>(client: &Client, region: &'a Region, request: &Request, given: &G
 fn sharing<'a>(client: &Client, region: &'a Region, public: bool) -> Vec<Trial<'a>> {
     // Organizations deny their accounts to let everybody in, and not to let some in.
     let who = LaunchPermission::builder();
-    let who = if public { who.group(PermissionGroup::All) } else { who.user_id(nothing::ACCOUNT) };
+    let who = if public { who.group(PermissionGroup::All) } else { who.user_id(placeholder::ACCOUNT) };
     let permission = LaunchPermissionModifications::builder().add(who.build()).build();
-    let image = client.modify_image_attribute().dry_run(true).image_id(nothing::IMAGE).launch_permission(permission);
+    let image =
+        client.modify_image_attribute().dry_run(true).image_id(placeholder::IMAGE).launch_permission(permission);
     let snapshot = client
         .modify_snapshot_attribute()
         .dry_run(true)
-        .snapshot_id(nothing::SNAPSHOT)
+        .snapshot_id(placeholder::SNAPSHOT)
         .attribute(SnapshotAttributeName::CreateVolumePermission)
         .operation_type(OperationType::Add);
-    let snapshot = if public { snapshot.group_names("all") } else { snapshot.user_ids(nothing::ACCOUNT) };
+    let snapshot = if public { snapshot.group_names("all") } else { snapshot.user_ids(placeholder::ACCOUNT) };
     vec![trial("ModifyImageAttribute", region, image.send()), trial("ModifySnapshotAttribute", region, snapshot.send())]
 }
 
 fn deprecating<'a>(client: &Client, region: &'a Region) -> Trial<'a> {
     let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
-    let deprecate = client.enable_image_deprecation().dry_run(true).image_id(nothing::IMAGE);
+    let deprecate = client.enable_image_deprecation().dry_run(true).image_id(placeholder::IMAGE);
     trial("EnableImageDeprecation", region, deprecate.deprecate_at(tomorrow.into()).send())
 }
 
@@ -248,6 +250,6 @@ fn unblocking<'a>(client: &Client, region: &'a Region) -> Vec<Trial<'a>> {
 
 /// Tagging what is created is an action of its own to IAM, so the dry runs tag, too.
 fn tags(kind: ResourceType) -> TagSpecification {
-    let tag = Tag::builder().key(TAG_BUILD).value(nothing::NAME).build();
+    let tag = Tag::builder().key(TAG_BUILD).value(placeholder::NAME).build();
     TagSpecification::builder().resource_type(kind).tags(tag).build()
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Error;
 use xtask::region::Region;
 
-use crate::cloud::{ApiError, Finding};
+use crate::ground::{api_error::ApiError, finding::Finding};
 
 /// The codes of an answer that means "you may not".
 const DENIALS: [&str; 4] = ["UnauthorizedOperation", "AccessDenied*", "UnauthorizedAccess", "NotAuthorized*"];

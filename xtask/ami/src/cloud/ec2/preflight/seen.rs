@@ -9,10 +9,10 @@ use xtask::region::Region;
 use super::report::{Report, in_each, names};
 use crate::{
     cloud::{
-        ApiError, Finding, Request,
         ec2::{account::Account, answer::Answer as _, base::PAGE},
+        preflight::Request,
     },
-    process,
+    ground::{api_error::ApiError, finding::Finding, process},
 };
 
 /// "Public AMIs", of the service `ec2`. EC2 user guide, "Quotas for EC2".

@@ -14,7 +14,7 @@ fn ingredients() -> Ingredients {
 #[test]
 fn a_base_is_found_again_until_anything_that_it_is_made_from_changes() {
     let folder = tempfile::tempdir().expect("a folder");
-    let home = Home::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
+    let home = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
     assert_eq!(ingredients().found(&home), None);
     std::fs::create_dir_all(home.bases()).expect("the folder of bases");
     std::fs::write(ingredients().path(&home), "").expect("a base");
@@ -34,7 +34,7 @@ fn a_base_is_found_again_until_anything_that_it_is_made_from_changes() {
 #[test]
 fn what_a_killed_build_left_is_no_base_and_goes_away() {
     let folder = tempfile::tempdir().expect("a folder");
-    let home = Home::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
+    let home = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
     let bases = &home.bases();
     for name in [".making-dead", ".making-alive", "debian-12-0123456789abcdef.qcow2"] {
         std::fs::create_dir_all(bases.join(name)).expect("a folder");

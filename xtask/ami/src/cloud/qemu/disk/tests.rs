@@ -8,7 +8,7 @@ use proptest::{
 };
 
 use super::*;
-use crate::foreign::{bytes, check, text};
+use crate::ground::untrusted::{bytes, check, text};
 
 /// Runs a shell script in `folder`; whether the programs that it needs are there.
 fn made(folder: &Utf8Path, script: &str) -> bool {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::foreign::{check, text};
+use crate::ground::untrusted::{check, text};
 
 fn lack(name: &'static str, package: &'static str) -> Program {
     Program { name, remedy: Remedy::Package(package) }

@@ -18,7 +18,6 @@ fn request() -> Request {
         shared: true,
         unblock_public_access: false,
         skip_build: true,
-        programs: Vec::new(),
         install_missing: false,
     }
 }

@@ -1,0 +1,327 @@
+//! The checkout that is shipped: what git and the file VERSION say of it.
+
+use std::process::Output;
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use xshell::{Shell, cmd};
+use xtask::version::Version;
+
+use crate::{
+    ground::{finding::Finding, process},
+    recipe::{Binary, Recipe},
+};
+
+/// Where the workspace has a tiny checkout to try the tool with.
+const SAMPLE: &str = "xtask/ami/sample";
+
+/// Facts of the checkout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Where it lies.
+    pub root: Utf8PathBuf,
+    /// The commit that is checked out, in full; nothing where there is no git.
+    pub commit: Option<String>,
+    /// The branch that is checked out; nothing where the commit itself is, or where there is no git.
+    pub branch: Option<String>,
+    /// Whether something below the root differs from that commit.
+    pub dirty: bool,
+    /// What the file VERSION says.
+    pub version_file: Option<String>,
+}
+
+impl Source {
+    /// Looks at the checkout at `root`, and changes nothing there.
+    ///
+    /// # Errors
+    /// When it hasn't what the recipe's binaries are made of; when git finds the repository and can't read it.
+    pub fn look(root: &Utf8Path, recipe: &Recipe, workspace: &Utf8Path) -> Result<Source> {
+        let missing = missing_sources(root, recipe);
+        if !missing.is_empty() {
+            bail!(
+                "there are no Wallaroo sources in {root}: these are missing: {}\nrun this in a checkout of \
+                 Wallaroo, or name one with --root DIR; the sample to try it with is `--root {}`",
+                missing.join(", "),
+                shown(&workspace.join(SAMPLE))
+            );
+        }
+        let git = Git::new(root)?;
+        let commit = git.line("rev-parse --verify --quiet HEAD")?;
+        let branch = git.line("symbolic-ref --quiet --short HEAD")?;
+        // A file that git doesn't know counts, too: ponyc compiles every source file that lies in a folder.
+        let dirty = git.line("status --porcelain --untracked-files=normal -- .")?.is_some();
+        Ok(Source { root: root.to_owned(), commit, branch, dirty, version_file: version_file(root)? })
+    }
+
+    /// The commit as descriptions and plans say it: short, and marked where the tree differs from it.
+    #[must_use]
+    pub fn commit_text(&self) -> String {
+        let Some(commit) = &self.commit else { return "unknown".to_owned() };
+        let short: String = commit.chars().take(12).collect();
+        if self.dirty { format!("{short} with changes") } else { short }
+    }
+
+    /// Why this is no release of `version`, each with what mends it.
+    #[must_use]
+    pub fn refusals(&self, version: &Version, allow_dirty: bool, allow_version_mismatch: bool) -> Vec<Finding> {
+        let root = shown(&self.root);
+        let mut refusals = Vec::new();
+        if self.dirty && !allow_dirty {
+            refusals.push(Finding {
+                problem: format!("{root} has changes that are not committed; `git -C {root} status` shows them"),
+                remedy: format!(
+                    "commit or stash them (`git -C {root} stash --include-untracked`), or release them as they are \
+                     with --allow-dirty"
+                ),
+            });
+        }
+        let file = self.version_file.as_deref().unwrap_or(version.as_str());
+        if file != version.as_str() && !allow_version_mismatch {
+            refusals.push(Finding {
+                problem: format!("{} says {file}, and --version {version}", shown(&self.root.join("VERSION"))),
+                remedy: format!(
+                    "give --version {file}, check {version} out, or release all the same with --allow-version-mismatch"
+                ),
+            });
+        }
+        refusals
+    }
+}
+
+/// What of the sources isn't there.
+fn missing_sources(root: &Utf8Path, recipe: &Recipe) -> Vec<String> {
+    let folders = recipe.binaries.iter().flat_map(source_folders);
+    let mut wanted: Vec<Utf8PathBuf> = std::iter::once(Utf8PathBuf::from("Makefile")).chain(folders).collect();
+    wanted.sort();
+    wanted.dedup();
+    wanted.iter().filter(|path| !root.join(path).exists()).map(|path| path.to_string()).collect()
+}
+
+/// The folders that a binary is made in and comes to lie in.
+fn source_folders(binary: &Binary) -> Vec<Utf8PathBuf> {
+    let mut folders = Vec::new();
+    let mut words = binary.make.iter();
+    while let Some(word) = words.next() {
+        let folder = match word.as_str() {
+            "--directory" => Some(""),
+            word => word.strip_prefix("--directory=").or_else(|| word.strip_prefix("-C")),
+        };
+        match folder {
+            Some("") => folders.extend(words.next().map(Utf8PathBuf::from)),
+            Some(folder) => folders.push(Utf8PathBuf::from(folder)),
+            None => {}
+        }
+    }
+    let mut parts = binary.result.components();
+    let first = parts.next();
+    // The result itself isn't there before the build.
+    folders.extend(first.filter(|_| parts.next().is_some()).map(|part| Utf8PathBuf::from(part.as_str())));
+    folders
+}
+
+/// What the file VERSION says; nothing where there is none.
+fn version_file(root: &Utf8Path) -> Result<Option<String>> {
+    let path = root.join("VERSION");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
+    }
+}
+
+/// A path as one would type it here.
+fn shown(path: &Utf8Path) -> String {
+    let here = std::env::current_dir().ok().and_then(|here| Utf8PathBuf::try_from(here).ok());
+    let path = here.as_deref().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
+    process::quote(if path.as_str().is_empty() { "." } else { path.as_str() })
+}
+
+/// Git in the checkout, asked only what leaves no trace.
+struct Git {
+    sh: Shell,
+}
+
+impl Git {
+    fn new(root: &Utf8Path) -> Result<Git> {
+        let sh = Shell::new().context("failed to find the current folder")?;
+        sh.change_dir(root);
+        sh.set_var("LC_ALL", "C");
+        Ok(Git { sh })
+    }
+
+    /// What git prints; nothing where it prints nothing, where there is no git, or no repository.
+    fn line(&self, words: &str) -> Result<Option<String>> {
+        let words = words.split(' ');
+        // Without the first option it would refresh its index in passing. A repository may name a program to watch its files; git starts it, and it stays.
+        let command = cmd!(self.sh, "git --no-optional-locks -c core.fsmonitor=false {words...}");
+        // A git hook that runs this tool has these set, and they may name another repository.
+        let command = command.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_INDEX_FILE");
+        let Ok(Output { status, stdout, stderr }) = command.quiet().ignore_status().output() else { return Ok(None) };
+        let complaint = String::from_utf8_lossy(&stderr);
+        if !status.success() && !complaint.is_empty() && !complaint.contains("not a git repository") {
+            bail!("git can't read the repository of {}: {}", self.sh.current_dir().display(), complaint.trim());
+        }
+        Ok(Some(String::from_utf8_lossy(&stdout).trim_end().to_owned()).filter(|line| !line.is_empty()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{folder, git, recipe, write};
+
+    /// A checkout with what the shipped recipe looks for.
+    fn checkout(root: &Utf8Path) {
+        write(&root.join("Makefile"), "");
+        write(&root.join("VERSION"), "0.6.1\n");
+        for folder in ["machida", "utils/cluster_shutdown", "utils/data_receiver", "giles/sender"] {
+            write(&root.join(folder).join("source"), "");
+        }
+    }
+
+    fn committed(root: &Utf8Path) {
+        git(root, &["init", "--quiet", "--initial-branch", "release"]);
+        git(root, &["add", "--all"]);
+        git(root, &["commit", "--quiet", "--message", "Begin"]);
+    }
+
+    fn look(root: &Utf8Path) -> Source {
+        Source::look(root, &recipe(), Utf8Path::new("/workspace")).expect("a checkout")
+    }
+
+    #[test]
+    fn a_folder_without_sources_names_what_was_looked_for_and_the_sample() {
+        let (_guard, root) = folder();
+        let error = Source::look(&root, &recipe(), Utf8Path::new("/workspace")).expect_err("no sources").to_string();
+        for word in [
+            &format!("there are no Wallaroo sources in {root}: "),
+            "Makefile, giles, giles/sender, machida, utils, utils/cluster_shutdown, utils/data_receiver",
+            "`--root /workspace/xtask/ami/sample`",
+        ] {
+            assert!(error.contains(word), "{word}: {error}");
+        }
+        checkout(&root);
+        std::fs::remove_dir_all(root.join("giles")).expect("removed");
+        let error = Source::look(&root, &recipe(), Utf8Path::new("/workspace")).expect_err("no giles").to_string();
+        assert!(error.contains("these are missing: giles, giles/sender"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_is_found_however_make_is_told() {
+        let mut binary = recipe().binaries.remove(0);
+        binary.result = "result".into();
+        for words in [&["-C", "a"][..], &["-Ca"], &["--directory=a"], &["--directory", "a"]] {
+            binary.make = words.iter().map(|&word| word.to_owned()).collect();
+            assert_eq!(source_folders(&binary), ["a"], "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_outside_git_has_no_commit() {
+        let (_guard, root) = folder();
+        checkout(&root);
+        let version_file = Some("0.6.1".to_owned());
+        assert_eq!(look(&root), Source { root, commit: None, branch: None, dirty: false, version_file });
+    }
+
+    #[test]
+    fn git_says_the_commit_the_branch_and_what_is_not_committed() {
+        let (_guard, root) = folder();
+        checkout(&root);
+        committed(&root);
+        let source = look(&root);
+        assert_eq!(source.commit.as_deref().map(str::len), Some(40));
+        assert_eq!((source.branch.as_deref(), source.dirty), (Some("release"), false));
+        write(&root.join("machida/new.pony"), "");
+        assert!(look(&root).dirty);
+        std::fs::remove_file(root.join("machida/new.pony")).expect("removed");
+        write(&root.join("VERSION"), "0.6.2\n");
+        assert!(look(&root).dirty);
+        git(&root, &["checkout", "--quiet", "--detach"]);
+        assert_eq!(look(&root).branch, None);
+    }
+
+    #[test]
+    fn without_git_there_is_no_commit() {
+        let (_guard, root) = folder();
+        checkout(&root);
+        committed(&root);
+        let git = Git::new(&root).expect("a shell");
+        assert!(git.line("rev-parse HEAD").expect("a commit").is_some());
+        git.sh.set_var("PATH", "/nonexistent");
+        assert_eq!(git.line("rev-parse HEAD").expect("nothing"), None);
+    }
+
+    #[test]
+    fn a_repository_without_a_commit_is_one_all_the_same() {
+        let (_guard, root) = folder();
+        checkout(&root);
+        git(&root, &["init", "--quiet", "--initial-branch", "release"]);
+        let source = look(&root);
+        assert_eq!((source.commit, source.branch.as_deref(), source.dirty), (None, Some("release"), true));
+    }
+
+    #[test]
+    fn only_what_lies_below_the_root_makes_it_dirty() {
+        let (_guard, outer) = folder();
+        let root = outer.join("sample");
+        checkout(&root);
+        write(&outer.join("other"), "");
+        committed(&outer);
+        write(&outer.join("other"), "changed");
+        let source = look(&root);
+        assert!(source.commit.is_some() && !source.dirty);
+        write(&root.join("Makefile"), "changed");
+        assert!(look(&root).dirty);
+    }
+
+    #[test]
+    fn looking_leaves_the_index_alone() {
+        let (_guard, root) = folder();
+        checkout(&root);
+        committed(&root);
+        // The same content at another time: git would refresh its index, given the lock.
+        write(&root.join("Makefile"), "");
+        let index = || std::fs::metadata(root.join(".git/index")).and_then(|file| file.modified()).expect("an index");
+        let before = index();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(!look(&root).dirty);
+        assert_eq!(index(), before);
+    }
+
+    #[test]
+    fn a_repository_that_git_cannot_read_is_an_error() {
+        let (_guard, root) = folder();
+        checkout(&root);
+        committed(&root);
+        write(&root.join(".git/config"), "[core\n");
+        let error = Source::look(&root, &recipe(), &root).expect_err("a broken repository").to_string();
+        assert!(error.contains("git can't read the repository of") && error.contains("bad config line"), "{error}");
+    }
+
+    #[test]
+    fn a_dirty_tree_and_another_version_are_refused_unless_allowed() {
+        let source = Source {
+            root: "/checkout".into(),
+            commit: None,
+            branch: None,
+            dirty: true,
+            version_file: Some("0.6.1".to_owned()),
+        };
+        let version = "0.6.2".parse().expect("a version");
+        let refusals = source.refusals(&version, false, false);
+        assert_eq!(refusals.len(), 2, "{refusals:?}");
+        assert!(
+            refusals[0].remedy.contains("git -C /checkout stash") && refusals[0].remedy.contains("--allow-dirty"),
+            "{refusals:?}"
+        );
+        for word in ["/checkout/VERSION says 0.6.1", "--version 0.6.1", "--allow-version-mismatch"] {
+            assert!(format!("{:?}", refusals[1]).contains(word), "{word}: {refusals:?}");
+        }
+        assert_eq!(source.refusals(&version, true, true), []);
+        assert_eq!(source.refusals(&version, false, true).len(), 1);
+        assert_eq!(source.refusals(&"0.6.1".parse().expect("a version"), true, false), []);
+        let without = Source { version_file: None, dirty: false, ..source };
+        assert_eq!(without.refusals(&version, false, false), []);
+    }
+}

@@ -1,0 +1,10 @@
+//! The ground that the rest stands on: the wait loop, programs, signals, errors of clouds, and how a command ends.
+
+pub mod outcome;
+pub mod wait;
+pub mod process;
+pub mod signals;
+pub mod api_error;
+pub mod finding;
+#[cfg(test)]
+pub mod untrusted;

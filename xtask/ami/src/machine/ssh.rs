@@ -1,0 +1,255 @@
+//! Commands and uploads over SSH.
+
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use russh::{
+    ChannelMsg, Disconnect,
+    client::{self, Handle},
+    keys::{PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate},
+};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
+use super::{Input, Machine, keys::Login};
+use crate::{ground::process, show::terminal::Status};
+
+/// How long sshd may take to say who it is. Before a virtual machine is up, the port that is forwarded to it takes
+/// connections and is silent on them; the sooner such a one is given up, the sooner the machine is reached.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long one attempt to log in may take. A machine under emulation needs up to two seconds for the key exchange.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often an idle connection is asked whether it still lives; after three silences it counts as lost.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// What a command may print at most, in bytes: the results that are read are lists of some dozen lines.
+const MOST_OUTPUT: usize = 16 << 20;
+
+/// How much of what a command prints is kept for the last lines of a message, in bytes.
+const KEPT_FOR_MESSAGE: usize = 64 << 10;
+
+/// A login over SSH.
+pub struct Ssh {
+    session: Handle<Pinned>,
+    log: Utf8PathBuf,
+    status: Status,
+}
+
+impl Ssh {
+    /// Logs in once; what commands print goes to the end of `log`.
+    ///
+    /// # Errors
+    /// When nobody answers within seconds, the host key is another, or the login is refused.
+    pub async fn connect(address: SocketAddr, login: &Login, log: &Utf8Path, status: &Status) -> Result<Ssh> {
+        tokio::time::timeout(LOGIN_TIMEOUT, log_in(address, login))
+            .await
+            .map_err(|_| anyhow!("no answer within {}", humantime::format_duration(LOGIN_TIMEOUT)))?
+            .map(|session| Ssh { session, log: log.to_owned(), status: status.clone() })
+    }
+
+    async fn run_unbounded(&self, what: &str, command: &str, input: Input<'_>) -> Result<String> {
+        let lost = || format!("{what}: the connection to the machine was lost");
+        let file = tokio::fs::OpenOptions::new().create(true).append(true).open(&self.log).await;
+        let mut log = file.with_context(|| format!("failed to open the log {}", self.log))?;
+        let line = format!("+ {command}\n");
+        log.write_all(line.as_bytes()).await.with_context(|| format!("failed to write the log {}", self.log))?;
+        let channel = self.session.channel_open_session().await.with_context(lost)?;
+        channel.exec(true, command).await.with_context(lost)?;
+        let (mut reader, writer) = channel.split();
+        let send = async {
+            match input {
+                Input::None => {}
+                Input::Text(text) => writer.data(text.as_bytes()).await.with_context(lost)?,
+                Input::File(path) => {
+                    let file = tokio::fs::File::open(path).await;
+                    writer.data(file.with_context(|| format!("failed to open {path}"))?).await.with_context(lost)?;
+                }
+            }
+            writer.eof().await.with_context(lost)
+        };
+        let receive = async {
+            let mut printed = Printed::default();
+            let mut line = Vec::new();
+            while let Some(message) = reader.wait().await {
+                ensure!(printed.stdout.len() <= MOST_OUTPUT, "{what} printed more than {MOST_OUTPUT} bytes");
+                match message {
+                    ChannelMsg::Data { data } => {
+                        log.write_all(&data).await?;
+                        each_line(&mut line, &data, |line| self.status.verbose(line));
+                        printed.stdout.extend_from_slice(&data);
+                        printed.add(&data);
+                    }
+                    ChannelMsg::ExtendedData { data, .. } => {
+                        log.write_all(&data).await?;
+                        each_line(&mut line, &data, |line| self.status.verbose(line));
+                        printed.add(&data);
+                    }
+                    ChannelMsg::ExitStatus { exit_status } => {
+                        printed.ended = Some(format!("exit status {exit_status}"))
+                    }
+                    ChannelMsg::ExitSignal { signal_name, .. } => {
+                        printed.ended = Some(format!("signal {signal_name:?}"))
+                    }
+                    _ => {}
+                }
+            }
+            log.flush().await?;
+            Ok(printed)
+        };
+        // A command may end before it has read all its input; how it ended is then the better message.
+        let (sent, printed) = tokio::join!(send, receive);
+        let printed = printed.with_context(|| format!("failed to write the log {}", self.log))?;
+        match printed.ended.as_deref() {
+            Some("exit status 0") => sent.map(|()| String::from_utf8_lossy(&printed.stdout).into_owned()),
+            Some(ended) => {
+                let last = process::last_lines(&String::from_utf8_lossy(&printed.all));
+                bail!("{what} failed ({ended}); its last lines, of {}:\n{last}", self.log)
+            }
+            None => bail!("{}; what it printed until then is in {}", lost(), self.log),
+        }
+    }
+}
+
+impl Machine for Ssh {
+    async fn run(&self, what: &str, command: &str, input: Input<'_>, limit: Duration) -> Result<String> {
+        let waiting = self.status.waiting(what);
+        let ended = tokio::time::timeout(limit, self.run_unbounded(what, command, input)).await;
+        drop(waiting);
+        ended.map_err(|_| {
+            let limit = humantime::format_duration(limit);
+            anyhow!("{what} did not end within {limit}; what it printed until then is in {}", self.log)
+        })?
+    }
+}
+
+/// Shows each line as soon as it is whole, or as long as one may be; what is left is in `line`.
+fn each_line(line: &mut Vec<u8>, data: &[u8], mut show: impl FnMut(&str)) {
+    for &byte in data {
+        if byte != b'\n' {
+            line.push(byte);
+        }
+        if byte == b'\n' || line.len() as u64 >= process::LONGEST_LINE {
+            show(String::from_utf8_lossy(line).trim_end());
+            line.clear();
+        }
+    }
+}
+
+/// What a command printed, and how it ended.
+#[derive(Default)]
+struct Printed {
+    stdout: Vec<u8>,
+    all: Vec<u8>,
+    ended: Option<String>,
+}
+
+impl Printed {
+    fn add(&mut self, data: &[u8]) {
+        self.all.extend_from_slice(data);
+        if self.all.len() > 2 * KEPT_FOR_MESSAGE {
+            self.all.drain(..self.all.len() - KEPT_FOR_MESSAGE);
+        }
+    }
+}
+
+async fn log_in(address: SocketAddr, login: &Login) -> Result<Handle<Pinned>> {
+    let config = client::Config { keepalive_interval: Some(KEEPALIVE), ..client::Config::default() };
+    let pinned = Pinned { host_key: login.host_key.0.public_key().clone() };
+    let stream = answering(address).await.with_context(|| format!("failed to reach {address}"))?;
+    let mut session = client::connect_stream(Arc::new(config), stream, pinned).await.map_err(|error| match error {
+        russh::Error::UnknownKey => anyhow!("{address} has another host key than the machine was given"),
+        error => anyhow!(error).context(format!("failed to reach {address} over SSH")),
+    })?;
+    let key = PrivateKeyWithHashAlg::new(Arc::clone(&login.key.0), None);
+    let answer = session.authenticate_publickey(&login.user, key).await.context("failed to log in")?;
+    if !answer.success() {
+        // The machine is told, so that its log doesn't call it an attack.
+        let _ = session.disconnect(Disconnect::ByApplication, "", "").await;
+        return Err(LoginRefused::new(address, &login.user).into());
+    }
+    Ok(session)
+}
+
+/// A connection on which the other side has said something, as sshd does at once.
+async fn answering(address: SocketAddr) -> Result<TcpStream> {
+    let stream = async {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        // Left where it is: it is for whoever speaks SSH.
+        stream.peek(&mut [0]).await?;
+        anyhow::Ok(stream)
+    };
+    tokio::time::timeout(ANSWER_TIMEOUT, stream).await.map_err(|_| anyhow!("no answer yet"))?
+}
+
+/// The machine is the right one and answers, but doesn't let this key in.
+#[derive(Debug)]
+pub struct LoginRefused {
+    address: SocketAddr,
+    user: String,
+}
+
+impl LoginRefused {
+    /// The machine at `address` doesn't let `user` in with the key that was tried.
+    #[must_use]
+    pub fn new(address: SocketAddr, user: &str) -> LoginRefused {
+        LoginRefused { address, user: user.to_owned() }
+    }
+}
+
+impl fmt::Display for LoginRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} refused the login as {}", self.address, self.user)
+    }
+}
+
+impl std::error::Error for LoginRefused {}
+
+/// Takes one host key and no other, as `StrictHostKeyChecking=yes` does.
+struct Pinned {
+    host_key: PublicKey,
+}
+
+impl client::Handler for Pinned {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
+        Ok(matches!(key, PublicKeyOrCertificate::PublicKey { key, .. } if key.key_data() == self.host_key.key_data()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::untrusted::{bytes, check};
+
+    #[test]
+    fn a_line_without_an_end_is_shown_in_parts_and_not_kept() {
+        let (mut line, mut shown) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            each_line(&mut line, &[b'a'; 50_000], |line| shown.push(line.len()));
+        }
+        assert_eq!((shown, line.len()), (vec![65_536, 65_536], 150_000 - 2 * 65_536));
+    }
+
+    #[test]
+    fn whatever_a_machine_prints_its_lines_are_shown_however_they_arrive() {
+        check(
+            300,
+            bytes("Get:1 http://mirror.example bookworm\r\n(Reading database ... 5%\nünïcödé\n"),
+            |printed| {
+                let all = |size: usize| {
+                    let (mut line, mut shown) = (Vec::new(), Vec::new());
+                    printed
+                        .chunks(size)
+                        .for_each(|data| each_line(&mut line, data, |line| shown.push(line.to_owned())));
+                    shown
+                };
+                assert_eq!(all(1), all(4096));
+                assert!(all(7).len() >= printed.iter().filter(|&&byte| byte == b'\n').count());
+            },
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! Where the tool keeps its state: journals, local images, cached bases, keys of running builds.
+
+use std::fs::File;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use etcetera::BaseStrategy as _;
+use nix::fcntl::{Flock, FlockArg};
+use xtask::region::Region;
+
+/// The environment variable that names another folder than the platform's data directory.
+pub const VARIABLE: &str = "WALLAROO_AMI_HOME";
+
+/// The folder of all state. Nothing in it is made before something is put there.
+#[derive(Clone, Debug)]
+pub struct StateDir(Utf8PathBuf);
+
+impl StateDir {
+    /// The folder that `WALLAROO_AMI_HOME` names, else `wallaroo-ami` in the platform's data directory.
+    ///
+    /// # Errors
+    /// When neither the variable nor a home directory is there, or the path isn't UTF-8.
+    pub fn find() -> Result<StateDir> {
+        if let Some(folder) = std::env::var_os(VARIABLE).filter(|folder| !folder.is_empty()) {
+            let folder = Utf8PathBuf::try_from(std::path::PathBuf::from(folder))
+                .with_context(|| format!("{VARIABLE} must be a path in UTF-8"))?;
+            let folder = camino::absolute_utf8(&folder).with_context(|| format!("failed to resolve {folder}"))?;
+            return Ok(StateDir(folder));
+        }
+        let strategy = etcetera::choose_base_strategy()
+            .with_context(|| format!("no home directory to keep state in; set {VARIABLE} to a folder"))?;
+        let folder = strategy.data_dir().join("wallaroo-ami");
+        Ok(StateDir(Utf8PathBuf::try_from(folder).with_context(|| format!("set {VARIABLE} to a path in UTF-8"))?))
+    }
+
+    /// The state below `folder`.
+    #[must_use]
+    pub fn at(folder: &Utf8Path) -> StateDir {
+        StateDir(folder.to_owned())
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Utf8Path {
+        &self.0
+    }
+
+    /// The turn of a process to begin a build: no other has it meanwhile. It is over when it is dropped, however that is.
+    ///
+    /// # Errors
+    /// When the folder can't be made or locked.
+    pub fn turn_to_begin(&self) -> Result<Flock<File>> {
+        let folder = self.0.join("builds");
+        std::fs::create_dir_all(&folder).with_context(|| format!("failed to make the folder {folder}"))?;
+        let failed = || format!("failed to lock the folder {folder}");
+        let file = File::open(&folder).with_context(failed)?;
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error).with_context(failed)
+    }
+
+    /// The folder of one build: its journal, logs, manifest and report.
+    #[must_use]
+    pub fn build(&self, id: &str) -> Utf8PathBuf {
+        self.0.join("builds").join(id)
+    }
+
+    /// The cached base images of the local cloud.
+    #[must_use]
+    pub fn bases(&self) -> Utf8PathBuf {
+        self.0.join("bases")
+    }
+
+    /// The local images of a region.
+    #[must_use]
+    pub fn images(&self, region: &Region) -> Utf8PathBuf {
+        self.0.join("images").join(region.as_str())
+    }
+
+    /// The disks and consoles of the virtual machines that run.
+    #[must_use]
+    pub fn instances(&self) -> Utf8PathBuf {
+        self.0.join("instances")
+    }
+}

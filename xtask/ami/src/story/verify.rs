@@ -1,0 +1,339 @@
+//! Boots the image, looks at it, and reports what was seen as data.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cloud::{Cloud, DiskFiles, InstanceState, LaunchSource},
+    event::{ids::InstanceId, step::Role},
+    machine::{Input, Machine, keys::Login, ssh::LoginRefused},
+    story::{
+        bake::{self, Baked},
+        launch::{self, Reached},
+        run::Run,
+    },
+};
+
+/// What a verification saw.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Verification {
+    /// All checks, in the order in which they were made.
+    pub checks: Vec<Check>,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What it is.
+    pub name: String,
+    /// What is wrong with it; none when it is as it must be.
+    pub fault: Option<String>,
+}
+
+impl Verification {
+    fn add(&mut self, name: impl Into<String>, fault: Option<String>) {
+        self.checks.push(Check { name: name.into(), fault });
+    }
+
+    /// The checks that failed.
+    pub fn faults(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.fault.is_some())
+    }
+}
+
+/// An image that is as it must be.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Verified {
+    /// What was seen.
+    pub seen: Verification,
+    /// The machine that it was seen on; its end is ordered.
+    pub instance: InstanceId,
+}
+
+/// Looks at the image's disk, then boots it with a new key and looks at what runs.
+///
+/// # Errors
+/// When it can't be looked at, and when anything isn't as it must be: then all faults, in one message.
+pub async fn verify<C: Cloud>(cloud: &C, build: &Run, baked: &Baked) -> Result<Verified> {
+    let mut seen = Verification::default();
+    let region = &build.order.home_region;
+    if let Some(disk) = cloud.disk(region, &baked.image, &build.folder).await? {
+        look_at_disk(disk.as_ref(), &mut seen)?;
+    }
+    let source = LaunchSource::Image(baked.image.clone());
+    let reached = launch::reach(cloud, build, Role::Verify, source).await?;
+    let looked = look_at_machine(cloud, build, baked, &reached, &mut seen).await;
+    // Kept whether it is good or bad: a failure is understood by what was well.
+    let path = build.folder.join("verification.json");
+    std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&seen)?))
+        .with_context(|| format!("failed to write {path}"))?;
+    launch::with_its_state(cloud, build, &reached.instance, looked).await?;
+    let faults: Vec<String> =
+        seen.faults().map(|check| format!("{}: {}", check.name, check.fault.as_deref().unwrap_or_default())).collect();
+    if !faults.is_empty() {
+        bail!(
+            "{} of {} checks failed on the booted image:\n  {}",
+            faults.len(),
+            seen.checks.len(),
+            faults.join("\n  ")
+        );
+    }
+    // A machine that something is wrong with is left for --keep-on-failure.
+    launch::end(cloud, build, &reached.instance).await;
+    build.status.step("Verified", format_args!("{}: {} checks", baked.image, seen.checks.len()));
+    Ok(Verified { seen, instance: reached.instance })
+}
+
+/// What AWS's checklist for shared images asks of the disk, before anything has booted from it.
+fn look_at_disk(disk: &dyn DiskFiles, seen: &mut Verification) -> Result<()> {
+    let mut homes = disk.files("/root")?;
+    homes.extend(disk.files("/home")?);
+    let named = |names: &[&str]| {
+        let found = homes.iter().map(|(path, _)| path).filter(|path| path.split('/').any(|part| names.contains(&part)));
+        present(found.cloned().collect())
+    };
+    seen.add("on the disk: no authorized keys", named(&["authorized_keys", "authorized_keys2"]));
+    seen.add("on the disk: no private keys", named(&["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519"]));
+    let histories = [".bash_history", ".ash_history", ".zsh_history", ".python_history", ".lesshst", ".viminfo"];
+    seen.add("on the disk: no histories", named(&histories));
+    seen.add("on the disk: no credentials", named(&[".aws", ".netrc", ".docker", ".git-credentials", ".gnupg"]));
+    let host_keys = disk.files("/etc/ssh")?.into_iter().map(|(path, _)| path);
+    seen.add("on the disk: no host keys", present(host_keys.filter(|path| path.contains("ssh_host_")).collect()));
+    let machine_id = disk.read("/etc/machine-id")?.map(|id| String::from_utf8_lossy(&id).trim().to_owned());
+    let fault = machine_id.filter(|id| !id.is_empty() && id != "uninitialized").map(|id| format!("it is {id}"));
+    seen.add("on the disk: no machine id", fault);
+    // A seed is part of the base, as seal.sh sees it.
+    let state = disk.files("/var/lib/cloud")?.into_iter().map(|(path, _)| path);
+    let state = state.filter(|path| !path.starts_with("/var/lib/cloud/seed/"));
+    seen.add("on the disk: no state of cloud-init", present(state.collect()));
+    let logs = disk.files("/var/log")?.into_iter().filter(|(_, size)| *size > 0).map(|(path, _)| path);
+    seen.add("on the disk: no logs", present(logs.collect()));
+    let mut left = disk.files("/tmp")?;
+    left.extend(disk.files("/var/tmp")?);
+    seen.add("on the disk: nothing left in /tmp", present(left.into_iter().map(|(path, _)| path).collect()));
+    Ok(())
+}
+
+fn present(paths: Vec<String>) -> Option<String> {
+    (!paths.is_empty()).then(|| format!("there is {}", paths.join(", ")))
+}
+
+async fn look_at_machine<C: Cloud>(
+    cloud: &C,
+    build: &Run,
+    baked: &Baked,
+    reached: &Reached<C::Machine>,
+    seen: &mut Verification,
+) -> Result<()> {
+    let limit = build.order.recipe.limits.script;
+    let machine = &reached.machine;
+    build.status.step("Checking", format_args!("{} on {}", baked.image, reached.instance));
+    seen.add("it boots, with the host key that it was given", None);
+
+    // The login comes before the end of the first boot, which check.sh waits for.
+    let check = bake::script(&build.order.scripts.check)?;
+    let binaries = build.order.recipe.binaries.iter().map(|binary| format!("/usr/bin/{}", binary.name));
+    let mut words = vec![shlex::try_quote(&reached.login.key.public()?)?.into_owned()];
+    words.extend(binaries);
+    // The script's own lines are the result; its exit status only says the same in one bit.
+    let command = format!("sudo -n bash -s -- {} || test $? = 1", words.join(" "));
+    let printed = machine.run("checking the image (check.sh)", &command, Input::Text(&check), limit).await?;
+    seen.checks.extend(parse_checks(&printed)?);
+
+    let paths: Vec<&str> = baked.sealed.sha256.keys().map(String::as_str).collect();
+    let paths = shlex::try_join(paths)?;
+    let command = format!("sudo -n sha256sum -- {paths} || true");
+    let sums = machine.run("hashing what is installed", &command, Input::None, limit).await?;
+    compare_sums(&baked.sealed.sha256, &sums, seen);
+
+    let machine_id = machine.run("reading the machine's id", "cat /etc/machine-id", Input::None, limit).await?;
+    let same = machine_id.trim() == baked.sealed.machine_id;
+    seen.add(
+        "its machine id is its own",
+        same.then(|| "it is that of the machine that the image was made on".to_owned()),
+    );
+    seen.add("the key of the machine it was made on is refused", old_key_fault(cloud, build, baked, reached).await?);
+    Ok(())
+}
+
+/// Tries to log in with the key that the image was made with.
+async fn old_key_fault<C: Cloud>(
+    cloud: &C,
+    build: &Run,
+    baked: &Baked,
+    reached: &Reached<C::Machine>,
+) -> Result<Option<String>> {
+    let instance = cloud.instance(&build.order.home_region, &reached.instance).await?;
+    let instance = instance.filter(|instance| instance.state == InstanceState::Running);
+    let address = instance.and_then(|instance| instance.address);
+    let address = address.with_context(|| format!("{} is no longer there", reached.instance))?;
+    let key = baked.key.clone().with_context(|| format!("the key that logged in to {} is lost", baked.made_of))?;
+    let login = Login { key, ..reached.login.clone() };
+    match cloud.connect(address, &login, &build.log(Role::Verify.word())).await {
+        Ok(_) => Ok(Some("it still logs in".to_owned())),
+        Err(error) if error.is::<LoginRefused>() => Ok(None),
+        Err(error) => Err(error.context("failed to try the old key")),
+    }
+}
+
+/// The checks that check.sh printed, a line each: `ok NAME` or `not ok NAME: FAULT`, and at the end `checked N`.
+fn parse_checks(printed: &str) -> Result<Vec<Check>> {
+    let parse = |line: &str| {
+        if let Some(rest) = line.strip_prefix("not ok ") {
+            let (name, fault) = rest.split_once(": ").unwrap_or((rest, "failed"));
+            return Ok(Check { name: name.to_owned(), fault: Some(fault.to_owned()) });
+        }
+        let name = line.strip_prefix("ok ").with_context(|| format!("check.sh printed what is no check: {line}"))?;
+        Ok(Check { name: name.to_owned(), fault: None })
+    };
+    let (printed, announced) = printed.trim_end().rsplit_once('\n').unwrap_or(("", printed.trim_end()));
+    let checks: Vec<Check> =
+        printed.lines().filter(|line| !line.trim().is_empty()).map(parse).collect::<Result<_>>()?;
+    // A script that stopped half-way, or checked nothing, must not pass for one that found nothing wrong.
+    if checks.is_empty() || announced.trim() != format!("checked {}", checks.len()) {
+        bail!("check.sh did not come to its end: it made {} checks, and its last line is `{announced}`", checks.len());
+    }
+    Ok(checks)
+}
+
+/// Compares what `sha256sum` printed with what was built.
+fn compare_sums(built: &BTreeMap<String, String>, printed: &str, seen: &mut Verification) {
+    let sums: BTreeMap<&str, &str> =
+        printed.lines().filter_map(|line| line.split_once("  ")).map(|(sum, path)| (path, sum)).collect();
+    for (path, sum) in built {
+        let fault = match sums.get(path.as_str()) {
+            None => Some("it is missing".to_owned()),
+            Some(other) if other != sum => Some(format!("its SHA-256 is {other}, and {sum} was built")),
+            Some(_) => None,
+        };
+        seen.add(format!("{path} has the bytes that were built"), fault);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, option};
+
+    use super::*;
+    use crate::ground::untrusted::{check, text};
+
+    #[test]
+    fn whatever_check_sh_prints_as_many_checks_are_counted_as_it_announces() {
+        let printed = "ok machida runs\nnot ok siblings: cpu1 is online: see rc.local\nok no host keys\nchecked 3\n";
+        check(1000, text(printed), |printed| {
+            let Ok(checks) = parse_checks(&printed) else { return };
+            let lines: Vec<&str> = printed.lines().filter(|line| !line.trim().is_empty()).collect();
+            assert_eq!(lines.last().map(|line| line.trim()), Some(format!("checked {}", checks.len()).as_str()));
+            assert!(!checks.is_empty() && lines.len() == checks.len() + 1, "{printed:?}");
+            let failed = lines.iter().filter(|line| line.starts_with("not ok ")).count();
+            assert_eq!(checks.iter().filter(|check| check.fault.is_some()).count(), failed, "{printed:?}");
+        });
+    }
+
+    #[test]
+    fn a_lost_line_of_checks_is_noticed_whatever_they_are_called() {
+        check(300, vec(("[a-z ]{0,10}[a-z]", option::of("[a-z: ]{0,10}[a-z]")), 1..8), |checks| {
+            let lines = checks.iter().map(|(name, fault)| match fault {
+                Some(fault) => format!("not ok {name}: {fault}\n"),
+                None => format!("ok {name}\n"),
+            });
+            let mut lines: Vec<String> = lines.chain([format!("checked {}\n", checks.len())]).collect();
+            let parsed = parse_checks(&lines.concat()).expect("all lines");
+            let faults = parsed.into_iter().map(|check| check.fault);
+            assert!(faults.eq(checks.iter().map(|(_, fault)| fault.clone())));
+            lines.remove(checks[0].0.len() % lines.len());
+            assert!(parse_checks(&lines.concat()).is_err());
+        });
+    }
+
+    #[test]
+    fn whatever_sha256sum_prints_every_file_is_compared() {
+        let built: BTreeMap<String, String> =
+            [("/usr/bin/a", "11"), ("/usr/bin/b", "22")].map(|(path, sum)| (path.to_owned(), sum.to_owned())).into();
+        check(1000, text("11  /usr/bin/a\n22  /usr/bin/b\n"), |printed| {
+            let mut seen = Verification::default();
+            compare_sums(&built, &printed, &mut seen);
+            assert_eq!(seen.checks.len(), 2);
+            for (path, sum) in &built {
+                let fine = !seen.faults().any(|check| check.name.starts_with(path));
+                assert!(!fine || printed.contains(&format!("{sum}  {path}")), "{printed:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn reads_what_check_sh_prints() {
+        let checks = parse_checks("ok machida runs\nnot ok siblings: cpu1 is online: see rc.local\nchecked 2\n");
+        let checks = checks.expect("checks");
+        let fault = Some("cpu1 is online: see rc.local".to_owned());
+        assert_eq!(checks[0], Check { name: "machida runs".to_owned(), fault: None });
+        assert_eq!(checks[1], Check { name: "siblings".to_owned(), fault });
+    }
+
+    #[test]
+    fn a_check_that_says_nothing_or_nonsense_does_not_pass() {
+        for printed in ["", "checked 0\n", "Segmentation fault\n", "ok a\n", "ok a\nok b\n", "ok a\nok b\nchecked 3\n"]
+        {
+            assert!(parse_checks(printed).is_err(), "{printed:?}");
+        }
+    }
+
+    /// A disk with these files, each of one byte.
+    struct Files(&'static [&'static str]);
+
+    impl DiskFiles for Files {
+        fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+            Ok(self.0.contains(&path).then(|| b"x".to_vec()))
+        }
+
+        fn files(&self, folder: &str) -> Result<Vec<(String, u64)>> {
+            let below = self.0.iter().filter(|path| path.starts_with(&format!("{folder}/")));
+            Ok(below.map(|path| ((*path).to_owned(), 1)).collect())
+        }
+    }
+
+    #[test]
+    fn whatever_of_the_checklist_is_on_the_disk_is_found() {
+        let faults = |files: &'static [&'static str]| {
+            let mut seen = Verification::default();
+            look_at_disk(&Files(files), &mut seen).expect("a disk");
+            seen.faults().map(|check| check.name.clone()).collect::<Vec<_>>()
+        };
+        let harmless = &[
+            "/home/debian/.profile",
+            "/etc/ssh/sshd_config",
+            "/var/lib/dpkg/status",
+            "/var/lib/cloud/seed/nocloud/meta-data",
+        ];
+        assert_eq!(faults(harmless), [""; 0]);
+        let cases: [(&[&str], &str); 12] = [
+            (&["/root/.ssh/authorized_keys"], "no authorized keys"),
+            (&["/home/debian/.ssh/id_ed25519"], "no private keys"),
+            (&["/home/debian/.bash_history"], "no histories"),
+            (&["/root/.docker/config.json"], "no credentials"),
+            (&["/home/debian/.gnupg/trustdb.gpg"], "no credentials"),
+            (&["/root/.aws/credentials"], "no credentials"),
+            (&["/etc/ssh/ssh_host_rsa_key"], "no host keys"),
+            (&["/etc/machine-id"], "no machine id"),
+            (&["/var/lib/cloud/instances/i-1/user-data.txt"], "no state of cloud-init"),
+            (&["/var/lib/cloud/data/status.json"], "no state of cloud-init"),
+            (&["/var/log/auth.log"], "no logs"),
+            (&["/var/tmp/wallaroo-staging/SHA256SUMS"], "nothing left in /tmp"),
+        ];
+        for (files, name) in cases {
+            assert_eq!(faults(files), [format!("on the disk: {name}")], "{files:?}");
+        }
+    }
+
+    #[test]
+    fn other_bytes_and_missing_files_are_faults() {
+        let built = [("/usr/bin/a", "11"), ("/usr/bin/b", "22"), ("/usr/bin/c", "33")];
+        let built = built.map(|(path, sum)| (path.to_owned(), sum.to_owned())).into();
+        let mut seen = Verification::default();
+        compare_sums(&built, "11  /usr/bin/a\n99  /usr/bin/b\n", &mut seen);
+        let faults: Vec<_> = seen.faults().map(|check| check.fault.clone().unwrap_or_default()).collect();
+        assert_eq!(faults, ["its SHA-256 is 99, and 22 was built", "it is missing"]);
+    }
+}

@@ -1,0 +1,113 @@
+//! Starts a local image and logs in to it.
+
+use anyhow::{Context as _, Result, bail};
+use camino::Utf8Path;
+use xtask::{
+    cli::{BootFlags, CommonFlags},
+    region::Region,
+};
+
+use crate::{
+    ask::checkout::Checkout,
+    cloud::tags::{TAG_SYSTEM, TAG_VERSION},
+    cloud::{Cloud, Image, InstanceState, Launch, LaunchSource, Phase, SshAccess, qemu::Qemu},
+    ground::{
+        outcome::Failure,
+        wait::{self, Patience, Poll},
+    },
+    machine::cloud_init,
+    machine::{
+        keys::{HostKey, Login, LoginKey},
+        openssh,
+    },
+    show::terminal::Status,
+    verbs::manage,
+};
+
+/// Starts the image that the flags name, gives a shell (or runs the command) on it, and ends it with the shell.
+///
+/// # Errors
+/// When there is no such image, it doesn't come up, or the shell ends with another code than 0.
+pub async fn boot(
+    cloud: &Qemu,
+    checkout: &Checkout,
+    flags: &BootFlags,
+    common: &CommonFlags,
+    status: &Status,
+) -> Result<(), Failure> {
+    cloud.prepare_to_boot(common.yes).await.map_err(Failure::Refused)?;
+    let images = manage::everywhere(cloud).await.map_err(Failure::Failed)?;
+    let (region, image) = pick(images, &flags.image).map_err(Failure::Refused)?;
+    let system = image.tag(TAG_SYSTEM).context("the image doesn't say which system it is");
+    let system = system.and_then(|name| checkout.recipe.system(name)).map_err(Failure::Refused)?;
+    let keys = tempfile::Builder::new().prefix("wallaroo-boot-").tempdir();
+    let keys = keys.context("failed to make a folder for the keys").map_err(Failure::Failed)?;
+    let folder = Utf8Path::from_path(keys.path()).context("set TMPDIR to a path in UTF-8").map_err(Failure::Failed)?;
+    let session = Session { cloud, checkout, region: &region, image: &image, folder, status };
+    let login = session.login(&system.ssh_user).map_err(Failure::Failed)?;
+    let code = session.run(&login, &flags.command).await.map_err(Failure::Failed)?;
+    match code {
+        0 => Ok(()),
+        code => Err(Failure::Said(u8::try_from(code).unwrap_or(1))),
+    }
+}
+
+/// The image with this id or version; the first region's, for they are all the same.
+fn pick(images: Vec<(Region, Image)>, wanted: &str) -> Result<(Region, Image)> {
+    let is_it = |image: &Image| image.id.0 == wanted || image.tag(TAG_VERSION) == Some(wanted);
+    images.into_iter().find(|(_, image)| is_it(image)).with_context(|| {
+        format!("there is no local image `{wanted}`; `cargo xtask ami list --local` shows those that are")
+    })
+}
+
+struct Session<'a> {
+    cloud: &'a Qemu,
+    checkout: &'a Checkout,
+    region: &'a Region,
+    image: &'a Image,
+    folder: &'a Utf8Path,
+    status: &'a Status,
+}
+
+impl Session<'_> {
+    fn login(&self, user: &str) -> Result<Login> {
+        let (key, host_key) = (LoginKey::generate("wallaroo-boot")?, HostKey::generate("wallaroo-boot")?);
+        Ok(Login { user: user.to_owned(), key, host_key })
+    }
+
+    async fn run(&self, login: &Login, command: &[String]) -> Result<i32> {
+        let name = self.folder.file_name().unwrap_or("wallaroo-boot").to_owned();
+        let access = SshAccess { name: name.clone(), public_key: login.key.public()?, tags: Vec::new() };
+        self.cloud.grant_access(self.region, &access).await?;
+        let launch = Launch {
+            token: name.clone(),
+            source: LaunchSource::Image(self.image.id.clone()),
+            access: name,
+            user_data: cloud_init::user_data(&login.host_key, self.checkout.recipe.limits.machine)?,
+            instance_type: String::new(),
+            root_volume_gib: self.checkout.recipe.instance.root_volume_gib,
+            tags: Vec::new(),
+        };
+        let instance = self.cloud.launch(self.region, &launch).await?;
+        self.status.step("Booting", format_args!("{} ({})", self.image.id, self.image.name));
+        let limit = self.checkout.recipe.limits.login;
+        let patience = Patience { limit, pace: self.cloud.pace(Phase::Login) };
+        let address = wait::until("a login", patience, self.status, async || {
+            let now = self.cloud.instance(self.region, &instance).await?.context("the machine is gone")?;
+            let (InstanceState::Running, Some(address)) = (now.state, now.address) else {
+                bail!("the machine ended: {}", now.reason.unwrap_or_default())
+            };
+            Ok(match self.cloud.connect(address, login, &self.folder.join("boot.log")).await {
+                Ok(_) => Poll::Ready(address),
+                Err(error) => Poll::NotYet(format!("{error:#}")),
+            })
+        })
+        .await?;
+        self.status.step("Reached", format_args!("{address}; the machine ends with this login"));
+        let code = openssh::run(self.folder, login, address, command).await;
+        if let Err(error) = self.cloud.terminate(self.region, &instance).await {
+            self.status.warn(format_args!("{error:#}"));
+        }
+        code
+    }
+}
