@@ -1,7 +1,7 @@
 //! The flags of `cargo xtask`, parsed into types.
 
 use camino::Utf8PathBuf;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{grantee::Grantee, region::Region, version::Version};
 
@@ -82,12 +82,24 @@ pub struct CommonFlags {
     /// The profile of the AWS configuration files [default: as everywhere, AWS_PROFILE or `default`]
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "local")]
     pub profile: Option<String>,
+    /// How progress is printed on stderr: `text`, or `json`, one event a line
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
     /// Print warnings, errors and the result, nothing else
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Print what the commands on the machines print, too
     #[arg(long, short, global = true)]
     pub verbose: bool,
+}
+
+/// How progress is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// JSON lines, one event each; `ami schema events` prints their schema.
+    Json,
 }
 
 /// What is to be released, and how.
@@ -223,6 +235,15 @@ fn cidr(text: &str) -> Result<ipnet::Ipv4Net, String> {
 }
 
 impl Ami {
+    /// The flags of the release that is asked for, or planned.
+    #[must_use]
+    pub fn release_flags(&self) -> Option<&ReleaseFlags> {
+        match &self.command {
+            Some(Command::Plan(flags)) => Some(flags),
+            _ => self.release.as_ref(),
+        }
+    }
+
     /// Whether the command talks to AWS.
     #[must_use]
     pub fn needs_aws(&self) -> bool {

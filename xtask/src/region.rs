@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use camino::Utf8Path;
+use serde::{Deserialize, Serialize};
 
 /// The regions that AWS lists in its general reference, as of August 2026.
 const KNOWN: [&str; 39] = [
@@ -48,7 +49,8 @@ const KNOWN: [&str; 39] = [
 ];
 
 /// The name of an AWS region, such as `us-west-2`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Region(String);
 
 impl Region {
@@ -56,6 +58,20 @@ impl Region {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<Region> for String {
+    fn from(value: Region) -> String {
+        value.0
+    }
+}
+
+impl TryFrom<String> for Region {
+    type Error = <Region as FromStr>::Err;
+
+    fn try_from(text: String) -> Result<Region, Self::Error> {
+        text.parse()
     }
 }
 

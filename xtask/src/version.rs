@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 /// The longest name that EC2 gives an image, in characters (API reference, `CreateImage`).
 pub const IMAGE_NAME_MAX_CHARS: usize = 128;
 
@@ -9,7 +11,8 @@ pub const IMAGE_NAME_MAX_CHARS: usize = 128;
 pub const IMAGE_NAME_MIN_CHARS: usize = 3;
 
 /// A version as `--version` takes it: it becomes part of the image's name, so it has the characters of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Version(String);
 
 impl Version {
@@ -36,6 +39,20 @@ impl FromStr for Version {
             return Err(format!("it has {length} characters, and an image's name at most {IMAGE_NAME_MAX_CHARS}"));
         }
         Ok(Version(text.to_owned()))
+    }
+}
+
+impl From<Version> for String {
+    fn from(value: Version) -> String {
+        value.0
+    }
+}
+
+impl TryFrom<String> for Version {
+    type Error = <Version as FromStr>::Err;
+
+    fn try_from(text: String) -> Result<Version, Self::Error> {
+        text.parse()
     }
 }
 

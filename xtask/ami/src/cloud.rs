@@ -45,6 +45,14 @@ pub trait Cloud {
     /// Whether machines live on when this process ends. Such machines end themselves after the recipe's limit.
     fn machines_outlive_us(&self) -> bool;
 
+    /// Whose the resources of this cloud are.
+    ///
+    /// # Errors
+    /// When the cloud does not answer.
+    async fn identity(&self) -> Result<crate::event::about::Identity> {
+        Ok(crate::event::about::Identity { account: "local".to_owned(), endpoint: None })
+    }
+
     /// All regions in which images of this tool may be.
     ///
     /// # Errors
@@ -212,10 +220,19 @@ pub trait Cloud {
     ///
     /// # Errors
     /// When the disk can't be read.
-    async fn disk(&self, region: &Region, id: &ImageId, scratch: &Utf8Path) -> Result<Option<Box<dyn DiskFiles>>>;
+    async fn disk(&self, region: &Region, id: &ImageId, scratch: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>>;
 }
 
-/// The files on a disk that nobody has booted.
+/// The disk of an image before its files are read, which takes a while: on a thread of its own.
+pub trait ClosedDisk: Send {
+    /// Reads its file system.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn open(self: Box<Self>) -> Result<Box<dyn DiskFiles>>;
+}
+
+/// The files on a disk that nothing has booted from.
 pub trait DiskFiles {
     /// A file's bytes; none when it isn't there.
     ///

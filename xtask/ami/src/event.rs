@@ -1,6 +1,210 @@
-//! What happens: its words and values.
+//! What happens in a build, as typed values: one event for each thing that happens, in one stream.
+//!
+//! The journal, the state of a build, the terminal, the log and the result are all made of this stream. Each kind of
+//! event says how it is kept: see [`Keeping`].
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use xtask::region::Region;
 
 pub mod about;
 pub mod facts;
 pub mod ids;
+pub mod progress;
 pub mod step;
+
+use about::About;
+use ids::ImageId;
+use progress::Progress;
+use step::{Handle, Step};
+
+/// The version of the stream's format; it stands in the first event of a build.
+pub const FORMAT: u32 = 2;
+
+/// An event, and when it happened: a line of the journal, and of `--log-format json`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Line {
+    /// RFC 3339, UTC, in milliseconds.
+    pub at: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A build begins: the first event of its journal, and only that.
+    Began {
+        /// The version of the format.
+        format: u32,
+        /// What is being built.
+        build: Box<About>,
+    },
+    /// Another process resumes the build.
+    Resumed {},
+    /// A step's work is about to begin.
+    Intended {
+        /// The step, unique in its build.
+        step: Step,
+        /// What finds its result again: a token, or a unique name.
+        #[serde(default)]
+        by: Handle,
+    },
+    /// A step's work is done.
+    Done {
+        /// The step.
+        step: Step,
+        /// What it returned.
+        result: Value,
+        /// How long it took, in milliseconds.
+        took_ms: u64,
+    },
+    /// A step's work failed, which does not mean that it left nothing.
+    Failed {
+        /// The step.
+        step: Step,
+        /// Why.
+        error: String,
+    },
+    /// A region is left out of the release.
+    GaveUp {
+        /// The region.
+        #[schemars(with = "String")]
+        region: Region,
+        /// Why.
+        why: String,
+    },
+    /// The cloud was asked which image of this build a region has.
+    Seen {
+        /// The region.
+        #[schemars(with = "String")]
+        region: Region,
+        /// The image; none when there is none.
+        image: Option<ImageId>,
+        /// Whether it is open to others.
+        #[serde(default)]
+        open: bool,
+    },
+    /// Something that does not stop the command, and that its user should know.
+    Warned {
+        /// What, and what to type about it.
+        text: String,
+    },
+    /// Why the command fails.
+    Error {
+        /// Why, and what to type next.
+        text: String,
+    },
+    /// What exists now, and what to type next: a line below a warning or an error.
+    Noted {
+        /// The line.
+        text: String,
+    },
+    /// A process came to its end; what follows in the journal is another process's.
+    Ended {
+        /// How.
+        how: How,
+        /// Whether instances, key pairs or security groups of the build may still exist.
+        #[serde(default)]
+        left: bool,
+    },
+    /// Something moved on that is not a step of its own.
+    Progress {
+        /// What.
+        #[serde(flatten)]
+        progress: Progress,
+    },
+    /// Something is being waited for: said when the wait begins, and whenever its state changes.
+    Waiting {
+        /// The number of the wait in its process.
+        wait: u64,
+        /// What is waited for.
+        on: String,
+        /// What it is doing instead; empty at first.
+        state: String,
+    },
+    /// A wait is over, whatever came of it.
+    Waited {
+        /// The number of the wait in its process.
+        wait: u64,
+        /// What was waited for.
+        on: String,
+        /// How long, in milliseconds.
+        took_ms: u64,
+    },
+    /// A call of the cloud's API was answered, or given up.
+    Called {
+        /// The action, as the cloud's API reference names it.
+        action: String,
+        /// The region that was asked.
+        region: String,
+        /// How long it took with all its attempts, in milliseconds.
+        took_ms: u64,
+        /// The cloud's code for an error; `none` where no answer came; nothing when it succeeded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+    },
+    /// A program on this computer, or a command on an instance, printed a line.
+    Output {
+        /// Which log has it, too.
+        source: String,
+        /// The line.
+        line: String,
+    },
+}
+
+/// How a process that worked on a build came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// The release is there.
+    Done,
+    /// A step failed.
+    Failed,
+    /// A signal ended it.
+    Interrupted,
+    /// What the build left was removed.
+    Cleaned,
+}
+
+/// How an event is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Keeping {
+    /// In the build's log alone: losing it loses nothing.
+    Logged,
+    /// Written to the journal, where it survives the end of the process but perhaps not that of the computer.
+    Written,
+    /// Written to the journal and flushed to the disk before the build goes any further.
+    Flushed,
+}
+
+impl Event {
+    /// How the event is kept.
+    ///
+    /// What decides about a resumed build is flushed: an intention before its call, a result before the next step.
+    /// Waits and progress are for those who read the journal later, so writing them must not cost a flush.
+    #[must_use]
+    pub fn keeping(&self) -> Keeping {
+        match self {
+            Event::Began { .. } | Event::Resumed {} | Event::Ended { .. } => Keeping::Flushed,
+            Event::Intended { .. } | Event::Done { .. } | Event::Failed { .. } => Keeping::Flushed,
+            // The result names the regions that were left out, also when another process comes to the end.
+            Event::GaveUp { .. } | Event::Warned { .. } => Keeping::Flushed,
+            // The cloud can be asked again.
+            Event::Seen { .. } => Keeping::Written,
+            // The end of the process flushes them.
+            Event::Error { .. } | Event::Noted { .. } => Keeping::Written,
+            Event::Progress { .. } | Event::Waiting { .. } | Event::Waited { .. } => Keeping::Written,
+            Event::Called { .. } | Event::Output { .. } => Keeping::Logged,
+        }
+    }
+}
+
+impl From<Progress> for Event {
+    fn from(progress: Progress) -> Event {
+        Event::Progress { progress }
+    }
+}

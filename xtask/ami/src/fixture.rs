@@ -5,8 +5,10 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
+    events::Events,
     recipe::Recipe,
     ship::sha256::{self, Digest},
+    show::terminal::{Form, Level, Terminal},
 };
 
 /// A folder that is removed when the guard is dropped.
@@ -15,6 +17,11 @@ pub fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
     // Below a link, as /tmp is on macOS, paths would not compare equal.
     let path = guard.path().canonicalize().expect("the folder").try_into().expect("a path in UTF-8");
     (guard, path)
+}
+
+/// Events of which only warnings and errors are shown.
+pub fn events() -> Events {
+    Events::new(Terminal::stderr(Level::Quiet, Form::Text))
 }
 
 /// The SHA-256 of a file.

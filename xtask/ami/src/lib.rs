@@ -19,11 +19,13 @@ pub mod recipe;
 // The ground: waits, programs, signals, and how a command ends.
 pub mod ground;
 
-// What happens, in one stream: where it is emitted, shown, and recorded, and what it consists of.
+// What happens, in one stream: where it is emitted, shown and recorded, and what it consists of.
+pub mod events;
 pub mod show;
 pub mod record;
 pub mod event;
 pub mod state_dir;
+pub mod shell;
 
 #[cfg(test)]
 mod fixture;

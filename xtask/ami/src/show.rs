@@ -1,3 +1,7 @@
-//! What is shown.
+//! What is shown: the terminal, the log, and the words for what happens.
 
+pub mod result;
+pub mod print;
+pub mod log;
 pub mod terminal;
+pub mod words;

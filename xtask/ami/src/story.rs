@@ -1,11 +1,15 @@
-//! The story of a release: launch, bake, verify, copy, publish.
+//! The story of a release: launch, bake, verify, copy, publish; and what is left when it stops.
 
 pub mod release;
 pub mod bake;
 pub mod make;
-pub mod launch;
+pub mod install;
 pub mod verify;
-pub mod publish;
+pub mod copy;
+pub mod open;
+pub mod gate;
 pub mod block;
-pub mod report;
+pub mod images;
+pub mod teardown;
+pub mod launch;
 pub mod run;

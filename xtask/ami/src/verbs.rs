@@ -1,6 +1,150 @@
-//! The commands, one module each.
+//! The commands, one module each, and the one place that says which command line is which.
+
+use anyhow::{Result, anyhow};
+use xtask::cli::{Ami, Command};
+
+use crate::{
+    ask::{
+        checkout::Checkout,
+        preflight::{self, Purpose},
+    },
+    cloud::{Cloud, qemu::Qemu},
+    events::Events,
+    ground::{outcome::Failure, signals::Signals},
+    show::print::print,
+    state_dir::StateDir,
+};
 
 pub mod boot;
 pub mod clean;
 pub mod manage;
 pub mod plan;
+pub mod release;
+pub mod resume;
+
+/// What every command on images has.
+pub struct App<'a, C> {
+    /// The cloud that the images are in.
+    pub cloud: &'a C,
+    /// The checkout that the command is about.
+    pub checkout: &'a Checkout,
+    /// The folder of journals, and of everything else that is kept.
+    pub state_dir: &'a StateDir,
+    /// Where what happens is emitted.
+    pub events: &'a Events,
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it fails, or is refused or interrupted.
+pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
+    let mut signals = Signals::listen().map_err(Failure::Failed)?;
+    if let Some(Command::IamPolicy) = ami.command {
+        return print(&crate::cloud::policy::text()).map_err(Failure::Failed);
+    }
+    let state_dir = StateDir::find().map_err(Failure::Refused)?;
+    let (ami, resumed) = resume::command_line(ami, &state_dir).map_err(Failure::Refused)?;
+    let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
+    if ami.needs_aws() {
+        return on_ec2(ami, resumed, &state_dir, &checkout, events, &mut signals).await;
+    }
+    let base_image = ami.release_flags().and_then(|flags| flags.base_image.as_deref());
+    let cloud = Qemu::new(&state_dir, &checkout.recipe, base_image, events);
+    let app = App { cloud: &cloud, checkout: &checkout, state_dir: &state_dir, events };
+    match &ami.command {
+        Some(Command::Setup) => {
+            until_signal(&mut signals, cloud.set_up(ami.common.yes)).await?.map_err(Failure::Refused)
+        }
+        Some(Command::Boot(flags)) => {
+            until_signal(&mut signals, boot::boot(&cloud, &checkout, flags, &ami.common, events)).await?
+        }
+        _ => on(&app, ami, resumed, &mut signals).await,
+    }
+}
+
+#[cfg(feature = "ec2")]
+async fn on_ec2(
+    ami: Ami,
+    resumed: Option<String>,
+    state_dir: &StateDir,
+    checkout: &Checkout,
+    events: &Events,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    use crate::cloud::ec2::{Ec2, Settings};
+
+    let flags = ami.release_flags();
+    let settings = Settings::of(flags, &ami.common);
+    let build_region = match flags {
+        Some(flags) => checkout.regions(flags).map_err(Failure::Refused)?.0,
+        None => checkout.recipe.build_region.clone(),
+    };
+    let recipe = preflight::recipe_with(&checkout.recipe, flags);
+    let cloud = until_signal(signals, Ec2::open(settings, &build_region, recipe, events)).await?;
+    if flags.is_none() || resumed.is_some() {
+        // The preflight of a release that begins does that by itself.
+        until_signal(signals, cloud.sign_in()).await?.map_err(Failure::Refused)?;
+    }
+    on(&App { cloud: &cloud, checkout, state_dir, events }, ami, resumed, signals).await
+}
+
+#[cfg(not(feature = "ec2"))]
+async fn on_ec2(
+    _: Ami,
+    _: Option<String>,
+    _: &StateDir,
+    _: &Checkout,
+    _: &Events,
+    _: &mut Signals,
+) -> Result<(), Failure> {
+    Err(Failure::Refused(anyhow!(
+        "this was compiled without EC2: run `cargo xtask ami`, which knows when to compile it"
+    )))
+}
+
+/// Runs a command that all clouds have.
+async fn on<C: Cloud>(
+    app: &App<'_, C>,
+    ami: Ami,
+    resumed: Option<String>,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let Ami { command, release, common } = ami;
+    let App { cloud, checkout, state_dir, events } = *app;
+    let Some(command) = command else {
+        let flags = release.ok_or_else(|| Failure::Refused(anyhow!("give a --version, or a command: see --help")))?;
+        return match resumed {
+            Some(id) => resume::resume(app, &flags, &common, &id, signals).await,
+            None => release::release(app, &flags, &common, signals).await,
+        };
+    };
+    let recipe = &checkout.recipe;
+    let work = async {
+        match &command {
+            Command::Plan(flags) => {
+                let draft = preflight::draft(checkout, flags, &common, Purpose::Begin).map_err(Failure::Refused)?;
+                let (spec, preflight) = preflight::look(cloud, draft, false).await.map_err(Failure::Refused)?;
+                print(&plan::text(&spec, &preflight, common.json)).map_err(Failure::Failed)?;
+                preflight::refuse(&preflight.findings).map_err(Failure::Refused)
+            }
+            Command::Check(flags) => {
+                let regions = checkout.region_file(None).map_err(Failure::Refused)?;
+                manage::check(cloud, recipe, &flags.version, &regions, &common).await
+            }
+            Command::List => manage::list(cloud, &common, events).await,
+            Command::Clean(flags) => clean::clean(cloud, state_dir, flags, &common, events).await,
+            Command::Retire(flags) => manage::retire(cloud, recipe, &flags.version, &common, events).await,
+            Command::Resume(_) | Command::Setup | Command::Boot(_) | Command::IamPolicy => Ok(()),
+        }
+    };
+    until_signal(signals, work).await?
+}
+
+/// The result of the work, if no signal comes first.
+async fn until_signal<T>(signals: &mut Signals, work: impl Future<Output = T>) -> Result<T, Failure> {
+    tokio::select! {
+        ended = work => Ok(ended),
+        signal = signals.next() => Err(Failure::Interrupted(signal)),
+    }
+}

@@ -1,103 +1,124 @@
-//! What a build is made of, and whether that is still the same when somebody goes on with it.
+//! The inputs of a build, and whether they are still the same when it is resumed.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use camino::Utf8PathBuf;
-use serde::de::DeserializeOwned;
-use xtask::region::Region;
 
-use super::spec::{ReleaseSpec, Scripts};
+use super::spec::{ReleaseSpec, Scripts, Visibility};
 use crate::{
-    record::journal::History,
-    ship::{binaries::Built, payload::Payload, sha256},
-    story::bake,
+    event::{
+        about::About,
+        facts::{Built, Sources},
+        step::Step,
+    },
+    record::{ownership, state::State},
+    ship::{payload::Payload, sha256},
 };
 
-/// The SHA-256 of files, by their places on the image.
-pub type Sources = BTreeMap<String, String>;
-
-/// The SHA-256 of the recipe and the scripts. One that can't be read has nothing in common with one that can.
-pub fn files(order: &ReleaseSpec) -> BTreeMap<String, String> {
-    let Scripts { provision, seal, check } = &order.scripts;
+/// The SHA-256 of the recipe and the scripts. One that cannot be read has nothing in common with one that can.
+#[must_use]
+pub fn files(spec: &ReleaseSpec) -> BTreeMap<String, String> {
+    let Scripts { provision, seal, check } = &spec.scripts;
     let sum = |path: &Utf8PathBuf| (path.to_string(), sum_of(path));
-    [&order.recipe_path, provision, seal, check].into_iter().map(sum).collect()
+    [&spec.recipe_path, provision, seal, check].into_iter().map(sum).collect()
 }
 
 /// The SHA-256 of the files that go from the checkout to the image as they are, by their places there.
 ///
 /// # Errors
-/// When one can't be read, or must not be on an image.
-pub fn sources(order: &ReleaseSpec) -> Result<Sources> {
-    let files = &order.recipe.system(&order.system_name)?.files;
-    Payload::gather(&[], &order.source.root, files)?.sha256()
+/// When one cannot be read, or must not be on an image.
+pub fn sources(spec: &ReleaseSpec) -> Result<Sources> {
+    let files = &spec.recipe.system(&spec.system_name)?.files;
+    Payload::gather(&[], &spec.source.root, files)?.sha256()
 }
 
 fn sum_of(path: &Utf8PathBuf) -> String {
     std::fs::read(path).map_or_else(|error| error.to_string(), |bytes| sha256::sha256(&bytes))
 }
 
-/// The order as it was when the build began. What is in the checkout now matters as far as something of it is still to
-/// go on the image.
+/// What is to be released, as it was when the build began. The checkout counts as far as something of it is still to be
+/// put on the image.
 ///
 /// # Errors
-/// When something has changed that has gone on the image already, or says how to make it: all of it in one message.
-pub fn as_it_began(mut order: ReleaseSpec, id: &str, history: &History) -> Result<ReleaseSpec> {
-    order.system_name = history.text("system").to_owned();
-    let region = |name: &str| name.parse::<Region>().map_err(|error| anyhow!(error));
-    order.regions = told::<Vec<String>>(history, "regions")?.iter().map(|name| region(name)).collect::<Result<_>>()?;
-    order.home_region = region(history.text("home_region"))?;
-    let mut changed = differences(&told(history, "inputs")?, &files(&order));
-    let (commit, dirty) = (told::<Option<String>>(history, "commit")?, told::<bool>(history, "dirty")?);
-    match history.result::<Vec<Built>>("binaries")? {
-        _ if bake::is_sealed(history) => {}
+/// When an input has changed that is on the image already, or says how to make it: all of them in one message.
+pub fn as_it_began(mut spec: ReleaseSpec, state: &State) -> Result<ReleaseSpec> {
+    let about = state.about()?;
+    spec.version.clone_from(&about.version);
+    spec.name.clone_from(&about.name);
+    spec.system_name.clone_from(&about.system);
+    spec.regions.clone_from(&about.regions);
+    spec.home_region.clone_from(&about.build_region);
+    spec.visibility = visibility(about, &spec)?;
+    let changed = changes(&spec, state, about)?;
+    if !changed.is_empty() {
+        bail!(
+            "cannot resume build {id}: its inputs have changed since it began:\n    {}\nrestore them, or clean the build \
+             up: cargo xtask ami clean {id}{}",
+            changed.join("\n    "),
+            ownership::flags(about),
+            id = about.id
+        );
+    }
+    spec.source.commit.clone_from(&about.commit);
+    spec.source.branch.clone_from(&about.branch);
+    spec.source.dirty = about.dirty;
+    Ok(spec)
+}
+
+fn visibility(about: &About, spec: &ReleaseSpec) -> Result<Visibility> {
+    if !about.private {
+        return Ok(Visibility::Public);
+    }
+    let expires = match (about.expires(), &spec.visibility) {
+        (Some(expires), _) => expires,
+        // A journal of format 1 leaves it to the words of the command line.
+        (None, Visibility::Private { expires, .. }) => *expires,
+        (None, Visibility::Public) => bail!("the journal does not say how long the private image is kept"),
+    };
+    let grantee = |name: &String| name.parse().map_err(anyhow::Error::msg);
+    let shared_with = about.shared_with.iter().map(grantee).collect::<Result<_>>();
+    let shared_with = shared_with.context("the journal names whom the image is shared with")?;
+    Ok(Visibility::Private { expires, shared_with })
+}
+
+/// The inputs that have changed since the build began, and still matter.
+fn changes(spec: &ReleaseSpec, state: &State, about: &About) -> Result<Vec<String>> {
+    let mut changed = differences(&about.inputs, &files(spec));
+    match state.result::<Vec<Built>>(&Step::Binaries)? {
+        _ if state.is_sealed() => {}
         Some(built) => {
             let other = built.iter().filter(|binary| sum_of(&binary.path) != binary.sha256);
             changed.extend(other.map(|binary| binary.path.to_string()));
-            if let Some(then) = history.result::<Sources>("sources")? {
-                changed.extend(differences(&then, &sources(&order)?));
+            if let Some(then) = state.result::<Sources>(&Step::Sources)? {
+                changed.extend(differences(&then, &sources(spec)?));
             }
         }
-        None if commit != order.source.commit => {
-            let now = order.source.commit.as_deref().unwrap_or("none");
-            changed.push(format!("the commit, which was {} and is {now}", commit.as_deref().unwrap_or("none")));
+        None if about.commit != spec.source.commit => {
+            let name = |commit: &Option<String>| commit.clone().unwrap_or_else(|| "none".to_owned());
+            changed.push(format!("the commit: it was {}, and is {}", name(&about.commit), name(&spec.source.commit)));
         }
-        None if order.source.dirty && !dirty => {
-            changed.push(format!("files in {}, which are not committed", order.source.root));
+        None if spec.source.dirty && !about.dirty => {
+            changed.push(format!("uncommitted changes in {}", spec.source.root));
         }
         None => {}
     }
-    if !changed.is_empty() {
-        let flag = if order.local { " --local" } else { "" };
-        bail!(
-            "these have changed since the build {id} began, and what was made then is not to be mixed with what would be \
-             made now:\n    {}\nbring them back, or remove what there is: cargo xtask ami clean {id}{flag}",
-            changed.join("\n    ")
-        );
-    }
-    order.source.commit = commit;
-    order.source.branch = told(history, "branch")?;
-    order.source.dirty = dirty;
-    Ok(order)
+    Ok(changed)
 }
 
 /// Fails when files that go to the image as they are have changed in the checkout since the binaries were built.
 ///
 /// # Errors
 /// Then, with their places on the image.
-pub fn expect_sources(order: &ReleaseSpec, then: &Sources) -> Result<()> {
-    let changed = differences(then, &sources(order)?);
+pub fn expect_sources(spec: &ReleaseSpec, then: &Sources) -> Result<()> {
+    let changed = differences(then, &sources(spec)?);
     if !changed.is_empty() {
-        bail!("these have changed in {} since the binaries were built: {}", order.source.root, changed.join(", "));
+        bail!("these have changed in {} since the binaries were built: {}", spec.source.root, changed.join(", "));
     }
     Ok(())
 }
 
-fn told<T: DeserializeOwned>(history: &History, what: &str) -> Result<T> {
-    T::deserialize(&history.about[what]).with_context(|| format!("its journal doesn't tell the {what} of the build"))
-}
-
-/// The names that don't stand for the same any more.
+/// The names that stand for something else, or are missing, on one side.
 fn differences(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
     let names = before.keys().chain(now.keys().filter(|name| !before.contains_key(*name)));
     names.filter(|name| before.get(*name) != now.get(*name)).cloned().collect()

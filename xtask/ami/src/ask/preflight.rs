@@ -25,10 +25,22 @@ use crate::{
 /// When a private image may be cleaned away, where nobody says another time.
 const PRIVATE_LIFE: Duration = Duration::from_secs(7 * 86_400);
 
-/// What is to be done, without the base's system, which only the cloud knows.
+/// What the flags are read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A release begins, or is planned.
+    Begin,
+    /// A build is resumed; whether its checkout has changed is found out from its journal.
+    Resume {
+        /// Its binaries are built.
+        is_built: bool,
+    },
+}
+
+/// What is to be released, without the base's system, which only the cloud knows.
 pub struct Draft {
-    /// The order; its `system_name` is still empty.
-    pub order: ReleaseSpec,
+    /// The specification; its `system_name` is still empty.
+    pub spec: ReleaseSpec,
     /// What stands in the way on this computer.
     pub findings: Vec<Finding>,
 }
@@ -37,7 +49,7 @@ pub struct Draft {
 ///
 /// # Errors
 /// When there is nothing to build, or what is asked for can't be.
-pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags) -> Result<Draft> {
+pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, purpose: Purpose) -> Result<Draft> {
     let Checkout { root, workspace, recipe } = checkout;
     let name = recipe.image_name(&flags.version)?;
     let visibility = visibility(flags)?;
@@ -45,12 +57,13 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags) ->
     let source = Source::look(root, recipe, workspace)?;
     let mut findings = Vec::new();
     // What is private or stays on this computer is for trying, and people try what they have not committed.
-    if !is_private(flags) && !common.local {
+    if !is_private(flags) && !common.local && purpose == Purpose::Begin {
         findings.extend(source.refusals(&flags.version, flags.allow_dirty, flags.allow_version_mismatch));
     }
     // Make is a package that the cloud of this computer can install; elsewhere, and for another program, it's a finding.
     let is_package = common.local && recipe.build.container.is_empty();
-    if !(flags.skip_build || is_package) {
+    let is_built = purpose == Purpose::Resume { is_built: true };
+    if !(flags.skip_build || is_package || is_built) {
         findings.extend(binaries::missing_program(recipe));
     }
     let script = |name: &str| checkout::release_file(root, workspace, name);
@@ -61,7 +74,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags) ->
             findings.push(Finding { problem, remedy: "bring it back, for instance with git checkout".to_owned() });
         }
     }
-    let order = ReleaseSpec {
+    let spec = ReleaseSpec {
         version: flags.version.clone(),
         name,
         visibility,
@@ -73,13 +86,14 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags) ->
         scripts,
         local: common.local,
         recipe_path: script("ami.toml"),
+        profile: common.profile.clone().or_else(|| std::env::var("AWS_PROFILE").ok()).filter(|_| !common.local),
         call: Invocation { words: std::env::args().skip(1).collect(), folder: current_folder()? },
         skip_build: flags.skip_build,
         keep_on_failure: flags.keep_on_failure,
         skip_failed_regions: flags.skip_failed_regions,
         unblock_public_access: flags.unblock_public_access,
     };
-    Ok(Draft { order, findings })
+    Ok(Draft { spec, findings })
 }
 
 fn current_folder() -> Result<Utf8PathBuf> {
@@ -113,30 +127,30 @@ pub fn recipe_with(recipe: &Recipe, flags: Option<&ReleaseFlags>) -> Recipe {
 /// # Errors
 /// When the cloud can't be asked.
 pub async fn look<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Result<(ReleaseSpec, Preflight)> {
-    let Draft { mut order, findings } = draft;
+    let Draft { mut spec, findings } = draft;
     let request = Request {
-        version: order.version.clone(),
-        name: order.name.clone(),
-        home_region: order.home_region.clone(),
-        regions: order.regions.clone(),
-        public: order.visibility == Visibility::Public,
-        shared: order.visibility.audience().is_some(),
-        unblock_public_access: order.unblock_public_access,
-        skip_build: order.skip_build,
+        version: spec.version.clone(),
+        name: spec.name.clone(),
+        home_region: spec.home_region.clone(),
+        regions: spec.regions.clone(),
+        public: spec.visibility == Visibility::Public,
+        shared: spec.visibility.audience().is_some(),
+        unblock_public_access: spec.unblock_public_access,
+        skip_build: spec.skip_build,
         install_missing: install_missing && findings.is_empty(),
     };
     let mut preflight = cloud.preflight(&request).await?;
     preflight.findings.splice(0..0, findings);
     if let Some(system_name) = &preflight.base_system {
-        order.system_name.clone_from(system_name);
-        let system = order.recipe.system(system_name)?;
-        preflight.findings.extend(payload::missing_files(&order.source.root, &system.files));
-        if order.skip_build {
-            let faults = binaries::faults_as_they_lie(&order.recipe, &order.source.root, system_name, system);
+        spec.system_name.clone_from(system_name);
+        let system = spec.recipe.system(system_name)?;
+        preflight.findings.extend(payload::missing_files(&spec.source.root, &system.files));
+        if spec.skip_build {
+            let faults = binaries::faults_as_they_lie(&spec.recipe, &spec.source.root, system_name, system);
             preflight.findings.extend(faults);
         }
     }
-    Ok((order, preflight))
+    Ok((spec, preflight))
 }
 
 /// All findings as one error; none when there are none.
@@ -148,5 +162,5 @@ pub fn refuse(findings: &[Finding]) -> Result<()> {
         return Ok(());
     }
     let all: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    bail!("nothing was begun, because:\n  {}", all.join("\n  "))
+    bail!("nothing was done, because:\n  {}", all.join("\n  "))
 }

@@ -34,6 +34,8 @@ pub struct ReleaseSpec {
     pub local: bool,
     /// Where the recipe lies.
     pub recipe_path: Utf8PathBuf,
+    /// The profile of the AWS configuration files that is in use, where one was named.
+    pub profile: Option<String>,
     /// How it was asked for.
     pub call: Invocation,
     /// Use the binaries as they lie in the tree.

@@ -17,7 +17,7 @@ use xtask::{
 
 use crate::{
     cloud::{
-        Audience, Cloud, DiskFiles, Image, Instance, Launch, Leftover, NewImage, Phase, SshAccess,
+        Audience, ClosedDisk, Cloud, Image, Instance, Launch, Leftover, NewImage, Phase, SshAccess,
         preflight::{Preflight, Request},
         tags::Tags,
     },
@@ -25,13 +25,13 @@ use crate::{
         facts::Base,
         ids::{ImageId, InstanceId},
     },
+    events::Events,
     ground::{
         api_error::ApiError,
         wait::{self, Pace, Patience, Poll},
     },
     machine::{keys::Login, ssh::Ssh},
     recipe::Recipe,
-    show::terminal::Status,
 };
 use account::Account;
 use network::Placement;
@@ -88,7 +88,7 @@ pub struct Ec2 {
     home: Region,
     recipe: Recipe,
     settings: Settings,
-    status: Status,
+    events: Events,
     /// Where instances can be launched; found out once.
     placements: OnceCell<Vec<Placement>>,
     /// The default security group of their VPC.
@@ -107,9 +107,9 @@ pub struct Ec2 {
 
 impl Ec2 {
     /// EC2 with the credentials that the usual settings name.
-    pub async fn open(settings: Settings, home: &Region, recipe: Recipe, status: &Status) -> Ec2 {
+    pub async fn open(settings: Settings, home: &Region, recipe: Recipe, events: &Events) -> Ec2 {
         let account = Account::open(settings.profile.as_deref(), home).await;
-        Ec2::with(account, settings, home, recipe, status)
+        Ec2::with(account, settings, home, recipe, events)
     }
 
     /// The same with what a caller has set up of the SDK already.
@@ -118,19 +118,19 @@ impl Ec2 {
         settings: Settings,
         home: &Region,
         recipe: Recipe,
-        status: &Status,
+        events: &Events,
     ) -> Ec2 {
         let account = Account::load(loader, settings.profile.as_deref(), home).await;
-        Ec2::with(account, settings, home, recipe, status)
+        Ec2::with(account, settings, home, recipe, events)
     }
 
-    fn with(account: Account, settings: Settings, home: &Region, recipe: Recipe, status: &Status) -> Ec2 {
+    fn with(account: Account, settings: Settings, home: &Region, recipe: Recipe, events: &Events) -> Ec2 {
         Ec2 {
             account,
             home: home.clone(),
             recipe,
             settings,
-            status: status.clone(),
+            events: events.clone(),
             placements: OnceCell::new(),
             default_group: OnceCell::new(),
             ssh_from: OnceCell::new(),
@@ -149,7 +149,7 @@ impl Ec2 {
     async fn once_visible<T>(&self, what: &str, mut call: impl AsyncFnMut() -> Result<T, ApiError>) -> Result<T> {
         let pace = Pace { first_look: Duration::ZERO, interval: Duration::from_secs(1) };
         let patience = Patience { limit: VISIBILITY_LIMIT, pace };
-        wait::until(format_args!("{what} to be visible"), patience, &self.status, async || match call().await {
+        wait::until(format_args!("{what} to be visible"), patience, &self.events, async || match call().await {
             Ok(value) => Ok(Poll::Ready(value)),
             Err(error) if error.is_not_found() => Ok(Poll::NotYet(error.to_string())),
             Err(error) => Err(error.into()),
@@ -246,7 +246,7 @@ impl Cloud for Ec2 {
     }
 
     async fn connect(&self, address: SocketAddr, login: &Login, log: &Utf8Path) -> Result<Ssh> {
-        Ssh::connect(address, login, log, &self.status).await
+        Ssh::connect(address, login, log, &self.events).await
     }
 
     async fn stop(&self, region: &Region, id: &InstanceId) -> Result<()> {
@@ -309,7 +309,7 @@ impl Cloud for Ec2 {
         Box::pin(self.remove_leftover(region, leftover)).await
     }
 
-    async fn disk(&self, _region: &Region, _id: &ImageId, _scratch: &Utf8Path) -> Result<Option<Box<dyn DiskFiles>>> {
+    async fn disk(&self, _region: &Region, _id: &ImageId, _scratch: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {
         Ok(None)
     }
 }

@@ -11,9 +11,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, OnceCell};
 use xtask::region::Region;
 
+use crate::event::progress::Progress;
 use crate::{
     cloud::{
-        Audience, Cloud, DiskFiles, Image, ImageState, Instance, InstanceState, Launch, LaunchSource, Leftover,
+        Audience, ClosedDisk, Cloud, Image, ImageState, Instance, InstanceState, Launch, LaunchSource, Leftover,
         NewImage, Phase, SshAccess,
         preflight::{Preflight, Request},
     },
@@ -21,15 +22,15 @@ use crate::{
         facts::Base,
         ids::{ImageId, InstanceId},
     },
+    events::Events,
     ground::wait::Pace,
     machine::{keys::Login, ssh::Ssh},
     recipe::{Recipe, System},
-    show::terminal::Status,
     state_dir::StateDir,
 };
 use accelerator::Accelerator;
 use conversion::Conversion;
-use disk::Disk;
+use disk::RawDisk;
 use folder::Folder;
 use store::Attributes;
 use vm::{Hardware, Power, Vm};
@@ -56,7 +57,7 @@ pub struct Qemu {
     base_file: Option<Utf8PathBuf>,
     base_file_system: OnceCell<String>,
     accelerator: OnceCell<Accelerator>,
-    status: Status,
+    events: Events,
     keys: RefCell<BTreeMap<String, String>>,
     instances: RefCell<BTreeMap<InstanceId, Rc<Mutex<Local>>>>,
     conversions: RefCell<BTreeMap<ImageId, Conversion>>,
@@ -71,7 +72,7 @@ struct Local {
 
 impl Qemu {
     /// The local cloud with its state in `home`; `base_file` is taken instead of the recipe's base.
-    pub fn new(home: &StateDir, recipe: &Recipe, base_file: Option<&Utf8Path>, status: &Status) -> Qemu {
+    pub fn new(home: &StateDir, recipe: &Recipe, base_file: Option<&Utf8Path>, events: &Events) -> Qemu {
         Qemu {
             home: home.clone(),
             recipe: recipe.clone(),
@@ -79,7 +80,7 @@ impl Qemu {
             base_file: base_file.map(|file| camino::absolute_utf8(file).unwrap_or_else(|_| file.to_owned())),
             base_file_system: OnceCell::new(),
             accelerator: OnceCell::new(),
-            status: status.clone(),
+            events: events.clone(),
             keys: RefCell::default(),
             instances: RefCell::default(),
             conversions: RefCell::default(),
@@ -178,7 +179,7 @@ impl Cloud for Qemu {
         self.sweep();
         let Some(file) = &self.base_file else {
             let local = &self.recipe.local_base;
-            let base = base::ensure(&self.home, local, self.local_system()?, log, &self.status).await?;
+            let base = base::ensure(&self.home, local, self.local_system()?, log, &self.events).await?;
             return Ok(Base { id: base.path.to_string(), name: base.name, system: base.system });
         };
         let system = self.system_of_base_file(file).await?;
@@ -217,7 +218,7 @@ impl Cloud for Qemu {
         let Some(local) = self.found(id) else { return Ok(None) };
         let mut local = local.lock().await;
         if local.vm.restart_if_hung().await? {
-            self.status.warn(format_args!("the kernel of {id} hung while it booted, so it was restarted"));
+            self.events.warn(format_args!("the kernel of {id} hung while it booted, so it was restarted"));
         }
         let (state, reason) = match local.vm.power()? {
             Power::On => (InstanceState::Running, None),
@@ -251,7 +252,7 @@ impl Cloud for Qemu {
     }
 
     async fn connect(&self, address: SocketAddr, login: &Login, log: &Utf8Path) -> Result<Ssh> {
-        let machine = Ssh::connect(address, login, log, &self.status).await?;
+        let machine = Ssh::connect(address, login, log, &self.events).await?;
         let instances: Vec<_> = self.instances.borrow().values().cloned().collect();
         for local in instances {
             let mut local = local.lock().await;
@@ -361,8 +362,8 @@ impl Cloud for Qemu {
         store::remove(&self.home, region, &ImageId(leftover.id.clone()))
     }
 
-    async fn disk(&self, region: &Region, id: &ImageId, scratch: &Utf8Path) -> Result<Option<Box<dyn DiskFiles>>> {
-        let disk = Disk::open(&store::disk(&self.home, region, id), scratch).await?;
+    async fn disk(&self, region: &Region, id: &ImageId, scratch: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {
+        let disk = RawDisk::of(&store::disk(&self.home, region, id), scratch).await?;
         Ok(Some(Box::new(disk)))
     }
 }
@@ -372,7 +373,7 @@ impl Qemu {
     fn sweep(&self) {
         let folders = folder::sweep(&self.home.instances(), "");
         for path in folders.into_iter().chain(store::sweep(&self.home)).chain(base::sweep(&self.home)) {
-            self.status.step("Removed", format_args!("{path}, which a killed process left"));
+            self.events.say(Progress::Swept { path });
         }
     }
 

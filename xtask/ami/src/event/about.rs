@@ -1,13 +1,87 @@
 //! What is being built, as the first event of a build tells it.
 
-use camino::Utf8PathBuf;
-use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
 
-/// How a build was asked for, so that it can be gone on with.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+use camino::Utf8PathBuf;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use xtask::{region::Region, version::Version};
+
+/// What is being built, where and for whom: what whoever resumes the build must not ask the checkout for again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct About {
+    /// The build's id: unique, and legal in tags, tokens and file names.
+    pub id: String,
+    /// The version.
+    #[schemars(with = "String")]
+    pub version: Version,
+    /// The image's name.
+    pub name: String,
+    /// When the build began, RFC 3339.
+    pub began: String,
+    /// The checkout.
+    #[schemars(with = "String")]
+    pub root: Utf8PathBuf,
+    /// The commit that is checked out; none where git knows of none.
+    pub commit: Option<String>,
+    /// The branch.
+    pub branch: Option<String>,
+    /// Whether the checkout has changes that are not committed.
+    pub dirty: bool,
+    /// Whether the build is one of `--local`.
+    pub local: bool,
+    /// The account that the build belongs to; unknown of a build that an earlier version of the tool began.
+    #[serde(default)]
+    pub identity: Option<Identity>,
+    /// The profile of the AWS configuration files that was in use, for the commands in messages.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// The region that the image is made in.
+    #[serde(alias = "home_region")]
+    #[schemars(with = "String")]
+    pub build_region: Region,
+    /// The regions that the image will be in, the build region among them.
+    #[schemars(with = "Vec<String>")]
+    pub regions: Vec<Region>,
+    /// Whether only its owner, and the accounts and organizations in `shared_with`, may launch the image.
+    pub private: bool,
+    /// The accounts and organizations that a private image is shared with.
+    pub shared_with: Vec<String>,
+    /// How long a private image is kept, in seconds.
+    #[serde(default)]
+    pub expires_secs: Option<u64>,
+    /// The system of the base, such as `ubuntu-16.04`.
+    pub system: String,
+    /// The command line.
+    pub call: Invocation,
+    /// The SHA-256 of the recipe and the scripts, by their paths.
+    pub inputs: BTreeMap<String, String>,
+}
+
+impl About {
+    /// How long a private image is kept.
+    #[must_use]
+    pub fn expires(&self) -> Option<Duration> {
+        self.expires_secs.map(Duration::from_secs)
+    }
+}
+
+/// Whose a cloud's resources are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Identity {
+    /// The account: on EC2 its twelve digits.
+    pub account: String,
+    /// The endpoint of the API, where it is not the cloud's own.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+}
+
+/// How a build was asked for, so that it can be resumed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Invocation {
     /// The words of the command line.
     pub words: Vec<String>,
     /// The folder that it was typed in.
+    #[schemars(with = "String")]
     pub folder: Utf8PathBuf,
 }

@@ -1,14 +1,109 @@
-//! What steps return, and the journal keeps.
+//! What steps return, and the journal keeps: the facts that a resumed build, its result and its page are made of.
 
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ids::{ImageId, InstanceId};
+
 /// What an image is made of.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Base {
     /// What the cloud launches: an image's id, or a file.
     pub id: String,
-    /// What people call it; it goes into the image's description.
+    /// The name that people know; it goes into the image's description.
     pub name: String,
     /// Which of the recipe's systems it is, such as `ubuntu-16.04`.
     pub system: String,
+}
+
+/// A binary, as it was built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Built {
+    /// Its name in /usr/bin.
+    pub name: String,
+    /// The copy that was taken as soon as it was built.
+    #[schemars(with = "String")]
+    pub path: Utf8PathBuf,
+    /// The copy's SHA-256.
+    pub sha256: String,
+    /// The copy's size.
+    pub size_bytes: u64,
+}
+
+/// The SHA-256 of files, by their places on the image.
+pub type Sources = BTreeMap<String, String>;
+
+/// An instance that is ready to be imaged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SealedDisk {
+    /// What it was made of.
+    pub base: Base,
+    /// The SHA-256 of each file that was installed, by its path on the image.
+    pub sha256: BTreeMap<String, String>,
+    /// The packages that the recipe lists, with the versions that were installed.
+    pub packages: BTreeMap<String, String>,
+    /// The instance's id, in the sense of machine-id(5); instances of the image must have others.
+    pub machine_id: String,
+}
+
+/// An image that became available.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AvailableImage {
+    /// Its id.
+    pub id: ImageId,
+    /// Its description, as everybody sees it.
+    pub description: String,
+    /// The instance that it was made of, by its tag.
+    pub made_of: Option<InstanceId>,
+}
+
+/// The checks that were made of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Verification {
+    /// All checks, in the order in which they were made.
+    pub checks: Vec<Check>,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Check {
+    /// Its name.
+    pub name: String,
+    /// What is wrong; none when the check passed.
+    pub fault: Option<String>,
+}
+
+impl Verification {
+    /// Adds a check.
+    pub fn add(&mut self, name: impl Into<String>, fault: Option<String>) {
+        self.checks.push(Check { name: name.into(), fault });
+    }
+
+    /// The checks that failed.
+    pub fn faults(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.fault.is_some())
+    }
+}
+
+/// An image that passed its verification.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Verified {
+    /// The checks.
+    pub seen: Verification,
+    /// The instance that it was verified on; its termination is ordered.
+    pub instance: InstanceId,
+}
+
+/// How long a step took.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Timing {
+    /// The step.
+    pub step: String,
+    /// When it was over, from the build's beginning, in milliseconds.
+    pub ended_ms: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
 }

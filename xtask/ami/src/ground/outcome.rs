@@ -2,7 +2,7 @@
 
 use anyhow::Error;
 
-use crate::show::terminal::Status;
+use crate::events::Events;
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -30,10 +30,10 @@ impl Failure {
     }
 
     /// Says why, where it hasn't been said.
-    pub fn say(&self, status: &Status) {
+    pub fn say(&self, events: &Events) {
         match self {
-            Failure::Refused(error) | Failure::Failed(error) => status.error(format_args!("{error:#}")),
-            Failure::Interrupted(signal) => status.error(format_args!("ended by {signal}")),
+            Failure::Refused(error) | Failure::Failed(error) => events.error(format_args!("{error:#}")),
+            Failure::Interrupted(signal) => events.error(format_args!("ended by {signal}")),
             Failure::Said(_) => {}
         }
     }

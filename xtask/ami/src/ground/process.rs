@@ -13,7 +13,8 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::show::terminal::Status;
+use crate::events::Events;
+pub use crate::shell::quote;
 
 /// How long a program that has ended may take to say its last words: they are in the pipe already.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -49,7 +50,7 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>, signal: Signal) -> Command 
 ///
 /// # Errors
 /// When it can't be started or doesn't end with 0; the message says `what` failed and has its last lines.
-pub async fn run(what: &str, mut command: Command, log: &Utf8Path, status: &Status) -> Result<()> {
+pub async fn run(what: &str, mut command: Command, log: &Utf8Path, events: &Events) -> Result<()> {
     let file = tokio::fs::OpenOptions::new().create(true).append(true).open(log).await;
     let mut file = file.with_context(|| format!("failed to open the log {log}"))?;
     let line = format!("+ {}\n", display(&command));
@@ -63,8 +64,9 @@ pub async fn run(what: &str, mut command: Command, log: &Utf8Path, status: &Stat
     drop(command);
     let reader = tokio::net::unix::pipe::Receiver::from_owned_fd(reader.into())?;
     let mut tail = Vec::new();
+    let source = log.file_stem().unwrap_or_default();
     let ended = {
-        let mut copied = std::pin::pin!(copy_lines(reader, &mut file, &mut tail, status));
+        let mut copied = std::pin::pin!(copy_lines(reader, &mut file, &mut tail, source, events));
         let mut read_to_end = false;
         let ended = loop {
             tokio::select! {
@@ -114,17 +116,6 @@ pub fn display(command: &Command) -> String {
     words.map(|word| quote(&word)).collect::<Vec<_>>().join(" ")
 }
 
-/// A word of a command line as a user would type it.
-#[must_use]
-pub fn quote(word: &str) -> String {
-    // shlex quotes each `=`, which only the first word of a line needs: make's variables are full of them.
-    let plain = |c: char| c.is_ascii_alphanumeric() || "=-_./,:@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    shlex::try_quote(word).map_or(word.to_owned(), |quoted| quoted.into_owned())
-}
-
 /// The last lines of what a program printed, each indented.
 #[must_use]
 pub fn last_lines(text: &str) -> String {
@@ -141,7 +132,8 @@ async fn copy_lines(
     reader: impl AsyncRead + Unpin,
     log: &mut tokio::fs::File,
     tail: &mut Vec<String>,
-    status: &Status,
+    source: &str,
+    events: &Events,
 ) -> Result<()> {
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
@@ -153,7 +145,7 @@ async fn copy_lines(
         log.write_all(&line).await?;
         log.flush().await?;
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-        status.verbose(&text);
+        events.output(source, &text);
         if tail.len() == LAST_LINES {
             tail.remove(0);
         }

@@ -5,7 +5,7 @@ use std::{fmt::Display, time::Duration};
 use anyhow::{Result, bail};
 use tokio::time::Instant;
 
-use crate::{ground::api_error::is_transient, show::terminal::Status};
+use crate::{events::Events, ground::api_error::is_transient};
 
 /// The part of the time waited so far that may pass before the next look. What takes an hour need not be looked at every
 /// second, and is still seen within a twentieth of its length.
@@ -46,10 +46,10 @@ pub enum Poll<T> {
 pub async fn until<T>(
     what: impl Display,
     patience: Patience,
-    status: &Status,
+    events: &Events,
     mut look: impl AsyncFnMut() -> Result<Poll<T>>,
 ) -> Result<T> {
-    let waiting = status.waiting(&what);
+    let mut waiting = events.waiting(&what);
     let began = Instant::now();
     let deadline = began + patience.limit;
     let mut state = String::from("not looked at");
@@ -78,22 +78,18 @@ pub async fn until<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ground::api_error::ApiError, show::terminal::Level};
+    use crate::{fixture::events, ground::api_error::ApiError};
 
     const PATIENCE: Patience = Patience {
         limit: Duration::from_secs(60),
         pace: Pace { first_look: Duration::from_secs(10), interval: Duration::from_secs(2) },
     };
 
-    fn status() -> Status {
-        Status::new(Level::Quiet)
-    }
-
     #[tokio::test(start_paused = true)]
     async fn looks_first_when_it_can_be_there_and_then_at_each_interval() {
-        let (began, status) = (Instant::now(), status());
+        let (began, events) = (Instant::now(), events());
         let mut looks = Vec::new();
-        let found = until("a thing", PATIENCE, &status, async || {
+        let found = until("a thing", PATIENCE, &events, async || {
             looks.push(began.elapsed().as_secs());
             Ok(if looks.len() == 3 { Poll::Ready("it") } else { Poll::NotYet("pending".to_owned()) })
         });
@@ -104,9 +100,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_long_wait_looks_less_often_and_still_sees_it_soon() {
         let patience = Patience { limit: Duration::from_secs(7200), ..PATIENCE };
-        let (began, status) = (Instant::now(), status());
+        let (began, events) = (Instant::now(), events());
         let mut looks = 0;
-        let found = until("a thing", patience, &status, async || {
+        let found = until("a thing", patience, &events, async || {
             looks += 1;
             let there = began.elapsed() >= Duration::from_secs(3600);
             Ok(if there { Poll::Ready(()) } else { Poll::NotYet("pending".to_owned()) })
@@ -118,9 +114,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_error_that_passes_is_no_end() {
-        let status = status();
+        let events = events();
         let mut transient = [true, true, false].into_iter();
-        let found = until("the image", PATIENCE, &status, async || match transient.next() {
+        let found = until("the image", PATIENCE, &events, async || match transient.next() {
             Some(transient) => {
                 let (action, region) = ("DescribeImages".to_owned(), "us-west-2".to_owned());
                 let code = Some("RequestLimitExceeded".to_owned());
@@ -135,8 +131,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn gives_up_at_the_limit_and_says_what_it_last_saw() {
-        let (began, status) = (Instant::now(), status());
-        let found = until("the image", PATIENCE, &status, async || Ok(Poll::<()>::NotYet("pending, 40%".to_owned())));
+        let (began, events) = (Instant::now(), events());
+        let found = until("the image", PATIENCE, &events, async || Ok(Poll::<()>::NotYet("pending, 40%".to_owned())));
         let error = found.await.expect_err("never there").to_string();
         assert_eq!(error, "gave up waiting for the image after 1m; last state: pending, 40%");
         assert_eq!(began.elapsed().as_secs(), 60);
@@ -144,8 +140,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_look_that_hangs_is_bounded() {
-        let status = status();
-        let found = until("the image", PATIENCE, &status, async || {
+        let events = events();
+        let found = until("the image", PATIENCE, &events, async || {
             std::future::pending::<()>().await;
             Ok(Poll::Ready(()))
         });

@@ -12,7 +12,7 @@ use russh::{
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use super::{Input, Machine, keys::Login};
-use crate::{ground::process, show::terminal::Status};
+use crate::{events::Events, ground::process};
 
 /// How long sshd may take to say who it is. Before a virtual machine is up, the port that is forwarded to it takes
 /// connections and is silent on them; the sooner such a one is given up, the sooner the machine is reached.
@@ -34,7 +34,7 @@ const KEPT_FOR_MESSAGE: usize = 64 << 10;
 pub struct Ssh {
     session: Handle<Pinned>,
     log: Utf8PathBuf,
-    status: Status,
+    events: Events,
 }
 
 impl Ssh {
@@ -42,14 +42,15 @@ impl Ssh {
     ///
     /// # Errors
     /// When nobody answers within seconds, the host key is another, or the login is refused.
-    pub async fn connect(address: SocketAddr, login: &Login, log: &Utf8Path, status: &Status) -> Result<Ssh> {
+    pub async fn connect(address: SocketAddr, login: &Login, log: &Utf8Path, events: &Events) -> Result<Ssh> {
         tokio::time::timeout(LOGIN_TIMEOUT, log_in(address, login))
             .await
             .map_err(|_| anyhow!("no answer within {}", humantime::format_duration(LOGIN_TIMEOUT)))?
-            .map(|session| Ssh { session, log: log.to_owned(), status: status.clone() })
+            .map(|session| Ssh { session, log: log.to_owned(), events: events.clone() })
     }
 
     async fn run_unbounded(&self, what: &str, command: &str, input: Input<'_>) -> Result<String> {
+        let source = self.log.file_stem().unwrap_or_default();
         let lost = || format!("{what}: the connection to the machine was lost");
         let file = tokio::fs::OpenOptions::new().create(true).append(true).open(&self.log).await;
         let mut log = file.with_context(|| format!("failed to open the log {}", self.log))?;
@@ -77,13 +78,13 @@ impl Ssh {
                 match message {
                     ChannelMsg::Data { data } => {
                         log.write_all(&data).await?;
-                        each_line(&mut line, &data, |line| self.status.verbose(line));
+                        each_line(&mut line, &data, |line| self.events.output(source, line));
                         printed.stdout.extend_from_slice(&data);
                         printed.add(&data);
                     }
                     ChannelMsg::ExtendedData { data, .. } => {
                         log.write_all(&data).await?;
-                        each_line(&mut line, &data, |line| self.status.verbose(line));
+                        each_line(&mut line, &data, |line| self.events.output(source, line));
                         printed.add(&data);
                     }
                     ChannelMsg::ExitStatus { exit_status } => {
@@ -114,7 +115,7 @@ impl Ssh {
 
 impl Machine for Ssh {
     async fn run(&self, what: &str, command: &str, input: Input<'_>, limit: Duration) -> Result<String> {
-        let waiting = self.status.waiting(what);
+        let waiting = self.events.waiting(what);
         let ended = tokio::time::timeout(limit, self.run_unbounded(what, command, input)).await;
         drop(waiting);
         ended.map_err(|_| {

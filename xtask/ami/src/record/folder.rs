@@ -12,6 +12,9 @@ use nix::{
 /// The name of the journal in the build's folder.
 pub const JOURNAL: &str = "journal.jsonl";
 
+/// The name of the log in the build's folder: all that was said, one line each, for people.
+pub const LOG: &str = "build.log";
+
 /// Makes sure that no other process works on a build. The system frees the lock of one that has ended.
 ///
 /// # Errors

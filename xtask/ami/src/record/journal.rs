@@ -1,221 +1,145 @@
-//! What was intended, and what came of it: a file of JSON lines, flushed to the disk before the next step.
+//! The journal of a build: a file of JSON lines, one an event.
 //!
-//! A step is written down as intended before its work begins, with the token or unique name that the work uses, and as
-//! done, with what it returned, after. So whatever ends this process, the file says what may exist. A torn last line is
-//! normal: it was being written when the process ended.
+//! What decides about a resumed build is on the disk before the build goes any further (see
+//! [`Keeping`](crate::event::Keeping)): a step as intended, with the token or unique name that its work uses, before the
+//! work begins; as done, with its result, after. So whatever ends this process, the file says what may exist. A torn last
+//! line is normal: it was being written when the process ended.
 
 use std::{
-    cell::RefCell,
     fs::File,
-    io::Write as _,
-    time::{Duration, SystemTime},
+    io::{BufRead as _, Write as _},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::time::Instant;
+use serde_json::Value;
 
-mod history;
+use super::state::State;
+use crate::event::{Event, FORMAT, Keeping, Line};
 
-pub use history::History;
-
-/// The version of the format; it stands in the first line.
-pub const FORMAT: u32 = 1;
-
-/// The journal of one build.
+/// The file of one build, open for writing.
 pub struct Journal {
     path: Utf8PathBuf,
-    file: RefCell<File>,
-    began: Instant,
-    timings: RefCell<Vec<Timing>>,
-    history: History,
-}
-
-/// How long a step took.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Timing {
-    /// The step.
-    pub step: String,
-    /// When it was over, from the journal's beginning, in milliseconds.
-    pub ended_ms: u64,
-    /// How long it took, in milliseconds.
-    pub took_ms: u64,
-}
-
-/// A line of the journal.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Line {
-    /// When it was written, RFC 3339.
-    pub at: String,
-    /// What happened.
-    #[serde(flatten)]
-    pub event: Event,
-}
-
-/// What happened.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
-    /// The first line.
-    Began {
-        /// The version of the journal's format.
-        format: u32,
-        /// What is being built.
-        build: serde_json::Value,
-    },
-    /// Somebody goes on with the build.
-    Resumed {},
-    /// A step's work is about to begin.
-    Intended {
-        /// The step, unique in its build.
-        step: String,
-        /// What finds its result again: a token, a name.
-        by: serde_json::Value,
-    },
-    /// A step's work is done.
-    Done {
-        /// The step.
-        step: String,
-        /// What it returned.
-        result: serde_json::Value,
-        /// How long it took, in milliseconds.
-        took_ms: u64,
-    },
-    /// A step's work failed, which doesn't mean that it left nothing.
-    Failed {
-        /// The step.
-        step: String,
-        /// Why.
-        error: String,
-    },
-    /// The last line: the build ended.
-    Ended {
-        /// How, in a word: `done`, `failed`, `interrupted` or `cleaned`.
-        how: String,
-        /// Whether machines, or what lets in to them, may still be there.
-        #[serde(default)]
-        left: bool,
-    },
+    file: File,
+    /// The length of the lines that are whole, in bytes.
+    whole_bytes: u64,
 }
 
 impl Journal {
-    /// Begins the journal of a build at `path`, which must not be there yet.
+    /// Creates the journal of a build at `path`, which must not exist.
     ///
     /// # Errors
-    /// When it can't be written.
-    pub fn begin(path: &Utf8Path, build: &impl Serialize) -> Result<Journal> {
+    /// When it cannot be written.
+    pub fn create(path: &Utf8Path) -> Result<Journal> {
         let file = File::options().create_new(true).append(true).open(path);
-        let file = RefCell::new(file.with_context(|| format!("failed to begin the journal {path}"))?);
-        let history = History::default();
-        let journal =
-            Journal { path: path.to_owned(), file, began: Instant::now(), timings: RefCell::default(), history };
-        journal.write(Event::Began { format: FORMAT, build: serde_json::to_value(build)? })?;
-        Ok(journal)
+        let file = file.with_context(|| format!("failed to create the journal {path}"))?;
+        Ok(Journal { path: path.to_owned(), file, whole_bytes: 0 })
     }
 
-    /// Goes on with the journal at `path`, which tells this.
+    /// Opens the journal at `path` to write below what was read of it.
     ///
     /// # Errors
-    /// When it can't be written.
-    pub fn resume(path: &Utf8Path, mut history: History) -> Result<Journal> {
-        history.attempts += 1;
-        let failed = || format!("failed to go on with the journal {path}");
+    /// When it cannot be written.
+    pub fn append(path: &Utf8Path, reading: &Reading) -> Result<Journal> {
+        let failed = || format!("failed to open the journal {path}");
         let file = File::options().append(true).open(path).with_context(failed)?;
         // A line that was being written when the process ended says nothing, and would spoil the next one.
-        file.set_len(history.whole_bytes).with_context(failed)?;
-        let file = RefCell::new(file);
-        let journal =
-            Journal { path: path.to_owned(), file, began: Instant::now(), timings: RefCell::default(), history };
-        journal.write(Event::Resumed {})?;
-        Ok(journal)
+        file.set_len(reading.whole_bytes).with_context(failed)?;
+        Ok(Journal { path: path.to_owned(), file, whole_bytes: reading.whole_bytes })
     }
 
-    /// What happened before this process.
-    #[must_use]
-    pub fn history(&self) -> &History {
-        &self.history
-    }
-
-    /// As [`Journal::step`], but a step that was done before this process is not done again: its result is taken.
+    /// Writes an event, and flushes it to the disk where it is kept so.
     ///
     /// # Errors
-    /// As [`Journal::step`]; and when the result of then is none of this kind.
-    pub async fn once<T: Serialize + DeserializeOwned>(
-        &self,
-        step: impl Into<String>,
-        by: impl Serialize,
-        work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        let step = step.into();
-        match self.history.result(&step)? {
-            Some(result) => Ok(result),
-            None => self.step(step, by, work).await,
+    /// When it cannot be written: then the work that it is about must not begin.
+    pub fn write(&mut self, line: &Line) -> Result<()> {
+        let mut text = serde_json::to_string(line)?;
+        text.push('\n');
+        let failed = || format!("failed to write the journal {}", self.path);
+        if let Err(error) = self.file.write_all(text.as_bytes()) {
+            // A part of it would spoil the next line, once there is room for one.
+            let _ = self.file.set_len(self.whole_bytes);
+            return Err(error).with_context(failed);
         }
-    }
-
-    /// Does a step's work, and writes down that it is intended before, and what came of it after.
-    ///
-    /// `by` is what finds the result again when the answer is lost.
-    ///
-    /// # Errors
-    /// The work's own, and those of writing the journal: work isn't begun that couldn't be written down.
-    pub async fn step<T: Serialize>(
-        &self,
-        step: impl Into<String>,
-        by: impl Serialize,
-        work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        let step = step.into();
-        self.write(Event::Intended { step: step.clone(), by: serde_json::to_value(by)? })?;
-        let began = Instant::now();
-        match work.await {
-            Ok(value) => {
-                let took_ms = millis(began.elapsed());
-                let result = serde_json::to_value(&value)?;
-                self.write(Event::Done { step: step.clone(), result, took_ms })?;
-                let ended_ms = millis(self.began.elapsed());
-                self.timings.borrow_mut().push(Timing { step, ended_ms, took_ms });
-                Ok(value)
-            }
-            Err(error) => {
-                // On a full disk this fails, too, and why the step failed is the better message.
-                let _ = self.write(Event::Failed { step, error: format!("{error:#}") });
-                Err(error)
-            }
+        self.whole_bytes += text.len() as u64;
+        if line.event.keeping() == Keeping::Flushed {
+            self.file.sync_data().with_context(failed)?;
         }
-    }
-
-    /// Writes the last line: how it ended, in a word, and whether machines, or what lets in to them, may still be there.
-    ///
-    /// # Errors
-    /// When it can't be written.
-    pub fn end(&self, how: &str, left: bool) -> Result<()> {
-        self.write(Event::Ended { how: how.to_owned(), left })
-    }
-
-    /// Whether a step is done, by this process or before it.
-    #[must_use]
-    pub fn is_done(&self, step: &str) -> bool {
-        self.history.was_done(step) || self.timings.borrow().iter().any(|timing| timing.step == step)
-    }
-
-    /// How long each step took, in the order in which they ended.
-    #[must_use]
-    pub fn timings(&self) -> Vec<Timing> {
-        self.timings.borrow().clone()
-    }
-
-    fn write(&self, event: Event) -> Result<()> {
-        let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let mut line = serde_json::to_string(&Line { at, event })?;
-        line.push('\n');
-        let mut file = self.file.borrow_mut();
-        let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
-        written.with_context(|| format!("failed to write the journal {}", self.path))
+        Ok(())
     }
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+/// What a journal tells.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The state of its build.
+    pub state: State,
+    /// The length of the lines that are whole, in bytes.
+    whole_bytes: u64,
 }
+
+impl Reading {
+    /// Reads the journal at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read, was written by a newer version of this tool, or has a line, other than a torn last one,
+    /// that is no journal's; the message says which.
+    pub fn of(path: &Utf8Path) -> Result<Reading> {
+        let bytes = std::fs::read(path).with_context(|| format!("failed to read the journal {path}"))?;
+        Reading::parse(&bytes).with_context(|| format!("cannot resume from {path}"))
+    }
+
+    /// What the bytes of a journal tell.
+    ///
+    /// # Errors
+    /// As [`Reading::of`].
+    pub fn parse(bytes: &[u8]) -> Result<Reading> {
+        let mut reading = Reading { state: State::default(), whole_bytes: 0 };
+        lines(bytes, |line, length| {
+            reading.state.apply(line);
+            reading.whole_bytes += length;
+        })?;
+        if reading.state.attempts == 0 {
+            bail!("line 1: it ends before it began");
+        }
+        Ok(reading)
+    }
+}
+
+/// Hands on each whole line of a journal, with its length in bytes.
+///
+/// # Errors
+/// As [`Reading::of`].
+pub fn lines(bytes: &[u8], mut take: impl FnMut(&Line, u64)) -> Result<()> {
+    let (mut rest, mut bytes) = (bytes, Vec::new());
+    for number in 1.. {
+        bytes.clear();
+        rest.read_until(b'\n', &mut bytes)?;
+        // What does not end was being written when the process ended.
+        let Some(text) = bytes.strip_suffix(b"\n") else { break };
+        if number == 1 {
+            known_format(text)?;
+        }
+        let line: Line = serde_json::from_slice(text).with_context(|| format!("line {number} is no journal's"))?;
+        if (number == 1) != matches!(line.event, Event::Began { .. }) {
+            bail!("line {number}: a journal begins once, in its first line");
+        }
+        take(&line, bytes.len() as u64);
+    }
+    Ok(())
+}
+
+/// The first line says which format the rest has, so it is looked at before anything else is understood.
+fn known_format(line: &[u8]) -> Result<()> {
+    let value: Value = serde_json::from_slice(line).context("line 1 is no journal's")?;
+    match value["format"].as_u64() {
+        Some(format) if format > u64::from(FORMAT) => {
+            bail!("line 1: it is of format {format}, and this version of the tool knows {FORMAT}: use a newer one")
+        }
+        Some(_) => Ok(()),
+        None => bail!("line 1: it does not say which format it has"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

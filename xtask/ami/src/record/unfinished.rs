@@ -1,15 +1,19 @@
-//! The builds of this computer that did not come to their end, and can be gone on with.
+//! The builds of this computer that did not come to their end, and can be resumed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use xtask::cli::{Ami, Cli, Task};
 
+use super::{
+    folder::{self, JOURNAL},
+    journal::Reading,
+    state::State,
+};
 use crate::{
-    event::about::Invocation,
-    record::{
-        folder::{self, JOURNAL},
-        journal::History,
+    event::{
+        How,
+        about::{About, Invocation},
     },
     state_dir::StateDir,
 };
@@ -28,21 +32,21 @@ pub struct Release<'a> {
 pub struct Unfinished {
     /// Its id.
     pub id: String,
-    /// What its journal tells.
-    pub history: History,
+    /// Its state, by its journal.
+    pub state: State,
 }
 
 impl Unfinished {
-    /// The builds that are wanted, oldest first, and what is wrong with journals that can't be read.
+    /// The builds that are wanted, oldest first, and what is wrong with journals that cannot be read.
     fn which(
-        home: &StateDir,
+        state_dir: &StateDir,
         is_named: impl Fn(&str) -> bool,
-        is_wanted: impl Fn(&History) -> bool,
+        is_wanted: impl Fn(&State) -> bool,
     ) -> Result<(Vec<Unfinished>, Vec<anyhow::Error>)> {
         let (mut found, mut unreadable) = (Vec::new(), Vec::new());
-        for (id, history) in histories(home, is_named)? {
-            match history {
-                Ok(history) if is_wanted(&history) => found.push(Unfinished { id, history }),
+        for (id, state) in states(state_dir, is_named)? {
+            match state {
+                Ok(state) if is_wanted(&state) => found.push(Unfinished { id, state }),
                 Ok(_) => {}
                 Err(error) => unreadable.push(error),
             }
@@ -51,65 +55,69 @@ impl Unfinished {
         Ok((found, unreadable))
     }
 
-    /// The ids of the builds that are unfinished, and of those that came to their good end.
+    /// What the journals of this computer say of its builds.
     ///
     /// # Errors
-    /// When the folder of builds can't be listed.
-    pub fn and_done(home: &StateDir) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
-        let (mut unfinished, mut done) = (BTreeSet::new(), BTreeSet::new());
-        for (id, history) in histories(home, |_| true)? {
-            match history {
-                Ok(history) if history.is_unfinished() => drop(unfinished.insert(id)),
-                Ok(history) if history.ended.as_deref() == Some("done") => drop(done.insert(id)),
-                _ => {}
+    /// When the folder of builds cannot be listed.
+    pub fn survey(state_dir: &StateDir) -> Result<Survey> {
+        let mut survey = Survey::default();
+        for (id, state) in states(state_dir, |_| true)? {
+            match state {
+                Ok(state) if state.is_unfinished() => drop(survey.unfinished.insert(id)),
+                Ok(state) if state.ended == Some(How::Done) => drop(survey.done.insert(id)),
+                Ok(_) => {}
+                Err(error) => drop(survey.unreadable.insert(id, error)),
             }
         }
-        Ok((unfinished, done))
+        Ok(survey)
+    }
+
+    /// What is being built.
+    ///
+    /// # Errors
+    /// When the journal does not say.
+    pub fn about(&self) -> Result<&About> {
+        self.state.about()
     }
 
     /// Whether it is a build of `--local`.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.history.about["local"] == true
+        self.state.about.as_ref().is_some_and(|about| about.local)
+    }
+
+    fn name(&self) -> &str {
+        self.state.about.as_ref().map_or("", |about| &about.name)
     }
 
     /// Whether another process works on it now.
     #[must_use]
-    pub fn is_worked_on(&self, home: &StateDir) -> bool {
-        folder::lock(&home.build(&self.id)).is_err()
+    pub fn is_worked_on(&self, state_dir: &StateDir) -> bool {
+        folder::lock(&state_dir.build(&self.id)).is_err()
     }
 
-    /// The build to go on with: the one that is named, or the only one. One that was tidied up before there was an image is
-    /// gone on with by name only: mostly its next attempt is another build.
+    /// The build to resume: the one that is named, or the only one. A build that failed cleanly before it had an image is
+    /// resumed only if named; usually one just starts a new build.
     ///
     /// # Errors
     /// When there is none, or there are several to choose from.
-    pub fn pick(home: &StateDir, wanted: Option<&str>, local: bool) -> Result<Unfinished> {
+    pub fn pick(state_dir: &StateDir, wanted: Option<&str>, local: bool) -> Result<Unfinished> {
         let is_named = |id: &str| wanted.is_none_or(|wanted| id == wanted);
-        let (all, unreadable) = Unfinished::which(home, is_named, |history| match wanted {
-            Some(_) => history.can_go_on(),
-            None => history.is_unfinished(),
+        let (all, unreadable) = Unfinished::which(state_dir, is_named, |state| match wanted {
+            Some(_) => state.can_be_resumed(),
+            None => state.is_unfinished(),
         })?;
         let flag = if local { " --local" } else { "" };
         let (mut fitting, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|build| build.is_local() == local);
-        if wanted.is_none() && fitting.iter().any(|build| !build.is_worked_on(home)) {
-            fitting.retain(|build| !build.is_worked_on(home));
+        if wanted.is_none() && fitting.iter().any(|build| !build.is_worked_on(state_dir)) {
+            fitting.retain(|build| !build.is_worked_on(state_dir));
         }
-        let lines = |builds: &[Unfinished]| {
-            builds
-                .iter()
-                .map(|build| format!("\n    {} ({})", build.id, build.history.text("name")))
-                .collect::<String>()
-        };
         match (fitting.len(), wanted) {
             (1, _) => fitting.pop().context("there is one"),
             (0, None) if others.is_empty() && unreadable.is_empty() => {
                 bail!("no build is unfinished; to make an image: cargo xtask ami --version X{flag}")
             }
-            (0, _) if !others.is_empty() => {
-                let other = if local { "without --local" } else { "with --local" };
-                bail!("say it {other}: there it is unfinished:{}", lines(&others))
-            }
+            (0, _) if !others.is_empty() => bail!("{}", elsewhere(&others, local)),
             (0, Some(wanted)) => match unreadable.into_iter().next() {
                 Some(error) => Err(error.context(format!("no unfinished build {wanted} is known"))),
                 None => {
@@ -119,58 +127,83 @@ impl Unfinished {
             (0, None) => Err(unreadable.into_iter().next().context("there is one")?),
             _ => bail!(
                 "several builds are unfinished; name one, as in cargo xtask ami resume{flag} BUILD:{}",
-                lines(&fitting)
+                listed(&fitting)
             ),
         }
     }
 
-    /// Fails where an unfinished build of this version is there already.
+    /// Fails where an unfinished build of this version exists.
     ///
     /// # Errors
-    /// With the commands that go on with it, or remove it.
-    pub fn refuse_second(home: &StateDir, one: &Release<'_>) -> Result<()> {
-        Unfinished::refuse_beside(home, one, None)
+    /// With the commands that resume it, or clean it up.
+    pub fn refuse_second(state_dir: &StateDir, one: &Release<'_>) -> Result<()> {
+        Unfinished::refuse_beside(state_dir, one, None)
     }
 
     /// The same for the build with this id, which is no second one to itself.
     ///
     /// # Errors
     /// As [`Unfinished::refuse_second`].
-    pub fn refuse_beside(home: &StateDir, one: &Release<'_>, id: Option<&str>) -> Result<()> {
-        let (others, _) = Unfinished::which(home, |other| Some(other) != id, History::is_unfinished)?;
-        let same = |build: &&Unfinished| build.is_local() == one.local && build.history.text("version") == one.version;
+    pub fn refuse_beside(state_dir: &StateDir, one: &Release<'_>, id: Option<&str>) -> Result<()> {
+        let (others, _) = Unfinished::which(state_dir, |other| Some(other) != id, State::is_unfinished)?;
+        let same = |build: &&Unfinished| {
+            let about = build.state.about.as_ref();
+            about.is_some_and(|about| about.local == one.local && about.version.as_str() == one.version)
+        };
         let Some(build) = others.iter().find(same) else { return Ok(()) };
-        let (id, flag) = (&build.id, if one.local { " --local" } else { "" });
-        if build.is_worked_on(home) {
-            bail!("another process works on the build {id} of `{}`: let it end, or end it", one.name);
+        if build.is_worked_on(state_dir) {
+            bail!("another process works on the build {} of `{}`: wait for it, or stop it", build.id, one.name);
         }
+        let (id, flags) = (&build.id, super::ownership::flags(build.about()?));
         bail!(
-            "the build {id} of `{}` is unfinished\n    to go on with it: cargo xtask ami resume {id}{flag}\n    to remove \
-             what it left: cargo xtask ami clean {id}{flag}",
+            "the build {id} of `{}` is unfinished\n    to resume it: cargo xtask ami resume {id}{flags}\n    to remove what \
+             it left: cargo xtask ami clean {id}{flags}",
             one.name
         )
     }
 
-    /// The command line that began it, parsed; it was typed in the folder that comes with it.
+    /// The command line that began it, parsed, and the folder that it was typed in.
     ///
     /// # Errors
-    /// When this version of the tool doesn't understand it.
+    /// When this version of the tool does not understand it.
     pub fn command(&self) -> Result<(Ami, Invocation)> {
         use clap::Parser as _;
-        let call: Invocation = serde_json::from_value(self.history.about["call"].clone())
-            .context("its journal doesn't say how it was asked for")?;
+        let call = self.about()?.call.clone();
         let words = std::iter::once("xtask".to_owned()).chain(call.words.iter().cloned());
         match Cli::try_parse_from(words) {
             Ok(Cli { task: Task::Ami(ami) }) if ami.release.is_some() => Ok((*ami, call)),
-            Ok(_) => Err(anyhow!("what its journal says it was asked for is no release: {}", call.words.join(" "))),
-            Err(error) => Err(anyhow!("what it was asked for isn't understood any more: {error}")),
+            Ok(_) => Err(anyhow!("the command line in the journal is no release: {}", call.words.join(" "))),
+            Err(error) => Err(anyhow!("this version of the tool does not understand the command line: {error}")),
         }
     }
 }
 
-/// What is known of each build with such an id, or why nothing is.
-fn histories(home: &StateDir, is_named: impl Fn(&str) -> bool) -> Result<Vec<(String, Result<History>)>> {
-    let folder = home.path().join("builds");
+/// What the journals of this computer say of its builds.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// The builds that a process works on, or can resume.
+    pub unfinished: BTreeSet<String>,
+    /// The builds that came to their good end.
+    pub done: BTreeSet<String>,
+    /// The builds whose journal cannot be read, and why: they may be unfinished as well.
+    pub unreadable: BTreeMap<String, anyhow::Error>,
+}
+
+fn listed(builds: &[Unfinished]) -> String {
+    builds.iter().map(|build| format!("\n    {} ({})", build.id, build.name())).collect()
+}
+
+/// No build fits, but some would with the other kind of cloud: the commands that resume them.
+fn elsewhere(others: &[Unfinished], local: bool) -> String {
+    let (here, there) = if local { ("with --local", "on EC2") } else { ("on EC2", "with --local") };
+    let flag = if local { "" } else { " --local" };
+    let commands = others.iter().map(|build| format!("\n    cargo xtask ami resume {}{flag}", build.id));
+    format!("no build is unfinished {here}, but {there}; to resume it:{}", commands.collect::<String>())
+}
+
+/// What the journal of each build with such an id tells, or why it tells nothing.
+fn states(state_dir: &StateDir, is_named: impl Fn(&str) -> bool) -> Result<Vec<(String, Result<State>)>> {
+    let folder = state_dir.path().join("builds");
     let entries = match folder.read_dir_utf8() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(|| format!("failed to list {folder}"))?,
@@ -180,7 +213,7 @@ fn histories(home: &StateDir, is_named: impl Fn(&str) -> bool) -> Result<Vec<(St
         let entry = entry.with_context(|| format!("failed to list {folder}"))?;
         let path = entry.path().join(JOURNAL);
         if is_named(entry.file_name()) && path.exists() {
-            all.push((entry.file_name().to_owned(), History::read(&path)));
+            all.push((entry.file_name().to_owned(), Reading::of(&path).map(|reading| reading.state)));
         }
     }
     Ok(all)

@@ -13,10 +13,11 @@ use nix::{
     fcntl::{Flock, FlockArg},
     sys::signal::Signal,
 };
-use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use crate::{
+    event::{facts::Built, progress::Progress},
+    events::Events,
     ground::{
         finding::Finding,
         process,
@@ -27,7 +28,6 @@ use crate::{
         elf,
         sha256::{self, Digest},
     },
-    show::terminal::Status,
 };
 
 /// Set by cargo, by rustup and by make for this process, and wrong for a build that only descends from it.
@@ -59,28 +59,15 @@ pub struct Job<'a> {
     pub folder: &'a Utf8Path,
 }
 
-/// A binary, as it was built.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct Built {
-    /// Its name in /usr/bin.
-    pub name: String,
-    /// The copy that was taken as soon as it was built.
-    pub path: Utf8PathBuf,
-    /// The copy's SHA-256.
-    pub sha256: String,
-    /// The copy's size.
-    pub size_bytes: u64,
-}
-
 /// Builds the recipe's binaries in their order; with `clean`, what earlier builds left is removed before.
 ///
 /// # Errors
 /// When make fails or makes nothing; when one couldn't run on the system, all such faults in one message.
-pub async fn build(job: &Job<'_>, clean: bool, status: &Status) -> Result<Vec<Built>> {
-    let _turn = turn(job, FlockArg::LockExclusiveNonblock, status).await?;
+pub async fn build(job: &Job<'_>, clean: bool, events: &Events) -> Result<Vec<Built>> {
+    let _turn = turn(job, FlockArg::LockExclusiveNonblock, events).await?;
     let mut built = Vec::new();
     for binary in &job.recipe.binaries {
-        built.push(build_one(job, binary, clean, status).await?);
+        built.push(build_one(job, binary, clean, events).await?);
     }
     runnable(job, built)
 }
@@ -89,8 +76,8 @@ pub async fn build(job: &Job<'_>, clean: bool, status: &Status) -> Result<Vec<Bu
 ///
 /// # Errors
 /// When some aren't there, or not to be told apart, all named; when one couldn't run on the system, as [`build`].
-pub async fn inspect_as_they_lie(job: &Job<'_>, status: &Status) -> Result<Vec<Built>> {
-    let _turn = turn(job, FlockArg::LockSharedNonblock, status).await?;
+pub async fn inspect_as_they_lie(job: &Job<'_>, events: &Events) -> Result<Vec<Built>> {
+    let _turn = turn(job, FlockArg::LockSharedNonblock, events).await?;
     let faults = job.missing_results();
     if !faults.is_empty() {
         bail!(
@@ -111,18 +98,18 @@ const TURN_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The turn of a build in its checkout: two that make in one would have each other's binaries, and who only takes what
 /// lies there doesn't want half of one. It is over when it is dropped, or this process ends.
-async fn turn(job: &Job<'_>, lock: FlockArg, status: &Status) -> Result<Option<Flock<File>>> {
+async fn turn(job: &Job<'_>, lock: FlockArg, events: &Events) -> Result<Option<Flock<File>>> {
     let pace = Pace { first_look: Duration::ZERO, interval: TURN_INTERVAL };
     let what = format!("another build to be done with make in {}", job.root);
     let mut is_said = false;
-    wait::until(&what, Patience { limit: job.recipe.limits.make, pace }, status, async || {
+    wait::until(&what, Patience { limit: job.recipe.limits.make, pace }, events, async || {
         // The folder itself is locked, so that nothing is put there for it.
         let folder = File::open(job.root).with_context(|| format!("failed to open {}", job.root))?;
         match Flock::lock(folder, lock) {
             Ok(turn) => Ok(Poll::Ready(Some(turn))),
             Err((_, Errno::EWOULDBLOCK)) => {
                 if !std::mem::replace(&mut is_said, true) {
-                    status.step("Waiting", format_args!("for {what}"));
+                    events.say(Progress::Queued { on: what.clone() });
                 }
                 Ok(Poll::NotYet("it isn't".to_owned()))
             }
@@ -220,19 +207,19 @@ fn shares_its_result(recipe: &Recipe, binary: &Binary) -> bool {
     recipe.binaries.iter().filter(|other| other.result == binary.result).count() > 1
 }
 
-async fn build_one(job: &Job<'_>, binary: &Binary, clean: bool, status: &Status) -> Result<Built> {
+async fn build_one(job: &Job<'_>, binary: &Binary, clean: bool, events: &Events) -> Result<Built> {
     let (name, log, result) = (&binary.name, job.log(binary), job.root.join(&binary.result));
     std::fs::create_dir_all(job.folder).with_context(|| format!("failed to make the folder {}", job.folder))?;
-    status.step("Building", name);
+    events.say(Progress::Building { binary: name.clone() });
     let started = Instant::now();
-    let waiting = status.waiting(format_args!("make to build {name}"));
+    let waiting = events.waiting(format_args!("make to build {name}"));
     // To make, the variant that was built before is this one, and up to date.
     let clean = clean || shares_its_result(job.recipe, binary);
     if clean && !binary.clean.is_empty() {
-        run(job, "cleaning", binary, &binary.clean, status).await?;
+        run(job, "cleaning", binary, &binary.clean, events).await?;
     }
     let left = fingerprint(&result);
-    run(job, "building", binary, &binary.make, status).await?;
+    run(job, "building", binary, &binary.make, events).await?;
     let command = process::display(&job.make(binary, &binary.make));
     match fingerprint(&result) {
         None => bail!(
@@ -247,16 +234,16 @@ async fn build_one(job: &Job<'_>, binary: &Binary, clean: bool, status: &Status)
     }
     let built = take(job, binary).await?;
     drop(waiting);
-    let elapsed = humantime::format_duration(Duration::from_secs(started.elapsed().as_secs()));
-    status.step("Built", format_args!("{name} ({}, {elapsed})", indicatif::HumanBytes(built.size_bytes)));
+    let (size_bytes, took_secs) = (built.size_bytes, started.elapsed().as_secs());
+    events.say(Progress::Built { binary: name.clone(), size_bytes, took_secs });
     Ok(built)
 }
 
-async fn run(job: &Job<'_>, doing: &str, binary: &Binary, words: &[String], status: &Status) -> Result<()> {
+async fn run(job: &Job<'_>, doing: &str, binary: &Binary, words: &[String], events: &Events) -> Result<()> {
     let command = job.make(binary, words);
     let what = format!("{doing} {} (`{}` in {})", binary.name, process::display(&command), job.root);
     let limit = job.recipe.limits.make;
-    let ended = tokio::time::timeout(limit, process::run(&what, command, &job.log(binary), status)).await;
+    let ended = tokio::time::timeout(limit, process::run(&what, command, &job.log(binary), events)).await;
     ended.map_err(|_| anyhow!("{what} did not end within {}", humantime::format_duration(limit)))?
 }
 

@@ -14,12 +14,10 @@ use tar::{Builder, EntryType, Header};
 use tempfile::NamedTempFile;
 
 use crate::{
+    event::facts::Built,
     ground::finding::Finding,
     recipe,
-    ship::{
-        binaries::Built,
-        sha256::{Digest, Hashing},
-    },
+    ship::sha256::{Digest, Hashing},
 };
 
 /// Left out of folders: what Python and version control leave there, which differs from one checkout to the next.

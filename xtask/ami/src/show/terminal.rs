@@ -1,19 +1,25 @@
-//! What the terminal shows: cargo's manner, on stderr.
+//! The terminal: cargo's manner, on stderr.
 //!
-//! One line for each change of state, a verb right-aligned to 12 columns and the object. On a terminal one transient
-//! line below them says what is being waited for; elsewhere the same is said in a plain line, at most once a minute.
+//! One line for each change, a verb right-aligned to 12 columns and the object. On a terminal one transient line below
+//! them says what is being waited for; elsewhere the same is said in a plain line, at most once a minute. With
+//! `--log-format json` each event is a JSON line instead.
 
 use std::{
     cell::RefCell,
     fmt::Display,
     io::{IsTerminal as _, Write},
-    rc::Rc,
     time::Duration,
 };
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
+
+use super::words::{Kind, seconds, words};
+use crate::{
+    event::{Event, Line},
+    record::state::State,
+};
 
 const VERB: Style = AnsiColor::Green.on_default().bold();
 const WAIT: Style = AnsiColor::Cyan.on_default().bold();
@@ -28,18 +34,25 @@ const PLAIN_LINE_EVERY: Duration = Duration::from_secs(60);
 pub enum Level {
     /// Warnings, errors and the result.
     Quiet,
-    /// A line for each change of state.
+    /// A line for each change.
     Normal,
-    /// What the commands on the machines print, too.
+    /// The output of commands on instances, and of programs, as well.
     Verbose,
 }
 
-/// The one place that tells the user what goes on. Clones write to the same terminal.
-#[derive(Clone)]
-pub struct Status(Rc<Inner>);
+/// In which form events are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Lines for people.
+    Text,
+    /// Each event as a line of JSON, whatever the level.
+    Json,
+}
 
-struct Inner {
+/// A terminal, or whatever else stderr leads to.
+pub struct Terminal {
     level: Level,
+    form: Form,
     /// There while something is waited for: an idle one would draw over a question, or a shell.
     line: RefCell<Option<ProgressBar>>,
     transient: bool,
@@ -48,69 +61,74 @@ struct Inner {
 }
 
 struct Entry {
-    id: u64,
-    what: String,
+    wait: u64,
+    on: String,
     state: String,
     since: Instant,
     mentioned: Instant,
 }
 
-impl Status {
-    /// A status that writes to stderr.
+impl Terminal {
+    /// The terminal on stderr.
     #[must_use]
-    pub fn new(level: Level) -> Status {
+    pub fn stderr(level: Level, form: Form) -> Terminal {
         let is_terminal = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
-        let shown = is_terminal && level == Level::Normal && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let out: RefCell<Box<dyn Write>> = RefCell::new(Box::new(anstream::stderr()));
-        Status(Rc::new(Inner { level, line: RefCell::default(), transient: shown, out, waits: RefCell::default() }))
+        let draws = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let transient = is_terminal && draws && level == Level::Normal && form == Form::Text;
+        Terminal { transient, ..Terminal::to(anstream::stderr(), level, form) }
     }
 
-    /// A status that writes elsewhere, as where there is no terminal.
+    /// One that writes elsewhere, as where there is no terminal.
     #[must_use]
-    pub fn to(out: impl Write + 'static, level: Level) -> Status {
+    pub fn to(out: impl Write + 'static, level: Level, form: Form) -> Terminal {
         let out: RefCell<Box<dyn Write>> = RefCell::new(Box::new(out));
-        Status(Rc::new(Inner { level, line: RefCell::default(), transient: false, out, waits: RefCell::default() }))
+        Terminal { level, form, line: RefCell::default(), transient: false, out, waits: RefCell::default() }
     }
 
-    /// Something changed: `verb` in the third person or the participle (`Built`, `Launching`), then its object.
-    pub fn step(&self, verb: &str, object: impl Display) {
-        if self.0.level >= Level::Normal {
-            self.print(format_args!("{VERB}{verb:>12}{VERB:#} {}", harmless(object)));
+    /// Shows an event, which led to this state.
+    pub fn show(&self, line: &Line, state: &State) {
+        if self.form == Form::Json {
+            if let Ok(json) = serde_json::to_string(line) {
+                self.print(json);
+            }
+            return;
+        }
+        match &line.event {
+            Event::Waiting { wait, on, state, .. } => return self.wait(*wait, on, state),
+            Event::Waited { wait, .. } => return self.waited(*wait),
+            _ => {}
+        }
+        let Some(words) = words(&line.event, state) else { return };
+        let text = harmless(&words.text);
+        match words.kind {
+            Kind::Change if self.level >= Level::Normal => {
+                self.print(format_args!("{VERB}{:>12}{VERB:#} {text}", harmless(words.verb)));
+            }
+            Kind::Warning => self.print(format_args!("{WARNING}warning{WARNING:#}: {text}")),
+            Kind::Error => self.print(format_args!("{ERROR}error{ERROR:#}: {text}")),
+            Kind::Note => self.print(format_args!("  {text}")),
+            Kind::Output if self.level >= Level::Verbose => self.print(text),
+            Kind::Change | Kind::Output | Kind::Detail => {}
         }
     }
 
-    /// Something that a user should know, and that doesn't stop the command.
-    pub fn warn(&self, message: impl Display) {
-        self.print(format_args!("{WARNING}warning{WARNING:#}: {}", harmless(message)));
-    }
-
-    /// Why the command fails.
-    pub fn error(&self, message: impl Display) {
-        self.print(format_args!("{ERROR}error{ERROR:#}: {}", harmless(message)));
-    }
-
-    /// A line below an error or a warning: what exists now, what to type next.
-    pub fn note(&self, message: impl Display) {
-        self.print(format_args!("  {}", harmless(message)));
-    }
-
-    /// A line that a command on a machine, or a program on this one, printed.
-    pub fn verbose(&self, line: impl Display) {
-        if self.0.level >= Level::Verbose {
-            self.print(harmless(line));
+    fn wait(&self, wait: u64, on: &str, state: &str) {
+        let mut waits = self.waits.borrow_mut();
+        match waits.iter_mut().find(|entry| entry.wait == wait) {
+            Some(entry) => state.clone_into(&mut entry.state),
+            None => {
+                let now = Instant::now();
+                let (on, state) = (on.to_owned(), state.to_owned());
+                waits.push(Entry { wait, on, state, since: now, mentioned: now });
+            }
         }
-    }
-
-    /// Something is being waited for, until the returned guard is dropped.
-    #[must_use = "the wait is shown for as long as this lives"]
-    pub fn waiting(&self, what: impl Display) -> Waiting {
-        let mut waits = self.0.waits.borrow_mut();
-        let id = waits.last().map_or(0, |entry| entry.id + 1);
-        let now = Instant::now();
-        waits.push(Entry { id, what: what.to_string(), state: String::new(), since: now, mentioned: now });
         drop(waits);
         self.draw();
-        Waiting { status: self.clone(), id }
+    }
+
+    fn waited(&self, wait: u64) {
+        self.waits.borrow_mut().retain(|entry| entry.wait != wait);
+        self.draw();
     }
 
     /// Keeps the transient line alive; never returns, so it is to be raced against the work.
@@ -123,9 +141,9 @@ impl Status {
 
     fn draw(&self) {
         let now = Instant::now();
-        let mut waits = self.0.waits.borrow_mut();
-        if self.0.transient {
-            let mut line = self.0.line.borrow_mut();
+        let mut waits = self.waits.borrow_mut();
+        if self.transient {
+            let mut line = self.line.borrow_mut();
             if waits.is_empty() {
                 if let Some(line) = line.take() {
                     line.finish_and_clear();
@@ -145,15 +163,15 @@ impl Status {
             })
             .collect();
         drop(waits);
-        for line in lines {
-            self.step("Waiting", line);
+        for line in lines.into_iter().filter(|_| self.level >= Level::Normal) {
+            self.print(format_args!("{VERB}{:>12}{VERB:#} {line}", "Waiting"));
         }
     }
 
     fn print(&self, line: impl Display) {
-        // A terminal that went away must not end a build: there is nobody left to read the line.
-        let write = || drop(writeln!(self.0.out.borrow_mut(), "{line}"));
-        match self.0.line.borrow().as_ref() {
+        // A terminal that went away must not end a build.
+        let write = || drop(writeln!(self.out.borrow_mut(), "{line}"));
+        match self.line.borrow().as_ref() {
             Some(transient) => transient.suspend(write),
             None => write(),
         }
@@ -161,7 +179,7 @@ impl Status {
 }
 
 /// Text of whatever origin, without what would do something to a terminal: consoles and damaged files are full of it.
-fn harmless(text: impl Display) -> String {
+pub fn harmless(text: impl Display) -> String {
     let text = text.to_string();
     // Each line by itself: a sequence that isn't ended must not take the rest of the message with it.
     let lines = text.split('\n').map(|line| {
@@ -185,35 +203,11 @@ fn transient_line(target: ProgressDrawTarget) -> ProgressBar {
 
 impl Entry {
     fn text(&self) -> String {
-        let elapsed = Duration::from_secs(self.since.elapsed().as_secs());
-        let elapsed = humantime::format_duration(elapsed);
+        let elapsed = seconds(self.since.elapsed());
         match self.state.as_str() {
-            "" => one_line(format_args!("for {} {elapsed}", self.what)),
-            state => one_line(format_args!("for {} ({state}) {elapsed}", self.what)),
+            "" => one_line(format_args!("for {} {elapsed}", self.on)),
+            state => one_line(format_args!("for {} ({state}) {elapsed}", self.on)),
         }
-    }
-}
-
-/// Something that is being waited for.
-pub struct Waiting {
-    status: Status,
-    id: u64,
-}
-
-impl Waiting {
-    /// How far it is.
-    pub fn state(&self, state: impl Display) {
-        if let Some(entry) = self.status.0.waits.borrow_mut().iter_mut().find(|entry| entry.id == self.id) {
-            entry.state = state.to_string();
-        }
-        self.status.draw();
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.status.0.waits.borrow_mut().retain(|entry| entry.id != self.id);
-        self.status.draw();
     }
 }
 

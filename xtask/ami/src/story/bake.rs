@@ -1,285 +1,203 @@
-//! From a base to an available image in the home region: launch, install, seal, stop, image.
+//! From a base to an available image in the build region: launch, install, seal, stop, image.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
 use xtask::region::Region;
 
+use super::{
+    images, install,
+    launch::{self, Session},
+    make::{self, Parts},
+    run::Run,
+};
 use crate::{
-    ask::inputs,
-    cloud::{Cloud, Image, ImageState, InstanceState, LaunchSource, NewImage, Phase, tags::TAG_INSTANCE},
+    cloud::{Cloud, Image, ImageState, InstanceState, LaunchSource, Phase, tags::TAG_INSTANCE},
     event::{
-        facts::Base,
+        Event,
+        facts::{Base, SealedDisk},
         ids::{ImageId, InstanceId},
-        step::Role,
+        progress::Progress,
+        step::{Handle, Role, Step},
     },
     ground::wait::{self, Pace, Patience, Poll},
     machine::{Input, Machine, keys::LoginKey},
-    record::journal::History,
-    ship::{payload::Payload, sha256},
-    story::{
-        launch::{self, Reached},
-        make, publish,
-        run::{Made, Run},
-    },
+    record::folder,
 };
 
-/// Where the tar of what is installed is unpacked on the machine.
-const STAGING: &str = "/var/tmp/wallaroo-staging";
-
-/// How the names of the login keys of machines that are imaged begin, in the build's folder.
+/// Prefix of the files with the login keys of instances that were imaged, in the build's folder.
 const BAKE_KEY: &str = "bake-key-";
 
-/// The tar of what is installed, in the build's folder, while it is on its way.
-const STAGING_TAR: &str = "staging.tar";
-
 /// How long an image whose id is known may take to be shown (EC2's eventual consistency).
-const SHOWN: Patience = Patience {
+const VISIBLE: Patience = Patience {
     limit: Duration::from_secs(60),
     pace: Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) },
 };
 
-/// The manifest's place on the image.
-pub const MANIFEST: &str = "/usr/share/wallaroo/manifest.json";
-
-/// An available image, and what is known of how it was made.
-pub struct Baked {
+/// An available image in the build region, and what is known of how it was made.
+pub struct HomeImage {
     /// The image.
     pub image: ImageId,
-    /// The machine that it was made of.
+    /// The instance that it was made of.
     pub made_of: InstanceId,
-    /// What was on that machine.
-    pub sealed: Sealed,
-    /// The key that logged in to the machine; the image must not know it. None when it is thrown away, because the image
-    /// was verified.
+    /// What was on that instance's disk.
+    pub disk: SealedDisk,
+    /// The key that logged in to the instance; the image must not know it. None once the image was verified.
     pub key: Option<LoginKey>,
-    /// The machine of this process, whose end is ordered; none when an earlier process made the image.
+    /// The instance of this process, whose termination is ordered; none when an earlier process made the image.
     pub instance: Option<InstanceId>,
 }
 
-/// What is known of a machine that is ready to be imaged.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Sealed {
-    /// What it was made of.
-    pub base: Base,
-    /// The SHA-256 of each file that was installed, by its path on the image.
-    pub sha256: BTreeMap<String, String>,
-    /// The packages that the recipe lists, with the versions that were installed.
-    pub packages: BTreeMap<String, String>,
-    /// The machine's id, in the sense of machine-id(5); the image's machines must have others.
-    pub machine_id: String,
-}
-
-/// Makes the image. Compiling goes on while the machine boots and installs packages; a fault in either ends both.
+/// Makes the image. Compiling goes on while the instance boots and installs packages; a fault in either ends both.
 ///
 /// # Errors
-/// When any part fails; what was launched is left for the caller to end.
-pub async fn bake<C: Cloud>(cloud: &C, build: &Run) -> Result<Baked> {
-    if let Some(baked) = take_up(cloud, build).await? {
-        return Ok(baked);
+/// When any part fails; the caller terminates what was launched.
+pub async fn bake<C: Cloud>(cloud: &C, run: &Run) -> Result<HomeImage> {
+    if let Some(home) = take_up(cloud, run).await? {
+        return Ok(home);
     }
-    let (payload, (base, reached)) = tokio::try_join!(make::Made::of(build), prepare(cloud, build))?;
-    let instance = reached.instance.clone();
-    let sealed = build.journal.step(sealed(&instance), &instance, async {
-        let work = finish(build, &reached, &base, &payload).await;
-        launch::with_its_state(cloud, build, &instance, work).await
+    let (parts, (base, session)) = tokio::try_join!(make::parts(run), prepare(cloud, run))?;
+    let instance = session.instance.clone();
+    let disk = run.record(Step::Sealed(instance.clone()), &instance, async {
+        let work = finish(run, &session, &base, &parts).await;
+        launch::with_its_state(cloud, run, &instance, work).await
     });
-    let sealed = sealed.await?;
-    stop(cloud, build, &instance).await?;
-    // Whoever goes on with the build has to know which key the image must not know.
-    reached.login.key.write(&key_of(build, &instance))?;
-    let found = make_image(cloud, build, &instance, &sealed.base).await?;
-    if found.tag(TAG_INSTANCE).is_some_and(|made_of| made_of != instance.0) {
+    let disk = disk.await?;
+    stop(cloud, run, &instance).await?;
+    // Whoever resumes the build has to know which key the image must not know.
+    session.login.key.write(&key_path(run, &instance))?;
+    let found = make_image(cloud, run, &instance, &disk.base).await?;
+    if found.made_of.as_ref().is_some_and(|made_of| *made_of != instance) {
         // An earlier process had ordered it, which came to light only when it was ordered again.
-        let baked = what_is_known(build, &found)?;
-        return Ok(Baked { instance: Some(instance), ..baked });
+        let home = known(run, &found.id, found.made_of)?;
+        return Ok(HomeImage { instance: Some(instance), ..home });
     }
-    let key = Some(reached.login.key);
-    Ok(Baked { image: found.id, made_of: instance.clone(), sealed, key, instance: Some(instance) })
+    let key = Some(session.login.key);
+    Ok(HomeImage { image: found.id, made_of: instance.clone(), disk, key, instance: Some(instance) })
 }
 
-/// How the step begins that a machine's being ready for its image is written down as.
-const SEALED: &str = "bake sealed ";
-
-fn sealed(instance: &InstanceId) -> String {
-    format!("{SEALED}{instance}")
+fn key_path(run: &Run, instance: &InstanceId) -> Utf8PathBuf {
+    run.folder.join(format!("{BAKE_KEY}{instance}"))
 }
 
-/// Whether a machine was ready for its image, so that nothing of the checkout is needed any more if the image is there.
-#[must_use]
-pub fn is_sealed(history: &History) -> bool {
-    history.any_done(SEALED) && history.has_image()
-}
-
-fn key_of(build: &Run, instance: &InstanceId) -> Utf8PathBuf {
-    build.folder.join(format!("{BAKE_KEY}{instance}"))
-}
-
-/// Removes what only whoever goes on with a build needs: the keys of machines that were imaged, and what was on its way to
-/// one.
-pub fn forget(folder: &Utf8Path) {
-    for beginning in [BAKE_KEY, STAGING_TAR] {
-        crate::record::folder::delete(folder, beginning);
+/// Removes from a build's folder what only a resumed build needs: the keys of instances that were imaged, and a payload
+/// that was on its way to one.
+pub fn delete_leftovers(build_folder: &Utf8Path) {
+    for prefix in [BAKE_KEY, install::PAYLOAD_TAR] {
+        folder::delete(build_folder, prefix);
     }
 }
 
-/// The home image that an earlier process made, or began to make; none when there is none that will be good.
-async fn take_up<C: Cloud>(cloud: &C, build: &Run) -> Result<Option<Baked>> {
-    if !build.journal.history().has_image() {
+/// The image that an earlier process made, or began to make; none when there is none that will be good.
+async fn take_up<C: Cloud>(cloud: &C, run: &Run) -> Result<Option<HomeImage>> {
+    if !run.events.state(|state| state.has_image()) {
         return Ok(None);
     }
-    let region = &build.order.home_region;
-    let found = match publish::image_of(cloud, build, region).await? {
-        None => not_listed_yet(cloud, build, region).await?,
+    let region = run.build_region();
+    let found = match images::find(cloud, run, region).await? {
+        None => not_listed_yet(cloud, run, region).await?,
         found => found,
     };
     let Some(found) = found else { return Ok(None) };
-    build.status.step("Found", format_args!("{} in {region}, `{}`", found.id, found.name));
-    build.made.borrow_mut().insert(region.clone(), Made { id: found.id.clone(), public: found.public });
-    let baked = what_is_known(build, &found)?;
-    let image = build.new_image(region, &baked.sealed.base.name, &baked.made_of);
-    until_complete(cloud, build, region, &found.id, &image).await?;
-    Ok(Some(baked))
+    let (image, name) = (found.id.clone(), found.name.clone());
+    run.events.say(Progress::Found { image: image.clone(), region: region.clone(), name });
+    run.events.emit(Event::Seen { region: region.clone(), image: Some(image.clone()), open: found.public })?;
+    let made_of = found.tag(TAG_INSTANCE).map(|made_of| InstanceId(made_of.to_owned()));
+    let home = known(run, &image, made_of)?;
+    let new_image = run.new_image(region, &home.disk.base.name, &home.made_of);
+    images::complete(cloud, run, region, &image, &new_image).await?;
+    Ok(Some(home))
 }
 
-/// The image that an earlier process was told the id of, when the cloud takes a while to list what there is.
-async fn not_listed_yet<C: Cloud>(cloud: &C, build: &Run, region: &Region) -> Result<Option<Image>> {
-    let history = build.journal.history();
-    let Some(id) = history.result::<ImageId>(&format!("image {region}"))? else { return Ok(None) };
-    let removed = build.removed.borrow().contains_key(region);
-    // One that was seen to be available, and isn't there any more, was removed by somebody.
-    if removed || history.was_done(&format!("available {region}")) {
-        return Ok(None);
-    }
+/// The image that an earlier process was told the id of, when the cloud takes a while to list it.
+async fn not_listed_yet<C: Cloud>(cloud: &C, run: &Run, region: &Region) -> Result<Option<Image>> {
+    let known = run.events.state(|state| {
+        // One that was seen to be available, and is gone, was removed by hand.
+        let is_gone = state.removed(region) > 0 || state.is_done(&Step::Available(region.clone()));
+        if is_gone { Ok(None) } else { state.result::<ImageId>(&Step::Image(region.clone())) }
+    });
+    let Some(id) = known? else { return Ok(None) };
     let what = format!("{id} in {region} to be shown");
-    let shown = wait::until(what, SHOWN, &build.status, async || {
+    let shown = wait::until(what, VISIBLE, &run.events, async || {
         let seen = cloud.image(region, &id).await?;
         Ok(seen.map_or_else(|| Poll::NotYet("unknown to the cloud".to_owned()), Poll::Ready))
     });
-    // One that is not shown by then is not there; one that failed is not waited for.
+    // One that is not shown by then does not exist; one that failed is not waited for.
     Ok(shown.await.ok().filter(|image| !matches!(image.state, ImageState::Failed(_))))
 }
 
-/// What the journal knows of an image that an earlier process made.
-fn what_is_known(build: &Run, image: &Image) -> Result<Baked> {
-    let made_of = image.tag(TAG_INSTANCE).with_context(|| format!("{} doesn't say what it was made of", image.id))?;
-    let made_of = InstanceId(made_of.to_owned());
-    let sealed = build.journal.history().result::<Sealed>(&sealed(&made_of))?;
-    let sealed = sealed.with_context(|| format!("nothing is known of {made_of}, which {} was made of", image.id))?;
-    let key = Some(key_of(build, &made_of)).filter(|path| path.exists());
+/// An image that an earlier process made, and what the journal knows of it.
+fn known(run: &Run, image: &ImageId, made_of: Option<InstanceId>) -> Result<HomeImage> {
+    let made_of = made_of.with_context(|| format!("{image} does not say which instance it was made of"))?;
+    let disk = run.events.state(|state| state.result::<SealedDisk>(&Step::Sealed(made_of.clone())))?;
+    let disk = disk.with_context(|| format!("nothing is known of {made_of}, which {image} was made of"))?;
+    let key = Some(key_path(run, &made_of)).filter(|path| path.exists());
     let key = key.map(|path| LoginKey::read(&path)).transpose()?;
-    Ok(Baked { image: image.id.clone(), made_of, sealed, key, instance: None })
+    Ok(HomeImage { image: image.clone(), made_of, disk, key, instance: None })
 }
 
-/// Installs what was built, and seals the machine.
-async fn finish<M: Machine>(build: &Run, reached: &Reached<M>, base: &Base, payload: &make::Made) -> Result<Sealed> {
-    let (machine, limit) = (&reached.machine, build.order.recipe.limits.script);
-    let packages = installed_packages(machine, build).await?;
-    let sha256 = install(machine, build, base, payload, &packages).await?;
-    let machine_id = machine.run("reading the machine's id", "cat /etc/machine-id", Input::None, limit).await?;
-    build.status.step("Sealing", &reached.instance);
-    let seal = script(&build.order.scripts.seal)?;
-    *build.sealing.borrow_mut() = Some(reached.instance.clone());
-    let seal = machine.run("sealing (seal.sh)", "sudo -n bash -s", Input::Text(&seal), limit);
-    build.journal.step("bake seal", &reached.instance, async { seal.await.map(drop) }).await?;
-    Ok(Sealed { base: base.clone(), sha256, packages, machine_id: machine_id.trim().to_owned() })
-}
-
-/// Launches the machine and installs the packages.
-async fn prepare<C: Cloud>(cloud: &C, build: &Run) -> Result<(Base, Reached<C::Machine>)> {
-    let base = build.journal.step("base", json!({}), cloud.base(&build.log("base"))).await?;
+/// Launches the instance and installs the packages.
+async fn prepare<C: Cloud>(cloud: &C, run: &Run) -> Result<(Base, Session<C::Machine>)> {
+    let base = run.record(Step::Base, Handle::NONE, cloud.base(&run.log("base"))).await?;
     ensure!(
-        base.system == build.order.system_name,
+        base.system == run.spec.system_name,
         "the base {} is {}, and preflight took it for {}: start again",
         base.name,
         base.system,
-        build.order.system_name
+        run.spec.system_name
     );
-    let reached = launch::reach(cloud, build, Role::Bake, LaunchSource::Base(base.clone())).await?;
-    let packages: Vec<&str> = build.system()?.packages.iter().map(|package| package.name.as_str()).collect();
-    build.status.step("Installing", format_args!("{} packages on {}", packages.len(), reached.instance));
-    let provision = script(&build.order.scripts.provision)?;
-    let command = format!("sudo -n bash -s -- prepare {}", packages.join(" "));
-    let limit = build.order.recipe.limits.script;
+    let session = launch::log_in(cloud, run, Role::Bake, LaunchSource::Base(base.clone())).await?;
+    let packages: Vec<&str> = run.system()?.packages.iter().map(|package| package.name.as_str()).collect();
+    let (count, instance) = (packages.len(), session.instance.clone());
+    run.events.say(Progress::InstallingPackages { count, instance });
+    let provision = install::script(&run.spec.scripts.provision)?;
+    let packages = packages.join(" ");
+    let command = format!("sudo -n bash -s -- prepare {packages}");
+    let limit = run.spec.recipe.limits.script;
     let prepared =
-        reached.machine.run("preparing the machine (provision.sh)", &command, Input::Text(&provision), limit);
-    let prepared = build.journal.step("bake packages", &packages, async { prepared.await.map(drop) }).await;
-    launch::with_its_state(cloud, build, &reached.instance, prepared).await?;
-    Ok((base, reached))
+        session.machine.run("preparing the instance (provision.sh)", &command, Input::Text(&provision), limit);
+    let prepared = run.record(Step::Packages, packages, async { prepared.await.map(drop) }).await;
+    launch::with_its_state(cloud, run, &session.instance, prepared).await?;
+    Ok((base, session))
 }
 
-async fn installed_packages(machine: &impl Machine, build: &Run) -> Result<BTreeMap<String, String>> {
-    let names: Vec<&str> = build.system()?.packages.iter().map(|package| package.name.as_str()).collect();
+/// Installs the payload, and seals the instance.
+async fn finish<M: Machine>(run: &Run, session: &Session<M>, base: &Base, parts: &Parts) -> Result<SealedDisk> {
+    let (machine, limit) = (&session.machine, run.spec.recipe.limits.script);
+    let packages = installed_packages(machine, run).await?;
+    let sha256 = install::payload(machine, run, base, parts, &packages).await?;
+    let machine_id = machine.run("reading the machine id", "cat /etc/machine-id", Input::None, limit).await?;
+    let seal = install::script(&run.spec.scripts.seal)?;
+    let seal = machine.run("sealing (seal.sh)", "sudo -n bash -s", Input::Text(&seal), limit);
+    run.record(Step::Seal, &session.instance, async { seal.await.map(drop) }).await?;
+    Ok(SealedDisk { base: base.clone(), sha256, packages, machine_id: machine_id.trim().to_owned() })
+}
+
+async fn installed_packages(machine: &impl Machine, run: &Run) -> Result<BTreeMap<String, String>> {
+    let names: Vec<&str> = run.system()?.packages.iter().map(|package| package.name.as_str()).collect();
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
     let command = format!("dpkg-query -W -f '${{Package}} ${{Version}}\\n' {}", names.join(" "));
-    let limit = build.order.recipe.limits.script;
-    let listed = machine.run("asking for the packages' versions", &command, Input::None, limit).await?;
+    let limit = run.spec.recipe.limits.script;
+    let listed = machine.run("reading the packages' versions", &command, Input::None, limit).await?;
     Ok(versions(&listed))
 }
 
-/// The versions of packages by their names, from lines of the two; a package that isn't installed has none.
+/// The versions of packages by their names, from lines of the two; a package that is not installed has none.
 fn versions(listed: &str) -> BTreeMap<String, String> {
     let pairs = listed.lines().filter_map(|line| line.split_once(' ')).filter(|(_, version)| !version.is_empty());
     pairs.map(|(name, version)| (name.to_owned(), version.to_owned())).collect()
 }
 
-/// Puts the binaries, Wallaroo's Python package and the manifest on the machine.
-async fn install(
-    machine: &impl Machine,
-    build: &Run,
-    base: &Base,
-    payload: &make::Made,
-    packages: &BTreeMap<String, String>,
-) -> Result<BTreeMap<String, String>> {
-    let (order, limit) = (&build.order, build.order.recipe.limits.script);
-    inputs::expect_sources(order, &payload.sources)?;
-    let mut overlay = Payload::gather(&payload.binaries, &order.source.root, &build.system()?.files)?;
-    let mut sha256 = overlay.sha256()?;
-    let manifest = json!({
-        "name": order.name,
-        "version": order.version.as_str(),
-        "commit": order.source.commit,
-        "branch": order.source.branch,
-        "dirty": order.source.dirty,
-        "build": build.id,
-        "target_cpu": order.recipe.build.target_cpu,
-        "base": { "name": base.name, "system": base.system },
-        "sha256": sha256,
-        "packages": packages,
-    });
-    let manifest = format!("{manifest:#}\n");
-    std::fs::write(build.folder.join("manifest.json"), &manifest)
-        .with_context(|| format!("failed to write the manifest in {}", build.folder))?;
-    sha256.insert(MANIFEST.to_owned(), sha256::sha256(manifest.as_bytes()));
-    overlay.add(MANIFEST.into(), manifest.into_bytes())?;
-    let tar = build.folder.join(STAGING_TAR);
-    overlay.write(&tar)?;
-    build.status.step("Uploading", format_args!("{} files", sha256.len()));
-    let work = async {
-        let unpack = format!("sudo -n sh -c 'rm -rf {STAGING} && mkdir -m 700 {STAGING} && tar -x -C {STAGING} -f -'");
-        machine.run("uploading what was built", &unpack, Input::File(&tar), limit).await?;
-        let provision = script(&order.scripts.provision)?;
-        let command = format!("sudo -n bash -s -- install {STAGING}");
-        machine.run("installing what was built (provision.sh)", &command, Input::Text(&provision), limit).await?;
-        Ok(())
-    };
-    build.journal.step("bake install", json!({}), work).await?;
-    std::fs::remove_file(&tar).with_context(|| format!("failed to remove {tar}"))?;
-    Ok(sha256)
-}
-
-/// Stops an instance from outside: once it is sealed nobody can log in to do it.
-async fn stop<C: Cloud>(cloud: &C, build: &Run, instance: &InstanceId) -> Result<()> {
-    let region = &build.order.home_region;
-    let patience = Patience { limit: build.order.recipe.limits.stop, pace: cloud.pace(Phase::Stop) };
+/// Stops an instance from outside: once it is sealed it may refuse logins.
+async fn stop<C: Cloud>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
+    let region = run.build_region();
+    let patience = Patience { limit: run.spec.recipe.limits.stop, pace: cloud.pace(Phase::Stop) };
     let work = async {
         cloud.stop(region, instance).await?;
-        wait::until(format_args!("{instance} to stop"), patience, &build.status, async || {
+        wait::until(format_args!("{instance} to stop"), patience, &run.events, async || {
             let now = cloud.instance(region, instance).await?;
             let now = now.with_context(|| format!("{instance} is gone, and its disk with it"))?;
             match (now.state, now.reason) {
@@ -295,68 +213,25 @@ async fn stop<C: Cloud>(cloud: &C, build: &Run, instance: &InstanceId) -> Result
         })
         .await
     };
-    build.journal.step("bake stop", instance, work).await
+    run.record(Step::Stop, instance, work).await
 }
 
-async fn make_image<C: Cloud>(cloud: &C, build: &Run, instance: &InstanceId, base: &Base) -> Result<Image> {
-    let region = &build.order.home_region;
-    let image = build.new_image(region, &base.name, instance);
-    let step = format!("image {region}");
-    let id = build.journal.step(step, &image.name, cloud.create_image(region, instance, &image)).await?;
-    build.status.step("Imaging", format_args!("{instance} as {id}, `{}`", image.name));
-    build.made.borrow_mut().insert(region.clone(), Made { id: id.clone(), public: false });
-    let available = until_complete(cloud, build, region, &id, &image).await;
-    if available.is_err() {
-        // An image that never became available is no image to name among what exists.
-        build.made.borrow_mut().remove(region);
-    }
-    // The machine is no longer needed, and ending it now is one thing less to end later.
-    launch::end(cloud, build, instance).await;
-    available
-}
-
-/// Waits until an image is available, and gives it what could not be ordered with it. Gives it back as it was seen.
-///
-/// # Errors
-/// When it fails, or the limit passes.
-pub async fn until_complete<C: Cloud>(
+async fn make_image<C: Cloud>(
     cloud: &C,
-    build: &Run,
-    region: &Region,
-    id: &ImageId,
-    image: &NewImage,
-) -> Result<Image> {
-    let work = async {
-        let seen = wait_available(cloud, build, region, id).await?;
-        cloud.complete_image(region, id, image).await?;
-        Ok(seen)
-    };
-    build.journal.step(format!("available {region}"), id, work).await
-}
-
-async fn wait_available<C: Cloud>(cloud: &C, build: &Run, region: &Region, id: &ImageId) -> Result<Image> {
-    let phase = if *region == build.order.home_region { Phase::Image } else { Phase::Copy };
-    let patience = Patience { limit: build.order.recipe.limits.image, pace: cloud.pace(phase) };
-    wait::until(format_args!("{id} in {region}"), patience, &build.status, async || {
-        match cloud.image(region, id).await? {
-            // Right after the create call EC2 may not know the image yet (eventual consistency).
-            None => Ok(Poll::NotYet("unknown to the cloud".to_owned())),
-            Some(image) => match &image.state {
-                ImageState::Available => Ok(Poll::Ready(image)),
-                ImageState::Failed(reason) => bail!("the image {id} in {region} failed: {reason}"),
-                state @ ImageState::Pending(_) => Ok(Poll::NotYet(state.to_string())),
-            },
-        }
-    })
-    .await
-}
-
-/// A script's text.
-///
-/// # Errors
-/// When it can't be read.
-pub fn script(path: &Utf8Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("failed to read the script {path}"))
+    run: &Run,
+    instance: &InstanceId,
+    base: &Base,
+) -> Result<crate::event::facts::AvailableImage> {
+    let region = run.build_region();
+    let image = run.new_image(region, &base.name, instance);
+    let ordered = cloud.create_image(region, instance, &image);
+    let id = run.record(Step::Image(region.clone()), &image.name, ordered).await?;
+    let (image_id, name) = (id.clone(), image.name.clone());
+    run.events.say(Progress::Imaging { instance: instance.clone(), image: image_id, name });
+    let available = images::complete(cloud, run, region, &id, &image).await;
+    // The instance has done its work, and terminating it now is one thing less to terminate later.
+    launch::terminate(cloud, run, instance).await;
+    available
 }
 
 #[cfg(test)]

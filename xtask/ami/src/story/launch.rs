@@ -1,36 +1,38 @@
-//! A machine of a build: launched, logged in to, ended.
+//! An instance of a build: launched, logged in to, terminated.
 
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use tokio::time::Instant;
 
+use super::run::Run;
 use crate::{
     cloud::{Cloud, Instance, InstanceState, Launch, LaunchSource, Phase, SshAccess},
-    event::{ids::InstanceId, step::Role},
+    event::{
+        ids::InstanceId,
+        step::{Role, Step},
+    },
     ground::{
         process,
         wait::{self, Pace, Patience, Poll},
     },
-    machine::cloud_init,
-    machine::keys::Login,
-    story::run::Run,
+    machine::{cloud_init, keys::Login},
 };
 
-/// How long what is known of a machine that has an address is good for, and of one that hasn't.
-const ASK_AGAIN_AFTER: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
+/// How long a DescribeInstances answer is reused: with an address, and without one.
+const REUSE_ANSWER_FOR: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
 
-/// How long a machine may take to be gone, and the cloud to let go of what it used.
-pub const END_LIMIT: Duration = Duration::from_secs(600);
+/// How long an instance may take to terminate, and the cloud to delete its key pair and security group.
+pub const TERMINATION_LIMIT: Duration = Duration::from_secs(600);
 
-/// How long a machine that is about to be ended may take to let go of what lets in to it.
+/// How long an instance that is about to be terminated may take to leave its security group.
 const DETACH_LIMIT: Duration = Duration::from_secs(5);
 
-/// A machine that one is logged in to.
-pub struct Reached<M> {
+/// A login on an instance of this process.
+pub struct Session<M> {
     /// The instance.
     pub instance: InstanceId,
-    /// Who logged in.
+    /// Its keys.
     pub login: Login,
     /// The login.
     pub machine: M,
@@ -39,43 +41,32 @@ pub struct Reached<M> {
 /// Launches an instance and logs in, as soon as that is possible.
 ///
 /// # Errors
-/// When it can't be launched, ends, or lets nobody in within the limit; the message has its console's last lines.
-pub async fn reach<C: Cloud>(cloud: &C, build: &Run, role: Role, source: LaunchSource) -> Result<Reached<C::Machine>> {
-    let (order, region) = (&build.order, &build.order.home_region);
-    let login = build.new_login(role)?;
-    let token = build.role_token(role, build.attempt);
-    let access = SshAccess { name: token.clone(), public_key: login.key.public()?, tags: build.tags() };
-    // An error may come after the deed, so it counts as granted from here on.
-    build.accesses.borrow_mut().insert(role);
-    let step = format!("{} access", role.word());
-    build.journal.step(step, &access.name, cloud.grant_access(region, &access)).await?;
+/// When it cannot be launched, terminates, or takes no login within the limit; the message has its console's last lines.
+pub async fn log_in<C: Cloud>(cloud: &C, run: &Run, role: Role, source: LaunchSource) -> Result<Session<C::Machine>> {
+    let (spec, region) = (&run.spec, run.build_region());
+    let login = run.new_login(role)?;
+    let token = run.role_token(role, run.attempt);
+    let access = SshAccess { name: token.clone(), public_key: login.key.public()?, tags: run.tags() };
+    run.record(Step::Access(role), &access.name, cloud.grant_access(region, &access)).await?;
     let launch = Launch {
         token,
         source,
         access: access.name,
-        user_data: cloud_init::user_data(&login.host_key, order.recipe.limits.machine)?,
-        instance_type: order.recipe.instance.instance_type.clone(),
-        root_volume_gib: order.recipe.instance.root_volume_gib,
-        tags: build.tags(),
+        user_data: cloud_init::user_data(&login.host_key, spec.recipe.limits.machine)?,
+        instance_type: spec.recipe.instance.instance_type.clone(),
+        root_volume_gib: spec.recipe.instance.root_volume_gib,
+        tags: run.tags(),
     };
-    let step = format!("{} launch", role.word());
-    // Whoever drops this future meanwhile has to look for the machine.
-    build.launching.borrow_mut().insert(role);
-    let launched = build.journal.step(step, &launch.token, cloud.launch(region, &launch)).await;
-    build.launching.borrow_mut().remove(&role);
-    let instance = launched?;
-    build.logins.borrow_mut().push((instance.clone(), login.clone()));
-    build.status.step("Launched", format_args!("{instance} to {} the image", role.word()));
-    let step = format!("{} login", role.word());
-    let machine = build.journal.step(step, &instance, async {
-        let machine = log_in(cloud, build, role, &instance, &login).await?;
-        Ok(Unrecorded(machine))
+    let instance = run.record(Step::Launch(role), &launch.token, cloud.launch(region, &launch)).await?;
+    run.logins.borrow_mut().push((instance.clone(), login.clone()));
+    let machine = run.record(Step::Login(role), &instance, async {
+        first_login(cloud, run, role, &instance, &login).await.map(Unrecorded)
     });
     let Unrecorded(machine) = machine.await?;
-    Ok(Reached { instance, login, machine })
+    Ok(Session { instance, login, machine })
 }
 
-/// A result that means nothing to another process, so the journal only says that it was there.
+/// A result that means nothing to another process: the journal only says that it was there.
 struct Unrecorded<T>(T);
 
 impl<T> serde::Serialize for Unrecorded<T> {
@@ -84,22 +75,22 @@ impl<T> serde::Serialize for Unrecorded<T> {
     }
 }
 
-async fn log_in<C: Cloud>(
+async fn first_login<C: Cloud>(
     cloud: &C,
-    build: &Run,
+    run: &Run,
     role: Role,
     instance: &InstanceId,
     login: &Login,
 ) -> Result<C::Machine> {
-    let region = &build.order.home_region;
-    let log = build.log(role.word());
-    let patience = Patience { limit: build.order.recipe.limits.login, pace: cloud.pace(Phase::Login) };
+    let region = run.build_region();
+    let log = run.log(role.word());
+    let patience = Patience { limit: run.spec.recipe.limits.login, pace: cloud.pace(Phase::Login) };
     let what = format!("a login on {instance}");
-    // While it runs, its door is knocked at more often than the cloud is asked how it is.
+    // A login is tried more often than the cloud is asked about the instance: a call costs more.
     let mut last_seen: Option<(Instance, Instant)> = None;
-    let reached = wait::until(what, patience, &build.status, async || {
+    let reached = wait::until(what, patience, &run.events, async || {
         let now = match last_seen.take() {
-            Some((seen, at)) if at.elapsed() < good_for(&seen) => (seen, at),
+            Some((seen, at)) if at.elapsed() < reusable_for(&seen) => (seen, at),
             _ => match cloud.instance(region, instance).await? {
                 Some(seen) => (seen, Instant::now()),
                 // Right after the launch EC2 may not know the instance yet (eventual consistency).
@@ -116,62 +107,62 @@ async fn log_in<C: Cloud>(
             },
             (state, _) => {
                 let reason = now.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-                bail!("{instance} is {state} before anyone could log in{reason}")
+                bail!("{instance} is {state} before a login was possible{reason}")
             }
         }
     });
     match reached.await {
         Ok(machine) => Ok(machine),
         Err(error) => {
-            // What the machine said is the best hint there is; without it the error stands alone.
+            // The console is the best hint there is; without it the error stands alone.
             let console = cloud.console(region, instance).await.unwrap_or_default();
             match console.trim() {
-                "" => bail!("{error:#}\nthe machine printed nothing on its console"),
+                "" => bail!("{error:#}\nthe instance printed nothing on its console"),
                 console => bail!("{error:#}\nthe last lines of its console:\n{}", process::last_lines(console)),
             }
         }
     }
 }
 
-/// Ends a machine that has done its work. Failing to is no reason to lose what it did: tidying up tries again.
-pub async fn end<C: Cloud>(cloud: &C, build: &Run, instance: &InstanceId) {
-    // What it doesn't let go of now, it does when it is gone.
-    let _ = tokio::time::timeout(DETACH_LIMIT, cloud.detach_access(&build.order.home_region, instance)).await;
-    if let Err(error) = cloud.terminate(&build.order.home_region, instance).await {
-        build.status.warn(format_args!("{instance} could not be ended: {error:#}"));
+/// Terminates an instance that has done its work. Failing to is no reason to lose what it did: cleaning up tries again.
+pub async fn terminate<C: Cloud>(cloud: &C, run: &Run, instance: &InstanceId) {
+    // A group that it does not leave now is free once it has terminated.
+    let _ = tokio::time::timeout(DETACH_LIMIT, cloud.detach_access(run.build_region(), instance)).await;
+    if let Err(error) = cloud.terminate(run.build_region(), instance).await {
+        run.events.warn(format_args!("failed to terminate {instance}: {error:#}"));
     }
 }
 
-/// Waits until a machine whose end was ordered is gone, and takes away what let us in. Failing to is no reason to lose
-/// what it did: tidying up tries again.
-pub async fn discard<C: Cloud>(cloud: &C, build: &Run, role: Role, instance: &InstanceId) {
-    let (gone, revoked) = tokio::join!(until_gone(cloud, build, instance), revoke(cloud, build, role));
+/// Waits until an instance whose termination is ordered has terminated, and deletes its key pair and security group.
+/// Failing to is no reason to lose what it did: cleaning up tries again.
+pub async fn discard<C: Cloud>(cloud: &C, run: &Run, role: Role, instance: &InstanceId) {
+    let (gone, revoked) = tokio::join!(await_terminated(cloud, run, instance), revoke(cloud, run, role));
     if gone.is_ok() && revoked.is_ok() {
-        build.logins.borrow_mut().retain(|(id, _)| id != instance);
+        run.logins.borrow_mut().retain(|(id, _)| id != instance);
     }
     for error in [gone, revoked].into_iter().filter_map(Result::err) {
-        build.status.warn(format_args!("{error:#}"));
+        run.events.warn(format_args!("{error:#}"));
     }
 }
 
-fn good_for(seen: &Instance) -> Duration {
-    if seen.address.is_some() { ASK_AGAIN_AFTER.0 } else { ASK_AGAIN_AFTER.1 }
+fn reusable_for(seen: &Instance) -> Duration {
+    if seen.address.is_some() { REUSE_ANSWER_FOR.0 } else { REUSE_ANSWER_FOR.1 }
 }
 
-/// Waits until a machine whose end was ordered is gone.
+/// Waits until an instance whose termination is ordered has terminated.
 ///
 /// # Errors
-/// When the limit passes, or the cloud doesn't answer.
-pub async fn until_gone<C: Cloud>(cloud: &C, build: &Run, instance: &InstanceId) -> Result<()> {
-    let region = &build.order.home_region;
-    let patience = Patience { limit: END_LIMIT, pace: cloud.pace(Phase::End) };
-    wait::until(format_args!("{instance} to be gone"), patience, &build.status, async || {
+/// When the limit passes, or the cloud does not answer.
+pub async fn await_terminated<C: Cloud>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
+    let region = run.build_region();
+    let patience = Patience { limit: TERMINATION_LIMIT, pace: cloud.pace(Phase::End) };
+    wait::until(format_args!("{instance} to terminate"), patience, &run.events, async || {
         let now = match cloud.instance(region, instance).await? {
             None | Some(Instance { state: InstanceState::Terminated, .. }) => return Ok(Poll::Ready(())),
             Some(now) => now,
         };
         if now.state != InstanceState::Stopping {
-            // The order to end it did not get through.
+            // The order to terminate it did not get through.
             cloud.terminate(region, instance).await?;
         }
         Ok(Poll::NotYet(now.state.to_string()))
@@ -179,38 +170,40 @@ pub async fn until_gone<C: Cloud>(cloud: &C, build: &Run, instance: &InstanceId)
     .await
 }
 
-/// Takes away what let us in to a machine that is gone.
+/// Deletes the key pair and the security group of a role, if this process may have made them.
 ///
 /// # Errors
 /// When the limit passes, or the cloud refuses.
-pub async fn revoke<C: Cloud>(cloud: &C, build: &Run, role: Role) -> Result<()> {
-    if !build.accesses.borrow().contains(&role) {
+pub async fn revoke<C: Cloud>(cloud: &C, run: &Run, role: Role) -> Result<()> {
+    if !run.events.state(|state| state.has_access(role)) {
         return Ok(());
     }
-    let access = build.role_token(role, build.attempt);
-    let pace = Pace { first_look: Duration::ZERO, ..cloud.pace(Phase::End) };
-    let patience = Patience { limit: END_LIMIT, pace };
-    let what = format!("the access {access} to go");
-    let revoke = wait::until(what, patience, &build.status, async || {
-        cloud.revoke_access(&build.order.home_region, &access).await.map(Poll::Ready)
-    });
-    build.journal.step(format!("{} revoke", role.word()), &access, revoke).await?;
-    build.accesses.borrow_mut().remove(&role);
-    Ok(())
+    let access = run.role_token(role, run.attempt);
+    run.record(Step::Revoke(role), &access, await_revoked(cloud, run, &access)).await
 }
 
-/// What came of work on a machine; when it failed because the machine is gone, the error says that.
+/// Deletes a key pair and a security group. EC2 refuses to delete a group for a while after its instance has terminated
+/// (`DependencyViolation`), which is waited out.
+///
+/// # Errors
+/// When the limit passes, or the cloud refuses for good.
+pub async fn await_revoked<C: Cloud>(cloud: &C, run: &Run, access: &str) -> Result<()> {
+    let pace = Pace { first_look: Duration::ZERO, ..cloud.pace(Phase::End) };
+    let patience = Patience { limit: TERMINATION_LIMIT, pace };
+    let what = format!("the key pair and security group {access} to be deleted");
+    wait::until(what, patience, &run.events, async || {
+        cloud.revoke_access(run.build_region(), access).await.map(Poll::Ready)
+    })
+    .await
+}
+
+/// The result of work on an instance; when it failed because the instance is gone, the error says that.
 ///
 /// # Errors
 /// The work's own.
-pub async fn with_its_state<C: Cloud, T>(
-    cloud: &C,
-    build: &Run,
-    instance: &InstanceId,
-    result: Result<T>,
-) -> Result<T> {
+pub async fn with_its_state<C: Cloud, T>(cloud: &C, run: &Run, instance: &InstanceId, result: Result<T>) -> Result<T> {
     let Err(error) = result else { return result };
-    match cloud.instance(&build.order.home_region, instance).await {
+    match cloud.instance(run.build_region(), instance).await {
         Ok(Some(Instance { state: InstanceState::Running, .. })) | Err(_) => Err(error),
         Ok(None) => Err(error.context(format!("{instance} is gone"))),
         Ok(Some(now)) => {

@@ -1,51 +1,53 @@
-//! What goes from this computer to the machine that is imaged.
+//! The parts of the payload that come from the checkout: binaries, built or taken as they are, and files.
 
 use anyhow::Result;
-use serde_json::json;
 
+use super::run::Run;
 use crate::{
-    ask::{
-        inputs::{self, Sources},
-        spec::Visibility,
+    ask::{inputs, spec::Visibility},
+    event::{
+        facts::{Built, Sources},
+        step::{Handle, Step},
     },
-    ship::binaries::{self, Built},
-    story::run::Run,
+    ship::binaries,
 };
 
-/// What goes from this computer to the machine.
-pub struct Made {
+/// The parts of the payload that come from the checkout.
+pub struct Parts {
     /// The binaries, as they were built.
     pub binaries: Vec<Built>,
-    /// The files that go there as they are, as they were then.
+    /// The SHA-256 of the files that go to the image as they are.
     pub sources: Sources,
 }
 
-impl Made {
-    /// Builds the binaries, where that isn't done yet.
-    ///
-    /// # Errors
-    /// When that fails, or a file is none that may be on an image.
-    pub async fn of(build: &Run) -> Result<Made> {
-        let binaries = build.journal.once("binaries", json!({}), build_binaries(build)).await?;
-        // After make, which may have its part in them.
-        let sources = async { inputs::sources(&build.order) };
-        let sources = build.journal.once("sources", json!({}), sources).await?;
-        Ok(Made { binaries, sources })
-    }
+/// Builds the binaries and hashes the files, unless an earlier process did.
+///
+/// # Errors
+/// When that fails, or a file is none that may be on an image.
+pub async fn parts(run: &Run) -> Result<Parts> {
+    let binaries = run.once(Step::Binaries, Handle::NONE, build_binaries(run)).await?;
+    // After make, which may have its part in them.
+    let sources = async {
+        let spec = run.spec.clone();
+        // They may be large, and the login on an instance waits on this thread as well.
+        tokio::task::spawn_blocking(move || inputs::sources(&spec)).await?
+    };
+    let sources = run.once(Step::Sources, Handle::NONE, sources).await?;
+    Ok(Parts { binaries, sources })
 }
 
-async fn build_binaries(build: &Run) -> Result<Vec<Built>> {
-    let order = &build.order;
+async fn build_binaries(run: &Run) -> Result<Vec<Built>> {
+    let spec = &run.spec;
     let job = binaries::Job {
-        recipe: &order.recipe,
-        root: &order.source.root,
-        system_name: &order.system_name,
-        system: build.system()?,
-        folder: &build.folder,
+        recipe: &spec.recipe,
+        root: &spec.source.root,
+        system_name: &spec.system_name,
+        system: run.system()?,
+        folder: &run.folder,
     };
-    if order.skip_build {
-        return binaries::inspect_as_they_lie(&job, &build.status).await;
+    if spec.skip_build {
+        return binaries::inspect_as_they_lie(&job, &run.events).await;
     }
-    let clean = order.visibility == Visibility::Public;
-    binaries::build(&job, clean, &build.status).await
+    let clean = spec.visibility == Visibility::Public;
+    binaries::build(&job, clean, &run.events).await
 }

@@ -1,75 +1,39 @@
-//! Boots the image, looks at it, and reports what was seen as data.
+//! Boots the image and checks it; the checks are data.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
-use serde::{Deserialize, Serialize};
 
+use super::{
+    bake::HomeImage,
+    install,
+    launch::{self, Session},
+    run::Run,
+};
 use crate::{
     cloud::{Cloud, DiskFiles, InstanceState, LaunchSource},
-    event::{ids::InstanceId, step::Role},
-    machine::{Input, Machine, keys::Login, ssh::LoginRefused},
-    story::{
-        bake::{self, Baked},
-        launch::{self, Reached},
-        run::Run,
+    event::{
+        facts::{Check, Verification, Verified},
+        progress::Progress,
+        step::Role,
     },
+    machine::{Input, Machine, keys::Login, ssh::LoginRefused},
 };
 
-/// What a verification saw.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Verification {
-    /// All checks, in the order in which they were made.
-    pub checks: Vec<Check>,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
-    /// What it is.
-    pub name: String,
-    /// What is wrong with it; none when it is as it must be.
-    pub fault: Option<String>,
-}
-
-impl Verification {
-    fn add(&mut self, name: impl Into<String>, fault: Option<String>) {
-        self.checks.push(Check { name: name.into(), fault });
-    }
-
-    /// The checks that failed.
-    pub fn faults(&self) -> impl Iterator<Item = &Check> {
-        self.checks.iter().filter(|check| check.fault.is_some())
-    }
-}
-
-/// An image that is as it must be.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Verified {
-    /// What was seen.
-    pub seen: Verification,
-    /// The machine that it was seen on; its end is ordered.
-    pub instance: InstanceId,
-}
-
-/// Looks at the image's disk, then boots it with a new key and looks at what runs.
+/// Checks the image's disk, boots the image with keys of its own, and checks what runs.
 ///
 /// # Errors
-/// When it can't be looked at, and when anything isn't as it must be: then all faults, in one message.
-pub async fn verify<C: Cloud>(cloud: &C, build: &Run, baked: &Baked) -> Result<Verified> {
-    let mut seen = Verification::default();
-    let region = &build.order.home_region;
-    if let Some(disk) = cloud.disk(region, &baked.image, &build.folder).await? {
-        look_at_disk(disk.as_ref(), &mut seen)?;
-    }
-    let source = LaunchSource::Image(baked.image.clone());
-    let reached = launch::reach(cloud, build, Role::Verify, source).await?;
-    let looked = look_at_machine(cloud, build, baked, &reached, &mut seen).await;
-    // Kept whether it is good or bad: a failure is understood by what was well.
-    let path = build.folder.join("verification.json");
+/// When it cannot be checked, and when any check fails: then all faults, in one message.
+pub async fn verify<C: Cloud>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Verified> {
+    let source = LaunchSource::Image(home.image.clone());
+    let (mut seen, session) =
+        tokio::try_join!(check_disk(cloud, run, home), launch::log_in(cloud, run, Role::Verify, source))?;
+    let checked = check_instance(cloud, run, home, &session, &mut seen).await;
+    // Kept whether it passed or not: a failure is understood by the checks that passed.
+    let path = run.folder.join("verification.json");
     std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&seen)?))
         .with_context(|| format!("failed to write {path}"))?;
-    launch::with_its_state(cloud, build, &reached.instance, looked).await?;
+    launch::with_its_state(cloud, run, &session.instance, checked).await?;
     let faults: Vec<String> =
         seen.faults().map(|check| format!("{}: {}", check.name, check.fault.as_deref().unwrap_or_default())).collect();
     if !faults.is_empty() {
@@ -80,10 +44,22 @@ pub async fn verify<C: Cloud>(cloud: &C, build: &Run, baked: &Baked) -> Result<V
             faults.join("\n  ")
         );
     }
-    // A machine that something is wrong with is left for --keep-on-failure.
-    launch::end(cloud, build, &reached.instance).await;
-    build.status.step("Verified", format_args!("{}: {} checks", baked.image, seen.checks.len()));
-    Ok(Verified { seen, instance: reached.instance })
+    // An instance of an image with a fault is left for --keep-on-failure.
+    launch::terminate(cloud, run, &session.instance).await;
+    Ok(Verified { seen, instance: session.instance })
+}
+
+/// The checks of the disk that nothing has booted from; none where the cloud cannot show it.
+async fn check_disk<C: Cloud>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Verification> {
+    let Some(disk) = cloud.disk(run.build_region(), &home.image, &run.folder).await? else {
+        return Ok(Verification::default());
+    };
+    // Walking a whole file system takes a while, in which a signal, and the booting instance, must not wait.
+    let checked = tokio::task::spawn_blocking(move || {
+        let mut seen = Verification::default();
+        look_at_disk(disk.open()?.as_ref(), &mut seen).map(|()| seen)
+    });
+    checked.await?
 }
 
 /// What AWS's checklist for shared images asks of the disk, before anything has booted from it.
@@ -120,58 +96,58 @@ fn present(paths: Vec<String>) -> Option<String> {
     (!paths.is_empty()).then(|| format!("there is {}", paths.join(", ")))
 }
 
-async fn look_at_machine<C: Cloud>(
+async fn check_instance<C: Cloud>(
     cloud: &C,
-    build: &Run,
-    baked: &Baked,
-    reached: &Reached<C::Machine>,
+    run: &Run,
+    home: &HomeImage,
+    session: &Session<C::Machine>,
     seen: &mut Verification,
 ) -> Result<()> {
-    let limit = build.order.recipe.limits.script;
-    let machine = &reached.machine;
-    build.status.step("Checking", format_args!("{} on {}", baked.image, reached.instance));
+    let limit = run.spec.recipe.limits.script;
+    let machine = &session.machine;
+    run.events.say(Progress::Checking { image: home.image.clone(), instance: session.instance.clone() });
     seen.add("it boots, with the host key that it was given", None);
 
     // The login comes before the end of the first boot, which check.sh waits for.
-    let check = bake::script(&build.order.scripts.check)?;
-    let binaries = build.order.recipe.binaries.iter().map(|binary| format!("/usr/bin/{}", binary.name));
-    let mut words = vec![shlex::try_quote(&reached.login.key.public()?)?.into_owned()];
+    let check = install::script(&run.spec.scripts.check)?;
+    let binaries = run.spec.recipe.binaries.iter().map(|binary| format!("/usr/bin/{}", binary.name));
+    let mut words = vec![shlex::try_quote(&session.login.key.public()?)?.into_owned()];
     words.extend(binaries);
     // The script's own lines are the result; its exit status only says the same in one bit.
     let command = format!("sudo -n bash -s -- {} || test $? = 1", words.join(" "));
     let printed = machine.run("checking the image (check.sh)", &command, Input::Text(&check), limit).await?;
     seen.checks.extend(parse_checks(&printed)?);
 
-    let paths: Vec<&str> = baked.sealed.sha256.keys().map(String::as_str).collect();
+    let paths: Vec<&str> = home.disk.sha256.keys().map(String::as_str).collect();
     let paths = shlex::try_join(paths)?;
     let command = format!("sudo -n sha256sum -- {paths} || true");
     let sums = machine.run("hashing what is installed", &command, Input::None, limit).await?;
-    compare_sums(&baked.sealed.sha256, &sums, seen);
+    compare_sums(&home.disk.sha256, &sums, seen);
 
     let machine_id = machine.run("reading the machine's id", "cat /etc/machine-id", Input::None, limit).await?;
-    let same = machine_id.trim() == baked.sealed.machine_id;
+    let same = machine_id.trim() == home.disk.machine_id;
     seen.add(
         "its machine id is its own",
         same.then(|| "it is that of the machine that the image was made on".to_owned()),
     );
-    seen.add("the key of the machine it was made on is refused", old_key_fault(cloud, build, baked, reached).await?);
+    seen.add("the key of the machine it was made on is refused", old_key_fault(cloud, run, home, session).await?);
     Ok(())
 }
 
 /// Tries to log in with the key that the image was made with.
 async fn old_key_fault<C: Cloud>(
     cloud: &C,
-    build: &Run,
-    baked: &Baked,
-    reached: &Reached<C::Machine>,
+    run: &Run,
+    home: &HomeImage,
+    session: &Session<C::Machine>,
 ) -> Result<Option<String>> {
-    let instance = cloud.instance(&build.order.home_region, &reached.instance).await?;
+    let instance = cloud.instance(run.build_region(), &session.instance).await?;
     let instance = instance.filter(|instance| instance.state == InstanceState::Running);
     let address = instance.and_then(|instance| instance.address);
-    let address = address.with_context(|| format!("{} is no longer there", reached.instance))?;
-    let key = baked.key.clone().with_context(|| format!("the key that logged in to {} is lost", baked.made_of))?;
-    let login = Login { key, ..reached.login.clone() };
-    match cloud.connect(address, &login, &build.log(Role::Verify.word())).await {
+    let address = address.with_context(|| format!("{} is no longer there", session.instance))?;
+    let key = home.key.clone().with_context(|| format!("the key that logged in to {} is lost", home.made_of))?;
+    let login = Login { key, ..session.login.clone() };
+    match cloud.connect(address, &login, &run.log(Role::Verify.word())).await {
         Ok(_) => Ok(Some("it still logs in".to_owned())),
         Err(error) if error.is::<LoginRefused>() => Ok(None),
         Err(error) => Err(error.context("failed to try the old key")),

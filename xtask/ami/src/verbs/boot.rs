@@ -11,6 +11,8 @@ use crate::{
     ask::checkout::Checkout,
     cloud::tags::{TAG_SYSTEM, TAG_VERSION},
     cloud::{Cloud, Image, InstanceState, Launch, LaunchSource, Phase, SshAccess, qemu::Qemu},
+    event::progress::Progress,
+    events::Events,
     ground::{
         outcome::Failure,
         wait::{self, Patience, Poll},
@@ -20,7 +22,6 @@ use crate::{
         keys::{HostKey, Login, LoginKey},
         openssh,
     },
-    show::terminal::Status,
     verbs::manage,
 };
 
@@ -33,7 +34,7 @@ pub async fn boot(
     checkout: &Checkout,
     flags: &BootFlags,
     common: &CommonFlags,
-    status: &Status,
+    events: &Events,
 ) -> Result<(), Failure> {
     cloud.prepare_to_boot(common.yes).await.map_err(Failure::Refused)?;
     let images = manage::everywhere(cloud).await.map_err(Failure::Failed)?;
@@ -43,7 +44,7 @@ pub async fn boot(
     let keys = tempfile::Builder::new().prefix("wallaroo-boot-").tempdir();
     let keys = keys.context("failed to make a folder for the keys").map_err(Failure::Failed)?;
     let folder = Utf8Path::from_path(keys.path()).context("set TMPDIR to a path in UTF-8").map_err(Failure::Failed)?;
-    let session = Session { cloud, checkout, region: &region, image: &image, folder, status };
+    let session = Session { cloud, checkout, region: &region, image: &image, folder, events };
     let login = session.login(&system.ssh_user).map_err(Failure::Failed)?;
     let code = session.run(&login, &flags.command).await.map_err(Failure::Failed)?;
     match code {
@@ -66,7 +67,7 @@ struct Session<'a> {
     region: &'a Region,
     image: &'a Image,
     folder: &'a Utf8Path,
-    status: &'a Status,
+    events: &'a Events,
 }
 
 impl Session<'_> {
@@ -89,10 +90,11 @@ impl Session<'_> {
             tags: Vec::new(),
         };
         let instance = self.cloud.launch(self.region, &launch).await?;
-        self.status.step("Booting", format_args!("{} ({})", self.image.id, self.image.name));
+        let (image, name) = (self.image.id.clone(), self.image.name.clone());
+        self.events.say(Progress::Booting { image, name });
         let limit = self.checkout.recipe.limits.login;
         let patience = Patience { limit, pace: self.cloud.pace(Phase::Login) };
-        let address = wait::until("a login", patience, self.status, async || {
+        let address = wait::until("a login", patience, self.events, async || {
             let now = self.cloud.instance(self.region, &instance).await?.context("the machine is gone")?;
             let (InstanceState::Running, Some(address)) = (now.state, now.address) else {
                 bail!("the machine ended: {}", now.reason.unwrap_or_default())
@@ -103,10 +105,10 @@ impl Session<'_> {
             })
         })
         .await?;
-        self.status.step("Reached", format_args!("{address}; the machine ends with this login"));
+        self.events.say(Progress::Reached { address: address.to_string() });
         let code = openssh::run(self.folder, login, address, command).await;
         if let Err(error) = self.cloud.terminate(self.region, &instance).await {
-            self.status.warn(format_args!("{error:#}"));
+            self.events.warn(format_args!("{error:#}"));
         }
         code
     }

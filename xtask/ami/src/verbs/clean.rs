@@ -1,13 +1,16 @@
-//! Removes what builds that did not come to their end have left: found by tag in all regions, so that neither a lost
-//! journal nor another computer matters.
+//! Removes what unfinished builds left: found by tag in all regions, so that neither a lost journal nor another computer
+//! matters.
 
 use std::{
     collections::BTreeSet,
+    fs::File,
     time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, Result, anyhow};
+use camino::Utf8PathBuf;
 use futures_util::future::join_all;
+use nix::fcntl::Flock;
 use xtask::{
     cli::{CleanFlags, CommonFlags},
     region::Region,
@@ -15,104 +18,207 @@ use xtask::{
 
 use crate::{
     cloud::{Cloud, Kind, Leftover, Phase},
+    event::{How, progress::Progress},
+    events::Events,
     ground::{
         outcome::Failure,
-        process,
         wait::{self, Patience, Poll},
     },
     machine::openssh,
     record::{
         folder::{self, JOURNAL},
-        journal::{History, Journal},
-        unfinished::Unfinished,
+        journal::Reading,
+        ownership,
+        unfinished::{Survey, Unfinished},
     },
-    show::terminal::Status,
+    shell::quote,
     state_dir::StateDir,
-    story::{bake, launch::END_LIMIT},
+    story::{bake, launch::TERMINATION_LIMIT},
     verbs::manage,
 };
 
-/// Shows what would go, asks, and removes it.
+/// Shows what would be removed, asks, and removes it.
 ///
 /// # Errors
-/// When nobody agrees, or something can't be removed; the message says what remains.
+/// When it is not confirmed, the build belongs elsewhere, or something cannot be removed; the message says what remains.
 pub async fn clean<C: Cloud>(
     cloud: &C,
-    home: &StateDir,
+    state_dir: &StateDir,
     flags: &CleanFlags,
     common: &CommonFlags,
-    status: &Status,
+    events: &Events,
 ) -> Result<(), Failure> {
-    let lock = match &flags.build {
-        Some(id) if home.build(id).exists() => Some(folder::lock(&home.build(id)).map_err(Failure::Refused)?),
-        _ => None,
-    };
-    let choice = Choice::of(home, flags, SystemTime::now()).map_err(Failure::Refused)?;
-    let mut found = everything(cloud).await.map_err(Failure::Failed)?;
-    for (region, Leftover { id, version, .. }) in found.iter().filter(|(_, leftover)| choice.spares(leftover)) {
-        let version = version.as_deref().unwrap_or("X");
-        let command = format!("cargo xtask ami retire --version {version}{}", cloud.flags());
-        status.warn(format_args!("{id} in {region} is public, and stays; to withdraw it: {command}"));
+    let named = Named::open(cloud, state_dir, flags, common).await.map_err(Failure::Refused)?;
+    let survey = Unfinished::survey(state_dir).map_err(Failure::Refused)?;
+    for (id, error) in &survey.unreadable {
+        events.warn(format_args!("the build {id} is left alone: {error:#}"));
     }
-    found.retain(|(_, leftover)| choice.takes(leftover));
-    // Machines first: they hold their groups fast.
+    let all = everything(cloud).await.map_err(Failure::Failed)?;
+    let choice = Choice::of(flags, &all, survey, named.as_ref());
+    for (region, leftover) in &all {
+        if let Some(warning) = choice.spared(region, leftover, &cloud.flags()) {
+            events.warn(warning);
+        }
+    }
+    let mut found: Vec<_> = all.into_iter().filter(|(_, leftover)| choice.takes(leftover)).collect();
+    // Instances first: their security groups cannot be deleted before them.
     found.sort_by(|(a_region, a), (b_region, b)| (a.kind, a_region, &a.id).cmp(&(b.kind, b_region, &b.id)));
     if found.is_empty() {
-        status.step("Clean", "there is nothing to remove");
+        events.say(Progress::NothingToRemove);
     } else {
         for (region, leftover) in &found {
-            status.note(format_args!("{region}: {} {} of {}", leftover.kind, leftover.id, leftover.build));
+            let public = if leftover.public { ", PUBLIC in some regions only" } else { "" };
+            events.note(format_args!("{region}: {} {} of {}{public}", leftover.kind, leftover.id, leftover.build));
         }
         let question = format!("Remove for good what is listed, {} in all?", found.len());
         let asked = manage::confirm(&question, common.yes).await;
         asked.context("nothing was removed").map_err(Failure::Refused)?;
-        remove_all(cloud, &found, status).await.map_err(Failure::Failed)?;
+        remove_all(cloud, &found, events).await.map_err(Failure::Failed)?;
     }
-    drop(lock);
-    match &flags.build {
-        Some(id) => forget(cloud, home, id, status).await.map_err(Failure::Failed),
+    match named {
+        Some(named) => named.forget(cloud, !found.is_empty(), events).await.map_err(Failure::Failed),
         None => Ok(()),
     }
 }
 
-/// What is to go.
+/// The build that is named to be cleaned up, where this computer has its journal.
+struct Named {
+    folder: Utf8PathBuf,
+    reading: Reading,
+    /// Held until its journal says that it is cleaned up: no process may resume it meanwhile.
+    _lock: Flock<File>,
+}
+
+impl Named {
+    /// The build that the flags name; none when they name none, or this computer does not know it.
+    async fn open<C: Cloud>(
+        cloud: &C,
+        state_dir: &StateDir,
+        flags: &CleanFlags,
+        common: &CommonFlags,
+    ) -> Result<Option<Named>> {
+        let Some(id) = &flags.build else { return Ok(None) };
+        let folder = state_dir.build(id);
+        let journal = folder.join(JOURNAL);
+        if !journal.exists() {
+            return Ok(None);
+        }
+        let lock = folder::lock(&folder)?;
+        let reading = Reading::of(&journal)?;
+        let about = reading.state.about()?;
+        ownership::refuse_other_kind(about, common.local, "clean")?;
+        ownership::refuse_elsewhere(about, &cloud.identity().await?, "clean")?;
+        Ok(Some(Named { folder, reading, _lock: lock }))
+    }
+
+    /// The regions that the build publishes in.
+    fn regions(&self) -> usize {
+        let state = &self.reading.state;
+        state.about.as_ref().map_or(0, |about| about.regions.len().saturating_sub(state.gave_up.len()))
+    }
+
+    /// Sets blocks on public images again that the build lifted, and writes down that nothing is left of it, so that it is
+    /// not resumed.
+    async fn forget<C: Cloud>(self, cloud: &C, removed_something: bool, events: &Events) -> Result<()> {
+        let state = &self.reading.state;
+        for region in state.unblocked() {
+            cloud.block_public_images(&region, true).await?;
+            events.say(Progress::Blocked { region });
+        }
+        if state.about()?.identity.is_none() && !removed_something {
+            let id = &state.about()?.id;
+            events.warn(format_args!(
+                "nothing of the build {id} was found, and its journal does not say which account it belongs to: it is not \
+                 marked as cleaned up; where it was another account's, clean it up with that account's --profile"
+            ));
+            return Ok(());
+        }
+        bake::delete_leftovers(&self.folder);
+        openssh::forget(&self.folder);
+        if state.ended == Some(How::Done) {
+            // It is not resumed anyway, and what it published stays what it was for.
+            return Ok(());
+        }
+        events
+            .resume(&self.folder, self.reading)
+            .with_context(|| format!("all is removed, but {} still says otherwise", quote(self.folder.as_str())))?;
+        events.end(How::Cleaned, false)
+    }
+}
+
+/// Which of the resources are removed.
 struct Choice<'a> {
     flags: &'a CleanFlags,
     now: SystemTime,
-    /// The builds that somebody works on or can go on with: nothing of theirs is left over.
-    unfinished: BTreeSet<String>,
-    /// The builds that came to their end: their images are what they were for.
-    done: BTreeSet<String>,
+    /// What this computer knows of its builds: nothing of an unfinished one is left over, and the images of one that is
+    /// done are what it was for.
+    survey: Survey,
+    /// The builds with a public image.
+    public: BTreeSet<String>,
+    /// Whether the build that is named is public in some of its regions only.
+    is_half_public: bool,
 }
 
 impl Choice<'_> {
-    fn of<'a>(home: &StateDir, flags: &'a CleanFlags, now: SystemTime) -> Result<Choice<'a>> {
-        let (unfinished, done) = Unfinished::and_done(home)?;
-        Ok(Choice { flags, now, unfinished, done })
+    fn of<'a>(flags: &'a CleanFlags, all: &[(Region, Leftover)], survey: Survey, named: Option<&Named>) -> Choice<'a> {
+        let images = || all.iter().map(|(_, leftover)| leftover).filter(|leftover| leftover.kind == Kind::Image);
+        let public = images().filter(|image| image.public).map(|image| image.build.clone()).collect();
+        let is_half_public = flags.build.as_ref().is_some_and(|id| {
+            let (open, closed): (Vec<_>, Vec<_>) =
+                images().filter(|image| image.build == *id).partition(|it| it.public);
+            let is_half = match named {
+                // A release that is done stays what it is, whatever was done to one of its images since.
+                Some(named) if named.reading.state.ended == Some(How::Done) => false,
+                Some(named) => named.reading.state.is_half_open() && open.len() < named.regions(),
+                None => !closed.is_empty(),
+            };
+            is_half && !open.is_empty()
+        });
+        Choice { flags, now: SystemTime::now(), survey, public, is_half_public }
     }
 
     fn takes(&self, leftover: &Leftover) -> bool {
-        // What is published is no leftover, whoever says so.
+        if let Some(id) = &self.flags.build {
+            // What is published is no leftover; what is half published was never meant to be.
+            return leftover.build == *id && (!leftover.public || self.is_half_public);
+        }
         if leftover.public {
             return false;
-        }
-        if let Some(id) = &self.flags.build {
-            return leftover.build == *id;
         }
         let expires = leftover.expires.as_deref().and_then(|at| humantime::parse_rfc3339(at).ok());
         if self.flags.expired {
             return leftover.kind == Kind::Image && expires.is_some_and(|at| at <= self.now);
         }
         // A private image is what its build was for, until its time has come.
-        let is_wanted =
-            leftover.kind == Kind::Image && (leftover.expires.is_some() || self.done.contains(&leftover.build));
-        let is_old = began(&leftover.build).is_some_and(|at| at + *self.flags.older_than <= self.now);
-        is_old && !is_wanted && !self.unfinished.contains(&leftover.build)
+        let is_wanted = leftover.kind == Kind::Image
+            && (leftover.expires.is_some()
+                || self.survey.done.contains(&leftover.build)
+                || self.public.contains(&leftover.build));
+        let may_be_resumed =
+            self.survey.unfinished.contains(&leftover.build) || self.survey.unreadable.contains_key(&leftover.build);
+        self.is_old(leftover) && !is_wanted && !may_be_resumed
     }
 
-    /// Whether something is left alone that whoever asks may take for a leftover.
-    fn spares(&self, leftover: &Leftover) -> bool {
-        leftover.public && self.flags.build.as_deref() == Some(&leftover.build)
+    fn is_old(&self, leftover: &Leftover) -> bool {
+        // What began longer ago than the clock can say is no younger than anything.
+        let age = began(&leftover.build).and_then(|began| self.now.duration_since(began).ok());
+        age.is_some_and(|age| age >= *self.flags.older_than)
+    }
+
+    /// The warning about something that is left alone, and that might be taken for a leftover.
+    fn spared(&self, region: &Region, leftover: &Leftover, flags: &str) -> Option<String> {
+        let (id, build) = (&leftover.id, &leftover.build);
+        if self.flags.build.as_ref() == Some(build) && leftover.public && !self.is_half_public {
+            let version = quote(leftover.version.as_deref().unwrap_or("X"));
+            let command = format!("cargo xtask ami retire --version {version}{flags}");
+            return Some(format!("{id} in {region} is public, and stays; to withdraw it: {command}"));
+        }
+        let is_closed_one = leftover.kind == Kind::Image && !leftover.public && self.public.contains(build);
+        let is_ours = self.flags.build.is_none() && !self.flags.expired && self.is_old(leftover);
+        (is_closed_one && is_ours && !self.survey.done.contains(build)).then(|| {
+            let command = format!("cargo xtask ami clean {build}{flags}");
+            format!("{id} in {region} is private, and its build is public elsewhere: it stays; to clean up: {command}")
+        })
     }
 }
 
@@ -143,11 +249,11 @@ async fn everything<C: Cloud>(cloud: &C) -> Result<Vec<(Region, Leftover)>> {
     Ok(all)
 }
 
-async fn remove_all<C: Cloud>(cloud: &C, found: &[(Region, Leftover)], status: &Status) -> Result<()> {
+async fn remove_all<C: Cloud>(cloud: &C, found: &[(Region, Leftover)], events: &Events) -> Result<()> {
     let mut remaining = Vec::new();
     for (region, leftover) in found {
-        match remove(cloud, region, leftover, status).await {
-            Ok(()) => status.step("Removed", format_args!("{} in {region}", leftover.id)),
+        match remove(cloud, region, leftover, events).await {
+            Ok(()) => events.say(Progress::Removed { id: leftover.id.clone(), region: region.clone() }),
             Err(error) => remaining.push(format!("{region}: {} {}: {error:#}", leftover.kind, leftover.id)),
         }
     }
@@ -155,35 +261,11 @@ async fn remove_all<C: Cloud>(cloud: &C, found: &[(Region, Leftover)], status: &
 }
 
 /// Removes something; where the cloud needs a while to let go of it, waits for that.
-async fn remove<C: Cloud>(cloud: &C, region: &Region, leftover: &Leftover, status: &Status) -> Result<()> {
+async fn remove<C: Cloud>(cloud: &C, region: &Region, leftover: &Leftover, events: &Events) -> Result<()> {
     let pace = wait::Pace { first_look: Duration::ZERO, ..cloud.pace(Phase::End) };
-    let what = format!("{} to go", leftover.id);
-    wait::until(what, Patience { limit: END_LIMIT, pace }, status, async || {
+    let what = format!("{} to be removed", leftover.id);
+    wait::until(what, Patience { limit: TERMINATION_LIMIT, pace }, events, async || {
         cloud.remove(region, leftover).await.map(Poll::Ready)
     })
     .await
-}
-
-/// Sets blocks on public images again that the build lifted, and writes down that nothing is left of it, so that nobody
-/// goes on with it.
-async fn forget<C: Cloud>(cloud: &C, home: &StateDir, id: &str, status: &Status) -> Result<()> {
-    let folder = home.build(id);
-    let path = folder.join(JOURNAL);
-    if !path.exists() {
-        return Ok(());
-    }
-    let history = History::read(&path)?;
-    for region in history.unblocked() {
-        cloud.block_public_images(&region, true).await?;
-        status.step("Blocked", format_args!("public images in {region}, as before"));
-    }
-    bake::forget(&folder);
-    openssh::forget(&folder);
-    if history.ended.as_deref() == Some("done") {
-        // Nobody goes on with it anyway, and what it published stays what it was for.
-        return Ok(());
-    }
-    let journal = Journal::resume(&path, history)
-        .with_context(|| format!("all is removed, but {} still says otherwise", process::quote(folder.as_str())))?;
-    journal.end("cleaned", false)
 }

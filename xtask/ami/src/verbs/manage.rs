@@ -13,22 +13,22 @@ use xtask::{cli::CommonFlags, region::Region, version::Version};
 use crate::{
     cloud::tags::{TAG_BUILD, TAG_VERSION},
     cloud::{Cloud, Image},
+    events::Events,
     ground::outcome::Failure,
     recipe::Recipe,
-    show::terminal::Status,
-    story::{publish, report},
+    show::print::print,
 };
 
 /// Prints the images of all regions, sorted by version and region.
 ///
 /// # Errors
 /// When the cloud doesn't answer.
-pub async fn list<C: Cloud>(cloud: &C, common: &CommonFlags, status: &Status) -> Result<(), Failure> {
+pub async fn list<C: Cloud>(cloud: &C, common: &CommonFlags, events: &Events) -> Result<(), Failure> {
     let mut images = everywhere(cloud).await.map_err(Failure::Failed)?;
     images.sort_by(|(a_region, a), (b_region, b)| (&a.name, a_region).cmp(&(&b.name, b_region)));
     if images.is_empty() {
         let flags = cloud.flags();
-        status.step("Nothing", format_args!("yet; to make an image: cargo xtask ami --version X{flags}"));
+        events.say(crate::event::progress::Progress::NoImages { flags });
     }
     let text = if common.json {
         let all: Vec<_> =
@@ -37,7 +37,7 @@ pub async fn list<C: Cloud>(cloud: &C, common: &CommonFlags, status: &Status) ->
     } else {
         images.iter().map(|(region, image)| line(region, image)).collect()
     };
-    report::print(&text).map_err(Failure::Failed)
+    print(&text).map_err(Failure::Failed)
 }
 
 fn line(region: &Region, image: &Image) -> String {
@@ -67,19 +67,31 @@ pub async fn check<C: Cloud>(
     common: &CommonFlags,
 ) -> Result<(), Failure> {
     let name = recipe.image_name(version).map_err(Failure::Refused)?;
-    let faults = publish::check(cloud, &name, Some(true), regions).await.map_err(Failure::Failed)?;
+    let faults = faults(cloud, &name, regions).await.map_err(Failure::Failed)?;
     if common.json {
         let text = format!("{:#}\n", json!({ "name": name, "regions": regions.len(), "faults": faults }));
-        report::print(&text).map_err(Failure::Failed)?;
+        print(&text).map_err(Failure::Failed)?;
     }
     if faults.is_empty() {
         if !common.json {
             let text = format!("`{name}` is public, and described alike, in {} regions\n", regions.len());
-            report::print(&text).map_err(Failure::Failed)?;
+            print(&text).map_err(Failure::Failed)?;
         }
         return Ok(());
     }
     Err(Failure::Failed(anyhow!("`{name}` is not as it should be:\n  {}", faults.join("\n  "))))
+}
+
+/// What is wrong with the images of this name, which should be public and alike in all these regions.
+async fn faults<C: Cloud>(cloud: &C, name: &str, regions: &[Region]) -> Result<Vec<String>> {
+    let images = join_all(regions.iter().map(async |region| cloud.images(region).await)).await;
+    let mut faults = Vec::new();
+    for (images, region) in images.into_iter().zip(regions) {
+        if !images?.iter().any(|image| image.name == name && image.public) {
+            faults.push(format!("{region}: there is no public image `{name}`"));
+        }
+    }
+    Ok(faults)
 }
 
 /// Deregisters a version's images, with their snapshots, in every region, after asking.
@@ -91,7 +103,7 @@ pub async fn retire<C: Cloud>(
     recipe: &Recipe,
     version: &Version,
     common: &CommonFlags,
-    status: &Status,
+    events: &Events,
 ) -> Result<(), Failure> {
     let name = recipe.image_name(version).map_err(Failure::Refused)?;
     let mut images = everywhere(cloud).await.map_err(Failure::Failed)?;
@@ -103,7 +115,7 @@ pub async fn retire<C: Cloud>(
         )));
     }
     for (region, image) in &images {
-        status.note(format_args!("{region}: {} ({})", image.id, if image.public { "public" } else { "private" }));
+        events.note(format_args!("{region}: {} ({})", image.id, if image.public { "public" } else { "private" }));
     }
     let question = format!("Remove for good what is listed, {} of `{name}`?", images.len());
     confirm(&question, common.yes).await.context("nothing was removed").map_err(Failure::Refused)?;
@@ -111,7 +123,9 @@ pub async fn retire<C: Cloud>(
     let mut remaining = Vec::new();
     for ((region, image), result) in images.iter().zip(removed) {
         match result {
-            Ok(()) => status.step("Removed", format_args!("{} in {region}", image.id)),
+            Ok(()) => {
+                events.say(crate::event::progress::Progress::Removed { id: image.id.0.clone(), region: region.clone() })
+            }
             Err(error) => remaining.push(format!("{region}: {} remains: {error:#}", image.id)),
         }
     }

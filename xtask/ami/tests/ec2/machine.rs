@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
-        Audience, Cloud, DiskFiles, Image, Instance, Launch, Leftover, NewImage, Phase, SshAccess,
+        Audience, ClosedDisk, Cloud, Image, Instance, Launch, Leftover, NewImage, Phase, SshAccess,
         ec2::Ec2,
         preflight::{Preflight, Request},
     },
@@ -261,7 +261,7 @@ impl Cloud for Simulated {
         self.ec2.remove(region, leftover).await
     }
 
-    async fn disk(&self, region: &Region, id: &ImageId, scratch: &Utf8Path) -> Result<Option<Box<dyn DiskFiles>>> {
+    async fn disk(&self, region: &Region, id: &ImageId, scratch: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {
         self.ec2.disk(region, id, scratch).await
     }
 }

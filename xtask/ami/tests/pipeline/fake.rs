@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use xtask::{grantee::Grantee, region::Region};
 use xtask_ami::{
     cloud::{
-        Audience, Cloud, DiskFiles, Image, ImageState, Instance, InstanceState, Launch, LaunchSource, Leftover,
+        Audience, ClosedDisk, Cloud, Image, ImageState, Instance, InstanceState, Launch, LaunchSource, Leftover,
         NewImage, Phase, SshAccess,
         preflight::{Preflight, Request},
         tags::Tags,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
-        Audience, Cloud as Verbs, DiskFiles, Image, Instance, InstanceState, Kind, Launch, Leftover, NewImage, Phase,
+        Audience, ClosedDisk, Cloud as Verbs, Image, Instance, InstanceState, Kind, Launch, Leftover, NewImage, Phase,
         SshAccess,
         preflight::{Preflight, Request},
         tags::TAG_BUILD,
@@ -205,7 +205,7 @@ impl Verbs for Cloud {
         }
     }
 
-    async fn disk(&self, _: &Region, _: &ImageId, _: &Utf8Path) -> Result<Option<Box<dyn DiskFiles>>> {
+    async fn disk(&self, _: &Region, _: &ImageId, _: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {
         Ok(None)
     }
 }

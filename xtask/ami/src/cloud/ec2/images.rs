@@ -66,7 +66,7 @@ impl Ec2 {
         let pace = Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) };
         let patience = Patience { limit: ADOPTION_LIMIT, pace };
         let what = format!("the image `{}` in {region}, after: {error}", image.name);
-        let found = wait::until(what, patience, &self.status, async || {
+        let found = wait::until(what, patience, &self.events, async || {
             let images = self.own_images(region).await?;
             let ours = images.into_iter().find(|found| found.name == image.name && found.tag(TAG_BUILD) == build);
             Ok(ours.map_or_else(|| Poll::NotYet("not there".to_owned()), |found| Poll::Ready(found.id)))

@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
 use super::{folder, packages, sources::Sources};
-use crate::{ground::process, recipe, show::terminal::Status, state_dir::StateDir};
+use crate::event::progress::Progress;
+use crate::{events::Events, ground::process, recipe, state_dir::StateDir};
 
 const CUSTOMIZE: &str = include_str!("base-customize.sh");
 const DISK: &str = include_str!("base-disk.sh");
@@ -91,19 +92,19 @@ pub async fn ensure(
     local: &recipe::LocalBase,
     system: &recipe::System,
     log: &Utf8Path,
-    status: &Status,
+    events: &Events,
 ) -> Result<Base> {
     let ingredients = Ingredients::collect(local, system).await?;
     if let Some(base) = ingredients.found(home) {
         return Ok(base);
     }
-    status.step("Making", format_args!("the base {} from Debian's packages", local.system));
+    events.say(Progress::MakingBase { system: local.system.clone() });
     let started = tokio::time::Instant::now();
-    let making = tokio::time::timeout(MAKING_AT_MOST, make(&ingredients, home, log, status));
+    let making = tokio::time::timeout(MAKING_AT_MOST, make(&ingredients, home, log, events));
     let made = making.await.with_context(|| format!("after {} s it wasn't done", MAKING_AT_MOST.as_secs()));
     made.and_then(|made| made).with_context(|| format!("failed to make the base {}", local.system))?;
     let base = ingredients.found(home).context("the base that was just made is gone")?;
-    status.step("Made", format_args!("the base {} in {} s", base.name, started.elapsed().as_secs()));
+    events.say(Progress::MadeBase { name: base.name.clone(), took_secs: started.elapsed().as_secs() });
     Ok(base)
 }
 
@@ -168,7 +169,7 @@ impl Ingredients {
 }
 
 /// Makes a base and puts it where it is looked for; until it is whole, it has another name.
-async fn make(ingredients: &Ingredients, home: &StateDir, log: &Utf8Path, status: &Status) -> Result<()> {
+async fn make(ingredients: &Ingredients, home: &StateDir, log: &Utf8Path, events: &Events) -> Result<()> {
     let bases = home.bases();
     sweep(home);
     let no_sweep = folder::hold_off(&bases)?;
@@ -190,13 +191,13 @@ async fn make(ingredients: &Ingredients, home: &StateDir, log: &Utf8Path, status
     std::fs::write(&list, ingredients.sources.join("\n") + "\n").with_context(|| format!("failed to write {list}"))?;
 
     {
-        let _waiting = status.waiting("mmdebstrap");
-        process::run("mmdebstrap", install(ingredients, &disk, &list, &temporary), log, status).await?;
+        let _waiting = events.waiting("mmdebstrap");
+        process::run("mmdebstrap", install(ingredients, &disk, &list, &temporary), log, events).await?;
     }
     let image = folder.join("base.qcow2");
     let mut convert = process::command(packages::program("qemu-img"), Signal::SIGKILL);
     convert.args(["convert", "-f", "raw", "-O", "qcow2", disk.as_str(), image.as_str()]);
-    process::run("qemu-img", convert, log, status).await?;
+    process::run("qemu-img", convert, log, events).await?;
     let path = ingredients.path(home);
     // Its name is a promise that it is whole, and a power cut must not break that.
     let synced = std::fs::File::open(&image).and_then(|file| file.sync_all());

@@ -13,7 +13,10 @@ use nix::sys::signal::Signal;
 use serde::Deserialize;
 
 use super::packages;
-use crate::{cloud::DiskFiles, ground::process};
+use crate::{
+    cloud::{ClosedDisk, DiskFiles},
+    ground::process,
+};
 
 /// Where a system says what it is, and so what a partition is recognised by.
 const OS_RELEASE: &str = "/etc/os-release";
@@ -80,20 +83,7 @@ impl Disk {
     /// When it is no disk image: not readable by qemu-img, without partitions, or none of them is an ext4 that has
     /// `/etc/os-release`.
     pub async fn open(image: &Utf8Path, scratch: &Utf8Path) -> Result<Disk> {
-        // Without this, qemu-img would say what it tried, not what is wrong.
-        let found = std::fs::metadata(image).with_context(|| format!("failed to open the disk image {image}"))?;
-        if !found.is_file() {
-            bail!("{image} is not a disk image: it is not a file");
-        }
-        // It never has a name, so it goes with this process, however and whenever that ends; others open it by its number.
-        let raw = tempfile::tempfile_in(scratch).with_context(|| format!("failed to make a file in {scratch}"))?;
-        let path = Utf8PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), raw.as_raw_fd()));
-        let path = path.as_path();
-        readable(image).await.map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
-        convert(image, path).await?;
-        let table = partition_table(path).await.map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
-        let root = table.root(path).map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
-        Ok(Disk { root, image: image.to_string() })
+        RawDisk::of(image, scratch).await?.open()
     }
 
     /// What the file at `path` holds; nothing when there is none. Links are followed.
@@ -167,6 +157,55 @@ impl Disk {
     fn unreadable(&self, path: &str, error: &Ext4Error) -> anyhow::Error {
         anyhow!("failed to read {path} on the disk of {}: {error}", self.image)
     }
+}
+
+/// A raw copy of an image's disk that has not been read yet: it goes to whichever thread reads it.
+pub struct RawDisk {
+    raw: File,
+    table: Table,
+    image: String,
+}
+
+impl RawDisk {
+    /// Makes the copy; it has no name, and lies in the folder `scratch`.
+    ///
+    /// # Errors
+    /// As [`Disk::open`], an ext4 aside.
+    pub async fn of(image: &Utf8Path, scratch: &Utf8Path) -> Result<RawDisk> {
+        // Without this, qemu-img would say what it tried, not what is wrong.
+        let found = std::fs::metadata(image).with_context(|| format!("failed to open the disk image {image}"))?;
+        if !found.is_file() {
+            bail!("{image} is not a disk image: it is not a file");
+        }
+        // It never has a name, so it goes with this process, however and whenever that ends; others open it by its number.
+        let raw = tempfile::tempfile_in(scratch).with_context(|| format!("failed to make a file in {scratch}"))?;
+        let path = &path_of(&raw);
+        readable(image).await.map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
+        convert(image, path).await?;
+        let table = partition_table(path).await.map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
+        Ok(RawDisk { raw, table, image: image.to_string() })
+    }
+
+    /// Reads the file system.
+    ///
+    /// # Errors
+    /// When none of its partitions is an ext4 that has `/etc/os-release`.
+    pub fn open(self) -> Result<Disk> {
+        let RawDisk { raw, table, image } = self;
+        let root = table.root(&path_of(&raw)).map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
+        Ok(Disk { root, image })
+    }
+}
+
+impl ClosedDisk for RawDisk {
+    fn open(self: Box<Self>) -> Result<Box<dyn DiskFiles>> {
+        Ok(Box::new(RawDisk::open(*self)?))
+    }
+}
+
+/// Where other processes find an open file that has no name.
+fn path_of(file: &File) -> Utf8PathBuf {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into()
 }
 
 impl Kind {

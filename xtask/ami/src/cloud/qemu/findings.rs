@@ -10,6 +10,7 @@ use super::{
     packages::{MAKE, Needs, SSH},
     store,
 };
+use crate::event::progress::Progress;
 use crate::{
     cloud::preflight::{Preflight, Request},
     ground::{finding::Finding, process},
@@ -106,7 +107,7 @@ impl Qemu {
         if missing.is_empty() || !install {
             return Ok(missing);
         }
-        packages::install(missing, &self.install_log()?, &self.status).await?;
+        packages::install(missing, &self.install_log()?, &self.events).await?;
         Ok(packages::missing(needs, programs))
     }
 
@@ -117,7 +118,8 @@ impl Qemu {
     pub async fn set_up(&self, install: bool) -> Result<()> {
         let missing = self.missing(Needs::Base, &[MAKE, SSH], install).await?;
         refuse(&missing).await?;
-        self.status.step("Ready", format_args!("for --local, on {}", self.accelerator().await));
+        let accelerator = self.accelerator().await.to_string();
+        self.events.say(Progress::Ready { accelerator });
         Ok(())
     }
 

@@ -15,7 +15,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
 
 use super::sources::{self, Sources};
-use crate::{ground::process, show::terminal::Status};
+use crate::event::progress::Progress;
+use crate::{events::Events, ground::process};
 
 /// What builds the binaries, and the Debian package that has it.
 pub const MAKE: (&str, &str) = ("make", "make");
@@ -262,7 +263,7 @@ fn backports_suite(release: u32) -> String {
 ///
 /// # Errors
 /// When this may not install packages, when it fails, or when something is missing still; the message has the commands.
-pub async fn install(missing: Vec<Program>, log: &Utf8Path, status: &Status) -> Result<()> {
+pub async fn install(missing: Vec<Program>, log: &Utf8Path, events: &Events) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -273,11 +274,12 @@ pub async fn install(missing: Vec<Program>, log: &Utf8Path, status: &Status) -> 
         bail!("packages can only be installed by root, and sudo asks for a password; type\n{typed}");
     }
     let names: Vec<&str> = missing.iter().map(|program| program.name).collect();
-    status.step("Installing", format_args!("what brings {}", names.join(", ")));
-    let _waiting = status.waiting("apt");
+    let programs = names.into_iter().map(str::to_owned).collect();
+    events.say(Progress::InstallingPrograms { programs });
+    let _waiting = events.waiting("apt");
     let mut command = process::command("sh", Signal::SIGTERM);
     command.args(["-euc", &commands.join("\n")]).env("LC_ALL", "C.UTF-8");
-    process::run("installing packages", command, log, status)
+    process::run("installing packages", command, log, events)
         .await
         .with_context(|| format!("failed to install what is missing; by hand it is\n{typed}"))?;
     let still: Vec<String> = missing

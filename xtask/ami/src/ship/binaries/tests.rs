@@ -1,10 +1,7 @@
 use std::{cell::Cell, time::Duration};
 
 use super::*;
-use crate::{
-    fixture::{folder, gcc, recipe, sha256_file, write},
-    show::terminal::Level,
-};
+use crate::fixture::{folder, gcc, recipe, sha256_file, write};
 
 /// Makes what the shipped recipe wants, of one C file each; `make` prints the variables that it got.
 const MAKEFILE: &str = "
@@ -69,11 +66,11 @@ impl Checkout {
     }
 
     fn build(&self, clean: bool) -> Result<Vec<Built>> {
-        block_on(build(&self.job(), clean, &Status::new(Level::Quiet)))
+        block_on(build(&self.job(), clean, &crate::fixture::events()))
     }
 
     fn as_they_lie(&self) -> Result<Vec<Built>> {
-        block_on(inspect_as_they_lie(&self.job(), &Status::new(Level::Quiet)))
+        block_on(inspect_as_they_lie(&self.job(), &crate::fixture::events()))
     }
 
     fn complaint(&self) -> String {
@@ -245,14 +242,14 @@ fn a_build_that_is_given_up_ends_make() {
     write(&checkout.root.join("Makefile"), "build-machida:\n\techo $$$$ > pid; sleep 600\n");
     let pid = checkout.root.join("pid");
     block_on(async {
-        let (job, status) = (checkout.job(), Status::new(Level::Quiet));
+        let (job, events) = (checkout.job(), crate::fixture::events());
         let started = async {
             while std::fs::read_to_string(&pid).unwrap_or_default().is_empty() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         tokio::select! {
-            built = build(&job, false, &status) => panic!("{built:?}"),
+            built = build(&job, false, &events) => panic!("{built:?}"),
             () = started => {}
         }
     });
@@ -275,18 +272,18 @@ fn builds_take_turns_in_a_checkout() {
     let lines = ["mkdir turn", "mkdir -p machida/build", "gcc -o machida/build/machida machida/main.c", "rmdir turn"];
     let lines: String = lines.iter().map(|line| format!("\t{line}\n")).collect();
     write(&checkout.root.join("Makefile"), format!("build-machida:\n{lines}\nclean-machida:\n"));
-    let (job, status) = (checkout.job(), Status::new(Level::Quiet));
+    let (job, events) = (checkout.job(), crate::fixture::events());
     let other = Job { folder: &checkout.root.with_file_name("other"), ..checkout.job() };
     block_on(async {
         let (first, second, third) = tokio::join!(
-            build(&job, false, &status),
-            build(&other, false, &status),
+            build(&job, false, &events),
+            build(&other, false, &events),
             // What it takes may be half there in another one's turn.
             async {
                 while !checkout.root.join("turn").exists() && !checkout.root.join("machida/build/machida").exists() {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
-                inspect_as_they_lie(&job, &status).await
+                inspect_as_they_lie(&job, &events).await
             }
         );
         let built = [first, second, third].map(|built| built.expect("a turn")[0].sha256.clone());

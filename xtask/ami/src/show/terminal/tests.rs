@@ -25,12 +25,12 @@ impl Write for Written {
 
 /// A terminal of some width.
 #[derive(Debug)]
-struct Terminal {
+struct Screen {
     width: u16,
     lines: Mutex<String>,
 }
 
-impl TermLike for Terminal {
+impl TermLike for Screen {
     fn width(&self) -> u16 {
         self.width
     }
@@ -88,15 +88,18 @@ fn a_sequence_without_an_end_takes_only_its_line() {
 fn whatever_is_said_nothing_but_text_reaches_the_terminal() {
     check(500, text(CONSOLE), |text| {
         let written = Written::default();
-        let status = Status::to(written.clone(), Level::Verbose);
-        status.warn(&text);
-        status.note(&text);
-        status.verbose(&text);
-        let waiting = status.waiting(&text);
-        waiting.state(&text);
-        let shown = status.0.waits.borrow().first().map(Entry::text).expect("a wait");
+        let terminal = super::Terminal::to(written.clone(), Level::Verbose, Form::Text);
+        let said = || text.clone();
+        for event in [
+            Event::Warned { text: said() },
+            Event::Noted { text: said() },
+            Event::Output { source: "console".to_owned(), line: said() },
+            Event::Waiting { wait: 1, on: said(), state: said() },
+        ] {
+            terminal.show(&Line { at: String::new(), event }, &State::default());
+        }
+        let shown = terminal.waits.borrow().first().map(Entry::text).expect("a wait");
         assert!(!shown.contains(char::is_control), "{shown:?}");
-        drop(waiting);
         let written = String::from_utf8(written.0.borrow().clone()).expect("UTF-8");
         let styled = format!("{WARNING}warning{WARNING:#}");
         let rest = written.strip_prefix(&styled).expect("a warning");
@@ -108,7 +111,7 @@ fn whatever_is_said_nothing_but_text_reaches_the_terminal() {
 fn whatever_is_waited_for_it_is_one_line_on_terminals_of_any_width() {
     for width in [0, 1, 2, 13, 80] {
         check(100, text(CONSOLE), |text| {
-            let terminal = Terminal { width, lines: Mutex::default() };
+            let terminal = Screen { width, lines: Mutex::default() };
             let line = transient_line(ProgressDrawTarget::term_like(Box::new(terminal)));
             line.set_message(format!("{WAIT}{:>12}{WAIT:#} {}", "Waiting", one_line(&text)));
             line.tick();

@@ -210,7 +210,7 @@ impl Cloud for Fake {
         self.deregister(region, &ImageId(leftover.id.clone())).await
     }
 
-    async fn disk(&self, _: &Region, _: &ImageId, _: &Utf8Path) -> Result<Option<Box<dyn DiskFiles>>> {
+    async fn disk(&self, _: &Region, _: &ImageId, _: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {
         Ok(None)
     }
 }

@@ -1,0 +1,161 @@
+//! What moves on beside the steps: for people who watch, and for the page of a build.
+
+use camino::Utf8PathBuf;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use xtask::region::Region;
+
+use super::ids::{ImageId, InstanceId};
+
+/// What moved on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Progress {
+    /// Preflight tells a fact.
+    Fact {
+        /// What it is about, in a word.
+        label: String,
+        /// The fact.
+        fact: String,
+    },
+    /// Programs that `--local` needs are being installed on this computer.
+    InstallingPrograms {
+        /// Their names.
+        programs: Vec<String>,
+    },
+    /// This computer has all that `--local` needs.
+    Ready {
+        /// How virtual machines run on it.
+        accelerator: String,
+    },
+    /// A binary is being built.
+    Building {
+        /// Its name.
+        binary: String,
+    },
+    /// A binary was built.
+    Built {
+        /// Its name.
+        binary: String,
+        /// Its size.
+        size_bytes: u64,
+        /// How long that took.
+        took_secs: u64,
+    },
+    /// Another build has to be done with something first.
+    Queued {
+        /// What is waited for.
+        on: String,
+    },
+    /// A local base is being made.
+    MakingBase {
+        /// The system.
+        system: String,
+    },
+    /// A local base was made.
+    MadeBase {
+        /// Its name.
+        name: String,
+        /// How long that took.
+        took_secs: u64,
+    },
+    /// An instance that an earlier process left is being terminated.
+    Terminating {
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// The recipe's packages are being installed.
+    InstallingPackages {
+        /// How many.
+        count: usize,
+        /// Where.
+        instance: InstanceId,
+    },
+    /// The payload is on its way.
+    Uploading {
+        /// How many files it has.
+        files: usize,
+    },
+    /// The image is ordered.
+    Imaging {
+        /// The instance that it is made of.
+        instance: InstanceId,
+        /// Its id.
+        image: ImageId,
+        /// Its name.
+        name: String,
+    },
+    /// An image that an earlier process ordered was found.
+    Found {
+        /// Its id.
+        image: ImageId,
+        /// Where.
+        #[schemars(with = "String")]
+        region: Region,
+        /// Its name.
+        name: String,
+    },
+    /// Copies are available.
+    Copied {
+        /// The image that was copied.
+        image: ImageId,
+        /// To how many regions.
+        regions: usize,
+    },
+    /// The booted image is being checked.
+    Checking {
+        /// The image.
+        image: ImageId,
+        /// The instance that it runs on.
+        instance: InstanceId,
+    },
+    /// The images are being opened.
+    Publishing {
+        /// Their name.
+        name: String,
+        /// Where.
+        #[schemars(with = "Vec<String>")]
+        regions: Vec<Region>,
+        /// To everybody; else to the accounts and organizations that were named.
+        public: bool,
+    },
+    /// Something was removed.
+    Removed {
+        /// What.
+        id: String,
+        /// Where.
+        #[schemars(with = "String")]
+        region: Region,
+    },
+    /// Public images are blocked again.
+    Blocked {
+        /// Where.
+        #[schemars(with = "String")]
+        region: Region,
+    },
+    /// A file that a killed process left was removed.
+    Swept {
+        /// Which.
+        #[schemars(with = "String")]
+        path: Utf8PathBuf,
+    },
+    /// There is nothing to remove.
+    NothingToRemove,
+    /// There are no images.
+    NoImages {
+        /// The flags that a command needs to talk to this cloud.
+        flags: String,
+    },
+    /// A local image is being booted.
+    Booting {
+        /// The image.
+        image: ImageId,
+        /// Its name.
+        name: String,
+    },
+    /// The booted image takes logins.
+    Reached {
+        /// Where.
+        address: String,
+    },
+}

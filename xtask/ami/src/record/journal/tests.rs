@@ -1,0 +1,68 @@
+use crate::event::How;
+
+use super::*;
+
+/// Lines as version 0.6 of the tool wrote them, in format 1.
+const FORMAT_1: &str = include_str!("format-1.jsonl");
+
+fn line(number: usize) -> &'static str {
+    FORMAT_1.lines().nth(number).expect("a line")
+}
+
+fn parse(text: &str) -> Result<State> {
+    Reading::parse(text.as_bytes()).map(|reading| reading.state)
+}
+
+fn complaint(text: &str) -> String {
+    format!("{:#}", parse(text).expect_err(text))
+}
+
+#[test]
+fn a_journal_of_format_1_is_read() {
+    let state = parse(FORMAT_1).expect("a journal");
+    let about = state.about().expect("its first line");
+    assert_eq!((about.version.as_str(), about.build_region.as_str()), ("0.6.1", "us-west-2"));
+    assert_eq!((about.identity.as_ref(), about.expires_secs), (None, None));
+    assert_eq!(state.ended, Some(How::Interrupted));
+    assert!(state.is_unfinished() && state.is_sealed() && !state.is_half_open());
+    assert_eq!(state.sealing(), Some(crate::event::ids::InstanceId("i-0c429a18d2e70a415".to_owned())));
+}
+
+#[test]
+fn a_torn_last_line_is_normal_wherever_it_is_torn() {
+    let whole = format!("{}\n{}\n", line(0), line(1));
+    for length in 0..line(2).len() {
+        let reading = Reading::parse(format!("{whole}{}", &line(2)[..length]).as_bytes()).expect("a journal");
+        assert_eq!(reading.whole_bytes, whole.len() as u64);
+    }
+}
+
+#[test]
+fn what_is_no_journal_is_refused_with_its_line() {
+    let (began, intended) = (line(0), line(1));
+    assert!(complaint("").contains("line 1"));
+    assert!(complaint("nonsense\n").contains("line 1 is no journal's"));
+    assert!(complaint(&format!("{began}\nnonsense\n{intended}\n")).contains("line 2 is no journal's"));
+    assert!(complaint(&format!("{began}\n{began}\n")).contains("line 2"));
+    assert!(complaint(&format!("{intended}\n")).contains("line 1"));
+    let step = intended.replace("\"bake access\"", "\"bake cake\"");
+    assert!(complaint(&format!("{began}\n{step}\n")).contains("there is no step `bake cake`"));
+}
+
+#[test]
+fn a_newer_format_is_refused_whatever_else_it_says() {
+    let error = complaint("{\"event\":\"unheard of\",\"format\":3}\n");
+    assert!(error.contains("format 3") && error.contains("use a newer one"), "{error}");
+}
+
+#[test]
+fn a_part_of_a_line_that_could_not_be_written_does_not_spoil_the_next_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = Utf8Path::from_path(folder.path()).expect("UTF-8").join("journal.jsonl");
+    std::fs::write(&path, format!("{}\n{{\"at\":\"2026", line(0))).expect("a torn journal");
+    let reading = Reading::of(&path).expect("a journal");
+    let mut journal = Journal::append(&path, &reading).expect("a journal");
+    let resumed = Line { at: "2026-11-22T00:00:00Z".to_owned(), event: Event::Resumed {} };
+    journal.write(&resumed).expect("a line");
+    assert_eq!(Reading::of(&path).expect("a journal").state.attempts, 2);
+}

@@ -1,0 +1,48 @@
+//! The log of a build: all that was said, one line each, for people. It is kept in the build's folder, also of a build
+//! that failed.
+
+use std::{fs::File, io::Write as _};
+
+use anyhow::{Context as _, Result};
+use camino::Utf8Path;
+
+use super::{
+    terminal::harmless,
+    words::{Kind, words},
+};
+use crate::{
+    event::{Event, Line},
+    record::state::State,
+};
+
+/// A log that is open.
+pub struct Log(File);
+
+impl Log {
+    /// Opens the log at `path` to write below what it has.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn open(path: &Utf8Path) -> Result<Log> {
+        let file = File::options().create(true).append(true).open(path);
+        file.map(Log).with_context(|| format!("failed to open the log {path}"))
+    }
+
+    /// Appends an event. Whether that succeeds decides nothing: the journal has what does.
+    pub fn append(&mut self, line: &Line, state: &State) {
+        let Some(words) = words(&line.event, state) else { return };
+        let text = match words.kind {
+            Kind::Change => format!("{} {}", words.verb, words.text),
+            Kind::Warning => format!("warning: {}", words.text),
+            Kind::Error => format!("error: {}", words.text),
+            Kind::Output => format!("{}: {}", source(&line.event), words.text),
+            Kind::Note | Kind::Detail => words.text,
+        };
+        let text = harmless(text).replace('\n', "\n    ");
+        let _ = writeln!(self.0, "{} {text}", line.at);
+    }
+}
+
+fn source(event: &Event) -> &str {
+    if let Event::Output { source, .. } = event { source } else { "" }
+}

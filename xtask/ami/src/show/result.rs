@@ -1,0 +1,126 @@
+//! The result of a release: a fold of its events, as text and as JSON.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use camino::Utf8Path;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    event::{
+        facts::{Base, Timing, Verification},
+        ids::{ImageId, Images},
+    },
+    record::state::State,
+};
+
+/// The version of the document's format.
+pub const FORMAT: u32 = 1;
+
+/// The result of a release.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// The version of this document's format: 1.
+    pub format: u32,
+    /// The build's id.
+    pub build: String,
+    /// The version.
+    pub version: String,
+    /// The image's name, the same in all regions.
+    pub name: String,
+    /// The image's description, as everybody sees it.
+    pub description: String,
+    /// Whether everybody may launch it.
+    pub public: bool,
+    /// The image in each region, sorted by region.
+    pub images: Vec<PublishedImage>,
+    /// The regions that were left out, and why.
+    pub skipped: BTreeMap<String, String>,
+    /// The accounts and organizations that may launch a private image.
+    pub shared_with: Vec<String>,
+    /// The commit that it was built from.
+    pub commit: Option<String>,
+    /// Whether the checkout had changes that were not committed.
+    pub dirty: bool,
+    /// What it was made of.
+    pub base: Base,
+    /// The SHA-256 of each file that was installed, by its path on the image.
+    pub sha256: BTreeMap<String, String>,
+    /// The packages that the recipe lists, with their versions.
+    pub packages: BTreeMap<String, String>,
+    /// The checks of the booted image.
+    pub verification: Verification,
+    /// What was warned of.
+    pub warnings: Vec<String>,
+    /// How long each step took, in all processes that worked on the build.
+    pub timings: Vec<Timing>,
+    /// The folder of journal, logs and manifest.
+    pub folder: String,
+}
+
+/// The image in one region.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PublishedImage {
+    /// The region.
+    pub region: String,
+    /// Its id there.
+    pub id: ImageId,
+}
+
+impl Report {
+    /// The result of a build in this state, which made these images.
+    ///
+    /// # Errors
+    /// When the journal does not tell all of it.
+    pub fn of(state: &State, images: &Images, folder: &Utf8Path) -> Result<Report> {
+        let about = state.about()?;
+        let image = state.home_image()?.context("the journal does not tell of an image that became available")?;
+        let disk = state.sealed_disk()?.context("the journal does not tell what is on the image")?;
+        let published = |(region, id): (&xtask::region::Region, &ImageId)| PublishedImage {
+            region: region.to_string(),
+            id: id.clone(),
+        };
+        Ok(Report {
+            format: FORMAT,
+            build: about.id.clone(),
+            version: about.version.to_string(),
+            name: about.name.clone(),
+            description: image.description,
+            public: !about.private,
+            images: images.iter().map(published).collect(),
+            skipped: state.gave_up.iter().map(|(region, why)| (region.to_string(), why.clone())).collect(),
+            shared_with: about.shared_with.clone(),
+            commit: about.commit.clone(),
+            dirty: about.dirty,
+            base: disk.base,
+            sha256: disk.sha256,
+            packages: disk.packages,
+            verification: state.verification()?.context("the journal does not tell of a verification")?,
+            warnings: state.warnings.clone(),
+            timings: state.timings.clone(),
+            folder: folder.to_string(),
+        })
+    }
+
+    /// Keeps the report in the build's folder.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep(&self, folder: &Utf8Path) -> Result<()> {
+        let path = folder.join("report.json");
+        std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(self)?))
+            .with_context(|| format!("failed to write the report {path}"))
+    }
+
+    /// The text for stdout: one line for each region, sorted, last; or the JSON.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    pub fn text(&self, json: bool) -> Result<String> {
+        if json {
+            return Ok(format!("{}\n", serde_json::to_string_pretty(self)?));
+        }
+        Ok(self.images.iter().map(|image| format!("{}: {}\n", image.region, image.id)).collect())
+    }
+}

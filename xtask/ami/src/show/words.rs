@@ -1,0 +1,169 @@
+//! The words for what happens. All wording of progress stands here.
+
+use std::{borrow::Cow, fmt::Display, time::Duration};
+
+use indicatif::HumanBytes;
+use serde_json::Value;
+use xtask::region::Region;
+
+use crate::{
+    event::{Event, facts::Verified, progress::Progress, step::Step},
+    record::state::State,
+};
+
+/// How an event is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// What kind of line it is.
+    pub kind: Kind,
+    /// A verb in the third person or the participle, such as `Built`, or the label of a fact; empty but for
+    /// [`Kind::Change`].
+    pub verb: Cow<'static, str>,
+    /// Its object, or the whole line.
+    pub text: String,
+}
+
+/// A kind of line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Something changed.
+    Change,
+    /// A warning.
+    Warning,
+    /// Why the command fails.
+    Error,
+    /// A line below a warning or an error.
+    Note,
+    /// What a program printed.
+    Output,
+    /// For the log alone.
+    Detail,
+}
+
+/// How an event is said; nothing of one that is no news.
+#[must_use]
+pub fn words(event: &Event, state: &State) -> Option<Words> {
+    let of = |kind: Kind, text: &dyn Display| Some(Words { kind, verb: Cow::Borrowed(""), text: text.to_string() });
+    match event {
+        Event::Intended { step, .. } => intended(step),
+        Event::Done { step, result, .. } => done(step, result),
+        Event::Failed { step, error } => of(Kind::Detail, &format_args!("{step} failed: {error}")),
+        Event::Began { build, .. } => of(Kind::Detail, &format_args!("build {} of `{}` begins", build.id, build.name)),
+        Event::Resumed {} => of(Kind::Detail, &format_args!("attempt {} begins", state.attempts)),
+        Event::Ended { how, left } => {
+            let left = if *left { "; instances, key pairs or security groups may be left" } else { "" };
+            of(Kind::Detail, &format_args!("the process ends: {how:?}{left}"))
+        }
+        Event::GaveUp { region, why } => of(Kind::Warning, &format_args!("{region} is left out: {why}")),
+        Event::Seen { .. } => None,
+        Event::Warned { text } => of(Kind::Warning, text),
+        Event::Error { text } => of(Kind::Error, text),
+        Event::Noted { text } => of(Kind::Note, text),
+        Event::Progress { progress } => Some(moved_on(progress)),
+        // The terminal has a line of its own for waits.
+        Event::Waiting { on, state, .. } if state.is_empty() => of(Kind::Detail, &format_args!("waiting for {on}")),
+        Event::Waiting { on, state, .. } => of(Kind::Detail, &format_args!("waiting for {on}: {state}")),
+        Event::Waited { on, took_ms, .. } => {
+            of(Kind::Detail, &format_args!("waited for {on}: {}", seconds(Duration::from_millis(*took_ms))))
+        }
+        Event::Called { action, region, took_ms, code } => {
+            let code = code.as_ref().map(|code| format!(": {code}")).unwrap_or_default();
+            of(Kind::Detail, &format_args!("{action} in {region}, {took_ms} ms{code}"))
+        }
+        Event::Output { line, .. } => of(Kind::Output, line),
+    }
+}
+
+fn change(verb: impl Into<Cow<'static, str>>, text: impl Display) -> Words {
+    Words { kind: Kind::Change, verb: verb.into(), text: text.to_string() }
+}
+
+fn blocked(region: &Region) -> Words {
+    change("Blocked", format_args!("public images in {region}, as before"))
+}
+
+fn intended(step: &Step) -> Option<Words> {
+    Some(match step {
+        Step::Seal => change("Sealing", "the disk: keys, logs and histories go"),
+        Step::Unblock(region) => {
+            change("Unblocking", format_args!("public images in {region} while this one is published"))
+        }
+        Step::Withdraw => change("Withdrawing", "the images from their audience"),
+        _ => return None,
+    })
+}
+
+fn done(step: &Step, result: &Value) -> Option<Words> {
+    Some(match step {
+        Step::Launch(role) => {
+            change("Launched", format_args!("{} to {} the image", result.as_str().unwrap_or_default(), role.word()))
+        }
+        Step::Verify(image) => {
+            let checks =
+                serde_json::from_value::<Verified>(result.clone()).map_or(0, |verified| verified.seen.checks.len());
+            change("Verified", format_args!("{image}: {checks} checks"))
+        }
+        Step::Block(region) => blocked(region),
+        _ => return None,
+    })
+}
+
+fn moved_on(progress: &Progress) -> Words {
+    match progress {
+        Progress::Fact { label, fact } => change(label.clone(), fact),
+        Progress::InstallingPrograms { programs } => {
+            change("Installing", format_args!("packages for {}", programs.join(", ")))
+        }
+        Progress::Ready { accelerator } => change("Ready", format_args!("for --local, on {accelerator}")),
+        Progress::Building { binary } => change("Building", binary),
+        Progress::Built { binary, size_bytes, took_secs } => {
+            let took = seconds(Duration::from_secs(*took_secs));
+            change("Built", format_args!("{binary} ({}, {took})", HumanBytes(*size_bytes)))
+        }
+        Progress::Queued { on } => change("Waiting", format_args!("for {on}")),
+        Progress::MakingBase { system } => change("Making", format_args!("the base {system} from Debian's packages")),
+        Progress::MadeBase { name, took_secs } => change("Made", format_args!("the base {name} in {took_secs} s")),
+        Progress::Terminating { instance } => {
+            change("Terminating", format_args!("{instance}, left by an earlier attempt"))
+        }
+        Progress::InstallingPackages { count, instance } => {
+            change("Installing", format_args!("{count} packages on {instance}"))
+        }
+        Progress::Uploading { files } => change("Uploading", format_args!("{files} files")),
+        Progress::Imaging { instance, image, name } => {
+            change("Imaging", format_args!("{instance} as {image}, `{name}`"))
+        }
+        Progress::Found { image, region, name } => change("Found", format_args!("{image} in {region}, `{name}`")),
+        Progress::Copied { image, regions } => {
+            let noun = if *regions == 1 { "region" } else { "regions" };
+            change("Copied", format_args!("{image} to {regions} {noun}"))
+        }
+        Progress::Checking { image, instance } => change("Checking", format_args!("{image} on {instance}")),
+        Progress::Publishing { name, regions, public } => {
+            let verb = if *public { "Publishing" } else { "Sharing" };
+            change(verb, format_args!("`{name}` in {}", regions_text(regions)))
+        }
+        Progress::Removed { id, region } => change("Removed", format_args!("{id} in {region}")),
+        Progress::Blocked { region } => blocked(region),
+        Progress::Swept { path } => change("Removed", format_args!("{path}, left by a killed process")),
+        Progress::NothingToRemove => change("Clean", "there is nothing to remove"),
+        Progress::NoImages { flags } => {
+            change("Nothing", format_args!("yet; to make an image: cargo xtask ami --version X{flags}"))
+        }
+        Progress::Booting { image, name } => change("Booting", format_args!("{image} ({name})")),
+        Progress::Reached { address } => change("Reached", format_args!("{address}; the machine ends with this login")),
+    }
+}
+
+fn regions_text(regions: &[Region]) -> String {
+    match regions {
+        [region] => region.to_string(),
+        _ => format!("{} regions", regions.len()),
+    }
+}
+
+/// A length of time in whole seconds, such as `1m 20s`.
+#[must_use]
+pub fn seconds(time: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(time.as_secs())).to_string()
+}

@@ -1,0 +1,88 @@
+//! Copies of the image, one in each other region.
+
+use anyhow::{Result, bail};
+use futures_util::future::join_all;
+use xtask::region::Region;
+
+use super::{bake::HomeImage, images, run::Run};
+use crate::{
+    cloud::Cloud,
+    event::{
+        Event,
+        ids::{ImageId, Images},
+        progress::Progress,
+        step::Step,
+    },
+};
+
+/// How much of the source's id is in the token of its copy: tokens have 64 characters at most.
+const SOURCE_CHARS: usize = 6;
+
+/// Copies the image from the build region to all others, side by side, and waits until every copy is available. Returns
+/// the images of all regions, the build region's among them.
+///
+/// # Errors
+/// When any copy fails, and regions are not to be skipped for that; the others go on to their end, and the message names
+/// all that failed.
+pub async fn everywhere<C: Cloud>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Images> {
+    let targets = run.spec.regions.iter().filter(|region| *region != run.build_region());
+    let results = join_all(targets.map(async |region| (region, copy(cloud, run, home, region).await))).await;
+    let all = results.len();
+    let (mut copies, mut failed) = (Vec::new(), Vec::new());
+    for (region, result) in results {
+        match result {
+            Ok(id) => copies.push((region.clone(), id)),
+            Err(error) => failed.push((region, error)),
+        }
+    }
+    if !copies.is_empty() {
+        run.events.say(Progress::Copied { image: home.image.clone(), regions: copies.len() });
+    }
+    if !failed.is_empty() && !run.spec.skip_failed_regions {
+        let messages: Vec<String> = failed.iter().map(|(region, error)| format!("{region}: {error:#}")).collect();
+        let messages = messages.join("\n  ");
+        bail!("the image could not be copied to {} of {all} regions:\n  {messages}", failed.len());
+    }
+    for (region, error) in failed {
+        run.events.emit(Event::GaveUp { region: region.clone(), why: format!("{error:#}") })?;
+    }
+    Ok(copies.into_iter().chain([(run.build_region().clone(), home.image.clone())]).collect())
+}
+
+async fn copy<C: Cloud>(cloud: &C, run: &Run, home: &HomeImage, region: &Region) -> Result<ImageId> {
+    let mut image = run.new_image(region, &home.disk.base.name, &home.made_of);
+    // The same token for a copy of another image would be refused.
+    let source = home.image.0.get(home.image.0.len().saturating_sub(SOURCE_CHARS)..).unwrap_or_default();
+    image.token = run.token(&format!("{region}-{source}"));
+    let mut found = None;
+    if run.attempt > 1 {
+        found = images::find(cloud, run, region).await?;
+        // For the token of a copy that failed, that one would be returned again, even once it is deregistered.
+        let failed = run.events.state(|state| state.removed(region));
+        if failed > 0 {
+            image.token = format!("{}-{failed}", image.token);
+        }
+    }
+    let id = match found {
+        Some(found) => {
+            let (region, id) = (region.clone(), found.id.clone());
+            run.events.emit(Event::Seen { region, image: Some(id), open: found.public })?;
+            found.id
+        }
+        None => {
+            let copied = cloud.copy_image(run.build_region(), &home.image, region, &image);
+            run.record(Step::Copy(region.clone()), &image.token, copied).await?
+        }
+    };
+    let available = images::complete(cloud, run, region, &id, &image).await?;
+    match available.made_of {
+        Some(made_of) if made_of != home.made_of => bail!(
+            "{id} was copied from an image that this build made before {}, and that is gone: clean the build up and begin \
+             again: cargo xtask ami clean {}{}",
+            home.image,
+            run.id,
+            cloud.flags()
+        ),
+        _ => Ok(id),
+    }
+}

@@ -1,0 +1,74 @@
+//! An image of this build in one region: found, waited for, completed.
+
+use anyhow::{Result, bail};
+use xtask::region::Region;
+
+use super::run::Run;
+use crate::{
+    cloud::{
+        Cloud, Image, ImageState, NewImage, Phase,
+        tags::{TAG_BUILD, TAG_INSTANCE},
+    },
+    event::{
+        facts::AvailableImage,
+        ids::{ImageId, InstanceId},
+        step::Step,
+    },
+    ground::wait::{self, Patience, Poll},
+};
+
+/// The image of this build in a region, if there is one that is available or will be. One that failed is removed.
+///
+/// # Errors
+/// When the cloud does not answer.
+pub async fn find<C: Cloud>(cloud: &C, run: &Run, region: &Region) -> Result<Option<Image>> {
+    let mut good = None;
+    for image in cloud.images(region).await? {
+        match image.state {
+            _ if image.tag(TAG_BUILD) != Some(&run.id) => {}
+            ImageState::Failed(_) => {
+                let step = Step::Remove(region.clone(), image.id.clone());
+                run.record(step, &image.id, cloud.deregister(region, &image.id)).await?;
+            }
+            ImageState::Pending(_) | ImageState::Available => good = Some(image),
+        }
+    }
+    Ok(good)
+}
+
+/// Waits until an image is available, and gives it what could not be ordered with it.
+///
+/// # Errors
+/// When it fails, or the limit passes.
+pub async fn complete<C: Cloud>(
+    cloud: &C,
+    run: &Run,
+    region: &Region,
+    id: &ImageId,
+    image: &NewImage,
+) -> Result<AvailableImage> {
+    let work = async {
+        let seen = wait_available(cloud, run, region, id).await?;
+        cloud.complete_image(region, id, image).await?;
+        let made_of = seen.tag(TAG_INSTANCE).map(|instance| InstanceId(instance.to_owned()));
+        Ok(AvailableImage { id: seen.id, description: seen.description, made_of })
+    };
+    run.record(Step::Available(region.clone()), id, work).await
+}
+
+async fn wait_available<C: Cloud>(cloud: &C, run: &Run, region: &Region, id: &ImageId) -> Result<Image> {
+    let phase = if region == run.build_region() { Phase::Image } else { Phase::Copy };
+    let patience = Patience { limit: run.spec.recipe.limits.image, pace: cloud.pace(phase) };
+    wait::until(format_args!("{id} in {region}"), patience, &run.events, async || {
+        match cloud.image(region, id).await? {
+            // Right after the create call EC2 may not know the image yet (eventual consistency).
+            None => Ok(Poll::NotYet("unknown to the cloud".to_owned())),
+            Some(image) => match &image.state {
+                ImageState::Available => Ok(Poll::Ready(image)),
+                ImageState::Failed(reason) => bail!("the image {id} in {region} failed: {reason}"),
+                state @ ImageState::Pending(_) => Ok(Poll::NotYet(state.to_string())),
+            },
+        }
+    })
+    .await
+}

@@ -1,0 +1,106 @@
+//! Puts the payload on the instance: the binaries, the checkout's files, and the manifest.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::json;
+
+use super::{make::Parts, run::Run};
+use crate::{
+    event::{
+        facts::{Base, Sources},
+        progress::Progress,
+        step::{Handle, Step},
+    },
+    machine::{Input, Machine},
+    ship::{payload::Payload, sha256},
+};
+
+/// Where the payload is unpacked on the instance.
+const STAGING: &str = "/var/tmp/wallaroo-staging";
+
+/// The payload, in the build's folder, while it is on its way.
+pub const PAYLOAD_TAR: &str = "payload.tar";
+
+/// The manifest's place on the image.
+const MANIFEST: &str = "/usr/share/wallaroo/manifest.json";
+
+/// Installs the payload, and returns the SHA-256 of each file by its path on the image.
+///
+/// # Errors
+/// When a file has changed since it was built or hashed, or the instance fails.
+pub async fn payload(
+    machine: &impl Machine,
+    run: &Run,
+    base: &Base,
+    parts: &Parts,
+    packages: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>> {
+    let (spec, limit) = (&run.spec, run.spec.recipe.limits.script);
+    let mut sha256 = parts.sources.clone();
+    sha256.extend(parts.binaries.iter().map(|binary| (format!("/usr/bin/{}", binary.name), binary.sha256.clone())));
+    let manifest = manifest(run, base, &sha256, packages);
+    std::fs::write(run.folder.join("manifest.json"), &manifest)
+        .with_context(|| format!("failed to write the manifest in {}", run.folder))?;
+    sha256.insert(MANIFEST.to_owned(), sha256::sha256(manifest.as_bytes()));
+    let tar = run.folder.join(PAYLOAD_TAR);
+    write(run, parts, manifest, tar.clone(), sha256.clone()).await?;
+    run.events.say(Progress::Uploading { files: sha256.len() });
+    let work = async {
+        let unpack = format!("sudo -n sh -c 'rm -rf {STAGING} && mkdir -m 700 {STAGING} && tar -x -C {STAGING} -f -'");
+        machine.run("uploading the payload", &unpack, Input::File(&tar), limit).await?;
+        let provision = script(&spec.scripts.provision)?;
+        let command = format!("sudo -n bash -s -- install {STAGING}");
+        machine.run("installing the payload (provision.sh)", &command, Input::Text(&provision), limit).await?;
+        Ok(())
+    };
+    run.record(Step::Install, Handle::NONE, work).await?;
+    std::fs::remove_file(&tar).with_context(|| format!("failed to remove {tar}"))?;
+    Ok(sha256)
+}
+
+fn manifest(run: &Run, base: &Base, sha256: &Sources, packages: &BTreeMap<String, String>) -> String {
+    let spec = &run.spec;
+    let manifest = json!({
+        "name": spec.name,
+        "version": spec.version.as_str(),
+        "commit": spec.source.commit,
+        "branch": spec.source.branch,
+        "dirty": spec.source.dirty,
+        "build": run.id,
+        "target_cpu": spec.recipe.build.target_cpu,
+        "base": { "name": base.name, "system": base.system },
+        "sha256": sha256,
+        "packages": packages,
+    });
+    format!("{manifest:#}\n")
+}
+
+/// Writes the payload as a tar. What it contains must be what was built and hashed.
+async fn write(run: &Run, parts: &Parts, manifest: String, tar: Utf8PathBuf, expected: Sources) -> Result<()> {
+    let (root, files, binaries) = (run.spec.source.root.clone(), run.system()?.files.clone(), parts.binaries.clone());
+    // Every byte is read: a signal, and the image's instance, must not wait for that on this thread.
+    let written = tokio::task::spawn_blocking(move || {
+        let mut payload = Payload::gather(&binaries, &root, &files)?;
+        payload.add(MANIFEST.into(), manifest.into_bytes())?;
+        let written = payload.write(&tar)?;
+        let written: Sources = written.into_iter().map(|(path, sum)| (path.into_string(), sum)).collect();
+        let all = written.keys().chain(expected.keys().filter(|path| !written.contains_key(*path)));
+        let changed: Vec<&str> =
+            all.filter(|path| written.get(*path) != expected.get(*path)).map(String::as_str).collect();
+        if !changed.is_empty() {
+            bail!("these have changed in {root} since the binaries were built: {}", changed.join(", "));
+        }
+        Ok(())
+    });
+    written.await?
+}
+
+/// A script's text.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn script(path: &Utf8Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("failed to read the script {path}"))
+}

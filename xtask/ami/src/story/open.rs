@@ -1,0 +1,116 @@
+//! Opens images to their audience in all regions or in none, and closes them again.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use futures_util::future::join_all;
+use xtask::region::Region;
+
+use super::{
+    block,
+    gate::{self, Openness},
+    run::Run,
+};
+use crate::{
+    cloud::{Audience, Cloud},
+    event::{
+        ids::{ImageId, Images},
+        progress::Progress,
+        step::{Handle, Step},
+    },
+    ground::wait::{self, Pace, Patience, Poll},
+};
+
+/// How long a region may show an image as private after it was made public (EC2's eventual consistency): mostly not at
+/// all.
+const VISIBLE: Patience = Patience {
+    limit: Duration::from_secs(120),
+    pace: Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) },
+};
+
+/// Opens the images to the audience of the release, once they have passed the gate.
+///
+/// # Errors
+/// When they do not pass, or cannot be opened; then none is open.
+pub async fn through_the_gate<C: Cloud>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
+    // An earlier process may have opened some of them, which it only did because all of them were good.
+    let began = run.events.state(|state| state.intended(&Step::Publish));
+    let openness = if began { Openness::Either } else { Openness::Private };
+    gate::pass(cloud, &run.spec.name, images, openness).await?;
+    let Some(audience) = run.spec.visibility.audience() else { return Ok(()) };
+    let opened = async {
+        if audience == Audience::Everybody && run.spec.unblock_public_access {
+            block::lift(cloud, run, images).await?;
+        }
+        publish(cloud, run, images, &audience).await
+    };
+    let opened = opened.await;
+    if let Err(error) = block::restore(cloud, run).await {
+        // Cleaning up tries again. The images are as they should be, or the error that says otherwise matters more.
+        run.events.warn(format_args!("{error:#}"));
+    }
+    opened
+}
+
+/// Opens the images to an audience in every region, snapshots first; all or none.
+///
+/// # Errors
+/// When it fails anywhere. What was opened is withdrawn before this returns; where that fails, too, the message says
+/// which regions are open.
+async fn publish<C: Cloud>(cloud: &C, run: &Run, images: &Images, audience: &Audience) -> Result<()> {
+    let public = *audience == Audience::Everybody;
+    let regions = images.iter().map(|(region, _)| region.clone()).collect();
+    run.events.say(Progress::Publishing { name: run.spec.name.clone(), regions, public });
+    let published = run.record(Step::Publish, Handle::NONE, async {
+        // Whoever can launch an image can copy it only when its snapshots are open, too, so they come first.
+        all(images, async |region, id| cloud.permit_copying(region, id, audience, true).await).await?;
+        all(images, async |region, id| cloud.permit_launching(region, id, audience, true).await).await?;
+        if public { until_shown(cloud, run, images).await } else { Ok(()) }
+    });
+    let Err(error) = published.await else { return Ok(()) };
+    run.events.warn(format_args!("publishing failed, so it is withdrawn everywhere: {error:#}"));
+    Err(match withdraw(cloud, run, images).await {
+        Ok(()) => error.context("publishing failed; nothing is public"),
+        Err(still) => error.context(format!("publishing failed, and could not be undone: {still:#}")),
+    })
+}
+
+/// Waits until every region shows the image as public, and all of them alike.
+async fn until_shown<C: Cloud>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
+    wait::until("all regions to show the image as public", VISIBLE, &run.events, async || {
+        let faults = gate::faults(cloud, &run.spec.name, images, Openness::Public).await?;
+        Ok(if faults.is_empty() { Poll::Ready(()) } else { Poll::NotYet(faults.join("\n  ")) })
+    })
+    .await
+}
+
+/// Closes the images in every region. One that is gone is closed.
+///
+/// # Errors
+/// When that fails anywhere; the message says where.
+pub async fn withdraw<C: Cloud>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
+    let Some(audience) = run.spec.visibility.audience() else { return Ok(()) };
+    let work = all(images, async |region, id| {
+        // Each is tried whatever came of the other.
+        let launch = cloud.permit_launching(region, id, &audience, false).await;
+        let copy = cloud.permit_copying(region, id, &audience, false).await;
+        match (launch, copy) {
+            (Ok(()), Ok(())) => Ok(()),
+            _ if matches!(cloud.image(region, id).await, Ok(None)) => Ok(()),
+            (Err(launch), Err(copy)) => bail!("{launch:#}; and {copy:#}"),
+            (Err(error), Ok(())) | (Ok(()), Err(error)) => Err(error),
+        }
+    });
+    run.record(Step::Withdraw, Handle::NONE, work).await.context("these may still be public")
+}
+
+/// Does the same in all regions side by side; what failed is reported together.
+async fn all(images: &Images, work: impl AsyncFn(&Region, &ImageId) -> Result<()>) -> Result<()> {
+    let results = join_all(images.iter().map(|(region, id)| work(region, id))).await;
+    let failed: Vec<String> = images
+        .iter()
+        .zip(results)
+        .filter_map(|((region, _), result)| result.err().map(|error| format!("{region}: {error:#}")))
+        .collect();
+    if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("\n  ")) }
+}

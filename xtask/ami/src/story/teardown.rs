@@ -1,0 +1,268 @@
+//! What a build leaves when it ends: instances are terminated, their key pairs and security groups deleted, what is half
+//! open is closed, and what exists then is said.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use anyhow::{Error, Result, bail};
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::{block, launch, open, run::Run};
+use crate::{
+    cloud::{Cloud, InstanceState, tags::TAG_BUILD},
+    event::{
+        Event,
+        ids::InstanceId,
+        progress::Progress,
+        step::{Role, Step},
+    },
+    ground::{
+        signals::Signals,
+        wait::{self, Pace, Patience, Poll},
+    },
+    machine::openssh,
+};
+
+/// How long an instance whose launch was cut short may take to be shown (EC2's eventual consistency).
+const VISIBLE: Patience = Patience {
+    limit: Duration::from_secs(30),
+    pace: Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) },
+};
+
+/// The same after an interruption.
+const VISIBLE_SOON: Patience =
+    Patience { limit: Duration::from_secs(6), pace: Pace { interval: Duration::from_secs(1), ..VISIBLE.pace } };
+
+/// Cleanup's budget for instances to become visible and to leave their security group, which a pending one cannot. After
+/// it they are terminated anyway.
+const DETACH_LIMIT: Duration = Duration::from_secs(9);
+
+/// How long the console of an instance may take to be read before it is terminated.
+const CONSOLE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The pause before an instance that could not be terminated is terminated again.
+const TERMINATE_PAUSE: Duration = Duration::from_secs(2);
+
+/// Whether there is time to wait until everything is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// There is.
+    None,
+    /// A signal came: it is enough that instances are ordered to terminate, which nothing takes back.
+    Interrupted,
+}
+
+/// Terminates the instances that earlier processes may have left, and deletes their key pairs and security groups.
+///
+/// # Errors
+/// When the cloud refuses, or the limit passes.
+pub async fn sweep<C: Cloud>(cloud: &C, run: &Run) -> Result<()> {
+    if run.attempt == 1 {
+        return Ok(());
+    }
+    let detach_until = Instant::now() + DETACH_LIMIT;
+    for instance in cloud.instances_of(run.build_region(), &run.id).await? {
+        run.events.say(Progress::Terminating { instance: instance.clone() });
+        end_instance(cloud, run, &instance, detach_until, Urgency::None).await?;
+    }
+    for attempt in 1..run.attempt {
+        for role in Role::ALL {
+            launch::await_revoked(cloud, run, &run.role_token(role, attempt)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Terminates the build's instances, deletes their key pairs and security groups, and closes images that are half open.
+/// All of it is tried whatever fails, and the faults are reported together. What is `kept` is not terminated.
+///
+/// # Errors
+/// With everything that could not be done.
+pub async fn clean_up<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], urgency: Urgency) -> Result<()> {
+    let withdraw = async {
+        // Also where an earlier process began to open them, and this one came to its end before it could go on.
+        let images = run.events.state(|state| state.is_half_open().then(|| state.image_ids()));
+        match images {
+            Some(images) => open::withdraw(cloud, run, &images).await,
+            None => Ok(()),
+        }
+    };
+    let terminate = async {
+        if !kept.is_empty() {
+            return Vec::new();
+        }
+        openssh::forget(&run.folder);
+        end_instances(cloud, run, urgency).await
+    };
+    // Side by side: time may be short, and none of them is to wait for another's region that does not answer.
+    let (withdrawn, restored, mut faults) = tokio::join!(withdraw, block::restore(cloud, run), terminate);
+    faults.splice(0..0, [withdrawn, restored].into_iter().filter_map(Result::err));
+    let faults: Vec<String> = faults.iter().map(|error| format!("{error:#}")).collect();
+    if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("\n  ")) }
+}
+
+async fn end_instances<C: Cloud>(cloud: &C, run: &Run, urgency: Urgency) -> Vec<Error> {
+    let mut faults = Vec::new();
+    let detach_until = Instant::now() + DETACH_LIMIT;
+    // An instance that was launched just now may not be found by its tag yet.
+    let launched = run.logins.borrow().iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+    let found = find_instances(cloud, run, &launched, urgency).await.unwrap_or_else(|error| {
+        faults.push(error.context("failed to look for instances"));
+        Vec::new()
+    });
+    let instances: BTreeSet<InstanceId> = found.into_iter().chain(launched).collect();
+    let ended =
+        join_all(instances.iter().map(|instance| end_instance(cloud, run, instance, detach_until, urgency))).await;
+    faults.extend(ended.into_iter().filter_map(Result::err));
+    let all_ended = faults.is_empty();
+    let revoke = async |role: Role| match all_ended {
+        true => launch::revoke(cloud, run, role).await,
+        // The security group of an instance that lives on cannot be deleted, so there is nothing to wait for.
+        false => cloud.revoke_access(run.build_region(), &run.role_token(role, run.attempt)).await,
+    };
+    faults.extend(join_all(Role::ALL.map(revoke)).await.into_iter().filter_map(Result::err));
+    faults
+}
+
+/// The instances that carry the build's tag. One whose launch was cut short is waited for: it may become visible late, and
+/// run on.
+async fn find_instances<C: Cloud>(
+    cloud: &C,
+    run: &Run,
+    known: &[InstanceId],
+    urgency: Urgency,
+) -> Result<Vec<InstanceId>> {
+    let region = run.build_region();
+    if !run.events.state(|state| state.is_launching()) {
+        return cloud.instances_of(region, &run.id).await;
+    }
+    let patience = if urgency == Urgency::Interrupted { VISIBLE_SOON } else { VISIBLE };
+    let found = wait::until("the instance that was being launched", patience, &run.events, async || {
+        let found = cloud.instances_of(region, &run.id).await?;
+        let is_shown = found.iter().any(|id| !known.contains(id));
+        Ok(if is_shown { Poll::Ready(found) } else { Poll::NotYet("not visible".to_owned()) })
+    });
+    match found.await {
+        Ok(found) => Ok(found),
+        // Mostly the launch was not carried out.
+        Err(_) => cloud.instances_of(region, &run.id).await,
+    }
+}
+
+/// Terminates an instance; unless interrupted, waits until it has terminated.
+async fn end_instance<C: Cloud>(
+    cloud: &C,
+    run: &Run,
+    instance: &InstanceId,
+    detach_until: Instant,
+    urgency: Urgency,
+) -> Result<()> {
+    let region = run.build_region();
+    // A failure is understood by its console, which may be gone with the instance; but the instance costs money meanwhile.
+    let console = tokio::time::timeout(CONSOLE_LIMIT, cloud.console(region, instance));
+    let what = format!("{instance} to leave its security group");
+    let limit = detach_until.saturating_duration_since(Instant::now());
+    let detached = wait::until(what, Patience { limit, pace: VISIBLE_SOON.pace }, &run.events, async || {
+        cloud.detach_access(region, instance).await.map(Poll::Ready)
+    });
+    // A group that it does not leave now is free once it has terminated.
+    let (console, _) = tokio::join!(console, detached);
+    let console = console.ok().and_then(Result::ok).unwrap_or_default();
+    let path = run.log(&format!("console-{instance}"));
+    if let Err(error) = std::fs::write(&path, console) {
+        run.events.warn(format_args!("failed to write {path}: {error}"));
+    }
+    terminate(cloud, run, instance).await?;
+    if urgency == Urgency::Interrupted { Ok(()) } else { launch::await_terminated(cloud, run, instance).await }
+}
+
+/// Orders an instance to terminate; what costs money by the hour is worth a second and a third try.
+async fn terminate<C: Cloud>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
+    let mut ended = cloud.terminate(run.build_region(), instance).await;
+    for _ in 0..2 {
+        if ended.is_ok() {
+            break;
+        }
+        tokio::time::sleep(TERMINATE_PAUSE).await;
+        ended = cloud.terminate(run.build_region(), instance).await;
+    }
+    ended
+}
+
+/// Asks the cloud which images a build that did not come to its end has: those that carry its tag, whatever the journal
+/// says.
+pub async fn look_what_exists<C: Cloud>(cloud: &C, run: &Run) {
+    let looks = run.spec.regions.iter().map(async |region| (region, cloud.images(region).await));
+    for (region, images) in join_all(looks).await {
+        let Ok(images) = images else { continue };
+        let image = images.into_iter().find(|image| image.tag(TAG_BUILD) == Some(&run.id));
+        let open = image.as_ref().is_some_and(|image| image.public);
+        run.events.say(Event::Seen { region: region.clone(), image: image.map(|image| image.id), open });
+    }
+}
+
+/// Says what exists after a build that did not come to its end, and what to type next.
+pub fn say_what_exists<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], all_ended: bool) {
+    let (events, flags) = (&run.events, cloud.flags());
+    let sealing = events.state(|state| state.sealing());
+    for id in kept {
+        if sealing.as_ref() == Some(id) {
+            let command = "aws ec2 terminate-instances --instance-ids";
+            events.note(format_args!(
+                "{id} was being sealed: it may refuse logins, and does not terminate by itself. To terminate it:\n    \
+                 {command} {id} --region {}{flags}",
+                run.build_region()
+            ));
+        } else {
+            let lifetime = humantime::format_duration(run.spec.recipe.limits.machine);
+            events.note(format_args!("{id} terminates by itself {lifetime} after its launch."));
+        }
+    }
+    if kept.is_empty() && all_ended {
+        events.note("No instance is running.");
+    }
+    let images = events.state(|state| state.images.clone());
+    if images.is_empty() {
+        events.note("No image was made.");
+    } else {
+        events.note("These images exist:");
+        for (region, image) in &images {
+            let public = if image.open { "PUBLIC" } else { "private" };
+            events.note(format_args!("  {region}: {} ({public})", image.id));
+        }
+    }
+    let id = &run.id;
+    if !images.is_empty() || !all_ended {
+        events.note(format_args!("To resume: cargo xtask ami resume {id}{flags}"));
+    } else if events.state(|state| state.is_done(&Step::Binaries)) {
+        events.note(format_args!("To resume without building again: cargo xtask ami resume {id}{flags}"));
+    }
+    if !images.is_empty() || !all_ended || !kept.is_empty() {
+        events.note(format_args!("To clean up: cargo xtask ami clean {id}{flags}"));
+    }
+    events.note(format_args!("Journal and logs: {}", run.folder));
+}
+
+/// Leaves the instances up, and says how to log in. Where they end with this process, waits for the signal to end it;
+/// else returns those that are left.
+pub async fn keep_instances<C: Cloud>(cloud: &C, run: &Run, signals: &mut Signals) -> Vec<InstanceId> {
+    let logins = run.logins.borrow().clone();
+    let mut up = Vec::new();
+    for (id, login) in logins {
+        let Ok(Some(instance)) = cloud.instance(run.build_region(), &id).await else { continue };
+        let Some(address) = instance.address.filter(|_| instance.state == InstanceState::Running) else { continue };
+        match openssh::command_line(&run.folder, &login, address) {
+            Ok(command) => {
+                run.events.note(format_args!("{id} is left up. To log in:\n    {command}"));
+                up.push(id);
+            }
+            Err(error) => run.events.warn(format_args!("{id} is up, and its key could not be kept: {error:#}")),
+        }
+    }
+    if up.is_empty() || cloud.machines_outlive_us() {
+        return up;
+    }
+    run.events.note("It ends when this command does: with Ctrl-C.");
+    signals.next().await;
+    Vec::new()
+}

@@ -1,0 +1,64 @@
+//! `ami --version X`: preflight, then the release.
+
+use anyhow::{Context as _, Result};
+use xtask::cli::{CommonFlags, ReleaseFlags};
+
+use super::{App, manage, until_signal};
+use crate::{
+    ask::{
+        preflight::{self, Purpose},
+        spec::Visibility,
+    },
+    cloud::Cloud,
+    event::progress::Progress,
+    ground::{outcome::Failure, signals::Signals},
+    record::unfinished::Unfinished,
+    show::{print::print, result::Report},
+    story::{release, run::Run},
+};
+
+/// Makes, verifies and publishes the image.
+///
+/// # Errors
+/// When it is refused, fails, or is interrupted.
+pub async fn release<C: Cloud>(
+    app: &App<'_, C>,
+    flags: &ReleaseFlags,
+    common: &CommonFlags,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let run = until_signal(signals, prepare(app, flags, common)).await?.map_err(Failure::Refused)?;
+    finish(app, &run, common, signals).await
+}
+
+/// Runs a release that begins or is resumed to its end.
+pub(super) async fn finish<C: Cloud>(
+    app: &App<'_, C>,
+    run: &Run,
+    common: &CommonFlags,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let tell = |report: &Report| print(&report.text(common.json)?);
+    release::release(app.cloud, run, signals, tell).await.map(drop)
+}
+
+/// Everything before something is created; every fault is a refusal.
+async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &ReleaseFlags, common: &CommonFlags) -> Result<Run> {
+    let App { cloud, checkout, state_dir, events } = *app;
+    let draft = preflight::draft(checkout, flags, common, Purpose::Begin)?;
+    Unfinished::refuse_second(state_dir, &draft.spec.release())?;
+    let (spec, preflight) = preflight::look(cloud, draft, common.yes).await?;
+    for warning in &preflight.warnings {
+        events.warn(warning);
+    }
+    preflight::refuse(&preflight.findings)?;
+    for (label, fact) in &preflight.facts {
+        events.say(Progress::Fact { label: label.clone(), fact: fact.clone() });
+    }
+    if spec.visibility == Visibility::Public && !common.local {
+        let regions = spec.regions.len();
+        let question = format!("Make `{}` public in {regions} regions?", spec.name);
+        manage::confirm(&question, common.yes).await.context("nothing was begun")?;
+    }
+    Run::begin(spec, cloud.identity().await?, state_dir, events)
+}

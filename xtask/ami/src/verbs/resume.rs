@@ -1,0 +1,63 @@
+//! `ami resume`: goes on where a build stopped.
+
+use anyhow::{Context as _, Result};
+use xtask::cli::{Ami, Command, CommonFlags, ReleaseFlags};
+
+use super::{App, release, until_signal};
+use crate::{
+    ask::preflight::{self, Purpose},
+    cloud::Cloud,
+    event::step::Step,
+    ground::{outcome::Failure, signals::Signals},
+    record::{folder::JOURNAL, journal::Reading, unfinished::Unfinished},
+    state_dir::StateDir,
+    story::run::Run,
+};
+
+/// The command line to carry out; for `resume` that with which the build began, and the build's id.
+///
+/// # Errors
+/// When there is no build to resume, or several to choose from.
+pub fn command_line(ami: Ami, state_dir: &StateDir) -> Result<(Ami, Option<String>)> {
+    let Some(Command::Resume(flags)) = &ami.command else { return Ok((ami, None)) };
+    let unfinished = Unfinished::pick(state_dir, flags.build.as_deref(), ami.common.local)?;
+    let (mut began, call) = unfinished.command()?;
+    // A checkout that has been moved since is named anew; that path counts from the folder of this command.
+    let root = ami
+        .common
+        .root
+        .as_ref()
+        .map(|root| root.canonicalize_utf8().with_context(|| format!("there is no checkout at {root}")));
+    let root = root.transpose()?;
+    std::env::set_current_dir(&call.folder)
+        .with_context(|| format!("the build began in {}, and its paths count from there", call.folder))?;
+    let CommonFlags { yes, json, quiet, verbose, log_format, profile, .. } = ami.common;
+    began.common.profile = profile.or(began.common.profile);
+    began.common.root = root.or(began.common.root);
+    began.common = CommonFlags { yes, json, quiet, verbose, log_format, ..began.common };
+    Ok((began, Some(unfinished.id)))
+}
+
+/// Resumes a build.
+///
+/// # Errors
+/// When it is refused, fails, or is interrupted.
+pub async fn resume<C: Cloud>(
+    app: &App<'_, C>,
+    flags: &ReleaseFlags,
+    common: &CommonFlags,
+    id: &str,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let run = until_signal(signals, prepare(app, flags, common, id)).await?.map_err(Failure::Refused)?;
+    release::finish(app, &run, common, signals).await
+}
+
+async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &ReleaseFlags, common: &CommonFlags, id: &str) -> Result<Run> {
+    let App { cloud, checkout, state_dir, events } = *app;
+    let state = Reading::of(&state_dir.build(id).join(JOURNAL))?.state;
+    let purpose = Purpose::Resume { is_built: state.is_done(&Step::Binaries) };
+    let draft = preflight::draft(checkout, flags, common, purpose)?;
+    preflight::refuse(&draft.findings)?;
+    Run::resume(draft.spec, id, &cloud.identity().await?, state_dir, events)
+}
