@@ -7,7 +7,7 @@ use clap::Parser as _;
 use xtask::cli::{Ami, Cli, Command, CommonFlags, ReleaseFlags, Task};
 use xtask_ami::{
     ask::{checkout::Checkout, preflight, spec::Visibility},
-    cloud::{Cloud, policy, qemu::Qemu},
+    cloud::{Cloud, ec2::policy, qemu::Qemu},
     ground::{outcome::Failure, signals::Signals},
     record::unfinished::Unfinished,
     show::terminal::{Level, Status},
