@@ -41,7 +41,7 @@ pub struct App<'a, C> {
 pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::Failed)?;
     if let Some(Command::IamPolicy) = ami.command {
-        return print(&crate::cloud::policy::text()).map_err(Failure::Failed);
+        return print(&crate::cloud::ec2::policy::text()).map_err(Failure::Failed);
     }
     let state_dir = StateDir::find().map_err(Failure::Refused)?;
     let (ami, resumed) = resume::command_line(ami, &state_dir).map_err(Failure::Refused)?;

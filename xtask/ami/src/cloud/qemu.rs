@@ -3,45 +3,40 @@
 //! It has the same verbs as EC2, and where EC2 takes its time so does this one: an image is pending until `qemu-img` is
 //! done. Regions are folders. Its instances are processes of this one and end with it.
 
-use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, OnceCell};
 use xtask::region::Region;
 
-use crate::event::progress::Progress;
 use crate::{
-    cloud::{
-        Audience, ClosedDisk, Cloud, Image, ImageState, Instance, InstanceState, Launch, LaunchSource, Leftover,
-        NewImage, Phase, SshAccess,
-        preflight::{Preflight, Request},
-    },
-    event::{
-        facts::Base,
-        ids::{ImageId, InstanceId},
-    },
+    cloud::{Launch, LaunchSource, Paced, Phase},
+    event::ids::{ImageId, InstanceId},
+    event::progress::Progress,
     events::Events,
     ground::wait::Pace,
-    machine::{keys::Login, ssh::Ssh},
     recipe::{Recipe, System},
     state_dir::StateDir,
 };
 use accelerator::Accelerator;
 use conversion::Conversion;
-use disk::RawDisk;
 use folder::Folder;
-use store::Attributes;
-use vm::{Hardware, Power, Vm};
+use vm::{Hardware, Vm};
 
 pub mod accelerator;
+mod account;
 pub mod base;
+mod compute;
 mod conversion;
 pub mod disk;
 mod findings;
 mod folder;
+mod images;
+mod opening;
 pub mod packages;
+pub mod programs;
 pub mod seed;
 mod sources;
 pub mod store;
@@ -131,40 +126,12 @@ impl Qemu {
         }
     }
 
-    /// EC2 refuses a name that is taken when it makes an image, and takes it when it copies one; nobody wants the latter.
-    fn refuse_taken(&self, region: &Region, name: &str) -> Result<()> {
-        match store::list(&self.home, region)?.iter().find(|image| image.name == name) {
-            None => Ok(()),
-            Some(taken) => bail!("the name `{name}` is taken in {region}, by {}", taken.id),
-        }
-    }
-
     fn local_system(&self) -> Result<&System> {
         self.recipe.system(&self.recipe.local_base.system)
     }
 }
 
-impl Cloud for Qemu {
-    type Machine = Ssh;
-
-    fn flags(&self) -> String {
-        " --local".to_owned()
-    }
-
-    fn machines_outlive_us(&self) -> bool {
-        false
-    }
-
-    async fn regions(&self) -> Result<Vec<Region>> {
-        let regions = store::regions(&self.home)?;
-        // Also before there is any image there may be what a killed process left of making it.
-        Ok(if regions.is_empty() { vec![self.recipe.build_region.clone()] } else { regions })
-    }
-
-    async fn preflight(&self, request: &Request) -> Result<Preflight> {
-        self.look(request).await
-    }
-
+impl Paced for Qemu {
     fn pace(&self, phase: Phase) -> Pace {
         // A look costs next to nothing here; before the first one of these, no machine was ever up or down.
         let first_look = match phase {
@@ -173,198 +140,6 @@ impl Cloud for Qemu {
             Phase::Image | Phase::Copy | Phase::End | Phase::Block => Duration::ZERO,
         };
         Pace { first_look, interval: Duration::from_millis(500) }
-    }
-
-    async fn base(&self, log: &Utf8Path) -> Result<Base> {
-        self.sweep();
-        let Some(file) = &self.base_file else {
-            let local = &self.recipe.local_base;
-            let base = base::ensure(&self.home, local, self.local_system()?, log, &self.events).await?;
-            return Ok(Base { id: base.path.to_string(), name: base.name, system: base.system });
-        };
-        let system = self.system_of_base_file(file).await?;
-        let name = file.file_name().unwrap_or(file.as_str()).to_owned();
-        Ok(Base { id: file.to_string(), name, system })
-    }
-
-    async fn grant_access(&self, _region: &Region, access: &SshAccess) -> Result<()> {
-        self.keys.borrow_mut().insert(access.name.clone(), access.public_key.clone());
-        Ok(())
-    }
-
-    async fn revoke_access(&self, _region: &Region, name: &str) -> Result<()> {
-        self.keys.borrow_mut().remove(name);
-        Ok(())
-    }
-
-    async fn launch(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {
-        let id = InstanceId(format!("i-{}", digits_of(&launch.token)));
-        if self.found(&id).is_some() {
-            return Ok(id);
-        }
-        let key = self.keys.borrow().get(&launch.access).cloned();
-        let key = key.with_context(|| format!("there is no access `{}`", launch.access))?;
-        let folder = Folder::make(self.instance_folder(&id))?;
-        let vm = self.start(&id, folder.path(), region, launch, &key);
-        let vm = vm.await.with_context(|| format!("failed to launch {id}"))?;
-        let build =
-            launch.tags.iter().find(|(tag, _)| tag == crate::cloud::tags::TAG_BUILD).map(|(_, build)| build.clone());
-        let local = Local { build: build.unwrap_or_default(), vm, folder };
-        self.instances.borrow_mut().insert(id.clone(), Rc::new(Mutex::new(local)));
-        Ok(id)
-    }
-
-    async fn instance(&self, _region: &Region, id: &InstanceId) -> Result<Option<Instance>> {
-        let Some(local) = self.found(id) else { return Ok(None) };
-        let mut local = local.lock().await;
-        if local.vm.restart_if_hung().await? {
-            self.events.warn(format_args!("the kernel of {id} hung while it booted, so it was restarted"));
-        }
-        let (state, reason) = match local.vm.power()? {
-            Power::On => (InstanceState::Running, None),
-            Power::GoingOff => (InstanceState::Stopping, None),
-            Power::Off(reason) => (InstanceState::Stopped, reason),
-        };
-        Ok(Some(Instance { state, reason, address: Some(local.vm.ssh()) }))
-    }
-
-    async fn instances_of(&self, _region: &Region, build: &str) -> Result<Vec<InstanceId>> {
-        // Whoever goes on with a build asks this first, and those of the process before are gone, but for their files.
-        self.sweep();
-        let instances: Vec<_> =
-            self.instances.borrow().iter().map(|(id, local)| (id.clone(), Rc::clone(local))).collect();
-        let mut found = Vec::new();
-        for (id, local) in instances {
-            if local.lock().await.build == build {
-                found.push(id);
-            }
-        }
-        Ok(found)
-    }
-
-    async fn console(&self, _region: &Region, id: &InstanceId) -> Result<String> {
-        let path = self.instance_folder(id).join(vm::CONSOLE);
-        match std::fs::read(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-            Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        }
-    }
-
-    async fn connect(&self, address: SocketAddr, login: &Login, log: &Utf8Path) -> Result<Ssh> {
-        let machine = Ssh::connect(address, login, log, &self.events).await?;
-        let instances: Vec<_> = self.instances.borrow().values().cloned().collect();
-        for local in instances {
-            let mut local = local.lock().await;
-            if local.vm.ssh() == address {
-                local.vm.let_be();
-            }
-        }
-        Ok(machine)
-    }
-
-    async fn stop(&self, _region: &Region, id: &InstanceId) -> Result<()> {
-        let local = self.found(id).with_context(|| format!("there is no instance {id}"))?;
-        local.lock().await.vm.press_power_button().await.with_context(|| format!("failed to stop {id}"))
-    }
-
-    async fn terminate(&self, _region: &Region, id: &InstanceId) -> Result<()> {
-        let Some(local) = self.instances.borrow_mut().remove(id) else { return Ok(()) };
-        let mut local = local.lock().await;
-        local.vm.kill().await.with_context(|| format!("failed to end {id}"))?;
-        // What is being made of its disk will never be an image; dropped, qemu-img ends.
-        self.conversions.borrow_mut().retain(|_, conversion| !conversion.partial.starts_with(local.folder.path()));
-        let folder = local.folder.path();
-        std::fs::remove_dir_all(folder).with_context(|| format!("failed to remove {folder}"))
-    }
-
-    async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
-        let id = ImageId(format!("ami-{}", digits_of(&image.token)));
-        if self.conversions.borrow().contains_key(&id) || store::read(&self.home, region, &id)?.is_some() {
-            return Ok(id);
-        }
-        self.refuse_taken(region, &image.name)?;
-        let conversion = Conversion::start(&self.instance_folder(instance), Attributes::of(image))?;
-        self.conversions.borrow_mut().insert(id.clone(), conversion);
-        Ok(id)
-    }
-
-    async fn copy_image(&self, from: &Region, id: &ImageId, to: &Region, image: &NewImage) -> Result<ImageId> {
-        let copy = ImageId(format!("ami-{}", digits_of(&image.token)));
-        if store::read(&self.home, to, &copy)?.is_none() {
-            self.refuse_taken(to, &image.name)?;
-            let _writing = store::writing(&self.home)?;
-            store::place_copy(&self.home, to, &copy, store::disk(&self.home, from, id)).await?;
-            store::write(&self.home, to, &copy, &Attributes::of(image))?;
-        }
-        Ok(copy)
-    }
-
-    async fn image(&self, region: &Region, id: &ImageId) -> Result<Option<Image>> {
-        if let Some(attributes) = store::read(&self.home, region, id)? {
-            return Ok(Some(attributes.image(id, ImageState::Available)));
-        }
-        let mut conversions = self.conversions.borrow_mut();
-        let Some(conversion) = conversions.get_mut(id) else { return Ok(None) };
-        let state = match conversion.progress()? {
-            ImageState::Available => {
-                let _writing = store::writing(&self.home)?;
-                store::place(&self.home, region, id, &conversion.partial)?;
-                store::write(&self.home, region, id, &conversion.attributes)?;
-                ImageState::Available
-            }
-            state => state,
-        };
-        Ok(Some(conversion.attributes.image(id, state)))
-    }
-
-    async fn images(&self, region: &Region) -> Result<Vec<Image>> {
-        store::list(&self.home, region)
-    }
-
-    async fn complete_image(&self, _region: &Region, _id: &ImageId, _image: &NewImage) -> Result<()> {
-        Ok(())
-    }
-
-    async fn snapshots_are_public(&self, region: &Region, id: &ImageId) -> Result<bool> {
-        Ok(store::read(&self.home, region, id)?.is_some_and(|attributes| attributes.snapshots_public))
-    }
-
-    async fn permit_copying(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()> {
-        ensure!(*audience == Audience::Everybody, "images on this computer are not shared with accounts");
-        self.change(region, id, |attributes| attributes.snapshots_public = permit)
-    }
-
-    async fn permit_launching(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()> {
-        ensure!(*audience == Audience::Everybody, "images on this computer are not shared with accounts");
-        self.change(region, id, |attributes| attributes.public = permit)
-    }
-
-    async fn public_images_blocked(&self, _region: &Region) -> Result<bool> {
-        Ok(false)
-    }
-
-    async fn block_public_images(&self, _region: &Region, _block: bool) -> Result<()> {
-        bail!("nothing blocks public images on this computer")
-    }
-
-    async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
-        store::remove(&self.home, region, id)
-    }
-
-    async fn leftovers(&self, region: &Region) -> Result<Vec<Leftover>> {
-        // Machines are gone with the process that made them.
-        self.sweep();
-        Ok(store::list(&self.home, region)?.iter().filter_map(Leftover::image).collect())
-    }
-
-    async fn remove(&self, region: &Region, leftover: &Leftover) -> Result<()> {
-        store::remove(&self.home, region, &ImageId(leftover.id.clone()))
-    }
-
-    async fn disk(&self, region: &Region, id: &ImageId, scratch: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {
-        let disk = RawDisk::of(&store::disk(&self.home, region, id), scratch).await?;
-        Ok(Some(Box::new(disk)))
     }
 }
 
@@ -375,13 +150,6 @@ impl Qemu {
         for path in folders.into_iter().chain(store::sweep(&self.home)).chain(base::sweep(&self.home)) {
             self.events.say(Progress::Swept { path });
         }
-    }
-
-    fn change(&self, region: &Region, id: &ImageId, change: impl FnOnce(&mut Attributes)) -> Result<()> {
-        let attributes = store::read(&self.home, region, id)?;
-        let mut attributes = attributes.with_context(|| format!("there is no image {id} in {region}"))?;
-        change(&mut attributes);
-        store::write(&self.home, region, id, &attributes)
     }
 }
 

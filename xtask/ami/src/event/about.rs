@@ -66,16 +66,6 @@ impl About {
     }
 }
 
-/// Whose a cloud's resources are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Identity {
-    /// The account: on EC2 its twelve digits.
-    pub account: String,
-    /// The endpoint of the API, where it is not the cloud's own.
-    #[serde(default)]
-    pub endpoint: Option<String>,
-}
-
 /// How a build was asked for, so that it can be resumed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Invocation {
@@ -84,4 +74,26 @@ pub struct Invocation {
     /// The folder that it was typed in.
     #[schemars(with = "String")]
     pub folder: Utf8PathBuf,
+}
+
+/// Which cloud, and whose: what was made in one is in no other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Identity {
+    /// Which of the clouds.
+    pub kind: CloudKind,
+    /// The account: its twelve digits on EC2; `local` on this computer, where the state folder is all there is.
+    pub account: String,
+    /// The URL that stands in for the cloud's own endpoint, where one was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+}
+
+/// The clouds that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CloudKind {
+    /// EC2, or what answers as it does.
+    Ec2,
+    /// QEMU on this computer.
+    Local,
 }

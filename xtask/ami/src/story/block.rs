@@ -10,7 +10,7 @@ use xtask::region::Region;
 
 use super::run::Run;
 use crate::{
-    cloud::{Cloud, Phase},
+    cloud::{Cloud, HowTo, Phase},
     event::{ids::Images, step::Step},
     ground::wait::{self, Patience, Poll},
 };
@@ -59,10 +59,7 @@ pub async fn restore<C: Cloud>(cloud: &C, run: &Run) -> Result<()> {
         .iter()
         .zip(results)
         .filter_map(|(region, result)| {
-            let command = "aws ec2 enable-image-block-public-access --image-block-public-access-state";
-            result
-                .err()
-                .map(|error| format!("{error:#}\n    {command} block-new-sharing --region {region}{}", cloud.flags()))
+            result.err().map(|error| format!("{error:#}\n    {}", cloud.how_to(HowTo::BlockPublicImages(region))))
         })
         .collect();
     if failed.is_empty() {

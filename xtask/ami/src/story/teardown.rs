@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{block, launch, open, run::Run};
 use crate::{
-    cloud::{Cloud, InstanceState, tags::TAG_BUILD},
+    cloud::{Cloud, HowTo, InstanceState, tags::TAG_BUILD},
     event::{
         Event,
         ids::InstanceId,
@@ -207,11 +207,9 @@ pub fn say_what_exists<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], all_
     let sealing = events.state(|state| state.sealing());
     for id in kept {
         if sealing.as_ref() == Some(id) {
-            let command = "aws ec2 terminate-instances --instance-ids";
+            let command = cloud.how_to(HowTo::Terminate(run.build_region(), id));
             events.note(format_args!(
-                "{id} was being sealed: it may refuse logins, and does not terminate by itself. To terminate it:\n    \
-                 {command} {id} --region {}{flags}",
-                run.build_region()
+                "{id} was being sealed: it may refuse logins, and does not terminate by itself. To terminate it:\n    {command}"
             ));
         } else {
             let lifetime = humantime::format_duration(run.spec.recipe.limits.machine);

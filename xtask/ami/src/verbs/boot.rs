@@ -10,7 +10,7 @@ use xtask::{
 use crate::{
     ask::checkout::Checkout,
     cloud::tags::{TAG_SYSTEM, TAG_VERSION},
-    cloud::{Cloud, Image, InstanceState, Launch, LaunchSource, Phase, SshAccess, qemu::Qemu},
+    cloud::{Compute as _, Image, InstanceState, Launch, LaunchSource, Paced as _, Phase, SshAccess, qemu::Qemu},
     event::progress::Progress,
     events::Events,
     ground::{

@@ -45,6 +45,8 @@ pub struct World {
     pub denied: BTreeSet<String>,
     /// A dry run looks whether what it names is there before it tells whether it would be allowed.
     pub dry_runs_look_first: bool,
+    /// Whose the credentials are.
+    pub caller: String,
     /// What is wrong with the account's credentials, and from when on.
     pub credentials: Option<(Duration, CredentialTrouble)>,
     /// Whether the public image quota can be read.
@@ -115,6 +117,7 @@ impl World {
             regions: enabled.chain(others).map(region).collect(),
             denied: BTreeSet::new(),
             dry_runs_look_first: false,
+            caller: ACCOUNT.to_owned(),
             credentials: None,
             quota_readable: true,
             violations: Vec::new(),

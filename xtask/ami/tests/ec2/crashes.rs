@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use xtask::cli::{CleanFlags, CommonFlags};
 use xtask_ami::{
-    cloud::Cloud as _,
+    cloud::Images as _,
     show::terminal::{Level, Status},
     verbs::clean,
 };

@@ -14,11 +14,13 @@ use tokio::time::{Instant, sleep, sleep_until};
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
-        Audience, ClosedDisk, Cloud, Image, Instance, Launch, Leftover, NewImage, Phase, SshAccess,
+        Account, Audience, ClosedDisk, Compute, HowTo, Image, Images, Instance, Launch, Leftover, NewImage, Opening,
+        Paced, Phase, SshAccess,
         ec2::Ec2,
         preflight::{Preflight, Request},
     },
     event::{
+        about::Identity,
         facts::Base,
         ids::{ImageId, InstanceId},
     },
@@ -116,7 +118,22 @@ impl Disk {
     }
 }
 
-impl Cloud for Simulated {
+impl Paced for Simulated {
+    fn pace(&self, phase: Phase) -> Pace {
+        self.ec2.pace(phase)
+    }
+}
+
+/// Methods that EC2 itself carries out.
+macro_rules! of_ec2 {
+    ($($method:ident($($name:ident: $type:ty),*) -> $answer:ty;)*) => {
+        $(async fn $method(&self, $($name: $type),*) -> Result<$answer> {
+            self.ec2.$method($($name),*).await
+        })*
+    };
+}
+
+impl Compute for Simulated {
     type Machine = SimulatedMachine;
 
     async fn connect(&self, address: SocketAddr, login: &Login, _: &Utf8Path) -> Result<SimulatedMachine> {
@@ -149,119 +166,60 @@ impl Cloud for Simulated {
         Ok(SimulatedMachine { endpoint, compiled: self.compiled, disks, instance: instance.id })
     }
 
-    async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
-        self.ec2.create_image(region, instance, image).await
+    fn machines_outlive_us(&self) -> bool {
+        self.ec2.machines_outlive_us()
+    }
+
+    of_ec2! {
+        base(log: &Utf8Path) -> Base;
+        grant_access(region: &Region, access: &SshAccess) -> ();
+        revoke_access(region: &Region, name: &str) -> ();
+        detach_access(region: &Region, id: &InstanceId) -> ();
+        launch(region: &Region, launch: &Launch) -> InstanceId;
+        instance(region: &Region, id: &InstanceId) -> Option<Instance>;
+        instances_of(region: &Region, build: &str) -> Vec<InstanceId>;
+        console(region: &Region, id: &InstanceId) -> String;
+        stop(region: &Region, id: &InstanceId) -> ();
+        terminate(region: &Region, id: &InstanceId) -> ();
+    }
+}
+
+impl Images for Simulated {
+    of_ec2! {
+        create_image(region: &Region, instance: &InstanceId, image: &NewImage) -> ImageId;
+        copy_image(from: &Region, id: &ImageId, to: &Region, image: &NewImage) -> ImageId;
+        image(region: &Region, id: &ImageId) -> Option<Image>;
+        images(region: &Region) -> Vec<Image>;
+        complete_image(region: &Region, id: &ImageId, image: &NewImage) -> ();
+        deregister(region: &Region, id: &ImageId) -> ();
+        disk(region: &Region, id: &ImageId, scratch: &Utf8Path) -> Option<Box<dyn ClosedDisk>>;
+    }
+}
+
+impl Opening for Simulated {
+    of_ec2! {
+        snapshots_are_public(region: &Region, id: &ImageId) -> bool;
+        permit_copying(region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> ();
+        permit_launching(region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> ();
+        public_images_blocked(region: &Region) -> bool;
+        block_public_images(region: &Region, block: bool) -> ();
+    }
+}
+
+impl Account for Simulated {
+    of_ec2! {
+        identity() -> Identity;
+        regions() -> Vec<Region>;
+        preflight(request: &Request) -> Preflight;
+        leftovers(region: &Region) -> Vec<Leftover>;
+        remove(region: &Region, leftover: &Leftover) -> ();
     }
 
     fn flags(&self) -> String {
         self.ec2.flags()
     }
 
-    fn machines_outlive_us(&self) -> bool {
-        self.ec2.machines_outlive_us()
-    }
-
-    fn pace(&self, phase: Phase) -> Pace {
-        self.ec2.pace(phase)
-    }
-
-    async fn regions(&self) -> Result<Vec<Region>> {
-        self.ec2.regions().await
-    }
-
-    async fn preflight(&self, request: &Request) -> Result<Preflight> {
-        self.ec2.preflight(request).await
-    }
-
-    async fn base(&self, log: &Utf8Path) -> Result<Base> {
-        self.ec2.base(log).await
-    }
-
-    async fn grant_access(&self, region: &Region, access: &SshAccess) -> Result<()> {
-        self.ec2.grant_access(region, access).await
-    }
-
-    async fn revoke_access(&self, region: &Region, name: &str) -> Result<()> {
-        self.ec2.revoke_access(region, name).await
-    }
-
-    async fn detach_access(&self, region: &Region, id: &InstanceId) -> Result<()> {
-        self.ec2.detach_access(region, id).await
-    }
-
-    async fn launch(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {
-        self.ec2.launch(region, launch).await
-    }
-
-    async fn instance(&self, region: &Region, id: &InstanceId) -> Result<Option<Instance>> {
-        self.ec2.instance(region, id).await
-    }
-
-    async fn instances_of(&self, region: &Region, build: &str) -> Result<Vec<InstanceId>> {
-        self.ec2.instances_of(region, build).await
-    }
-
-    async fn console(&self, region: &Region, id: &InstanceId) -> Result<String> {
-        self.ec2.console(region, id).await
-    }
-
-    async fn stop(&self, region: &Region, id: &InstanceId) -> Result<()> {
-        self.ec2.stop(region, id).await
-    }
-
-    async fn terminate(&self, region: &Region, id: &InstanceId) -> Result<()> {
-        self.ec2.terminate(region, id).await
-    }
-
-    async fn copy_image(&self, from: &Region, id: &ImageId, to: &Region, image: &NewImage) -> Result<ImageId> {
-        self.ec2.copy_image(from, id, to, image).await
-    }
-
-    async fn image(&self, region: &Region, id: &ImageId) -> Result<Option<Image>> {
-        self.ec2.image(region, id).await
-    }
-
-    async fn images(&self, region: &Region) -> Result<Vec<Image>> {
-        self.ec2.images(region).await
-    }
-
-    async fn complete_image(&self, region: &Region, id: &ImageId, image: &NewImage) -> Result<()> {
-        self.ec2.complete_image(region, id, image).await
-    }
-
-    async fn snapshots_are_public(&self, region: &Region, id: &ImageId) -> Result<bool> {
-        self.ec2.snapshots_are_public(region, id).await
-    }
-
-    async fn permit_copying(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()> {
-        self.ec2.permit_copying(region, id, audience, permit).await
-    }
-
-    async fn permit_launching(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()> {
-        self.ec2.permit_launching(region, id, audience, permit).await
-    }
-
-    async fn public_images_blocked(&self, region: &Region) -> Result<bool> {
-        self.ec2.public_images_blocked(region).await
-    }
-
-    async fn block_public_images(&self, region: &Region, block: bool) -> Result<()> {
-        self.ec2.block_public_images(region, block).await
-    }
-
-    async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
-        self.ec2.deregister(region, id).await
-    }
-
-    async fn leftovers(&self, region: &Region) -> Result<Vec<Leftover>> {
-        self.ec2.leftovers(region).await
-    }
-
-    async fn remove(&self, region: &Region, leftover: &Leftover) -> Result<()> {
-        self.ec2.remove(region, leftover).await
-    }
-
-    async fn disk(&self, region: &Region, id: &ImageId, scratch: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {
-        self.ec2.disk(region, id, scratch).await
+    fn how_to(&self, what: HowTo<'_>) -> String {
+        self.ec2.how_to(what)
     }
 }

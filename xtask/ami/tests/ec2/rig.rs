@@ -106,6 +106,11 @@ impl Rig {
         }
     }
 
+    /// Where what is said goes.
+    pub fn status(&self) -> Status {
+        self.status.clone()
+    }
+
     /// EC2 as the code under test sees it.
     pub async fn ec2(&self) -> Ec2 {
         let home: Region = HOME.parse().expect("a region");

@@ -7,7 +7,8 @@ use camino::Utf8Path;
 use xtask::{grantee::Grantee, region::Region};
 use xtask_ami::{
     cloud::{
-        Audience, Cloud as _, Image, ImageState, InstanceState, Launch, LaunchSource, NewImage, SshAccess,
+        Account as _, Audience, Compute as _, Image, ImageState, Images as _, InstanceState, Launch, LaunchSource,
+        NewImage, Opening as _, SshAccess,
         ec2::{Ec2, Settings},
         tags::Tags,
     },

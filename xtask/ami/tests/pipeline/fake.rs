@@ -18,12 +18,14 @@ use tokio::time::{Instant, sleep, timeout};
 use xtask::{grantee::Grantee, region::Region};
 use xtask_ami::{
     cloud::{
-        Audience, ClosedDisk, Cloud, Image, ImageState, Instance, InstanceState, Launch, LaunchSource, Leftover,
-        NewImage, Phase, SshAccess,
+        Account, Audience, ClosedDisk, Compute, HowTo, Image, ImageState, Images, Instance, InstanceState, Launch,
+        LaunchSource, Leftover, NewImage, Opening, Paced, Phase, SshAccess,
+        ec2::commands,
         preflight::{Preflight, Request},
         tags::Tags,
     },
     event::{
+        about::{CloudKind, Identity},
         facts::Base,
         ids::{ImageId, InstanceId},
     },
@@ -119,6 +121,7 @@ impl fmt::Display for Call {
 pub struct Fake(Rc<Inner>);
 
 struct Inner {
+    identity: RefCell<Identity>,
     state: RefCell<State>,
     troubles: RefCell<Vec<Planned>>,
     calls: RefCell<Vec<Call>>,

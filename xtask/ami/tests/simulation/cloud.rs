@@ -13,7 +13,10 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep},
 };
-use xtask_ami::ground::api_error::ApiError;
+use xtask_ami::{
+    event::about::{CloudKind, Identity},
+    ground::api_error::ApiError,
+};
 
 use crate::{
     books::Books,
@@ -30,6 +33,8 @@ const SLOW: Duration = Duration::from_secs(60);
 pub struct Cloud(Rc<Inner>);
 
 pub struct Inner {
+    /// Whose cloud it is.
+    pub identity: RefCell<Identity>,
     pub books: RefCell<Books>,
     pub random: RefCell<Random>,
     pub weather: Cell<Weather>,
@@ -74,7 +79,9 @@ pub enum Effect {
 
 impl Cloud {
     pub fn new(books: Books, random: Random) -> Cloud {
+        let identity = Identity { kind: CloudKind::Ec2, account: "123456789012".to_owned(), endpoint: None };
         Cloud(Rc::new(Inner {
+            identity: identity.into(),
             books: RefCell::new(books),
             random: RefCell::new(random),
             weather: Cell::default(),

@@ -8,12 +8,14 @@ use tokio::time::Instant;
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
-        Audience, ClosedDisk, Cloud as Verbs, Image, Instance, InstanceState, Kind, Launch, Leftover, NewImage, Phase,
-        SshAccess,
+        Account, Audience, ClosedDisk, Compute, HowTo, Image, Images, Instance, InstanceState, Kind, Launch, Leftover,
+        NewImage, Opening, Paced, Phase, SshAccess,
+        ec2::commands,
         preflight::{Preflight, Request},
         tags::TAG_BUILD,
     },
     event::{
+        about::Identity,
         facts::Base,
         ids::{ImageId, InstanceId},
     },
@@ -30,29 +32,19 @@ use crate::{
 /// How long a block on public images, or its end, takes to take effect.
 const BLOCK: Duration = Duration::from_secs(90);
 
-impl Verbs for Cloud {
-    type Machine = SimMachine;
-
-    fn flags(&self) -> String {
-        String::new()
-    }
-
-    fn machines_outlive_us(&self) -> bool {
-        true
-    }
-
-    async fn regions(&self) -> Result<Vec<Region>> {
-        self.call(Looks, "regions", "", |books, _| Ok(books.regions.clone())).await
-    }
-
-    async fn preflight(&self, _: &Request) -> Result<Preflight> {
-        Ok(Preflight::default())
-    }
-
+impl Paced for Cloud {
     fn pace(&self, phase: Phase) -> Pace {
         // Looks take most of the time that a seed takes.
         let interval = Duration::from_secs(if matches!(phase, Phase::Image | Phase::Copy) { 60 } else { 5 });
         Pace { first_look: Duration::from_secs(1), interval }
+    }
+}
+
+impl Compute for Cloud {
+    type Machine = SimMachine;
+
+    fn machines_outlive_us(&self) -> bool {
+        true
     }
 
     async fn base(&self, _: &Utf8Path) -> Result<Base> {
@@ -120,7 +112,9 @@ impl Verbs for Cloud {
         };
         self.call(Changes, "terminate", &id.0, deed).await
     }
+}
 
+impl Images for Cloud {
     async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
         let deed = |books: &mut Books, random: &mut _| books.create(instance, image, region, random);
         self.call(Changes, "create", region.as_str(), deed).await
@@ -149,6 +143,17 @@ impl Verbs for Cloud {
         self.call(Changes, "complete", &id.0, deed).await
     }
 
+    async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
+        let deed = |books: &mut Books, random: &mut _| books.deregister(region, id, random);
+        self.call(Changes, "deregister", &id.0, deed).await
+    }
+
+    async fn disk(&self, _: &Region, _: &ImageId, _: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {
+        Ok(None)
+    }
+}
+
+impl Opening for Cloud {
     async fn snapshots_are_public(&self, region: &Region, id: &ImageId) -> Result<bool> {
         let deed = |books: &mut Books, _: &mut _| books.known(region, id).map(|image| image.snapshots_public);
         self.call(Looks, "snapshots", &id.0, deed).await
@@ -179,10 +184,15 @@ impl Verbs for Cloud {
         };
         self.call(Changes, if block { "block" } else { "unblock" }, region.as_str(), deed).await
     }
+}
 
-    async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
-        let deed = |books: &mut Books, random: &mut _| books.deregister(region, id, random);
-        self.call(Changes, "deregister", &id.0, deed).await
+impl Account for Cloud {
+    async fn regions(&self) -> Result<Vec<Region>> {
+        self.call(Looks, "regions", "", |books, _| Ok(books.regions.clone())).await
+    }
+
+    async fn preflight(&self, _: &Request) -> Result<Preflight> {
+        Ok(Preflight::default())
     }
 
     async fn leftovers(&self, region: &Region) -> Result<Vec<Leftover>> {
@@ -205,8 +215,16 @@ impl Verbs for Cloud {
         }
     }
 
-    async fn disk(&self, _: &Region, _: &ImageId, _: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {
-        Ok(None)
+    fn flags(&self) -> String {
+        String::new()
+    }
+
+    async fn identity(&self) -> Result<Identity> {
+        Ok(self.identity.borrow().clone())
+    }
+
+    fn how_to(&self, what: HowTo<'_>) -> String {
+        commands::how_to(what, "")
     }
 }
 

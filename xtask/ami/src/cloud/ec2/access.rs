@@ -8,7 +8,7 @@ use aws_sdk_ec2::{
 use ipnet::Ipv4Net;
 use xtask::region::Region;
 
-use super::{Ec2, answer::Answer as _, base::filter, tag_specifications};
+use super::{Ec2, answer::Answer as _, base::filter, tags::tag_specifications};
 use crate::{cloud::SshAccess, event::ids::InstanceId, ground::api_error::ApiError};
 
 /// How often a key is imported anew, because the answer before was lost.

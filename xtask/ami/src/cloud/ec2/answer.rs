@@ -44,9 +44,9 @@ where
 {
     let code = error.code().map(str::to_owned);
     let status = error.raw_response().map(|response| response.status().as_u16());
-    let message = match (error.message(), events) {
+    let message = match (error.message(), status) {
         (Some(message), _) => message.to_owned(),
-        (None, Some(events)) => format!("it answered with HTTP status {status}"),
+        (None, Some(status)) => format!("it answered with HTTP status {status}"),
         (None, None) => unanswered(error),
     };
     let mut found = ApiError { action: action.to_owned(), region: region.to_owned(), code, message, transient: false };

@@ -7,12 +7,19 @@ use aws_sdk_ec2::{
     primitives::DateTime,
     types::{AttributeValue, Filter, Image as Ec2Image, ImageState as Ec2ImageState, ImdsSupportValues, ResourceType},
 };
+use camino::Utf8Path;
 use tokio::time::Instant;
 use xtask::region::Region;
 
-use super::{Ec2, VISIBILITY_LIMIT, answer::Answer as _, base::PAGE, tag_specifications, tags};
+use super::{
+    Ec2,
+    answer::Answer as _,
+    base::PAGE,
+    session::VISIBILITY_LIMIT,
+    tags::{tag_specifications, tags},
+};
 use crate::{
-    cloud::{Image, ImageState, NewImage, tags::TAG_BUILD},
+    cloud::{ClosedDisk, Image, ImageState, Images, NewImage, tags::TAG_BUILD},
     event::ids::{ImageId, InstanceId},
     ground::{
         api_error::ApiError,
@@ -25,6 +32,36 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(20);
 
 /// How long an image that was made without us hearing of it may take to be shown.
 const ADOPTION_LIMIT: Duration = VISIBILITY_LIMIT;
+
+impl Images for Ec2 {
+    async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
+        Box::pin(self.create(region, instance, image)).await
+    }
+
+    async fn copy_image(&self, from: &Region, id: &ImageId, to: &Region, image: &NewImage) -> Result<ImageId> {
+        Box::pin(self.copy(from, id, to, image)).await
+    }
+
+    async fn image(&self, region: &Region, id: &ImageId) -> Result<Option<Image>> {
+        Box::pin(self.image_now(region, id)).await
+    }
+
+    async fn images(&self, region: &Region) -> Result<Vec<Image>> {
+        Box::pin(self.own_images(region)).await
+    }
+
+    async fn complete_image(&self, region: &Region, id: &ImageId, image: &NewImage) -> Result<()> {
+        Box::pin(self.complete(region, id, image)).await
+    }
+
+    async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
+        Box::pin(self.remove_image(region, id)).await
+    }
+
+    async fn disk(&self, _region: &Region, _id: &ImageId, _scratch: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {
+        Ok(None)
+    }
+}
 
 impl Ec2 {
     pub(super) async fn create(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {

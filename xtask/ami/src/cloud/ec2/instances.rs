@@ -12,7 +12,9 @@ use aws_sdk_ec2::types::{
 use tokio::time::Instant;
 use xtask::region::Region;
 
-use super::{Ec2, VISIBILITY_LIMIT, access::SSH_PORT, answer::Answer as _, network::Placement, tag_specifications};
+use super::{
+    Ec2, access::SSH_PORT, answer::Answer as _, network::Placement, session::VISIBILITY_LIMIT, tags::tag_specifications,
+};
 use crate::{
     cloud::{Instance, InstanceState, Launch, LaunchSource, tags::TAG_BUILD},
     event::ids::InstanceId,

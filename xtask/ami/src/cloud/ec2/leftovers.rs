@@ -6,7 +6,7 @@ use anyhow::Result;
 use aws_sdk_ec2::types::{Filter, InstanceStateName};
 use xtask::region::Region;
 
-use super::{Ec2, answer::Answer as _, instances::ALIVE, tags};
+use super::{Ec2, answer::Answer as _, instances::ALIVE, tags::tags};
 use crate::{
     cloud::{Kind, Leftover, tags::TAG_BUILD},
     event::ids::{ImageId, InstanceId},

@@ -7,11 +7,10 @@ use anyhow::Result;
 use aws_sdk_ec2::Client;
 use futures_util::future::{join, join_all, join3};
 
-use super::{Ec2, account::Identity, base::BaseFound, network::Placement, price};
+use super::{Ec2, base::BaseFound, clients::Caller, network::Placement, policy::placeholder, price};
 use crate::{
     cloud::{
-        Cloud as _,
-        policy::placeholder,
+        Account as _,
         preflight::{Preflight, Request},
     },
     ground::finding::Finding,
@@ -58,23 +57,32 @@ impl Ec2 {
         if let Some(finding) = identity::overridden_profile(profile, |name| std::env::var_os(name).is_some()) {
             return Err(finding.into());
         }
-        identity::ask(&self.account, profile).await.map(drop)
+        self.caller().await.map(drop)
+    }
+
+    /// Who the credentials belong to; asked once.
+    ///
+    /// # Errors
+    /// A [`Finding`] when they are missing or not valid, or nobody answers.
+    pub(super) async fn caller(&self) -> Result<&Caller> {
+        let profile = self.settings.profile.as_deref();
+        self.caller.get_or_try_init(|| identity::ask(&self.clients, profile)).await
     }
 
     /// What the plan tells of EC2, and all that stands in the way.
     pub(super) async fn look(&self, request: &Request) -> Result<Preflight> {
         let profile = self.settings.profile.as_deref();
         // Boxed here and below, because the SDK's futures are large, and all of them at once too large for a stack.
-        let identity = Box::pin(identity::ask(&self.account, profile)).await?;
+        let caller = Box::pin(self.caller()).await?;
         let mut report = Report::new(self.flags());
         report.findings.extend(identity::overridden_profile(profile, |name| std::env::var_os(name).is_some()));
-        tell_lifetime(&identity, estimate(request), &mut report);
+        tell_lifetime(caller, estimate(request), &mut report);
 
-        let client = self.account.asker(&self.home);
+        let client = self.clients.asker(&self.home);
         let regions = async {
             let mut report = Report::new(self.flags());
             let usable = seen::usable(&client, request, &mut report).await;
-            let looks = usable.iter().map(|region| Box::pin(seen::look(&self.account, request, region)));
+            let looks = usable.iter().map(|region| Box::pin(seen::look(&self.clients, request, region)));
             (join_all(looks).await, report)
         };
         let base = Box::pin(self.find_base(&client));
@@ -100,13 +108,13 @@ impl Ec2 {
             security_group: self.settings.security_group.as_deref(),
             blocked: blocked.as_ref().filter(|_| request.unblock_public_access),
         };
-        permissions::ask(&self.account, request, &usable, &given, &mut report).await;
+        permissions::ask(&self.clients, request, &usable, &given, &mut report).await;
         seen::tell(request, seen, &mut report);
-        let mut facts = vec![("Account".to_owned(), format!("{}, {}", identity.account, identity.arn))];
+        let mut facts = vec![("Account".to_owned(), format!("{}, {}", caller.account, caller.arn))];
         facts.extend(base.as_ref().map(|base| ("Base".to_owned(), base.fact(SystemTime::now()))));
         facts.extend(self.network_facts(placements));
         facts.extend(way_in.map(|way_in| ("SSH from".to_owned(), way_in)));
-        Ok(self.preflight(request, &identity, base.as_ref(), facts, report))
+        Ok(self.report_on(request, caller, base.as_ref(), facts, report))
     }
 
     /// Who reaches the machines: this computer must.
@@ -129,10 +137,10 @@ impl Ec2 {
         (placements, group)
     }
 
-    fn preflight(
+    fn report_on(
         &self,
         request: &Request,
-        identity: &Identity,
+        caller: &Caller,
         base: Option<&BaseFound>,
         facts: Vec<(String, String)>,
         mut report: Report,
@@ -150,7 +158,7 @@ impl Ec2 {
         let estimate = estimate(request);
         let (type_name, disk_gib) = (&instance.instance_type, instance.root_volume_gib);
         let cost = price::cost(&self.home, &request.regions, type_name, disk_gib, estimate);
-        let (findings, warnings) = report.finish(&identity.arn);
+        let (findings, warnings) = report.finish(&caller.arn);
         let base_system = base.map(|found| found.base.system.clone());
         Preflight { facts, findings, warnings, base_system, estimate, cost: Some(cost) }
     }
@@ -176,8 +184,8 @@ fn estimate(request: &Request) -> Duration {
     made + verified + published
 }
 
-fn tell_lifetime(identity: &Identity, estimate: Duration, report: &mut Report) {
-    match identity::lifetime(identity.expires, SystemTime::now(), estimate) {
+fn tell_lifetime(caller: &Caller, estimate: Duration, report: &mut Report) {
+    match identity::lifetime(caller.expires, SystemTime::now(), estimate) {
         Lifetime::Enough => {}
         Lifetime::Short(warning) => report.warnings.push(warning),
         Lifetime::TooShort(finding) => report.findings.push(finding),

@@ -12,9 +12,8 @@ use nix::sys::signal::Signal;
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
-use super::{folder, packages, sources::Sources};
-use crate::event::progress::Progress;
-use crate::{events::Events, ground::process, recipe, state_dir::StateDir};
+use super::{folder, programs, sources::Sources};
+use crate::{event::progress::Progress, events::Events, ground::process, recipe, state_dir::StateDir};
 
 const CUSTOMIZE: &str = include_str!("base-customize.sh");
 const DISK: &str = include_str!("base-disk.sh");
@@ -195,7 +194,7 @@ async fn make(ingredients: &Ingredients, home: &StateDir, log: &Utf8Path, events
         process::run("mmdebstrap", install(ingredients, &disk, &list, &temporary), log, events).await?;
     }
     let image = folder.join("base.qcow2");
-    let mut convert = process::command(packages::program("qemu-img"), Signal::SIGKILL);
+    let mut convert = process::command(programs::program("qemu-img"), Signal::SIGKILL);
     convert.args(["convert", "-f", "raw", "-O", "qcow2", disk.as_str(), image.as_str()]);
     process::run("qemu-img", convert, log, events).await?;
     let path = ingredients.path(home);
@@ -214,9 +213,9 @@ fn install(ingredients: &Ingredients, disk: &Utf8Path, list: &Utf8Path, temporar
     if is_root {
         // As root mmdebstrap mounts /proc, /sys and /dev in the tree for all to see, and killed it leaves them there,
         // for whoever then removes the tree to remove what is in them. In a name space of its own they go with it.
-        command.args([packages::program("unshare").as_str(), "--mount", "--propagation", "private", "--"]);
+        command.args([programs::program("unshare").as_str(), "--mount", "--propagation", "private", "--"]);
     }
-    command.arg(packages::program("mmdebstrap"));
+    command.arg(programs::program("mmdebstrap"));
     let mode = if is_root { "root" } else { "unshare" };
     command.args(["--verbose", "--variant=minbase", "--format=null", &format!("--mode={mode}")]);
     command.arg(format!("--include={}", PACKAGES.join(",")));
@@ -233,7 +232,7 @@ fn install(ingredients: &Ingredients, disk: &Utf8Path, list: &Utf8Path, temporar
     command.envs([("BASE_USER", &ingredients.user), ("BASE_HOSTNAME", &ingredients.system)]);
     // The kernel boots without an initial RAM disk, and making one takes 6 s.
     command.envs([("INITRD", "No"), ("LC_ALL", "C.UTF-8"), ("TMPDIR", temporary.as_str())]);
-    command.env("PATH", packages::search_path());
+    command.env("PATH", programs::search_path());
     command
 }
 

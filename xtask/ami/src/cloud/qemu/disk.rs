@@ -12,7 +12,7 @@ use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 
-use super::packages;
+use super::programs;
 use crate::{
     cloud::{ClosedDisk, DiskFiles},
     ground::process,
@@ -221,14 +221,14 @@ impl Kind {
 
 /// Asks qemu-img to open an image. It takes anything for a raw one, so this only refuses damaged ones of other formats.
 async fn readable(image: &Utf8Path) -> Result<()> {
-    let mut command = process::command(packages::program("qemu-img"), Signal::SIGKILL);
+    let mut command = process::command(programs::program("qemu-img"), Signal::SIGKILL);
     command.args(["info", "--output=json", image.as_str()]);
     process::output("qemu-img info", command).await.map(drop)
 }
 
 /// Makes a sparse raw copy of an image.
 async fn convert(image: &Utf8Path, raw: &Utf8Path) -> Result<()> {
-    let mut command = process::command(packages::program("qemu-img"), Signal::SIGKILL);
+    let mut command = process::command(programs::program("qemu-img"), Signal::SIGKILL);
     command.args(["convert", "-O", "raw", image.as_str(), raw.as_str()]);
     process::output(&format!("making a raw copy of {image}"), command).await.map(drop)
 }
@@ -255,7 +255,7 @@ fn usual_sector_bytes() -> u64 {
 
 /// The partitions of a raw disk, by GPT or MBR.
 async fn partition_table(raw: &Utf8Path) -> Result<Table> {
-    let mut command = process::command(packages::program("sfdisk"), Signal::SIGKILL);
+    let mut command = process::command(programs::program("sfdisk"), Signal::SIGKILL);
     command.args(["--json", raw.as_str()]);
     command.kill_on_drop(true);
     let output = command.output().await.context("failed to start sfdisk")?;

@@ -7,25 +7,23 @@
 use std::{
     collections::BTreeSet,
     fmt::{self, Display},
-    os::unix::fs::PermissionsExt as _,
 };
 
 use anyhow::{Context as _, Result, bail};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use nix::sys::signal::Signal;
 
-use super::sources::{self, Sources};
-use crate::event::progress::Progress;
-use crate::{events::Events, ground::process};
+use super::{
+    programs::{find, program},
+    sources::{self, Sources},
+};
+use crate::{event::progress::Progress, events::Events, ground::process};
 
 /// What builds the binaries, and the Debian package that has it.
 pub const MAKE: (&str, &str) = ("make", "make");
 
 /// What people log in with, and the Debian package that has it.
 pub const SSH: (&str, &str) = ("ssh", "openssh-client");
-
-/// Where Debian keeps programs that ordinary users' PATH doesn't name.
-const SYSTEM_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// QEMU's packages that must be of one release.
 const QEMU_PACKAGES: [&str; 2] = ["qemu-system-x86", "qemu-utils"];
@@ -97,39 +95,6 @@ pub fn missing(needs: Needs, programs: &[ByPackage]) -> Vec<Program> {
         programs.extend(subordinate_ids());
     }
     programs
-}
-
-/// Where a program is; a path is only looked at.
-#[must_use]
-pub fn find(program: &str) -> Option<Utf8PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    find_in(&path, program)
-}
-
-/// The program by its path, or by its name where it isn't found, so that starting it says so.
-#[must_use]
-pub fn program(name: &str) -> Utf8PathBuf {
-    find(name).unwrap_or_else(|| Utf8PathBuf::from(name))
-}
-
-/// PATH with the folders of system programs, for programs that start others.
-#[must_use]
-pub fn search_path() -> String {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let absent = SYSTEM_FOLDERS.iter().filter(|folder| !path.split(':').any(|known| known == **folder));
-    absent.fold(path.clone(), |path, folder| format!("{path}:{folder}"))
-}
-
-fn find_in(path: &str, program: &str) -> Option<Utf8PathBuf> {
-    if program.contains('/') {
-        return Utf8Path::new(program).exists().then(|| Utf8PathBuf::from(program));
-    }
-    let folders = path.split(':').filter(|folder| !folder.is_empty()).chain(SYSTEM_FOLDERS);
-    let mut candidates = folders.map(|folder| Utf8Path::new(folder).join(program));
-    let executable = |file: &Utf8PathBuf| {
-        file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-    };
-    candidates.find(executable)
 }
 
 /// The lack of subordinate ids, without which an ordinary user can't make files that belong to others.

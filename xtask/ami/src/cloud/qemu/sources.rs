@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 
-use super::packages;
+use super::programs;
 use crate::{ground::process, recipe};
 
 /// The keys that Debian signs its mirrors with; the package debian-archive-keyring brings them, also on Ubuntu.
@@ -26,7 +26,7 @@ impl Sources {
     /// # Errors
     /// When apt doesn't understand its own sources.
     pub async fn of_this_computer() -> Result<Sources> {
-        let Some(apt) = packages::find("apt-get") else { return Ok(Sources::default()) };
+        let Some(apt) = programs::find("apt-get") else { return Ok(Sources::default()) };
         let mut command = process::command(apt, Signal::SIGKILL);
         // apt knows both formats of its files, and all options in them; this doesn't need to.
         let format = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)";

@@ -1,15 +1,16 @@
 //! Who calls, and how much they may have.
 
 use crate::{
-    books::{ACCOUNT, World},
+    books::World,
     request::Call,
     xml::{Refusal, Refused, Xml},
 };
 
 /// GetCallerIdentity.
-pub fn identity(_: &mut World, _: &Call) -> Refused<Xml> {
+pub fn identity(world: &mut World, _: &Call) -> Refused<Xml> {
     let mut xml = Xml::default();
-    xml.text("UserId", "AIDATESTS").text("Account", ACCOUNT).text("Arn", format!("arn:aws:iam::{ACCOUNT}:user/tests"));
+    let account = &world.caller;
+    xml.text("UserId", "AIDATESTS").text("Account", account).text("Arn", format!("arn:aws:iam::{account}:user/tests"));
     Ok(xml)
 }
 

@@ -3,12 +3,17 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::Instant;
+use xtask_ami::{
+    ask::preflight::{self, Draft},
+    cloud::{Account as _, ec2::Ec2},
+    event::about::{CloudKind, Identity},
+};
 
 use super::{ALL, SOON, findings, look};
 use crate::{
     books::CredentialTrouble,
     faults::{Fault, Plan},
-    rig::{HOME, Rig},
+    rig::{HOME, Rig, loader},
 };
 
 /// How soon a refusal has to come.
@@ -50,6 +55,26 @@ async fn where_nobody_answers_the_host_is_named() {
         let error = refused(&rig).await;
         assert!(error.starts_with("nobody answered at https://sts.us-west-2.amazonaws.com: "), "{error}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_the_account_is_is_asked_once() {
+    let rig = Rig::public(&[HOME]);
+    rig.endpoint.world(|world| world.caller = "444455556666".to_owned());
+    let cloud = rig.ec2().await;
+    let draft = Draft { order: rig.order.clone(), findings: Vec::new() };
+    Box::pin(preflight::look(&cloud, draft, false)).await.expect("preflight");
+    let expected = Identity { kind: CloudKind::Ec2, account: "444455556666".to_owned(), endpoint: None };
+    for _ in 0..2 {
+        assert_eq!(cloud.identity().await.expect("an identity"), expected);
+    }
+    assert_eq!(rig.endpoint.log().iter().filter(|logged| logged.call.service == "sts").count(), 1);
+    // Another endpoint is another cloud, whatever the number of its account.
+    let loader = loader(&rig.endpoint).endpoint_url("http://localhost:5000/");
+    let recipe = rig.order.recipe.clone();
+    let cloud = Ec2::load(loader, rig.settings.clone(), &rig.order.home_region, recipe, &rig.status()).await;
+    let endpoint = cloud.identity().await.expect("an identity").endpoint;
+    assert_eq!(endpoint.as_deref(), Some("http://localhost:5000"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,13 @@ impl Fake {
     pub fn new(regions: &[Region]) -> Fake {
         let checks = ["system is up", "machida help", "hyperthreads"].map(|name| format!("ok {name}"));
         let state = State { regions: regions.to_vec(), checks: checks.to_vec(), ..State::default() };
-        Fake(Rc::new(Inner { state: state.into(), troubles: RefCell::default(), calls: RefCell::default() }))
+        let identity = Identity { kind: CloudKind::Ec2, account: "123456789012".to_owned(), endpoint: None };
+        Fake(Rc::new(Inner {
+            identity: identity.into(),
+            state: state.into(),
+            troubles: RefCell::default(),
+            calls: RefCell::default(),
+        }))
     }
 
     /// From now on, each such call has this trouble.

@@ -2,27 +2,17 @@
 
 use super::*;
 
-impl Cloud for Fake {
-    type Machine = FakeMachine;
-
-    fn flags(&self) -> String {
-        " --profile tests".to_owned()
+impl Paced for Fake {
+    fn pace(&self, _: Phase) -> Pace {
+        Pace { first_look: Duration::from_secs(1), interval: Duration::from_secs(5) }
     }
+}
+
+impl Compute for Fake {
+    type Machine = FakeMachine;
 
     fn machines_outlive_us(&self) -> bool {
         false
-    }
-
-    async fn regions(&self) -> Result<Vec<Region>> {
-        Ok(self.0.state.borrow().regions.clone())
-    }
-
-    async fn preflight(&self, _: &Request) -> Result<Preflight> {
-        Ok(Preflight::default())
-    }
-
-    fn pace(&self, _: Phase) -> Pace {
-        Pace { first_look: Duration::from_secs(1), interval: Duration::from_secs(5) }
     }
 
     async fn base(&self, _: &Utf8Path) -> Result<Base> {
@@ -107,7 +97,9 @@ impl Cloud for Fake {
         };
         self.perform(Verb::Terminate, region.as_str(), deed).await
     }
+}
 
+impl Images for Fake {
     async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
         let deed = |state: &mut State| state.create_image(region, instance, image);
         self.perform(Verb::CreateImage, region.as_str(), deed).await
@@ -140,27 +132,23 @@ impl Cloud for Fake {
         Ok(())
     }
 
+    async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
+        let deed = |state: &mut State| {
+            state.images.remove(&(region.clone(), id.clone()));
+            Ok(())
+        };
+        self.perform(Verb::Deregister, region.as_str(), deed).await
+    }
+
+    async fn disk(&self, _: &Region, _: &ImageId, _: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {
+        Ok(None)
+    }
+}
+
+impl Opening for Fake {
     async fn snapshots_are_public(&self, region: &Region, id: &ImageId) -> Result<bool> {
         let deed = |state: &mut State| state.image(region, id).map(|image| image.snapshots_public);
         self.perform(Verb::LookAtSnapshots, region.as_str(), deed).await
-    }
-
-    async fn public_images_blocked(&self, region: &Region) -> Result<bool> {
-        let deed = |state: &mut State| Ok(state.blocked.contains(region));
-        self.perform(Verb::LookAtBlock, region.as_str(), deed).await
-    }
-
-    async fn block_public_images(&self, region: &Region, block: bool) -> Result<()> {
-        let deed = |state: &mut State| {
-            if block {
-                state.blocked.insert(region.clone())
-            } else {
-                state.blocked.remove(region)
-            };
-            Ok(())
-        };
-        let verb = if block { Verb::Block } else { Verb::Unblock };
-        self.perform(verb, region.as_str(), deed).await
     }
 
     async fn permit_copying(&self, region: &Region, id: &ImageId, to: &Audience, public: bool) -> Result<()> {
@@ -194,12 +182,32 @@ impl Cloud for Fake {
         self.perform(verb, region.as_str(), deed).await
     }
 
-    async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
+    async fn public_images_blocked(&self, region: &Region) -> Result<bool> {
+        let deed = |state: &mut State| Ok(state.blocked.contains(region));
+        self.perform(Verb::LookAtBlock, region.as_str(), deed).await
+    }
+
+    async fn block_public_images(&self, region: &Region, block: bool) -> Result<()> {
         let deed = |state: &mut State| {
-            state.images.remove(&(region.clone(), id.clone()));
+            if block {
+                state.blocked.insert(region.clone())
+            } else {
+                state.blocked.remove(region)
+            };
             Ok(())
         };
-        self.perform(Verb::Deregister, region.as_str(), deed).await
+        let verb = if block { Verb::Block } else { Verb::Unblock };
+        self.perform(verb, region.as_str(), deed).await
+    }
+}
+
+impl Account for Fake {
+    async fn regions(&self) -> Result<Vec<Region>> {
+        Ok(self.0.state.borrow().regions.clone())
+    }
+
+    async fn preflight(&self, _: &Request) -> Result<Preflight> {
+        Ok(Preflight::default())
     }
 
     async fn leftovers(&self, region: &Region) -> Result<Vec<Leftover>> {
@@ -210,8 +218,16 @@ impl Cloud for Fake {
         self.deregister(region, &ImageId(leftover.id.clone())).await
     }
 
-    async fn disk(&self, _: &Region, _: &ImageId, _: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {
-        Ok(None)
+    fn flags(&self) -> String {
+        " --profile tests".to_owned()
+    }
+
+    async fn identity(&self) -> Result<Identity> {
+        Ok(self.0.identity.borrow().clone())
+    }
+
+    fn how_to(&self, what: HowTo<'_>) -> String {
+        commands::how_to(what, "")
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Error, Result};
 
 use crate::{
-    cloud::ec2::account::{Account, Identity},
+    cloud::ec2::clients::{Caller, Clients},
     ground::{api_error::ApiError, finding::Finding},
 };
 
@@ -19,12 +19,12 @@ const KEY_VARIABLE: &str = "AWS_ACCESS_KEY_ID";
 ///
 /// # Errors
 /// A [`Finding`] when they are missing or not valid, or nobody answers.
-pub async fn ask(account: &Account, profile: Option<&str>) -> Result<Identity> {
+pub async fn ask(clients: &Clients, profile: Option<&str>) -> Result<Caller> {
     let from_environment = std::env::var("AWS_PROFILE").ok();
     let profile = profile.or(from_environment.as_deref());
-    match tokio::time::timeout(LIMIT, account.identity()).await {
-        Ok(Ok(identity)) => Ok(identity),
-        Ok(Err(error)) => Err(advice(&error, profile, &account.host_of_identity()).into()),
+    match tokio::time::timeout(LIMIT, clients.caller()).await {
+        Ok(Ok(caller)) => Ok(caller),
+        Ok(Err(error)) => Err(advice(&error, profile, &clients.host_of_identity()).into()),
         Err(_) => {
             let problem = format!("no AWS credentials could be had within {} s", LIMIT.as_secs());
             let remedy = format!("see what {} says", command("sts get-caller-identity", profile));

@@ -1,6 +1,6 @@
 //! Asks, by dry runs, whether the account may do what a build does, and look at what nothing before it looks at.
 //!
-//! A dry run tells about IAM only, and about what it names. Where the real thing can't exist yet it names [`nothing`],
+//! A dry run tells about IAM only, and about what it names. Where the real thing can't exist yet it names a [`placeholder`],
 //! and an answer that it isn't there tells nothing either.
 
 use std::{
@@ -26,8 +26,7 @@ use xtask::region::Region;
 use super::report::Report;
 use crate::{
     cloud::{
-        ec2::{account::Account, answer::Answer as _, network::Placement},
-        policy::placeholder,
+        ec2::{answer::Answer as _, clients::Clients, network::Placement, policy::placeholder},
         preflight::Request,
         tags::TAG_BUILD,
     },
@@ -58,10 +57,10 @@ pub struct Given<'a> {
 type Trial<'a> = Pin<Box<dyn Future<Output = Result<(), ApiError>> + 'a>>;
 
 /// Asks in all regions at once.
-pub async fn ask(account: &Account, request: &Request, usable: &[Region], given: &Given<'_>, report: &mut Report) {
+pub async fn ask(clients: &Clients, request: &Request, usable: &[Region], given: &Given<'_>, report: &mut Report) {
     let mut trials = Vec::new();
     for region in usable {
-        let client = account.asker(region);
+        let client = clients.asker(region);
         if *region == request.home_region {
             trials.extend(looking(&client, region, request.public));
             trials.extend(launching(&client, region, given));

@@ -9,7 +9,7 @@ use xtask::region::Region;
 use super::report::{Report, in_each, names};
 use crate::{
     cloud::{
-        ec2::{account::Account, answer::Answer as _, base::PAGE},
+        ec2::{answer::Answer as _, base::PAGE, clients::Clients},
         preflight::Request,
     },
     ground::{api_error::ApiError, finding::Finding, process},
@@ -108,13 +108,13 @@ fn usable_of(regions: &[Region], states: &BTreeMap<String, String>) -> (Vec<Regi
 }
 
 /// Looks at a region.
-pub async fn look(account: &Account, request: &Request, region: &Region) -> Seen {
-    let client = account.asker(region);
+pub async fn look(clients: &Clients, request: &Request, region: &Region) -> Seen {
+    let client = clients.asker(region);
     let own_and_quota = async {
         let own = own_images(&client, region, &request.name).await;
         // No account's quota is below the default, so mostly there is nothing to ask.
         let may_not_do = own.as_ref().is_ok_and(|own| f64::from(own.public) + 1.0 > DEFAULT_QUOTA);
-        let quota = OptionFuture::from((request.public && may_not_do).then(|| quota(account, region))).await;
+        let quota = OptionFuture::from((request.public && may_not_do).then(|| quota(clients, region))).await;
         (own, quota)
     };
     let ((own, quota), encrypts, images, snapshots) = join4(
@@ -163,8 +163,8 @@ async fn snapshot_block(client: &Client, region: &Region) -> Result<Block, ApiEr
     Ok(Block::new(is_blocked, answer.managed_by()))
 }
 
-async fn quota(account: &Account, region: &Region) -> Result<f64, ApiError> {
-    let question = account.quotas(region).get_service_quota().service_code("ec2").quota_code(PUBLIC_IMAGES_QUOTA);
+async fn quota(clients: &Clients, region: &Region) -> Result<f64, ApiError> {
+    let question = clients.quotas(region).get_service_quota().service_code("ec2").quota_code(PUBLIC_IMAGES_QUOTA);
     let answer = question.send().await.answer("GetServiceQuota", region.as_str())?;
     Ok(answer.quota.and_then(|quota| quota.value).unwrap_or(DEFAULT_QUOTA))
 }

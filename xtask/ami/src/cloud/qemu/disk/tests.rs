@@ -13,7 +13,7 @@ use crate::ground::untrusted::{bytes, check, text};
 /// Runs a shell script in `folder`; whether the programs that it needs are there.
 fn made(folder: &Utf8Path, script: &str) -> bool {
     let needed = ["qemu-img", "sfdisk", "mke2fs"];
-    if let Some(absent) = needed.iter().find(|program| packages::find(program).is_none()) {
+    if let Some(absent) = needed.iter().find(|program| programs::find(program).is_none()) {
         // Straight to stderr: what a test prints by eprintln is only shown when it fails.
         let _ = writeln!(std::io::stderr(), "skipped: a real disk image can't be made without {absent}");
         return false;

@@ -8,7 +8,32 @@ use aws_sdk_ec2::types::{
 use xtask::{grantee::Grantee, region::Region};
 
 use super::{Ec2, answer::Answer as _};
-use crate::{cloud::Audience, event::ids::ImageId};
+use crate::{
+    cloud::{Audience, Opening},
+    event::ids::ImageId,
+};
+
+impl Opening for Ec2 {
+    async fn snapshots_are_public(&self, region: &Region, id: &ImageId) -> Result<bool> {
+        Box::pin(self.everybody_may_copy(region, id)).await
+    }
+
+    async fn permit_copying(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()> {
+        Box::pin(self.permit_snapshots(region, id, audience, permit)).await
+    }
+
+    async fn permit_launching(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()> {
+        Box::pin(self.permit_image(region, id, audience, permit)).await
+    }
+
+    async fn public_images_blocked(&self, region: &Region) -> Result<bool> {
+        Box::pin(self.blocked(region)).await
+    }
+
+    async fn block_public_images(&self, region: &Region, block: bool) -> Result<()> {
+        Box::pin(self.block(region, block)).await
+    }
+}
 
 impl Ec2 {
     pub(super) async fn permit_image(

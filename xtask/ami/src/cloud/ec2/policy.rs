@@ -120,7 +120,7 @@ fn allow(name: &str, actions: &[String], rest: Value) -> Value {
     statement
 }
 
-/// The ARNs of [`nothing`]. Images and snapshots belong to no account in theirs.
+/// The ARNs of each [`placeholder`]. Images and snapshots belong to no account in theirs.
 fn nothing_at_all() -> Vec<String> {
     use placeholder::{IMAGE, INSTANCE, NAME, SECURITY_GROUP, SNAPSHOT};
     vec![

@@ -1,0 +1,43 @@
+//! The commands of the AWS CLI, for what has to be done by hand.
+
+use crate::cloud::HowTo;
+
+/// The command that does this; `flags` name the profile, each with a space before it.
+#[must_use]
+pub fn how_to(what: HowTo<'_>, flags: &str) -> String {
+    let (command, region) = match what {
+        HowTo::Terminate(region, id) => (format!("terminate-instances --instance-ids {id}"), region),
+        HowTo::BlockPublicImages(region) => {
+            let state = "--image-block-public-access-state block-new-sharing";
+            (format!("enable-image-block-public-access {state}"), region)
+        }
+        HowTo::Deregister(region, id) => {
+            (format!("deregister-image --image-id {id} --delete-associated-snapshots"), region)
+        }
+    };
+    format!("aws ec2 {command} --region {region}{flags}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::ids::{ImageId, InstanceId};
+
+    #[test]
+    fn each_command_names_the_region_and_the_profile() {
+        let region = "eu-west-1".parse().expect("a region");
+        let (instance, image) = (InstanceId("i-1".to_owned()), ImageId("ami-1".to_owned()));
+        let told = |what| how_to(what, " --profile team");
+        let block = "enable-image-block-public-access --image-block-public-access-state block-new-sharing";
+        let rest = "--region eu-west-1 --profile team";
+        assert_eq!(
+            told(HowTo::Terminate(&region, &instance)),
+            format!("aws ec2 terminate-instances --instance-ids i-1 {rest}")
+        );
+        assert_eq!(told(HowTo::BlockPublicImages(&region)), format!("aws ec2 {block} {rest}"));
+        assert_eq!(
+            told(HowTo::Deregister(&region, &image)),
+            format!("aws ec2 deregister-image --image-id ami-1 --delete-associated-snapshots {rest}")
+        );
+    }
+}

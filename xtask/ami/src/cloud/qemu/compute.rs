@@ -1,0 +1,129 @@
+//! The virtual machines, as all clouds show theirs.
+
+use std::{net::SocketAddr, rc::Rc};
+
+use anyhow::{Context as _, Result};
+use camino::Utf8Path;
+use tokio::sync::Mutex;
+use xtask::region::Region;
+
+use super::{
+    Local, Qemu, base, digits_of,
+    folder::Folder,
+    vm::{self, Power},
+};
+use crate::{
+    cloud::{Compute, Instance, InstanceState, Launch, SshAccess, tags::TAG_BUILD},
+    event::{facts::Base, ids::InstanceId},
+    machine::{keys::Login, ssh::Ssh},
+};
+
+impl Compute for Qemu {
+    type Machine = Ssh;
+
+    fn machines_outlive_us(&self) -> bool {
+        false
+    }
+
+    async fn base(&self, log: &Utf8Path) -> Result<Base> {
+        self.sweep();
+        let Some(file) = &self.base_file else {
+            let local = &self.recipe.local_base;
+            let base = base::ensure(&self.home, local, self.local_system()?, log, &self.events).await?;
+            return Ok(Base { id: base.path.to_string(), name: base.name, system: base.system });
+        };
+        let system = self.system_of_base_file(file).await?;
+        let name = file.file_name().unwrap_or(file.as_str()).to_owned();
+        Ok(Base { id: file.to_string(), name, system })
+    }
+
+    async fn grant_access(&self, _region: &Region, access: &SshAccess) -> Result<()> {
+        self.keys.borrow_mut().insert(access.name.clone(), access.public_key.clone());
+        Ok(())
+    }
+
+    async fn revoke_access(&self, _region: &Region, name: &str) -> Result<()> {
+        self.keys.borrow_mut().remove(name);
+        Ok(())
+    }
+
+    async fn launch(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {
+        let id = InstanceId(format!("i-{}", digits_of(&launch.token)));
+        if self.found(&id).is_some() {
+            return Ok(id);
+        }
+        let key = self.keys.borrow().get(&launch.access).cloned();
+        let key = key.with_context(|| format!("there is no access `{}`", launch.access))?;
+        let folder = Folder::make(self.instance_folder(&id))?;
+        let vm = self.start(&id, folder.path(), region, launch, &key);
+        let vm = vm.await.with_context(|| format!("failed to launch {id}"))?;
+        let build = launch.tags.iter().find(|(tag, _)| tag == TAG_BUILD).map(|(_, build)| build.clone());
+        let local = Local { build: build.unwrap_or_default(), vm, folder };
+        self.instances.borrow_mut().insert(id.clone(), Rc::new(Mutex::new(local)));
+        Ok(id)
+    }
+
+    async fn instance(&self, _region: &Region, id: &InstanceId) -> Result<Option<Instance>> {
+        let Some(local) = self.found(id) else { return Ok(None) };
+        let mut local = local.lock().await;
+        if local.vm.restart_if_hung().await? {
+            self.events.warn(format_args!("the kernel of {id} hung while it booted, so it was restarted"));
+        }
+        let (state, reason) = match local.vm.power()? {
+            Power::On => (InstanceState::Running, None),
+            Power::GoingOff => (InstanceState::Stopping, None),
+            Power::Off(reason) => (InstanceState::Stopped, reason),
+        };
+        Ok(Some(Instance { state, reason, address: Some(local.vm.ssh()) }))
+    }
+
+    async fn instances_of(&self, _region: &Region, build: &str) -> Result<Vec<InstanceId>> {
+        // Whoever goes on with a build asks this first, and those of the process before are gone, but for their files.
+        self.sweep();
+        let instances: Vec<_> =
+            self.instances.borrow().iter().map(|(id, local)| (id.clone(), Rc::clone(local))).collect();
+        let mut found = Vec::new();
+        for (id, local) in instances {
+            if local.lock().await.build == build {
+                found.push(id);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn console(&self, _region: &Region, id: &InstanceId) -> Result<String> {
+        let path = self.instance_folder(id).join(vm::CONSOLE);
+        match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        }
+    }
+
+    async fn connect(&self, address: SocketAddr, login: &Login, log: &Utf8Path) -> Result<Ssh> {
+        let machine = Ssh::connect(address, login, log, &self.events).await?;
+        let instances: Vec<_> = self.instances.borrow().values().cloned().collect();
+        for local in instances {
+            let mut local = local.lock().await;
+            if local.vm.ssh() == address {
+                local.vm.let_be();
+            }
+        }
+        Ok(machine)
+    }
+
+    async fn stop(&self, _region: &Region, id: &InstanceId) -> Result<()> {
+        let local = self.found(id).with_context(|| format!("there is no instance {id}"))?;
+        local.lock().await.vm.press_power_button().await.with_context(|| format!("failed to stop {id}"))
+    }
+
+    async fn terminate(&self, _region: &Region, id: &InstanceId) -> Result<()> {
+        let Some(local) = self.instances.borrow_mut().remove(id) else { return Ok(()) };
+        let mut local = local.lock().await;
+        local.vm.kill().await.with_context(|| format!("failed to end {id}"))?;
+        // What is being made of its disk will never be an image; dropped, qemu-img ends.
+        self.conversions.borrow_mut().retain(|_, conversion| !conversion.partial.starts_with(local.folder.path()));
+        let folder = local.folder.path();
+        std::fs::remove_dir_all(folder).with_context(|| format!("failed to remove {folder}"))
+    }
+}
