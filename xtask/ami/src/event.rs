@@ -3,6 +3,8 @@
 //! The journal, the state of a build, the terminal, the log and the result are all made of this stream. Each kind of
 //! event says how it is kept: see [`Keeping`].
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,7 +25,7 @@ use step::{Handle, Step};
 pub const FORMAT: u32 = 2;
 
 /// An event, and when it happened: a line of the journal, and of `--log-format json`.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Line {
     /// RFC 3339, UTC, in milliseconds.
     pub at: String,
@@ -31,6 +33,42 @@ pub struct Line {
     #[serde(flatten)]
     pub event: Event,
 }
+
+impl Line {
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn parse(text: &[u8]) -> serde_json::Result<Line> {
+        // Twice is faster than once through serde's `flatten`, which keeps a copy of all of it.
+        let Head { at, .. } = serde_json::from_slice(text)?;
+        Ok(Line { at: at.into_owned(), event: serde_json::from_slice(text)? })
+    }
+
+    /// Reads a line if its event changes the state of the build; of others, which are as many, only the kind is read.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn parse_change(text: &[u8]) -> serde_json::Result<Option<Line>> {
+        let Head { at, event } = serde_json::from_slice(text)?;
+        if UNCHANGING.contains(&event.as_ref()) {
+            return Ok(None);
+        }
+        Ok(Some(Line { at: at.into_owned(), event: serde_json::from_slice(text)? }))
+    }
+}
+
+/// What every line begins with.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    at: Cow<'a, str>,
+    #[serde(borrow)]
+    event: Cow<'a, str>,
+}
+
+/// The kinds of events that do not change the state of a build: what is waited for, and what is said.
+const UNCHANGING: [&str; 7] = ["error", "noted", "progress", "waiting", "waited", "called", "output"];
 
 /// What happened.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -182,6 +220,18 @@ pub enum Keeping {
 }
 
 impl Event {
+    /// Whether it changes the state of the build.
+    #[must_use]
+    pub fn changes_state(&self) -> bool {
+        match self {
+            Event::Began { .. } | Event::Resumed {} | Event::Ended { .. } => true,
+            Event::Intended { .. } | Event::Done { .. } | Event::Failed { .. } => true,
+            Event::GaveUp { .. } | Event::Seen { .. } | Event::Warned { .. } => true,
+            Event::Error { .. } | Event::Noted { .. } | Event::Progress { .. } => false,
+            Event::Waiting { .. } | Event::Waited { .. } | Event::Called { .. } | Event::Output { .. } => false,
+        }
+    }
+
     /// How the event is kept.
     ///
     /// What decides about a resumed build is flushed: an intention before its call, a result before the next step.
@@ -206,5 +256,40 @@ impl Event {
 impl From<Progress> for Event {
     fn from(progress: Progress) -> Event {
         Event::Progress { progress }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_read_only_in_part_is_one_that_changes_nothing() {
+        let text = || "text".to_owned();
+        let progress = Progress::Uploading { files: 7 };
+        for event in [
+            Event::Resumed {},
+            Event::Intended { step: Step::Publish, by: Handle::NONE },
+            Event::Done { step: Step::Publish, result: Value::Null, took_ms: 1 },
+            Event::Failed { step: Step::Publish, error: text() },
+            Event::GaveUp { region: "us-west-2".parse().expect("a region"), why: text() },
+            Event::Seen { region: "us-west-2".parse().expect("a region"), image: None, open: false },
+            Event::Warned { text: text() },
+            Event::Error { text: text() },
+            Event::Noted { text: text() },
+            Event::Ended { how: How::Done, left: false },
+            Event::Progress { progress },
+            Event::Waiting { wait: 1, on: text(), state: text() },
+            Event::Waited { wait: 1, on: text(), took_ms: 1 },
+            Event::Called { action: text(), region: text(), took_ms: 1, code: Some(text()) },
+            Event::Output { source: text(), line: text() },
+        ] {
+            let line = Line { at: "2026-11-22T00:00:00Z".to_owned(), event };
+            let json = serde_json::to_string(&line).expect("JSON");
+            let read = Line::parse(json.as_bytes()).expect(&json);
+            assert_eq!(serde_json::to_string(&read).expect("JSON"), json);
+            let change = Line::parse_change(json.as_bytes()).expect(&json);
+            assert_eq!(change.is_some(), line.event.changes_state(), "{json}");
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
         journal::{Journal, Reading},
         state::State,
     },
-    show::{log::Log, terminal::Terminal},
+    show::{log::Log, terminal::Terminal, words::words},
 };
 
 /// The one way of what happens. Clones lead to the same place.
@@ -31,7 +31,7 @@ struct Inner {
     build: RefCell<Option<Build>>,
     /// The fold of the build's events.
     state: RefCell<State>,
-    /// Shown each event that was written, and the state after it: for the law that a state is read back as it was.
+    /// Shown each state right after the event that led to it was written: for the law that it is read back as it was.
     witness: RefCell<Option<Box<dyn FnMut(&State)>>>,
     /// The wall clock and the monotonic one at the beginning: times of events never go backwards.
     began: (SystemTime, Instant),
@@ -127,25 +127,25 @@ impl Events {
                 written?;
             }
             self.0.state.borrow_mut().apply(&line);
-            if let Some(witness) = self.0.witness.borrow_mut().as_mut() {
+            if let Some(witness) = self.0.witness.borrow_mut().as_mut().filter(|_| line.event.changes_state()) {
                 witness(&self.0.state.borrow());
             }
         }
-        let state = self.0.state.borrow();
-        self.0.terminal.show(&line, &state);
-        if let Some(build) = build.as_mut() {
-            build.log.append(&line, &state);
+        let words = words(&line.event, &self.0.state.borrow());
+        self.0.terminal.show(&line, words.as_ref());
+        if let (Some(build), Some(words)) = (build.as_mut(), words) {
+            build.log.append(&line, &words);
         }
         Ok(())
     }
 
     /// Something happened that decides nothing: it is shown and logged, and written down if that can be.
     pub fn say(&self, event: impl Into<Event>) {
-        // Of these, only a warning is flushed, and it has been shown by then or the next step fails for the same reason.
         let event = event.into();
-        if self.emit(event.clone()).is_err() {
-            let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-            self.0.terminal.show(&Line { at, event }, &self.0.state.borrow());
+        // Only a warning is flushed of what decides nothing: on a full disk it is still to be shown.
+        let warning = if let Event::Warned { text } = &event { Some(text.clone()) } else { None };
+        if let (Err(_), Some(text)) = (self.emit(event), warning) {
+            let _ = self.emit(Event::Noted { text });
         }
     }
 

@@ -53,10 +53,10 @@ impl Journal {
     /// # Errors
     /// When it cannot be written: then the work that it is about must not begin.
     pub fn write(&mut self, line: &Line) -> Result<()> {
-        let mut text = serde_json::to_string(line)?;
-        text.push('\n');
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
         let failed = || format!("failed to write the journal {}", self.path);
-        if let Err(error) = self.file.write_all(text.as_bytes()) {
+        if let Err(error) = self.file.write_all(&text) {
             // A part of it would spoil the next line, once there is room for one.
             let _ = self.file.set_len(self.whole_bytes);
             return Err(error).with_context(failed);
@@ -94,24 +94,18 @@ impl Reading {
     /// # Errors
     /// As [`Reading::of`].
     pub fn parse(bytes: &[u8]) -> Result<Reading> {
-        let mut reading = Reading { state: State::default(), whole_bytes: 0 };
-        lines(bytes, |line, length| {
-            reading.state.apply(line);
-            reading.whole_bytes += length;
-        })?;
-        if reading.state.attempts == 0 {
+        let mut state = State::default();
+        let whole_bytes = changes(bytes, |line| state.apply(line))?;
+        if state.attempts == 0 {
             bail!("line 1: it ends before it began");
         }
-        Ok(reading)
+        Ok(Reading { state, whole_bytes })
     }
 }
 
-/// Hands on each whole line of a journal, with its length in bytes.
-///
-/// # Errors
-/// As [`Reading::of`].
-pub fn lines(bytes: &[u8], mut take: impl FnMut(&Line, u64)) -> Result<()> {
-    let (mut rest, mut bytes) = (bytes, Vec::new());
+/// Hands on the whole lines of a journal that change the state of its build, and the length of all in bytes.
+fn changes(bytes: &[u8], mut take: impl FnMut(&Line)) -> Result<u64> {
+    let (mut rest, mut bytes, mut whole_bytes) = (bytes, Vec::new(), 0);
     for number in 1.. {
         bytes.clear();
         rest.read_until(b'\n', &mut bytes)?;
@@ -120,13 +114,15 @@ pub fn lines(bytes: &[u8], mut take: impl FnMut(&Line, u64)) -> Result<()> {
         if number == 1 {
             known_format(text)?;
         }
-        let line: Line = serde_json::from_slice(text).with_context(|| format!("line {number} is no journal's"))?;
-        if (number == 1) != matches!(line.event, Event::Began { .. }) {
+        let change = Line::parse_change(text).with_context(|| format!("line {number} is no journal's"))?;
+        let begins = change.as_ref().is_some_and(|line| matches!(line.event, Event::Began { .. }));
+        if (number == 1) != begins {
             bail!("line {number}: a journal begins once, in its first line");
         }
-        take(&line, bytes.len() as u64);
+        change.iter().for_each(&mut take);
+        whole_bytes += bytes.len() as u64;
     }
-    Ok(())
+    Ok(whole_bytes)
 }
 
 /// The first line says which format the rest has, so it is looked at before anything else is understood.

@@ -75,6 +75,9 @@ pub struct RegionImage {
 impl State {
     /// Takes an event in.
     pub fn apply(&mut self, line: &Line) {
+        if !line.event.changes_state() {
+            return;
+        }
         self.events += 1;
         match &line.event {
             Event::Began { build, .. } => {

@@ -8,12 +8,9 @@ use camino::Utf8Path;
 
 use super::{
     terminal::harmless,
-    words::{Kind, words},
+    words::{Kind, Words},
 };
-use crate::{
-    event::{Event, Line},
-    record::state::State,
-};
+use crate::event::{Event, Line};
 
 /// A log that is open.
 pub struct Log(File);
@@ -29,14 +26,13 @@ impl Log {
     }
 
     /// Appends an event. Whether that succeeds decides nothing: the journal has what does.
-    pub fn append(&mut self, line: &Line, state: &State) {
-        let Some(words) = words(&line.event, state) else { return };
+    pub fn append(&mut self, line: &Line, words: &Words) {
         let text = match words.kind {
             Kind::Change => format!("{} {}", words.verb, words.text),
             Kind::Warning => format!("warning: {}", words.text),
             Kind::Error => format!("error: {}", words.text),
             Kind::Output => format!("{}: {}", source(&line.event), words.text),
-            Kind::Note | Kind::Detail => words.text,
+            Kind::Note | Kind::Detail => words.text.clone(),
         };
         let text = harmless(text).replace('\n', "\n    ");
         let _ = writeln!(self.0, "{} {text}", line.at);

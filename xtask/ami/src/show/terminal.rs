@@ -15,11 +15,8 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
-use super::words::{Kind, seconds, words};
-use crate::{
-    event::{Event, Line},
-    record::state::State,
-};
+use super::words::{Kind, Words, seconds};
+use crate::event::{Event, Line};
 
 const VERB: Style = AnsiColor::Green.on_default().bold();
 const WAIT: Style = AnsiColor::Cyan.on_default().bold();
@@ -85,8 +82,8 @@ impl Terminal {
         Terminal { level, form, line: RefCell::default(), transient: false, out, waits: RefCell::default() }
     }
 
-    /// Shows an event, which led to this state.
-    pub fn show(&self, line: &Line, state: &State) {
+    /// Shows an event in these words, or, where events are shown as JSON, as it is.
+    pub fn show(&self, line: &Line, words: Option<&Words>) {
         if self.form == Form::Json {
             if let Ok(json) = serde_json::to_string(line) {
                 self.print(json);
@@ -98,17 +95,23 @@ impl Terminal {
             Event::Waited { wait, .. } => return self.waited(*wait),
             _ => {}
         }
-        let Some(words) = words(&line.event, state) else { return };
+        let Some(words) = words else { return };
+        let is_shown = match words.kind {
+            Kind::Warning | Kind::Error | Kind::Note => true,
+            Kind::Change => self.level >= Level::Normal,
+            Kind::Output => self.level >= Level::Verbose,
+            Kind::Detail => false,
+        };
+        if !is_shown {
+            return;
+        }
         let text = harmless(&words.text);
         match words.kind {
-            Kind::Change if self.level >= Level::Normal => {
-                self.print(format_args!("{VERB}{:>12}{VERB:#} {text}", harmless(words.verb)));
-            }
+            Kind::Change => self.print(format_args!("{VERB}{:>12}{VERB:#} {text}", harmless(&words.verb))),
             Kind::Warning => self.print(format_args!("{WARNING}warning{WARNING:#}: {text}")),
             Kind::Error => self.print(format_args!("{ERROR}error{ERROR:#}: {text}")),
             Kind::Note => self.print(format_args!("  {text}")),
-            Kind::Output if self.level >= Level::Verbose => self.print(text),
-            Kind::Change | Kind::Output | Kind::Detail => {}
+            Kind::Output | Kind::Detail => self.print(text),
         }
     }
 
@@ -181,6 +184,9 @@ impl Terminal {
 /// Text of whatever origin, without what would do something to a terminal: consoles and damaged files are full of it.
 pub fn harmless(text: impl Display) -> String {
     let text = text.to_string();
+    if !text.contains(char::is_control) {
+        return text;
+    }
     // Each line by itself: a sequence that isn't ended must not take the rest of the message with it.
     let lines = text.split('\n').map(|line| {
         let line = anstream::adapter::strip_str(line.trim_end_matches('\r')).to_string();

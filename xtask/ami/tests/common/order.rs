@@ -34,6 +34,7 @@ pub fn order(folder: &Utf8Path, visibility: Visibility, home_region: &str, regio
         recipe,
         local: false,
         recipe_path: script("ami.toml"),
+        profile: None,
         call: Invocation::default(),
         scripts: Scripts { provision: script("provision.sh"), seal: script("seal.sh"), check: script("check.sh") },
         source: Source { root, commit: None, branch: None, dirty: false, version_file: None },

@@ -12,12 +12,17 @@ use xtask_ami::{
         preflight::{self, Draft},
         spec::{ReleaseSpec, Visibility},
     },
+    cloud::Account as _,
     cloud::ec2::{Ec2, Settings},
+    events::Events,
     ground::signals::Signals,
     record::unfinished::Unfinished,
-    show::terminal::{Level, Status},
+    show::{
+        result::Report,
+        terminal::{Form, Level, Terminal},
+    },
     state_dir::StateDir,
-    story::{release, report::Report, run::Run},
+    story::{release, run::Run},
 };
 
 use crate::{
@@ -42,7 +47,6 @@ pub struct Rig {
     /// How long compiling takes.
     pub compile: Duration,
     said: Said,
-    status: Status,
     folder: TempDir,
     disks: Disks,
     _turn: Turn,
@@ -98,7 +102,6 @@ impl Rig {
             order: order(&path, visibility, HOME, regions),
             settings: Settings { ssh_from: Some("203.0.113.7/32".parse().expect("a CIDR")), ..Settings::default() },
             compile: Duration::ZERO,
-            status: Status::to(said.clone(), Level::Quiet),
             said,
             folder,
             disks: Disks::default(),
@@ -111,11 +114,16 @@ impl Rig {
         self.status.clone()
     }
 
+    /// Where a process emits what happens.
+    pub fn events(&self) -> Events {
+        Events::new(Terminal::to(self.said.clone(), Level::Quiet, Form::Text))
+    }
+
     /// EC2 as the code under test sees it.
     pub async fn ec2(&self) -> Ec2 {
         let home: Region = HOME.parse().expect("a region");
         let recipe = self.order.recipe.clone();
-        Ec2::load(loader(&self.endpoint), self.settings.clone(), &home, recipe, &self.status).await
+        Ec2::load(loader(&self.endpoint), self.settings.clone(), &home, recipe, &self.events()).await
     }
 
     /// Preflight and release; what must hold however it ends is checked.
@@ -155,19 +163,23 @@ impl Rig {
     }
 
     /// A build that begins now, and that nobody works on yet.
-    pub fn begin(&self) -> anyhow::Result<Run> {
-        Run::begin(self.order.clone(), &self.home(), &self.status)
+    pub async fn begin(&self) -> anyhow::Result<Run> {
+        let identity = self.ec2().await.identity().await?;
+        Run::begin(self.order.clone(), identity, &self.home(), &self.events())
     }
 
     /// Why the build that is unfinished can't be gone on with.
-    pub fn refusal(&self) -> String {
-        let resumed = Run::resume(self.order.clone(), &self.unfinished(), &self.home(), &self.status);
+    pub async fn refusal(&self) -> String {
+        let identity = self.ec2().await.identity().await.expect("an identity");
+        let (id, home) = (self.unfinished(), self.home());
+        let resumed = Run::resume(self.order.clone(), &id, &identity, &home, &self.events());
         resumed.map(|build| build.id).expect_err("a refusal").to_string()
     }
 
     async fn run(&self, order: &ReleaseSpec, resumed: Option<&str>, calls: usize) -> Option<Ended> {
         let began = tokio::time::Instant::now();
         let mut cloud = Simulated::new(self.ec2().await, self.endpoint.clone(), &self.disks);
+        let events = self.events();
         let told = Cell::new(None);
         let tell = |_: &Report| {
             told.set(Some(began.elapsed()));
@@ -175,13 +187,17 @@ impl Rig {
         };
         let work = async {
             let build = match resumed {
-                Some(id) => Run::resume(order.clone(), id, &self.home(), &self.status).expect("a build"),
+                Some(id) => {
+                    let identity = cloud.identity().await.expect("an identity");
+                    Run::resume(order.clone(), id, &identity, &self.home(), &events).expect("a build")
+                }
                 None => {
-                    let draft = Draft { order: order.clone(), findings: Vec::new() };
+                    let draft = Draft { spec: order.clone(), findings: Vec::new() };
                     let (order, preflight) = preflight::look(&cloud, draft, false).await.expect("preflight");
                     assert!(preflight.findings.is_empty(), "{:?}", preflight.findings);
                     cloud.compiled = tokio::time::Instant::now() + self.compile;
-                    Run::begin(order, &self.home(), &self.status).expect("a build")
+                    let identity = cloud.identity().await.expect("an identity");
+                    Run::begin(order, identity, &self.home(), &events).expect("a build")
                 }
             };
             let mut signals = Signals::listen().expect("signals");

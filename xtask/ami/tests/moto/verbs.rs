@@ -13,9 +13,10 @@ use xtask_ami::{
         tags::Tags,
     },
     event::ids::{ImageId, InstanceId},
+    events::Events,
     machine::keys::{HostKey, LoginKey},
     recipe::Recipe,
-    show::terminal::{Level, Status},
+    show::terminal::{Form, Level, Terminal},
 };
 
 use crate::lab::{FROM, Lab, RECIPE, expect_nothing_runs};

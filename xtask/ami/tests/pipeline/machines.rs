@@ -14,7 +14,7 @@ async fn an_instance_that_dies_before_the_login_ends_the_build_at_once() {
     let rig = Rig::public();
     rig.cloud.instances_die();
     let began = Instant::now();
-    let words = ["is terminated before anyone could log in: the volume's key is not there", "Kernel panic"];
+    let words = ["is terminated before a login was possible: the volume's key is not there", "Kernel panic"];
     let ended = rig.fails(&words).await;
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     assert!(ended.said.contains("No image was made"), "{ended}");

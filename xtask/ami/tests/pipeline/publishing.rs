@@ -52,7 +52,7 @@ async fn what_can_not_be_withdrawn_is_named_and_only_that() {
 async fn two_images_of_the_name_make_nothing_public() {
     let rig = Rig::public();
     let other = rig.cloud.somebody_makes("eu-west-1", NAME);
-    let ended = rig.fails(&["eu-west-1", "2 images have the name", NAME, &other.0]).await;
+    let ended = rig.fails(&["eu-west-1", "has the name", NAME, &other.0]).await;
     assert_eq!(ended.called_public(), [""; 0], "{ended}");
     assert_eq!(rig.cloud.public(), [""; 0]);
     rig.cloud.never(Verb::SnapshotsPublic);
@@ -100,7 +100,7 @@ async fn an_interruption_before_publishing_makes_nothing_public_and_leaves_no_ma
 async fn a_block_is_lifted_where_asked_and_set_again_however_it_ends() {
     for (trouble, fails) in [(None, false), (Some(Trouble::Refused), true), (Some(Trouble::AnswerLost), true)] {
         let mut rig = Rig::public();
-        rig.build.order.unblock_public_access = true;
+        rig.build.spec.unblock_public_access = true;
         rig.cloud.block("sa-east-1");
         if let Some(trouble) = trouble {
             rig.cloud.once(Verb::ImagePublic, "eu-west-1", trouble);
@@ -117,7 +117,7 @@ async fn a_block_is_lifted_where_asked_and_set_again_however_it_ends() {
 async fn a_lifted_block_is_set_again_after_an_interruption() {
     for verb in [Verb::Unblock, Verb::ImagePublic] {
         let mut rig = Rig::alone();
-        rig.build.order.unblock_public_access = true;
+        rig.build.spec.unblock_public_access = true;
         rig.cloud.block("sa-east-1");
         rig.cloud.once(verb, "sa-east-1", Trouble::Interrupted);
         let ended = rig.release().await;
@@ -139,7 +139,7 @@ async fn a_block_is_left_alone_where_nobody_asked() {
 #[tokio::test(start_paused = true)]
 async fn a_block_that_can_not_be_set_again_is_said_with_what_to_type() {
     let mut rig = Rig::public();
-    rig.build.order.unblock_public_access = true;
+    rig.build.spec.unblock_public_access = true;
     rig.cloud.block("sa-east-1");
     rig.cloud.always(Verb::Block, "sa-east-1", Trouble::Refused);
     let ended = rig.release().await;
@@ -172,7 +172,7 @@ async fn sharing_that_fails_is_taken_back() {
 #[tokio::test(start_paused = true)]
 async fn after_an_interruption_a_withdrawal_that_hangs_keeps_no_block_lifted_and_no_machine_up() {
     let mut rig = Rig::alone();
-    rig.build.order.unblock_public_access = true;
+    rig.build.spec.unblock_public_access = true;
     rig.cloud.block("sa-east-1");
     rig.cloud.once(Verb::ImagePublic, "sa-east-1", Trouble::Interrupted);
     rig.cloud.always(Verb::ImagePrivate, "eu-west-1", Trouble::Hangs);

@@ -7,11 +7,18 @@ use tempfile::TempDir;
 use xtask::region::Region;
 use xtask_ami::{
     ask::spec::Visibility,
-    event::ids::ImageId,
+    event::{
+        about::{CloudKind, Identity},
+        ids::ImageId,
+    },
+    events::Events,
     ground::signals::Signals,
-    show::terminal::{Level, Status},
+    show::{
+        result::Report,
+        terminal::{Form, Level, Terminal},
+    },
     state_dir::StateDir,
-    story::{release, report::Report, run::Run},
+    story::{release, run::Run},
 };
 
 use crate::{
@@ -75,8 +82,9 @@ impl Rig {
         let regions: Vec<Region> = regions.iter().map(|region| region.parse().expect("a region")).collect();
         let order = order(&path, visibility, HOME, regions.clone());
         let said = Said::default();
-        let status = Status::to(said.clone(), Level::Quiet);
-        let build = Run::begin(order, &StateDir::at(&path.join("home")), &status).expect("a build");
+        let events = Events::new(Terminal::to(said.clone(), Level::Quiet, Form::Text));
+        let identity = Identity { kind: CloudKind::Ec2, account: "123456789012".to_owned(), endpoint: None };
+        let build = Run::begin(order, identity, &StateDir::at(&path.join("home")), &events).expect("a build");
         Rig { cloud: Fake::new(&regions), build, said, _folder: folder, _turn: turn }
     }
 
@@ -121,7 +129,7 @@ impl Rig {
     /// What the release made in a region, by what it knows itself.
     pub fn made(&self, region: &str) -> Option<ImageId> {
         let region: Region = region.parse().expect("a region");
-        self.build.made.borrow().get(&region).map(|made| made.id.clone())
+        self.build.events.state(|state| state.images.get(&region).map(|image| image.id.clone()))
     }
 }
 

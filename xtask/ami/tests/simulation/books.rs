@@ -373,12 +373,13 @@ impl Books {
     }
 
     pub fn deregister(&mut self, region: &Region, id: &ImageId, random: &mut Random) -> Result<()> {
+        let is_half_public = self.is_half_public();
         let Some(image) = self.images.get_mut(&(region.clone(), id.clone())).filter(|image| !image.gone) else {
             return Ok(());
         };
         let (good, tags, public) = (image.is_good(), image.new.tags.clone(), image.public);
         image.gone = true;
-        if good && (!self.cleaning || public) {
+        if good && (!self.cleaning || public && !is_half_public) {
             self.violation(5, format!("{region}: {id} was good, and is destroyed"));
         }
         if random.happens(self.weather.halves) {

@@ -47,6 +47,14 @@ impl Books {
         }
     }
 
+    /// Whether the image is public in some regions, and not in all of them.
+    pub fn is_half_public(&self) -> bool {
+        let is_public =
+            |region: &Region| self.images.iter().any(|((at, _), image)| at == region && !image.gone && image.public);
+        let public = self.regions.iter().filter(|region| is_public(region)).count();
+        public > 0 && public < self.regions.len()
+    }
+
     /// A release came to its good end.
     pub fn judge_released(&mut self, shared_with: usize) {
         for region in self.regions.clone() {

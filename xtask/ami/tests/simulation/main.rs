@@ -2,7 +2,7 @@
 //! was created and isn't shown yet, errors before the deed and after it, lost answers, refusals, machines that die; and
 //! the process that drives the build crashes at any step, between the intention and the call, between the call and the
 //! record, or in the middle of the record. Others go on with the build, or clean up after it, and crash, too. In the
-//! end the eight invariants of the tool must hold by the cloud's own books.
+//! end the invariants of the tool must hold by the cloud's own books.
 //!
 //! `cargo xtask test --seed N` plays one seed and prints what happened; `--seeds N` plays that many, from `FIRST` of the
 //! environment on.

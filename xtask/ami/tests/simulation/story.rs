@@ -1,15 +1,18 @@
 //! The story of one seed: a build, crashes, those who go on with it or clean up after it, and what must hold at the end.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fs::File, io::Read as _, time::Duration};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::time::{Instant, sleep, timeout};
-use xtask::cli::{CleanFlags, CommonFlags};
+use xtask::cli::{CleanFlags, CommonFlags, LogFormat};
 use xtask_ami::{
     ask::spec::{ReleaseSpec, Visibility},
+    cloud::Account as _,
+    event::Line,
+    events::Events,
     ground::signals::Signals,
-    record::{folder::JOURNAL, journal::History},
-    show::terminal::{Level, Status},
+    record::{folder::JOURNAL, journal::Reading, state::State},
+    show::terminal::{Form, Level, Terminal},
     state_dir::StateDir,
     story::{release, run::Run},
     verbs::clean,
@@ -57,7 +60,6 @@ struct Story {
     home: StateDir,
     /// The build's id; none before it began.
     build: String,
-    status: Status,
     said: Said,
     weather: Weather,
     /// Whether public images were blocked in each region, before anything began.
@@ -117,12 +119,11 @@ impl Story {
             books.blocks = order.regions[..blocked].iter().map(|at| (at.clone(), (true, Instant::now()))).collect();
         }
         let said = Said::default();
-        let status = Status::to(said.clone(), Level::Quiet);
         let weather = Weather::of(&mut random);
         // The cloud's numbers are others than the story's.
         let cloud = Cloud::new(books, Random::new(!seed));
         let home = StateDir::at(&folder.join("home"));
-        Story { cloud, random, order, home, build: String::new(), status, said, weather, blocks: Vec::new() }
+        Story { cloud, random, order, home, build: String::new(), said, weather, blocks: Vec::new() }
     }
 
     async fn tell(&mut self) -> Ending {
@@ -155,6 +156,8 @@ impl Story {
             "public images are no longer blocked where they were",
         );
         self.judge_journal();
+        let is_half_public = self.cloud.books.borrow().is_half_public();
+        self.expect(!is_half_public, 9, "the image is public in some regions, and not in all");
         if came == Came::Released { Ending::Released } else { Ending::Cleaned }
     }
 
@@ -186,9 +189,11 @@ impl Story {
     /// One process, from its beginning to its end.
     async fn process(&mut self, crash: Option<Crash>) -> Came {
         let began = Instant::now();
+        let identity = self.cloud.identity().await.expect("an identity");
+        let events = self.events();
         let build = match self.build.as_str() {
-            "" => Run::begin(self.order.clone(), &self.home, &self.status),
-            id => Run::resume(self.order.clone(), id, &self.home, &self.status),
+            "" => Run::begin(self.order.clone(), identity, &self.home, &events),
+            id => Run::resume(self.order.clone(), id, &identity, &self.home, &events),
         };
         let build = match build {
             Ok(build) => build,
@@ -264,8 +269,10 @@ impl Story {
         self.set_weather(Weather::default());
         sleep(LAG * 60).await;
         self.clean(&home, &flags, None).await;
-        // A private image whose journal is lost stays until its time has come, or somebody names its build.
-        if flags.build.is_none() && !self.cloud.books.borrow().public {
+        // A private image whose journal is lost stays until its time has come, or its build is named; so does what is public
+        // in some regions only.
+        let needs_its_name = !self.cloud.books.borrow().public || self.cloud.books.borrow().is_half_public();
+        if flags.build.is_none() && needs_its_name {
             self.clean(&home, &self.clean_flags(Some(&self.build)), None).await;
         }
         sleep(LAG * 2).await;
@@ -285,13 +292,15 @@ impl Story {
             json: false,
             profile: None,
             quiet: true,
+            log_format: LogFormat::Text,
             verbose: false,
         };
         self.cloud.begin(self.journal(), crash);
         self.cloud
             .note(format_args!("-- it cleans up, {}", if flags.build.is_some() { "by the id" } else { "by tag" }));
         self.cloud.books.borrow_mut().cleaning = true;
-        let work = clean::clean(&self.cloud, home, flags, &common, &self.status);
+        let events = self.events();
+        let work = clean::clean(&self.cloud, home, flags, &common, &events);
         let calm = self.cloud.weather.get().transient == 0 && crash.is_none();
         let ended = tokio::select! {
             biased;
@@ -302,11 +311,28 @@ impl Story {
         match ended {
             Some(Err(_)) => self.expect(false, 8, "cleaning up doesn't come to its end"),
             Some(Ok(Err(failure))) if calm && self.weather_is_calm() => {
-                failure.say(&self.status);
+                failure.say(&events);
                 self.expect(false, 1, "cleaning up fails, and nothing goes wrong");
             }
             _ => {}
         }
+    }
+
+    /// Where a process emits what happens. For each prefix of the journal that it writes, the state that is read back is
+    /// the one that is live.
+    fn events(&self) -> Events {
+        let events = Events::new(Terminal::to(self.said.clone(), Level::Quiet, Form::Text));
+        let (home, cloud) = (self.home.clone(), self.cloud.clone());
+        let mut read: Option<ReadBack> = None;
+        events.witness(move |live| {
+            let id = &live.about.as_ref().expect("a build that began").id;
+            let read = read.get_or_insert_with(|| ReadBack::of(&home.build(id).join(JOURNAL)));
+            read.catch_up();
+            if read.state != *live {
+                cloud.books.borrow_mut().violation(0, "a prefix of the journal reads back as another state".to_owned());
+            }
+        });
+        events
     }
 
     fn weather_is_calm(&self) -> bool {
@@ -323,8 +349,8 @@ impl Story {
     }
 
     fn is_unfinished(&self) -> bool {
-        match History::read(&self.journal()) {
-            Ok(history) => history.can_go_on(),
+        match Reading::of(&self.journal()) {
+            Ok(reading) => reading.state.can_be_resumed(),
             Err(error) => {
                 self.expect(false, 4, &format!("{error:#}"));
                 false
@@ -350,5 +376,29 @@ impl Story {
         let mut steps = journal.lines().filter(|line| line.contains(r#""step":"binaries""#));
         let built = steps.any(|line| line.contains(r#""event":"done""#));
         self.expect(!built || steps.next().is_none(), 4, "what was built is built again");
+    }
+}
+
+/// A journal that is read back while it is written.
+struct ReadBack {
+    file: File,
+    state: State,
+    bytes: Vec<u8>,
+}
+
+impl ReadBack {
+    fn of(path: &Utf8Path) -> ReadBack {
+        ReadBack { file: File::open(path).expect("a journal"), state: State::default(), bytes: Vec::new() }
+    }
+
+    /// Reads what was written since.
+    fn catch_up(&mut self) {
+        self.bytes.clear();
+        self.file.read_to_end(&mut self.bytes).expect("lines");
+        for line in self.bytes.split_inclusive(|byte| *byte == b'\n') {
+            if let Some(change) = Line::parse_change(line).expect("a whole line") {
+                self.state.apply(&change);
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask::region;
 use xtask_ami::{
-    cloud::qemu::store, event::ids::ImageId, recipe::Recipe, record::journal::History, state_dir::StateDir,
+    cloud::qemu::store, event::ids::ImageId, recipe::Recipe, record::journal::Reading, state_dir::StateDir,
 };
 
 use crate::{
@@ -13,20 +13,7 @@ use crate::{
 
 const RECIPE: &str = include_str!("../../../../.release/ami/ami.toml");
 const REGIONS: &str = include_str!("../../../../regions");
-const JOURNAL: &str = concat!(
-    r#"{"at":"2026-11-22T20:00:00Z","event":"began","format":1,"build":{"id":"b","home_region":"us-west-2"}}"#,
-    "\n",
-    r#"{"at":"2026-11-22T20:00:01Z","event":"intended","step":"unblock us-west-2","by":"us-west-2"}"#,
-    "\n",
-    r#"{"at":"2026-11-22T20:00:02Z","event":"done","step":"binaries","result":[],"took_ms":3}"#,
-    "\n",
-    r#"{"at":"2026-11-22T20:00:03Z","event":"failed","step":"bake login","error":"lost"}"#,
-    "\n",
-    r#"{"at":"2026-11-22T20:00:04Z","event":"ended","how":"failed","left":true}"#,
-    "\n",
-    r#"{"at":"2026-11-22T20:00:05Z","event":"resumed"}"#,
-    "\n",
-);
+const JOURNAL: &str = include_str!("../../src/record/journal/format-1.jsonl");
 const ATTRIBUTES: &str = r#"{
   "name": "Wallaroo 0.6.1",
   "description": "Wallaroo 0.6.1 (a1b2c3d4e5f6) on debian-12",
@@ -54,8 +41,8 @@ fn a_recipe_is_taken_or_refused_with_the_line_or_the_key() {
 
 #[test]
 fn a_journal_is_taken_or_refused_with_the_line() {
-    check(CASES, bytes(JOURNAL), |bytes| match History::parse(&bytes) {
-        Ok(history) => assert!(history.attempts >= 1 && (history.can_go_on() || !history.is_unfinished())),
+    check(CASES, bytes(JOURNAL), |bytes| match Reading::parse(&bytes) {
+        Ok(Reading { state, .. }) => assert!(state.attempts >= 1 && (state.can_be_resumed() || !state.is_unfinished())),
         Err(error) => {
             let error = format!("{error:#}");
             let (_, rest) = error.split_once("line ").unwrap_or_else(|| panic!("no line: {error:?}"));

@@ -4,6 +4,7 @@ use indicatif::TermLike;
 
 use super::*;
 use crate::ground::untrusted::{check, text};
+use crate::{record::state::State, show::words::words};
 
 /// What goes wrong on machines that don't boot: colours, the cursor's ways, bells, a cleared screen.
 const CONSOLE: &str = "\u{1b}[2J\u{1b}[01;01HBooting `Debian GNU/Linux'\r\n\u{1b}[0;32m  OK  \u{1b}[0m Reached target\r\n\
@@ -96,7 +97,8 @@ fn whatever_is_said_nothing_but_text_reaches_the_terminal() {
             Event::Output { source: "console".to_owned(), line: said() },
             Event::Waiting { wait: 1, on: said(), state: said() },
         ] {
-            terminal.show(&Line { at: String::new(), event }, &State::default());
+            let words = words(&event, &State::default());
+            terminal.show(&Line { at: String::new(), event }, words.as_ref());
         }
         let shown = terminal.waits.borrow().first().map(Entry::text).expect("a wait");
         assert!(!shown.contains(char::is_control), "{shown:?}");
