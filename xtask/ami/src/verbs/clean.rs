@@ -106,7 +106,9 @@ impl Choice<'_> {
         // A private image is what its build was for, until its time has come.
         let is_wanted =
             leftover.kind == Kind::Image && (leftover.expires.is_some() || self.done.contains(&leftover.build));
-        let is_old = began(&leftover.build).is_some_and(|at| at + *self.flags.older_than <= self.now);
+        let is_old = began(&leftover.build)
+            .and_then(|at| self.now.duration_since(at).ok())
+            .is_some_and(|age| age >= *self.flags.older_than);
         is_old && !is_wanted && !self.unfinished.contains(&leftover.build)
     }
 

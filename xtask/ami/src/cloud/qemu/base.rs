@@ -4,7 +4,10 @@
 //! image and the disk with it. The disk is kept, under a name that has the SHA-256 of all that it is made from: when
 //! anything of that changes, the next build makes another.
 
-use std::time::Duration;
+use std::{
+    fmt::Write as _,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -160,8 +163,11 @@ impl Ingredients {
     fn found(&self, home: &StateDir) -> Option<Base> {
         let path = self.path(home);
         let made = path.metadata().ok()?.modified().ok()?;
-        let made = humantime::format_rfc3339_seconds(made).to_string();
-        let day = made.get(..10)?;
+        // A file may have any date; humantime writes none before 1970, and none after the year 9999.
+        made.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        let mut date = String::new();
+        write!(date, "{}", humantime::format_rfc3339_seconds(made)).ok()?;
+        let day = date.get(..10)?;
         let name = format!("{} made {day} ({})", self.system, &self.hash()[..8]);
         Some(Base { path, name, system: self.system.clone() })
     }
