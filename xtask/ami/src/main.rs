@@ -155,7 +155,8 @@ async fn on<C: Cloud>(
             let build = match resumed {
                 Some(id) => {
                     let order = preflight::draft(&checkout, &flags, &common).map_err(Failure::Refused)?.order;
-                    Run::resume(order, &id, home, status).map_err(Failure::Refused)?
+                    let resumed = Run::resume(order, &id, home, status);
+                    until_signal(signals, resumed).await?.map_err(Failure::Refused)?
                 }
                 None => {
                     let prepared = prepare(cloud, &checkout, &flags, &common, home, status);
@@ -204,7 +205,7 @@ async fn prepare<C: Cloud>(
         let question = format!("Make `{}` public in {regions} regions?", order.name);
         manage::confirm(&question, common.yes).await.context("nothing was begun")?;
     }
-    Run::begin(order, home, status)
+    Run::begin(order, home, status).await
 }
 
 async fn manage_or_plan<C: Cloud>(

@@ -203,7 +203,7 @@ impl Cloud for Qemu {
         }
         let key = self.keys.borrow().get(&launch.access).cloned();
         let key = key.with_context(|| format!("there is no access `{}`", launch.access))?;
-        let folder = Folder::make(self.instance_folder(&id))?;
+        let folder = Folder::make(self.instance_folder(&id), &self.status).await?;
         let vm = self.start(&id, folder.path(), region, launch, &key);
         let vm = vm.await.with_context(|| format!("failed to launch {id}"))?;
         let build =
@@ -292,9 +292,9 @@ impl Cloud for Qemu {
         let copy = ImageId(format!("ami-{}", digits_of(&image.token)));
         if store::read(&self.home, to, &copy)?.is_none() {
             self.refuse_taken(to, &image.name)?;
-            let _writing = store::writing(&self.home)?;
+            let _writing = store::writing(&self.home, &self.status).await?;
             store::place_copy(&self.home, to, &copy, store::disk(&self.home, from, id)).await?;
-            store::write(&self.home, to, &copy, &Attributes::of(image))?;
+            store::write(&self.home, to, &copy, &Attributes::of(image), &self.status).await?;
         }
         Ok(copy)
     }
@@ -303,18 +303,21 @@ impl Cloud for Qemu {
         if let Some(attributes) = store::read(&self.home, region, id)? {
             return Ok(Some(attributes.image(id, ImageState::Available)));
         }
-        let mut conversions = self.conversions.borrow_mut();
-        let Some(conversion) = conversions.get_mut(id) else { return Ok(None) };
-        let state = match conversion.progress()? {
-            ImageState::Available => {
-                let _writing = store::writing(&self.home)?;
-                store::place(&self.home, region, id, &conversion.partial)?;
-                store::write(&self.home, region, id, &conversion.attributes)?;
-                ImageState::Available
+        let (partial, attributes) = {
+            let mut conversions = self.conversions.borrow_mut();
+            let Some(conversion) = conversions.get_mut(id) else { return Ok(None) };
+            match conversion.progress()? {
+                ImageState::Available => (conversion.partial.clone(), conversion.attributes.clone()),
+                state => return Ok(Some(conversion.attributes.image(id, state))),
             }
-            state => state,
         };
-        Ok(Some(conversion.attributes.image(id, state)))
+        let _writing = store::writing(&self.home, &self.status).await?;
+        // Whoever looks at the same time may have waited for the same lock.
+        if store::read(&self.home, region, id)?.is_none() {
+            store::place(&self.home, region, id, &partial)?;
+            store::write(&self.home, region, id, &attributes, &self.status).await?;
+        }
+        Ok(Some(attributes.image(id, ImageState::Available)))
     }
 
     async fn images(&self, region: &Region) -> Result<Vec<Image>> {
@@ -331,12 +334,12 @@ impl Cloud for Qemu {
 
     async fn permit_copying(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()> {
         ensure!(*audience == Audience::Everybody, "images on this computer are not shared with accounts");
-        self.change(region, id, |attributes| attributes.snapshots_public = permit)
+        self.change(region, id, |attributes| attributes.snapshots_public = permit).await
     }
 
     async fn permit_launching(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()> {
         ensure!(*audience == Audience::Everybody, "images on this computer are not shared with accounts");
-        self.change(region, id, |attributes| attributes.public = permit)
+        self.change(region, id, |attributes| attributes.public = permit).await
     }
 
     async fn public_images_blocked(&self, _region: &Region) -> Result<bool> {
@@ -376,11 +379,11 @@ impl Qemu {
         }
     }
 
-    fn change(&self, region: &Region, id: &ImageId, change: impl FnOnce(&mut Attributes)) -> Result<()> {
+    async fn change(&self, region: &Region, id: &ImageId, change: impl FnOnce(&mut Attributes)) -> Result<()> {
         let attributes = store::read(&self.home, region, id)?;
         let mut attributes = attributes.with_context(|| format!("there is no image {id} in {region}"))?;
         change(&mut attributes);
-        store::write(&self.home, region, id, &attributes)
+        store::write(&self.home, region, id, &attributes, &self.status).await
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     cloud::{NewImage, tags::Tags},
     event::ids::{ImageId, InstanceId},
     event::step::Role,
+    ground::locks::lock_builds,
     machine::keys::{HostKey, Login, LoginKey},
     recipe::System,
     record::folder::{JOURNAL, lock},
@@ -88,12 +89,12 @@ impl Run {
     ///
     /// # Errors
     /// When they can't be made, or an unfinished build of this version is there.
-    pub fn begin(order: ReleaseSpec, home: &StateDir, status: &Status) -> Result<Run> {
+    pub async fn begin(order: ReleaseSpec, home: &StateDir, status: &Status) -> Result<Run> {
         let began = SystemTime::now();
         let id = new_id(&order.version, began);
         let folder = home.build(&id);
         // Preflight has looked for one, but that is a while ago, and from now on nobody else begins until this one has.
-        let _turn = home.turn_to_begin()?;
+        let _alone = lock_builds(home, status).await?;
         Unfinished::refuse_second(home, &order.release())?;
         std::fs::create_dir_all(&folder).with_context(|| format!("failed to make the build's folder {folder}"))?;
         let lock = lock(&folder)?;
@@ -105,9 +106,9 @@ impl Run {
     ///
     /// # Errors
     /// When another process works on it, its journal can't be read, or what it is made of has changed since.
-    pub fn resume(order: ReleaseSpec, id: &str, home: &StateDir, status: &Status) -> Result<Run> {
+    pub async fn resume(order: ReleaseSpec, id: &str, home: &StateDir, status: &Status) -> Result<Run> {
         let folder = home.build(id);
-        let _turn = home.turn_to_begin()?;
+        let _alone = lock_builds(home, status).await?;
         let (lock, path) = (lock(&folder)?, folder.join(JOURNAL));
         Unfinished::refuse_beside(home, &order.release(), Some(id))?;
         let history = History::read(&path)?;

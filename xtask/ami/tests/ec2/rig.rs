@@ -5,6 +5,7 @@ use std::{cell::Cell, time::Duration};
 use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_sdk_ec2::config::Credentials;
 use camino::Utf8PathBuf;
+use futures_util::FutureExt as _;
 use tempfile::TempDir;
 use xtask::region::Region;
 use xtask_ami::{
@@ -151,13 +152,15 @@ impl Rig {
 
     /// A build that begins now, and that nobody works on yet.
     pub fn begin(&self) -> anyhow::Result<Run> {
-        Run::begin(self.order.clone(), &self.home(), &self.status)
+        let begun = Run::begin(self.order.clone(), &self.home(), &self.status).now_or_never();
+        begun.expect("nobody else begins here")
     }
 
     /// Why the build that is unfinished can't be gone on with.
     pub fn refusal(&self) -> String {
-        let resumed = Run::resume(self.order.clone(), &self.unfinished(), &self.home(), &self.status);
-        resumed.map(|build| build.id).expect_err("a refusal").to_string()
+        let (id, home) = (self.unfinished(), self.home());
+        let resumed = Run::resume(self.order.clone(), &id, &home, &self.status).now_or_never();
+        resumed.expect("nobody else begins here").map(|build| build.id).expect_err("a refusal").to_string()
     }
 
     async fn run(&self, order: &ReleaseSpec, resumed: Option<&str>, calls: usize) -> Option<Ended> {
@@ -170,13 +173,13 @@ impl Rig {
         };
         let work = async {
             let build = match resumed {
-                Some(id) => Run::resume(order.clone(), id, &self.home(), &self.status).expect("a build"),
+                Some(id) => Run::resume(order.clone(), id, &self.home(), &self.status).await.expect("a build"),
                 None => {
                     let draft = Draft { order: order.clone(), findings: Vec::new() };
                     let (order, preflight) = preflight::look(&cloud, draft, false).await.expect("preflight");
                     assert!(preflight.findings.is_empty(), "{:?}", preflight.findings);
                     cloud.compiled = tokio::time::Instant::now() + self.compile;
-                    Run::begin(order, &self.home(), &self.status).expect("a build")
+                    Run::begin(order, &self.home(), &self.status).await.expect("a build")
                 }
             };
             let mut signals = Signals::listen().expect("signals");

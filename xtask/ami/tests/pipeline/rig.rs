@@ -3,6 +3,7 @@
 use std::{cell::Cell, time::Duration};
 
 use camino::Utf8PathBuf;
+use futures_util::FutureExt as _;
 use tempfile::TempDir;
 use xtask::region::Region;
 use xtask_ami::{
@@ -76,7 +77,8 @@ impl Rig {
         let order = order(&path, visibility, HOME, regions.clone());
         let said = Said::default();
         let status = Status::to(said.clone(), Level::Quiet);
-        let build = Run::begin(order, &StateDir::at(&path.join("home")), &status).expect("a build");
+        let build = Run::begin(order, &StateDir::at(&path.join("home")), &status).now_or_never();
+        let build = build.expect("nobody else begins here").expect("a build");
         Rig { cloud: Fake::new(&regions), build, said, _folder: folder, _turn: turn }
     }
 

@@ -187,8 +187,8 @@ impl Story {
     async fn process(&mut self, crash: Option<Crash>) -> Came {
         let began = Instant::now();
         let build = match self.build.as_str() {
-            "" => Run::begin(self.order.clone(), &self.home, &self.status),
-            id => Run::resume(self.order.clone(), id, &self.home, &self.status),
+            "" => Run::begin(self.order.clone(), &self.home, &self.status).await,
+            id => Run::resume(self.order.clone(), id, &self.home, &self.status).await,
         };
         let build = match build {
             Ok(build) => build,

@@ -16,7 +16,12 @@ use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
 use super::{folder, packages, sources::Sources};
-use crate::{ground::process, recipe, show::terminal::Status, state_dir::StateDir};
+use crate::{
+    ground::{locks::lock_against_sweep, process},
+    recipe,
+    show::terminal::Status,
+    state_dir::StateDir,
+};
 
 const CUSTOMIZE: &str = include_str!("base-customize.sh");
 const DISK: &str = include_str!("base-disk.sh");
@@ -177,7 +182,7 @@ impl Ingredients {
 async fn make(ingredients: &Ingredients, home: &StateDir, log: &Utf8Path, status: &Status) -> Result<()> {
     let bases = home.bases();
     sweep(home);
-    let no_sweep = folder::hold_off(&bases)?;
+    let no_sweep = lock_against_sweep(&bases, status).await?;
     let scratch = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&bases);
     let scratch = scratch.with_context(|| format!("failed to make a folder in {bases}"))?;
     let folder = Utf8Path::from_path(scratch.path()).context("the path of the base must be UTF-8")?;

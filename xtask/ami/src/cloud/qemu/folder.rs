@@ -6,7 +6,12 @@ use std::fs::{self, File};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
+
+use crate::{ground::locks::lock_against_sweep, show::terminal::Status};
 
 /// An instance's folder. Another process's sweep passes it over while this is there; it goes with this.
 pub struct Folder {
@@ -19,9 +24,9 @@ impl Folder {
     ///
     /// # Errors
     /// When it can't be made, or a living process has it.
-    pub fn make(path: Utf8PathBuf) -> Result<Folder> {
+    pub async fn make(path: Utf8PathBuf, status: &Status) -> Result<Folder> {
         let parent = path.parent().with_context(|| format!("{path} lies nowhere"))?;
-        let _no_sweep = hold_off(parent)?;
+        let _no_sweep = lock_against_sweep(parent, status).await?;
         fs::create_dir_all(&path).with_context(|| format!("failed to make {path}"))?;
         let lock = lock(&path)?.with_context(|| format!("another process runs the machine of {path}"))?;
         Ok(Folder { path, _lock: lock })
@@ -59,21 +64,6 @@ pub fn sweep(parent: &Utf8Path, beginning: &str) -> Vec<Utf8PathBuf> {
     swept
 }
 
-/// Keeps whoever sweeps away from a folder, which is made if it isn't there, while something in it isn't whole yet or has
-/// no lock yet.
-///
-/// # Errors
-/// When it can't be made.
-pub fn hold_off(folder: &Utf8Path) -> Result<Flock<File>> {
-    let failed = || format!("failed to make {folder}");
-    fs::create_dir_all(folder).with_context(failed)?;
-    let file = File::open(folder).with_context(failed)?;
-    // Many may write at once. Who sweeps takes no longer than it takes to remove a few files.
-    Flock::lock(file, FlockArg::LockShared)
-        .map_err(|(_, error)| error)
-        .with_context(|| format!("failed to lock {folder}"))
-}
-
 /// The right to sweep a folder; none when somebody is writing there, or it isn't there.
 pub fn alone(folder: &Utf8Path) -> Option<Flock<File>> {
     Flock::lock(File::open(folder).ok()?, FlockArg::LockExclusiveNonblock).ok()
@@ -82,9 +72,13 @@ pub fn alone(folder: &Utf8Path) -> Option<Flock<File>> {
 /// Takes a folder's lock; none when a living process has it.
 ///
 /// # Errors
-/// When the file can't be made that is locked.
+/// When the file that is locked can't be made, or locked at all.
 pub fn lock(folder: &Utf8Path) -> Result<Option<Flock<File>>> {
     let path = folder.join("lock");
     let file = File::create(&path).with_context(|| format!("failed to make {path}"))?;
-    Ok(Flock::lock(file, FlockArg::LockExclusiveNonblock).ok())
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(error).with_context(|| format!("failed to lock {path}")),
+    }
 }

@@ -1,6 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::show::terminal::Level;
 
 fn ingredients() -> Ingredients {
     Ingredients {
@@ -49,8 +50,8 @@ fn a_base_whose_date_no_calendar_has_is_no_base() {
     }
 }
 
-#[test]
-fn what_a_killed_build_left_is_no_base_and_goes_away() {
+#[tokio::test]
+async fn what_a_killed_build_left_is_no_base_and_goes_away() {
     let folder = tempfile::tempdir().expect("a folder");
     let home = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
     let bases = &home.bases();
@@ -59,7 +60,7 @@ fn what_a_killed_build_left_is_no_base_and_goes_away() {
     }
     let _alive = super::folder::lock(&bases.join(".making-alive")).expect("a lock");
     {
-        let _writing = super::folder::hold_off(bases).expect("a lock");
+        let _writing = lock_against_sweep(bases, &Status::new(Level::Quiet)).await.expect("a lock");
         assert_eq!(sweep(&home), [] as [Utf8PathBuf; 0]);
     }
     assert_eq!(sweep(&home), [bases.join(".making-dead")]);
