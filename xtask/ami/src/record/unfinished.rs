@@ -76,7 +76,7 @@ impl Unfinished {
     /// Whether another process works on it now.
     #[must_use]
     pub fn is_worked_on(&self, home: &StateDir) -> bool {
-        folder::lock(&home.build(&self.id)).is_err()
+        folder::is_locked(&home.build(&self.id))
     }
 
     /// The build to go on with: the one that is named, or the only one. One that was tidied up before there was an image is

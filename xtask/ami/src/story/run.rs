@@ -3,13 +3,11 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
-    fs::File,
     time::SystemTime,
 };
 
 use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
-use nix::fcntl::Flock;
 use rand::Rng as _;
 use serde_json::{Value, json};
 use xtask::{region::Region, version::Version};
@@ -26,7 +24,7 @@ use crate::{
     ground::locks::lock_builds,
     machine::keys::{HostKey, Login, LoginKey},
     recipe::System,
-    record::folder::{JOURNAL, lock},
+    record::folder::{JOURNAL, Lock, lock},
     record::{
         journal::{History, Journal},
         unfinished::Unfinished,
@@ -72,7 +70,7 @@ pub struct Run {
     pub attempt: u32,
     began: SystemTime,
     /// Held as long as this process works on the build.
-    _lock: Flock<File>,
+    _lock: Lock,
 }
 
 /// An image that a build made.
@@ -126,7 +124,7 @@ impl Run {
         journal: Journal,
         status: &Status,
         began: SystemTime,
-        lock: Flock<File>,
+        lock: Lock,
     ) -> Run {
         Run {
             id,
