@@ -2,7 +2,10 @@
 //!
 //! Who makes one has its lock for as long as he lives. What a killed process left is known by that its lock is free.
 
-use std::fs::{self, File};
+use std::{
+    fs::{self, File},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -12,6 +15,9 @@ use nix::{
 };
 
 use crate::{ground::locks::lock_against_sweep, show::terminal::Status};
+
+/// The mode of an instance's folder: the machine's private host key lies in it.
+const OWNER_ALONE: u32 = 0o700;
 
 /// An instance's folder. Another process's sweep passes it over while this is there; it goes with this.
 pub struct Folder {
@@ -27,8 +33,11 @@ impl Folder {
     pub async fn make(path: Utf8PathBuf, status: &Status) -> Result<Folder> {
         let parent = path.parent().with_context(|| format!("{path} lies nowhere"))?;
         let _no_sweep = lock_against_sweep(parent, status).await?;
-        fs::create_dir_all(&path).with_context(|| format!("failed to make {path}"))?;
+        let failed = || format!("failed to make {path}");
+        fs::DirBuilder::new().recursive(true).mode(OWNER_ALONE).create(&path).with_context(failed)?;
         let lock = lock(&path)?.with_context(|| format!("another process runs the machine of {path}"))?;
+        // One that is taken over may be open to others.
+        fs::set_permissions(&path, fs::Permissions::from_mode(OWNER_ALONE)).with_context(failed)?;
         Ok(Folder { path, _lock: lock })
     }
 
@@ -80,5 +89,36 @@ pub fn lock(folder: &Utf8Path) -> Result<Option<Flock<File>>> {
         Ok(lock) => Ok(Some(lock)),
         Err((_, Errno::EWOULDBLOCK)) => Ok(None),
         Err((_, error)) => Err(error).with_context(|| format!("failed to lock {path}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cloud::qemu::seed, fixture::folder, show::terminal::Level};
+
+    fn mode(path: &Utf8Path) -> u32 {
+        path.metadata().expect("it is there").permissions().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn what_a_machine_has_is_for_nobody_else_to_read() {
+        let (_guard, home) = folder();
+        let path = home.join("instances/i-1");
+        // The second time it lies there already, as a killed process left it, open to all.
+        for _ in 0..2 {
+            let made = Folder::make(path.clone(), &Status::new(Level::Quiet)).await.expect("a folder");
+            assert_eq!(mode(made.path()), 0o700);
+            let seed = made.path().join("seed.img");
+            seed::write(&seed, "i-1", "ssh-ed25519 AAAA", "#cloud-config\n").expect("a seed");
+            assert_eq!(mode(&seed), 0o600);
+            drop(made);
+            assert!(!path.exists());
+            fs::create_dir_all(&path).expect("a folder");
+            fs::write(&seed, "open to all").expect("a file");
+            for (path, mode) in [(&path, 0o755), (&seed, 0o644)] {
+                fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+            }
+        }
     }
 }
