@@ -185,7 +185,8 @@ pub struct BootFlags {
     /// A local image: its id, or its version
     #[arg(value_name = "IMAGE")]
     pub image: String,
-    /// Run this instead of a shell, and end the machine with it
+    /// Run this instead of a shell, and end the machine with it: several words as they are, a single one as a line for the
+    /// machine's shell, such as 'ls /usr/bin | wc -l'
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }

@@ -50,8 +50,7 @@ pub async fn clean<C: Cloud>(
     let choice = Choice::of(home, flags, SystemTime::now()).map_err(Failure::Refused)?;
     let mut found = everything(cloud).await.map_err(Failure::Failed)?;
     for (region, Leftover { id, version, .. }) in found.iter().filter(|(_, leftover)| choice.spares(leftover)) {
-        let version = version.as_deref().unwrap_or("X");
-        let command = format!("cargo xtask ami retire --version {version}{}", cloud.flags());
+        let command = withdrawal(version.as_deref(), &cloud.flags());
         status.warn(format_args!("{id} in {region} is public, and stays; to withdraw it: {command}"));
     }
     found.retain(|(_, leftover)| choice.takes(leftover));
@@ -116,6 +115,12 @@ impl Choice<'_> {
     fn spares(&self, leftover: &Leftover) -> bool {
         leftover.public && self.flags.build.as_deref() == Some(&leftover.build)
     }
+}
+
+/// The command that withdraws a version.
+fn withdrawal(version: Option<&str>, flags: &str) -> String {
+    let version = process::quote(version.unwrap_or("X"));
+    format!("cargo xtask ami retire --version {version}{flags}")
 }
 
 /// When a build began, which its id begins with: `20261122T161746Z-…`.
@@ -188,4 +193,19 @@ async fn forget<C: Cloud>(cloud: &C, home: &StateDir, id: &str, status: &Status)
     let journal = Journal::resume(&path, history)
         .with_context(|| format!("all is removed, but {} still says otherwise", process::quote(folder.as_str())))?;
     journal.end("cleaned", false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_withdraws_a_version_can_be_pasted() {
+        // A tag has any characters.
+        for version in ["0.6.1", "2026.11 (test)", "0.6.1-it's mine", "$(reboot)", ""] {
+            let command = withdrawal(Some(version), " --local");
+            let words = shlex::split(&command).expect("words");
+            assert_eq!(words, ["cargo", "xtask", "ami", "retire", "--version", version, "--local"], "{command}");
+        }
+    }
 }
