@@ -41,6 +41,7 @@ mod account;
 mod address;
 mod answer;
 mod base;
+mod block;
 mod images;
 mod instances;
 mod leftovers;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use aws_sdk_ec2::Client;
 use futures_util::future::{join, join_all, join3};
 
-use super::{Ec2, account::Identity, base::BaseFound, network::Placement, price};
+use super::{Ec2, account::Identity, base::BaseFound, block::Block, network::Placement, price};
 use crate::{
     cloud::{
         Cloud as _,
@@ -19,7 +19,7 @@ use crate::{
 use identity::Lifetime;
 use permissions::Given;
 use report::Report;
-use seen::{Block, Seen};
+use seen::Seen;
 
 mod identity;
 mod permissions;
