@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{grantee::Grantee, region::Region, version::Version};
+use crate::{duration, grantee::Grantee, region::Region, version::Version};
 
 /// The tasks of this repository.
 #[derive(Debug, Parser)]
@@ -176,7 +176,7 @@ pub struct CleanFlags {
     #[arg(value_name = "BUILD")]
     pub build: Option<String>,
     /// Leave alone what is younger
-    #[arg(long, value_name = "DURATION", default_value = "1d", conflicts_with = "build")]
+    #[arg(long, value_name = "DURATION", value_parser = age, default_value = "1d", conflicts_with = "build")]
     pub older_than: humantime::Duration,
     /// Remove private images whose time has come, instead
     #[arg(long, conflicts_with = "build")]
@@ -197,7 +197,8 @@ pub struct BootFlags {
     /// A local image: its id, or its version
     #[arg(value_name = "IMAGE")]
     pub image: String,
-    /// Run this instead of a shell, and end the machine with it
+    /// Run this instead of a shell, and end the machine with it: several words as they are, a single one as a line for the
+    /// machine's shell, such as 'ls /usr/bin | wc -l'
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
@@ -219,13 +220,14 @@ pub struct TestFlags {
     pub seeds: Option<u64>,
 }
 
-/// A private image's life; a longer one is a mistake.
+/// A private image's life.
 fn expiry(text: &str) -> Result<humantime::Duration, String> {
-    let expires = crate::duration::parse(text)?;
-    if expires.as_secs() > 10 * 31_557_600 {
-        return Err("a private image is kept for ten years at most".to_owned());
-    }
-    Ok(expires.into())
+    duration::parse(text, &duration::PRIVATE_LIFE).map(Into::into)
+}
+
+/// A leftover's age.
+fn age(text: &str) -> Result<humantime::Duration, String> {
+    duration::parse(text, &duration::AGE).map(Into::into)
 }
 
 /// Addresses, or a single one. Instances are reached at their IPv4 addresses.

@@ -1,7 +1,8 @@
-//! The ground that the rest stands on: the wait loop, programs, signals, errors of clouds, and how a command ends.
+//! The ground that the rest stands on: the wait loop, locks, programs, signals, errors of clouds, and how a command ends.
 
 pub mod outcome;
 pub mod wait;
+pub mod locks;
 pub mod process;
 pub mod signals;
 pub mod api_error;

@@ -11,13 +11,6 @@ use xtask::{
     version::{self, Version},
 };
 
-/// Two years without a leap day, counted from the beginning of the build: EC2 counts from the image's creation, which is
-/// later. EC2 user guide, "Deprecate an Amazon EC2 AMI".
-const DEPRECATED_AT_LATEST: Duration = Duration::from_secs(730 * 86_400);
-
-/// A longer wait is a mistake, and near the end of time one can't be reckoned with.
-const LONGEST_LIMIT: Duration = Duration::from_secs(30 * 86_400);
-
 /// What is built, installed and named.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,7 +23,7 @@ pub struct Recipe {
     #[serde(deserialize_with = "parsed")]
     pub build_region: Region,
     /// The age at which a public image is deprecated.
-    #[serde(deserialize_with = "length_of_time")]
+    #[serde(deserialize_with = "deprecation")]
     pub deprecate_after: Duration,
     /// Whether the image's instances take only session-oriented requests for metadata (IMDSv2).
     #[serde(default)]
@@ -70,22 +63,22 @@ pub struct Instance {
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Each run of make.
-    #[serde(deserialize_with = "length_of_time")]
+    #[serde(deserialize_with = "limit")]
     pub make: Duration,
     /// From the launch to the first login.
-    #[serde(deserialize_with = "length_of_time")]
+    #[serde(deserialize_with = "limit")]
     pub login: Duration,
     /// Each script on a machine.
-    #[serde(deserialize_with = "length_of_time")]
+    #[serde(deserialize_with = "limit")]
     pub script: Duration,
     /// From the order to shut down to the machine at rest.
-    #[serde(deserialize_with = "length_of_time")]
+    #[serde(deserialize_with = "limit")]
     pub stop: Duration,
     /// The life of a machine: then it ends itself, should nobody be there any more to end it.
-    #[serde(deserialize_with = "length_of_time")]
+    #[serde(deserialize_with = "limit")]
     pub machine: Duration,
     /// From the order to make or copy an image to the image being available.
-    #[serde(deserialize_with = "length_of_time")]
+    #[serde(deserialize_with = "limit")]
     pub image: Duration,
 }
 
@@ -270,15 +263,6 @@ impl Recipe {
         if self.instance.root_volume_gib == 0 {
             faults.push("instance.root_volume_gib: 0 GiB can't hold an image".to_owned());
         }
-        if self.deprecate_after > DEPRECATED_AT_LATEST {
-            faults.push(
-                "deprecate_after: EC2 deprecates public images after two years (730days) at the latest".to_owned(),
-            );
-        }
-        let Limits { make, login, script, stop, machine, image } = self.limits;
-        if [make, login, script, stop, machine, image].into_iter().max() > Some(LONGEST_LIMIT) {
-            faults.push("limits: nothing takes longer than 30 days".to_owned());
-        }
         if self.binaries.is_empty() {
             faults.push("binary: there is none to build".to_owned());
         }
@@ -377,8 +361,12 @@ where
     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
-fn length_of_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    duration::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+fn deprecation<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    duration::parse(&String::deserialize(deserializer)?, &duration::DEPRECATED_AT).map_err(serde::de::Error::custom)
+}
+
+fn limit<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    duration::parse(&String::deserialize(deserializer)?, &duration::PHASE).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

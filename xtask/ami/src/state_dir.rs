@@ -1,11 +1,8 @@
 //! Where the tool keeps its state: journals, local images, cached bases, keys of running builds.
 
-use std::fs::File;
-
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use etcetera::BaseStrategy as _;
-use nix::fcntl::{Flock, FlockArg};
 use xtask::region::Region;
 
 /// The environment variable that names another folder than the platform's data directory.
@@ -45,16 +42,10 @@ impl StateDir {
         &self.0
     }
 
-    /// The turn of a process to begin a build: no other has it meanwhile. It is over when it is dropped, however that is.
-    ///
-    /// # Errors
-    /// When the folder can't be made or locked.
-    pub fn turn_to_begin(&self) -> Result<Flock<File>> {
-        let folder = self.0.join("builds");
-        std::fs::create_dir_all(&folder).with_context(|| format!("failed to make the folder {folder}"))?;
-        let failed = || format!("failed to lock the folder {folder}");
-        let file = File::open(&folder).with_context(failed)?;
-        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error).with_context(failed)
+    /// The file that is locked while a build is begun or gone on with.
+    #[must_use]
+    pub fn builds_lock(&self) -> Utf8PathBuf {
+        self.0.join("builds.lock")
     }
 
     /// The folder of one build: its journal, logs, manifest and report.

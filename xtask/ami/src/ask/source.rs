@@ -80,7 +80,8 @@ impl Source {
             refusals.push(Finding {
                 problem: format!("{} says {file}, and --version {version}", shown(&self.root.join("VERSION"))),
                 remedy: format!(
-                    "give --version {file}, check {version} out, or release all the same with --allow-version-mismatch"
+                    "give --version {}, check {version} out, or release all the same with --allow-version-mismatch",
+                    process::quote(file)
                 ),
             });
         }
@@ -318,6 +319,11 @@ mod tests {
         for word in ["/checkout/VERSION says 0.6.1", "--version 0.6.1", "--allow-version-mismatch"] {
             assert!(format!("{:?}", refusals[1]).contains(word), "{word}: {refusals:?}");
         }
+        let spaced = Source { version_file: Some("0.6.1 (it's a test)".to_owned()), ..source.clone() };
+        let remedy = &spaced.refusals(&version, true, false)[0].remedy;
+        let (_, command) = remedy.split_once("give ").expect("what to give");
+        let (command, _) = command.split_once(", check").expect("another way");
+        assert_eq!(shlex::split(command).expect("words"), ["--version", "0.6.1 (it's a test)"]);
         assert_eq!(source.refusals(&version, true, true), []);
         assert_eq!(source.refusals(&version, false, true).len(), 1);
         assert_eq!(source.refusals(&"0.6.1".parse().expect("a version"), true, false), []);

@@ -14,6 +14,8 @@ mod answer;
 #[cfg(feature = "ec2")]
 mod base;
 #[cfg(feature = "ec2")]
+mod block;
+#[cfg(feature = "ec2")]
 mod clients;
 #[cfg(feature = "ec2")]
 mod compute;

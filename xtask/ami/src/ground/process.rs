@@ -1,13 +1,10 @@
-//! Programs that this one starts: they are asked to end when it does, and what they print is kept.
+//! Programs that this one starts: they end when it does, and what they print is kept.
 
 use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::Utf8Path;
-use nix::{
-    sys::signal::{self, Signal},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, Command},
@@ -21,6 +18,9 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long a program whose output is the result may take; they all look at something that is there.
 const OUTPUT_LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// How long a program may take to end once it was asked to, in seconds; Docker gives its containers as much.
+const GRACE_SECS: u32 = 10;
 
 /// The longest line that is kept whole, in bytes.
 pub const LONGEST_LINE: u64 = 64 * 1024;
@@ -46,18 +46,22 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>, signal: Signal) -> Command 
 }
 
 /// Runs a program to its end; all that it prints goes to the end of `log`. What it leaves running is ended with it, and
-/// all of it when this process dies, however it dies.
+/// all of it when this is given up or this process dies, however it dies: with SIGTERM, and what doesn't hear that is
+/// killed ten seconds later.
 ///
 /// # Errors
 /// When it can't be started or doesn't end with 0; the message says `what` failed and has its last lines.
-pub async fn run(what: &str, mut command: Command, log: &Utf8Path, events: &Events) -> Result<()> {
+pub async fn run(what: &str, command: Command, log: &Utf8Path, events: &Events) -> Result<()> {
+    run_in(Group::new(GRACE_SECS)?, what, command, log, events).await
+}
+
+async fn run_in(group: Group, what: &str, mut command: Command, log: &Utf8Path, events: &Events) -> Result<()> {
     let file = tokio::fs::OpenOptions::new().create(true).append(true).open(log).await;
     let mut file = file.with_context(|| format!("failed to open the log {log}"))?;
     let line = format!("+ {}\n", display(&command));
     file.write_all(line.as_bytes()).await.with_context(|| format!("failed to write the log {log}"))?;
     let (reader, writer) = std::io::pipe().context("failed to make a pipe")?;
     command.stdout(writer.try_clone()?).stderr(writer);
-    let group = Group::new()?;
     command.process_group(group.id);
     let mut child = command.spawn().with_context(|| format!("failed to start `{}`", display(&command)))?;
     // The command holds the writing ends of the pipe: reading would never come to an end.
@@ -153,19 +157,44 @@ async fn copy_lines(
     }
 }
 
-/// A process group that doesn't outlive its guard, nor this process, however that dies.
+/// The first process of a [`Group`], which ends all of it. It waits for the end of a pipe, which comes when this process
+/// lets go of the other end, or dies. Its own signals it doesn't hear, but for the last.
+///
+/// Where nothing else is left in the group it doesn't wait; without /proc it can't tell.
+const LEADER: &str = r#"trap '' HUP INT TERM
+others() {
+    [ -e /proc/self/stat ] || return 0
+    for stat in /proc/[0-9]*/stat; do
+        # NUMBER (NAME) STATE PARENT GROUP …, and a name may have anything in it.
+        read -r line < "$stat" || continue
+        set -- "${stat#/proc/}" ${line##*) }
+        [ "$4" = $$ ] && [ "$2" != Z ] && [ "${1%/stat}" != $$ ] && return 0
+    done
+    return 1
+}
+read -r _
+kill -s TERM 0
+seconds=$1
+while [ "$seconds" -gt 0 ] && others; do
+    sleep 1
+    seconds=$((seconds - 1))
+done
+kill -s KILL 0"#;
+
+/// A process group that doesn't outlive its guard for long, nor this process, however that dies: all in it is asked to
+/// end with SIGTERM, and killed when it hasn't after a while. Dropping the guard waits for none of that.
 struct Group {
     id: i32,
-    /// The first of the group. It waits for the end of a pipe, which comes when nobody holds the other end any more.
     _leader: Child,
+    /// The end of the pipe that the leader waits for: with the guard it is closed.
     _held: std::io::PipeWriter,
 }
 
 impl Group {
-    fn new() -> Result<Group> {
+    fn new(grace_secs: u32) -> Result<Group> {
         let (reader, held) = std::io::pipe().context("failed to make a pipe")?;
         let mut leader = Command::new("sh");
-        leader.args(["-c", "read _; kill -s TERM 0"]).process_group(0);
+        leader.args(["-c", LEADER, "sh", &grace_secs.to_string()]).process_group(0);
         leader.stdin(reader).stdout(Stdio::null()).stderr(Stdio::null());
         let leader = leader.spawn().context("failed to start `sh`")?;
         let id = leader.id().and_then(|id| i32::try_from(id).ok()).context("`sh` has no process id")?;
@@ -173,9 +202,5 @@ impl Group {
     }
 }
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        // It fails only when the group is gone already, which is what is wanted.
-        let _ = signal::killpg(Pid::from_raw(self.id), Signal::SIGTERM);
-    }
-}
+#[cfg(test)]
+mod tests;

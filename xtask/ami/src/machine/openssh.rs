@@ -20,9 +20,25 @@ pub async fn run(folder: &Utf8Path, login: &Login, address: SocketAddr, command:
     let (key, known_hosts) = write(folder, login, address)?;
     // It belongs to the terminal's foreground, so not in a process group of its own.
     let mut ssh = ssh(&key, &known_hosts, login, address);
-    let ended = ssh.args(command).kill_on_drop(true).status().await;
+    ssh.args(remote(command));
+    let ended = ssh.kill_on_drop(true).status().await;
     let ended = ended.context("failed to start ssh; it is in Debian's package openssh-client")?;
     Ok(ended.code().unwrap_or(1))
+}
+
+/// What ssh is given behind the host, so that the machine runs just this command.
+///
+/// Ssh joins the words with spaces, for the machine's shell to take them apart. Several words are quoted, so that it
+/// finds the same ones. A single one is left to it as a line, as those expect who know ssh: `'ls | wc -l'` is no program.
+fn remote(command: &[String]) -> Vec<String> {
+    let line = match command {
+        [] => return Vec::new(),
+        [line] => line.clone(),
+        // NUL, which alone can't be quoted, is in no argument of a program.
+        words => words.iter().map(|word| shlex::try_quote(word).unwrap_or_default()).collect::<Vec<_>>().join(" "),
+    };
+    // Also behind the host ssh takes what begins with a dash for an option of its own.
+    vec!["--".to_owned(), line]
 }
 
 /// The command that logs in, for somebody to type. Keys go to `folder`.
@@ -63,4 +79,41 @@ fn ssh(key: &Utf8Path, known_hosts: &Utf8Path, login: &Login, address: SocketAdd
     }
     ssh.arg(format!("{}@{}", login.user, address.ip()));
     ssh
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a machine's shell makes of the words that ssh is given behind the host: it joins them with spaces.
+    fn runs(command: &[&str]) -> String {
+        let command: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
+        let words = remote(&command);
+        // Ssh itself takes what begins with a dash for its own, also behind the host, but for what follows this one.
+        assert_eq!(words.first().map(String::as_str), Some("--"));
+        let output = std::process::Command::new("sh").args(["-c", &words[1..].join(" ")]).output().expect("a shell");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    #[test]
+    fn the_words_of_a_command_are_those_that_the_machine_runs() {
+        assert_eq!(runs(&["sh", "-c", "echo a 'b  c' $0; echo d", "e f"]), "a b  c e f\nd\n");
+        let odd =
+            ["", " ", "a b", "it's", "\"", "$HOME", "$(echo x)", "`echo x`", "*", "~", "a;b", "A=b", "-n", "\\", "\n"];
+        let printed: String = odd.iter().map(|word| format!("<{word}>")).collect();
+        assert_eq!(runs(&[&["printf", "<%s>"][..], &odd].concat()), printed);
+        // A program that is named so, and no assignment.
+        assert_eq!(runs(&["A=b", "echo", "c"]), "");
+    }
+
+    #[test]
+    fn a_single_word_is_a_line_of_shell() {
+        assert_eq!(runs(&["true"]), "");
+        assert_eq!(runs(&["echo a; echo b | tr b c"]), "a\nc\n");
+    }
+
+    #[test]
+    fn without_a_command_there_is_a_shell() {
+        assert_eq!(remote(&[]), [""; 0]);
+    }
 }

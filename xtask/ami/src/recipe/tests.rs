@@ -57,7 +57,22 @@ fn a_name_that_grows_too_long_is_refused() {
 #[test]
 fn a_time_at_the_end_of_time_is_refused_with_its_line() {
     let error = complaint("deprecate_after = \"", "deprecate_after = \"18446744073709551615s 500ms 500ms ");
-    assert!(error.contains("nothing takes so long") && error.contains(" at line "), "{error}");
+    assert!(error.contains("give at most 730days") && error.contains(" at line "), "{error}");
+}
+
+#[test]
+fn a_time_that_is_none_or_too_long_is_refused_with_its_line() {
+    for (from, to, complaint_of_it) in [
+        ("deprecate_after = \"730days\"", "deprecate_after = \"731days\"", "give at most 730days"),
+        ("deprecate_after = \"730days\"", "deprecate_after = \"1h\"", "give at least 1day"),
+        ("login = \"10min\"", "login = \"0s\"", "give at least 1s"),
+        ("machine = \"5h\"", "machine = \"31days\"", "give at most 30days"),
+        ("image = \"60min\"", "image = \"9999999999y 9999999999y\"", "give at most 30days"),
+    ] {
+        let error = complaint(from, to);
+        let line = SHIPPED.lines().position(|line| line.starts_with(from)).expect("it is there") + 1;
+        assert!(error.contains(complaint_of_it) && error.contains(&format!("at line {line},")), "{to}: {error}");
+    }
 }
 
 #[test]

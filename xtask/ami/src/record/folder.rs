@@ -4,10 +4,9 @@ use std::fs::File;
 
 use anyhow::{Context as _, Result, anyhow};
 use camino::Utf8Path;
-use nix::{
-    errno::Errno,
-    fcntl::{Flock, FlockArg},
-};
+use nix::errno::Errno;
+
+use crate::state_dir;
 
 /// The name of the journal in the build's folder.
 pub const JOURNAL: &str = "journal.jsonl";
@@ -15,18 +14,102 @@ pub const JOURNAL: &str = "journal.jsonl";
 /// The name of the log in the build's folder: all that was said, one line each, for people.
 pub const LOG: &str = "build.log";
 
-/// Makes sure that no other process works on a build. The system frees the lock of one that has ended.
+/// The file in a build's folder that is locked by whoever works on it.
+const LOCK: &str = "lock";
+
+/// The lock of a build. It is over when this is dropped, and the system frees that of a process that has ended.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // To close the file is not enough while a program that is just being started still has it.
+        let _ = system::unlock(&self.0);
+    }
+}
+
+/// Makes sure that no other process works on a build.
 ///
 /// # Errors
-/// When another one does.
-pub fn lock(folder: &Utf8Path) -> Result<Flock<File>> {
-    let path = folder.join("lock");
+/// When another one does, or the file system has no locks.
+pub fn lock(folder: &Utf8Path) -> Result<Lock> {
+    let path = folder.join(LOCK);
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("failed to open {path}"))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
-        Errno::EWOULDBLOCK => anyhow!("another process works on the build in {folder}: let it end, or end it"),
-        error => anyhow!(error).context(format!("failed to lock {path}")),
-    })
+    match system::lock(&file) {
+        Ok(()) => Ok(Lock(file)),
+        Err(Errno::EAGAIN | Errno::EACCES) => {
+            Err(anyhow!("another process works on the build in {folder}: let it end, or end it"))
+        }
+        Err(error) => Err(anyhow!(error).context(format!(
+            "failed to lock {path}; set {} to a folder of a file system that has locks",
+            state_dir::VARIABLE
+        ))),
+    }
+}
+
+/// Whether a process works on a build. Nothing is taken or made, so the look is in nobody's way.
+#[must_use]
+pub fn is_locked(folder: &Utf8Path) -> bool {
+    // Without the file nobody has ever worked on it; and whoever then locks it finds out what can't be seen here.
+    File::open(folder.join(LOCK)).is_ok_and(|file| system::is_locked(&file))
+}
+
+/// Linux's locks of open file descriptions: the only ones that it can be asked about without taking them and that also
+/// keep two parts of one process apart. See fcntl(2) on `F_OFD_GETLK`.
+#[cfg(target_os = "linux")]
+mod system {
+    use std::fs::File;
+
+    use nix::{
+        Result,
+        fcntl::{FcntlArg, fcntl},
+        libc,
+    };
+
+    /// All of a file.
+    fn whole(kind: libc::c_int) -> libc::flock {
+        // They are small numbers, which fcntl(2) takes in these types.
+        let (kind, whence) = (kind as libc::c_short, libc::SEEK_SET as libc::c_short);
+        libc::flock { l_type: kind, l_whence: whence, l_start: 0, l_len: 0, l_pid: 0 }
+    }
+
+    pub fn lock(file: &File) -> Result<()> {
+        fcntl(file, FcntlArg::F_OFD_SETLK(&whole(libc::F_WRLCK))).map(drop)
+    }
+
+    pub fn unlock(file: &File) -> Result<()> {
+        fcntl(file, FcntlArg::F_OFD_SETLK(&whole(libc::F_UNLCK))).map(drop)
+    }
+
+    pub fn is_locked(file: &File) -> bool {
+        let mut found = whole(libc::F_WRLCK);
+        let asked = fcntl(file, FcntlArg::F_OFD_GETLK(&mut found));
+        asked.is_ok() && found.l_type != libc::F_UNLCK as libc::c_short
+    }
+}
+
+/// Elsewhere only an attempt tells, which is in the way of others for as long as it lasts.
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::fs::File;
+
+    use nix::{Result, errno::Errno};
+
+    pub fn lock(file: &File) -> Result<()> {
+        file.try_lock().map_err(|error| match error {
+            std::fs::TryLockError::WouldBlock => Errno::EAGAIN,
+            std::fs::TryLockError::Error(error) => error.try_into().unwrap_or(Errno::UnknownErrno),
+        })
+    }
+
+    pub fn unlock(file: &File) -> Result<()> {
+        file.unlock().map_err(|error| error.try_into().unwrap_or(Errno::UnknownErrno))
+    }
+
+    pub fn is_locked(file: &File) -> bool {
+        matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock))
+    }
 }
 
 /// Removes the files in a build's folder whose names begin like this.
@@ -35,5 +118,47 @@ pub fn delete(folder: &Utf8Path, beginning: &str) {
     for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_name().starts_with(beginning)) {
         // Keys open nothing any more, and all else only takes space.
         let _ = std::fs::remove_file(entry.path());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn a_look_at_a_build_leaves_no_trace() {
+        let (_guard, folder) = fixture::folder();
+        assert!(!is_locked(&folder));
+        assert_eq!(folder.read_dir_utf8().expect("the folder").count(), 0);
+    }
+
+    #[test]
+    fn a_build_is_locked_from_when_it_is_taken_until_it_is_let_go() {
+        let (_guard, folder) = fixture::folder();
+        let taken = lock(&folder).expect("a free build");
+        assert!(is_locked(&folder));
+        let error = lock(&folder).map(drop).expect_err("it is taken").to_string();
+        assert!(error.contains("another process works on the build"), "{error}");
+        drop(taken);
+        assert!(!is_locked(&folder));
+        lock(&folder).expect("a free build");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn looking_takes_a_build_from_nobody() {
+        let (_guard, folder) = fixture::folder();
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    let _ = is_locked(&folder);
+                }
+            });
+            let refused = (0..20_000).filter(|_| lock(&folder).is_err()).count();
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(refused, 0);
+        });
     }
 }

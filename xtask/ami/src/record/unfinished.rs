@@ -93,7 +93,7 @@ impl Unfinished {
     /// Whether another process works on it now.
     #[must_use]
     pub fn is_worked_on(&self, state_dir: &StateDir) -> bool {
-        folder::lock(&state_dir.build(&self.id)).is_err()
+        folder::is_locked(&state_dir.build(&self.id))
     }
 
     /// The build to resume: the one that is named, or the only one. A build that failed cleanly before it had an image is

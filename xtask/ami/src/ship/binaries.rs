@@ -3,16 +3,12 @@
 use std::{
     fs::{File, Metadata},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::{
-    errno::Errno,
-    fcntl::{Flock, FlockArg},
-    sys::signal::Signal,
-};
+use nix::sys::signal::Signal;
 use tokio::process::Command;
 
 use crate::{
@@ -20,8 +16,8 @@ use crate::{
     events::Events,
     ground::{
         finding::Finding,
+        locks::{self, Lock, Share},
         process,
-        wait::{self, Pace, Patience, Poll},
     },
     recipe::{Binary, Recipe, System},
     ship::{
@@ -64,7 +60,7 @@ pub struct Job<'a> {
 /// # Errors
 /// When make fails or makes nothing; when one couldn't run on the system, all such faults in one message.
 pub async fn build(job: &Job<'_>, clean: bool, events: &Events) -> Result<Vec<Built>> {
-    let _turn = turn(job, FlockArg::LockExclusiveNonblock, events).await?;
+    let _lock = lock_checkout(job, Share::Alone, events).await?;
     let mut built = Vec::new();
     for binary in &job.recipe.binaries {
         built.push(build_one(job, binary, clean, events).await?);
@@ -77,7 +73,7 @@ pub async fn build(job: &Job<'_>, clean: bool, events: &Events) -> Result<Vec<Bu
 /// # Errors
 /// When some aren't there, or not to be told apart, all named; when one couldn't run on the system, as [`build`].
 pub async fn inspect_as_they_lie(job: &Job<'_>, events: &Events) -> Result<Vec<Built>> {
-    let _turn = turn(job, FlockArg::LockSharedNonblock, events).await?;
+    let _lock = lock_checkout(job, Share::Shared, events).await?;
     let faults = job.missing_results();
     if !faults.is_empty() {
         bail!(
@@ -93,31 +89,13 @@ pub async fn inspect_as_they_lie(job: &Job<'_>, events: &Events) -> Result<Vec<B
     runnable(job, built)
 }
 
-/// How often to ask whether another build is done with make.
-const TURN_INTERVAL: Duration = Duration::from_millis(500);
-
-/// The turn of a build in its checkout: two that make in one would have each other's binaries, and who only takes what
-/// lies there doesn't want half of one. It is over when it is dropped, or this process ends.
-async fn turn(job: &Job<'_>, lock: FlockArg, events: &Events) -> Result<Option<Flock<File>>> {
-    let pace = Pace { first_look: Duration::ZERO, interval: TURN_INTERVAL };
+/// Locks a build's checkout: two that make in one would have each other's binaries, and who only takes what lies there
+/// doesn't want half of one.
+async fn lock_checkout(job: &Job<'_>, share: Share, events: &Events) -> Result<Lock> {
+    // The folder itself is locked, so that nothing is put there for it.
+    let folder = File::open(job.root).with_context(|| format!("failed to open {}", job.root))?;
     let what = format!("another build to be done with make in {}", job.root);
-    let mut is_said = false;
-    wait::until(&what, Patience { limit: job.recipe.limits.make, pace }, events, async || {
-        // The folder itself is locked, so that nothing is put there for it.
-        let folder = File::open(job.root).with_context(|| format!("failed to open {}", job.root))?;
-        match Flock::lock(folder, lock) {
-            Ok(turn) => Ok(Poll::Ready(Some(turn))),
-            Err((_, Errno::EWOULDBLOCK)) => {
-                if !std::mem::replace(&mut is_said, true) {
-                    events.say(Progress::Queued { on: what.clone() });
-                }
-                Ok(Poll::NotYet("it isn't".to_owned()))
-            }
-            // Some file systems of networks lock no folders.
-            Err(_) => Ok(Poll::Ready(None)),
-        }
-    })
-    .await
+    locks::acquire(folder, job.root, share, &what, job.recipe.limits.make, events).await
 }
 
 /// What is wrong with the recipe's binaries as they lie in the tree; nothing is copied.

@@ -1,10 +1,9 @@
 //! A release under way: what is to be released, where its records are, and what happened so far.
 
-use std::{cell::RefCell, fs::File, time::SystemTime};
+use std::{cell::RefCell, time::SystemTime};
 
 use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
-use nix::fcntl::Flock;
 use rand::Rng as _;
 use serde::{Serialize, de::DeserializeOwned};
 use xtask::{region::Region, version::Version};
@@ -24,10 +23,11 @@ use crate::{
         step::{Handle, Role, Step},
     },
     events::Events,
+    ground::locks::lock_builds,
     machine::keys::{HostKey, Login, LoginKey},
     recipe::System,
     record::{
-        folder::{JOURNAL, lock},
+        folder::{JOURNAL, Lock, lock},
         journal::Reading,
         ownership,
         unfinished::Unfinished,
@@ -55,7 +55,7 @@ pub struct Run {
     pub attempt: u32,
     began: SystemTime,
     /// Held for as long as this process works on the build.
-    _lock: Flock<File>,
+    _lock: Lock,
 }
 
 impl Run {
@@ -63,12 +63,12 @@ impl Run {
     ///
     /// # Errors
     /// When they cannot be made, or an unfinished build of this version exists.
-    pub fn begin(spec: ReleaseSpec, identity: Identity, state_dir: &StateDir, events: &Events) -> Result<Run> {
+    pub async fn begin(spec: ReleaseSpec, identity: Identity, state_dir: &StateDir, events: &Events) -> Result<Run> {
         let began = SystemTime::now();
         let id = new_id(&spec.version, began);
         let folder = state_dir.build(&id);
         // Preflight has looked for one, but that is a while ago; under this lock no other build begins meanwhile.
-        let _lock = state_dir.turn_to_begin()?;
+        let _alone = lock_builds(state_dir, events).await?;
         Unfinished::refuse_second(state_dir, &spec.release())?;
         std::fs::create_dir_all(&folder).with_context(|| format!("failed to make the build's folder {folder}"))?;
         let lock = lock(&folder)?;
@@ -81,7 +81,7 @@ impl Run {
     /// # Errors
     /// When another process works on it, its journal cannot be read, it belongs to another account, or its inputs have
     /// changed.
-    pub fn resume(
+    pub async fn resume(
         spec: ReleaseSpec,
         id: &str,
         identity: &Identity,
@@ -89,7 +89,7 @@ impl Run {
         events: &Events,
     ) -> Result<Run> {
         let folder = state_dir.build(id);
-        let _lock = state_dir.turn_to_begin()?;
+        let _alone = lock_builds(state_dir, events).await?;
         let lock = lock(&folder)?;
         Unfinished::refuse_beside(state_dir, &spec.release(), Some(id))?;
         let reading = Reading::of(&folder.join(JOURNAL))?;

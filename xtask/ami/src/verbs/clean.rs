@@ -3,14 +3,12 @@
 
 use std::{
     collections::BTreeSet,
-    fs::File,
     time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, Result, anyhow};
 use camino::Utf8PathBuf;
 use futures_util::future::join_all;
-use nix::fcntl::Flock;
 use xtask::{
     cli::{CleanFlags, CommonFlags},
     region::Region,
@@ -26,7 +24,7 @@ use crate::{
     },
     machine::openssh,
     record::{
-        folder::{self, JOURNAL},
+        folder::{self, JOURNAL, Lock},
         journal::Reading,
         ownership,
         unfinished::{Survey, Unfinished},
@@ -86,7 +84,7 @@ struct Named {
     folder: Utf8PathBuf,
     reading: Reading,
     /// Held until its journal says that it is cleaned up: no process may resume it meanwhile.
-    _lock: Flock<File>,
+    _lock: Lock,
 }
 
 impl Named {
@@ -209,8 +207,7 @@ impl Choice<'_> {
     fn spared(&self, region: &Region, leftover: &Leftover, flags: &str) -> Option<String> {
         let (id, build) = (&leftover.id, &leftover.build);
         if self.flags.build.as_ref() == Some(build) && leftover.public && !self.is_half_public {
-            let version = quote(leftover.version.as_deref().unwrap_or("X"));
-            let command = format!("cargo xtask ami retire --version {version}{flags}");
+            let command = withdrawal(leftover.version.as_deref(), flags);
             return Some(format!("{id} in {region} is public, and stays; to withdraw it: {command}"));
         }
         let is_closed_one = leftover.kind == Kind::Image && !leftover.public && self.public.contains(build);
@@ -220,6 +217,12 @@ impl Choice<'_> {
             format!("{id} in {region} is private, and its build is public elsewhere: it stays; to clean up: {command}")
         })
     }
+}
+
+/// The command that withdraws a version.
+fn withdrawal(version: Option<&str>, flags: &str) -> String {
+    let version = quote(version.unwrap_or("X"));
+    format!("cargo xtask ami retire --version {version}{flags}")
 }
 
 /// When a build began, which its id begins with: `20261122T161746Z-…`.
@@ -268,4 +271,19 @@ async fn remove<C: Cloud>(cloud: &C, region: &Region, leftover: &Leftover, event
         cloud.remove(region, leftover).await.map(Poll::Ready)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_withdraws_a_version_can_be_pasted() {
+        // A tag has any characters.
+        for version in ["0.6.1", "2026.11 (test)", "0.6.1-it's mine", "$(reboot)", ""] {
+            let command = withdrawal(Some(version), " --local");
+            let words = shlex::split(&command).expect("words");
+            assert_eq!(words, ["cargo", "xtask", "ami", "retire", "--version", version, "--local"], "{command}");
+        }
+    }
 }

@@ -60,5 +60,5 @@ async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &ReleaseFlags, common: &Comm
         let question = format!("Make `{}` public in {regions} regions?", spec.name);
         manage::confirm(&question, common.yes).await.context("nothing was begun")?;
     }
-    Run::begin(spec, cloud.identity().await?, state_dir, events)
+    Run::begin(spec, cloud.identity().await?, state_dir, events).await
 }

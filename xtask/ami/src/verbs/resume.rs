@@ -59,5 +59,5 @@ async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &ReleaseFlags, common: &Comm
     let purpose = Purpose::Resume { is_built: state.is_done(&Step::Binaries) };
     let draft = preflight::draft(checkout, flags, common, purpose)?;
     preflight::refuse(&draft.findings)?;
-    Run::resume(draft.spec, id, &cloud.identity().await?, state_dir, events)
+    Run::resume(draft.spec, id, &cloud.identity().await?, state_dir, events).await
 }

@@ -177,3 +177,18 @@ async fn what_is_published_is_read_back() {
     assert!(ended.said.contains("sa-east-1") && ended.said.contains("is not public"), "{}", ended.said);
     assert_eq!(rig.endpoint.public_in(), [""; 0], "{}", ended.said);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_block_of_a_kind_that_nobody_knows_yet_is_a_block() {
+    let mut rig = Rig::public(&REGIONS);
+    rig.order.unblock_public_access = true;
+    rig.endpoint.region("sa-east-1", |region| {
+        region.block_public_access.blocked = true;
+        region.block_public_access.called = Some("block-all-sharing");
+    });
+    let ended = rig.release().await;
+    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    assert_eq!(rig.endpoint.public_in(), REGIONS);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(rig.endpoint.public_access_blocked_in(), ["sa-east-1"]);
+}

@@ -165,14 +165,14 @@ impl Rig {
     /// A build that begins now, and that nobody works on yet.
     pub async fn begin(&self) -> anyhow::Result<Run> {
         let identity = self.ec2().await.identity().await?;
-        Run::begin(self.order.clone(), identity, &self.home(), &self.events())
+        Run::begin(self.order.clone(), identity, &self.home(), &self.events()).await
     }
 
     /// Why the build that is unfinished can't be gone on with.
     pub async fn refusal(&self) -> String {
         let identity = self.ec2().await.identity().await.expect("an identity");
         let (id, home) = (self.unfinished(), self.home());
-        let resumed = Run::resume(self.order.clone(), &id, &identity, &home, &self.events());
+        let resumed = Run::resume(self.order.clone(), &id, &identity, &home, &self.events()).await;
         resumed.map(|build| build.id).expect_err("a refusal").to_string()
     }
 
@@ -189,7 +189,7 @@ impl Rig {
             let build = match resumed {
                 Some(id) => {
                     let identity = cloud.identity().await.expect("an identity");
-                    Run::resume(order.clone(), id, &identity, &self.home(), &events).expect("a build")
+                    Run::resume(order.clone(), id, &identity, &self.home(), &events).await.expect("a build")
                 }
                 None => {
                     let draft = Draft { spec: order.clone(), findings: Vec::new() };
@@ -197,7 +197,7 @@ impl Rig {
                     assert!(preflight.findings.is_empty(), "{:?}", preflight.findings);
                     cloud.compiled = tokio::time::Instant::now() + self.compile;
                     let identity = cloud.identity().await.expect("an identity");
-                    Run::begin(order, identity, &self.home(), &events).expect("a build")
+                    Run::begin(order, identity, &self.home(), &events).await.expect("a build")
                 }
             };
             let mut signals = Signals::listen().expect("signals");

@@ -3,6 +3,7 @@
 use std::{cell::Cell, time::Duration};
 
 use camino::Utf8PathBuf;
+use futures_util::FutureExt as _;
 use tempfile::TempDir;
 use xtask::region::Region;
 use xtask_ami::{
@@ -84,7 +85,8 @@ impl Rig {
         let said = Said::default();
         let events = Events::new(Terminal::to(said.clone(), Level::Quiet, Form::Text));
         let identity = Identity { kind: CloudKind::Ec2, account: "123456789012".to_owned(), endpoint: None };
-        let build = Run::begin(order, identity, &StateDir::at(&path.join("home")), &events).expect("a build");
+        let build = Run::begin(order, identity, &StateDir::at(&path.join("home")), &events).now_or_never();
+        let build = build.expect("no other build begins here").expect("a build");
         Rig { cloud: Fake::new(&regions), build, said, _folder: folder, _turn: turn }
     }
 

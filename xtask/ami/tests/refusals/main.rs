@@ -308,6 +308,10 @@ fn nothing_asked_for_and_nonsense() {
     refused(&home, &mut home.ami(["--version", "0.6.1", "--local", "--nonsense"]), &["--nonsense"]);
     refused(&home, &mut home.ami(["--version", "0.6.1", "--local", "--expires", "7d"]), &["--private"]);
     refused(&home, &mut home.ami(["--version", "1", "--local", "--private", "--expires", "soon"]), &["--expires"]);
+    let words = ["clean", "--local", "--older-than", "99999999999999s"];
+    refused(&home, &mut home.ami(words), &["--older-than", "give at most 10years"]);
+    let words = ["--version", "1", "--local", "--private", "--expires", "0s"];
+    refused(&home, &mut home.ami(words), &["--expires", "give at least 1m"]);
 }
 
 #[test]
@@ -356,5 +360,5 @@ fn a_private_image_is_not_kept_for_ever() {
     let root = sample(&folder);
     let words = ["--private", "--expires", "10000years"];
     let ended = run(&mut home.ami(release(&root, &words)));
-    ended.expect_error(2, &["ten years at most"]);
+    ended.expect_error(2, &["give at most 10years"]);
 }

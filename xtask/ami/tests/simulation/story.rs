@@ -192,8 +192,8 @@ impl Story {
         let identity = self.cloud.identity().await.expect("an identity");
         let events = self.events();
         let build = match self.build.as_str() {
-            "" => Run::begin(self.order.clone(), identity, &self.home, &events),
-            id => Run::resume(self.order.clone(), id, &identity, &self.home, &events),
+            "" => Run::begin(self.order.clone(), identity, &self.home, &events).await,
+            id => Run::resume(self.order.clone(), id, &identity, &self.home, &events).await,
         };
         let build = match build {
             Ok(build) => build,

@@ -7,7 +7,11 @@ use aws_sdk_ec2::types::{
 };
 use xtask::{grantee::Grantee, region::Region};
 
-use super::{Ec2, answer::Answer as _};
+use super::{
+    Ec2,
+    answer::Answer as _,
+    block::{self, Block},
+};
 use crate::{
     cloud::{Audience, Opening},
     event::ids::ImageId,
@@ -100,10 +104,7 @@ impl Ec2 {
     }
 
     pub(super) async fn blocked(&self, region: &Region) -> Result<bool> {
-        let state = self.client(region).get_image_block_public_access_state().send().await;
-        let state = state.answer("GetImageBlockPublicAccessState", region.as_str())?;
-        let blocked = ImageBlockPublicAccessEnabledState::BlockNewSharing;
-        Ok(state.image_block_public_access_state() == Some(blocked.as_str()))
+        Ok(block::of_images(&self.client(region), region).await? != Block::None)
     }
 
     pub(super) async fn block(&self, region: &Region, block: bool) -> Result<()> {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use aws_sdk_ec2::Client;
 use futures_util::future::{join, join_all, join3};
 
-use super::{Ec2, base::BaseFound, clients::Caller, network::Placement, policy::placeholder, price};
+use super::{Ec2, base::BaseFound, block::Block, clients::Caller, network::Placement, policy::placeholder, price};
 use crate::{
     cloud::{
         Account as _,
@@ -18,7 +18,7 @@ use crate::{
 use identity::Lifetime;
 use permissions::Given;
 use report::Report;
-use seen::{Block, Seen};
+use seen::Seen;
 
 mod identity;
 mod permissions;

@@ -4,7 +4,10 @@
 //! image and the disk with it. The disk is kept, under a name that has the SHA-256 of all that it is made from: when
 //! anything of that changes, the next build makes another.
 
-use std::time::Duration;
+use std::{
+    fmt::Write as _,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -13,7 +16,13 @@ use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
 use super::{folder, programs, sources::Sources};
-use crate::{event::progress::Progress, events::Events, ground::process, recipe, state_dir::StateDir};
+use crate::{
+    event::progress::Progress,
+    events::Events,
+    ground::{locks::lock_against_sweep, process},
+    recipe,
+    state_dir::StateDir,
+};
 
 const CUSTOMIZE: &str = include_str!("base-customize.sh");
 const DISK: &str = include_str!("base-disk.sh");
@@ -160,8 +169,11 @@ impl Ingredients {
     fn found(&self, home: &StateDir) -> Option<Base> {
         let path = self.path(home);
         let made = path.metadata().ok()?.modified().ok()?;
-        let made = humantime::format_rfc3339_seconds(made).to_string();
-        let day = made.get(..10)?;
+        // A file may have any date; humantime writes none before 1970, and none after the year 9999.
+        made.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        let mut date = String::new();
+        write!(date, "{}", humantime::format_rfc3339_seconds(made)).ok()?;
+        let day = date.get(..10)?;
         let name = format!("{} made {day} ({})", self.system, &self.hash()[..8]);
         Some(Base { path, name, system: self.system.clone() })
     }
@@ -171,7 +183,7 @@ impl Ingredients {
 async fn make(ingredients: &Ingredients, home: &StateDir, log: &Utf8Path, events: &Events) -> Result<()> {
     let bases = home.bases();
     sweep(home);
-    let no_sweep = folder::hold_off(&bases)?;
+    let no_sweep = lock_against_sweep(&bases, events).await?;
     let scratch = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&bases);
     let scratch = scratch.with_context(|| format!("failed to make a folder in {bases}"))?;
     let folder = Utf8Path::from_path(scratch.path()).context("the path of the base must be UTF-8")?;

@@ -54,7 +54,7 @@ impl Compute for Qemu {
         }
         let key = self.keys.borrow().get(&launch.access).cloned();
         let key = key.with_context(|| format!("there is no access `{}`", launch.access))?;
-        let folder = Folder::make(self.instance_folder(&id))?;
+        let folder = Folder::make(self.instance_folder(&id), &self.events).await?;
         let vm = self.start(&id, folder.path(), region, launch, &key);
         let vm = vm.await.with_context(|| format!("failed to launch {id}"))?;
         let build = launch.tags.iter().find(|(tag, _)| tag == TAG_BUILD).map(|(_, build)| build.clone());

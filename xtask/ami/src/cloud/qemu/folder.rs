@@ -2,11 +2,22 @@
 //!
 //! Who makes one has its lock for as long as he lives. What a killed process left is known by that its lock is free.
 
-use std::fs::{self, File};
+use std::{
+    fs::{self, File},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
+
+use crate::{events::Events, ground::locks::lock_against_sweep};
+
+/// The mode of an instance's folder: the machine's private host key lies in it.
+const OWNER_ALONE: u32 = 0o700;
 
 /// An instance's folder. Another process's sweep passes it over while this is there; it goes with this.
 pub struct Folder {
@@ -19,11 +30,14 @@ impl Folder {
     ///
     /// # Errors
     /// When it can't be made, or a living process has it.
-    pub fn make(path: Utf8PathBuf) -> Result<Folder> {
+    pub async fn make(path: Utf8PathBuf, events: &Events) -> Result<Folder> {
         let parent = path.parent().with_context(|| format!("{path} lies nowhere"))?;
-        let _no_sweep = hold_off(parent)?;
-        fs::create_dir_all(&path).with_context(|| format!("failed to make {path}"))?;
+        let _no_sweep = lock_against_sweep(parent, events).await?;
+        let failed = || format!("failed to make {path}");
+        fs::DirBuilder::new().recursive(true).mode(OWNER_ALONE).create(&path).with_context(failed)?;
         let lock = lock(&path)?.with_context(|| format!("another process runs the machine of {path}"))?;
+        // One that is taken over may be open to others.
+        fs::set_permissions(&path, fs::Permissions::from_mode(OWNER_ALONE)).with_context(failed)?;
         Ok(Folder { path, _lock: lock })
     }
 
@@ -59,21 +73,6 @@ pub fn sweep(parent: &Utf8Path, beginning: &str) -> Vec<Utf8PathBuf> {
     swept
 }
 
-/// Keeps whoever sweeps away from a folder, which is made if it isn't there, while something in it isn't whole yet or has
-/// no lock yet.
-///
-/// # Errors
-/// When it can't be made.
-pub fn hold_off(folder: &Utf8Path) -> Result<Flock<File>> {
-    let failed = || format!("failed to make {folder}");
-    fs::create_dir_all(folder).with_context(failed)?;
-    let file = File::open(folder).with_context(failed)?;
-    // Many may write at once. Who sweeps takes no longer than it takes to remove a few files.
-    Flock::lock(file, FlockArg::LockShared)
-        .map_err(|(_, error)| error)
-        .with_context(|| format!("failed to lock {folder}"))
-}
-
 /// The right to sweep a folder; none when somebody is writing there, or it isn't there.
 pub fn alone(folder: &Utf8Path) -> Option<Flock<File>> {
     Flock::lock(File::open(folder).ok()?, FlockArg::LockExclusiveNonblock).ok()
@@ -82,9 +81,44 @@ pub fn alone(folder: &Utf8Path) -> Option<Flock<File>> {
 /// Takes a folder's lock; none when a living process has it.
 ///
 /// # Errors
-/// When the file can't be made that is locked.
+/// When the file that is locked can't be made, or locked at all.
 pub fn lock(folder: &Utf8Path) -> Result<Option<Flock<File>>> {
     let path = folder.join("lock");
     let file = File::create(&path).with_context(|| format!("failed to make {path}"))?;
-    Ok(Flock::lock(file, FlockArg::LockExclusiveNonblock).ok())
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(error).with_context(|| format!("failed to lock {path}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cloud::qemu::seed, events::Events, fixture::folder};
+
+    fn mode(path: &Utf8Path) -> u32 {
+        path.metadata().expect("it is there").permissions().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn what_a_machine_has_is_for_nobody_else_to_read() {
+        let (_guard, home) = folder();
+        let path = home.join("instances/i-1");
+        // The second time it lies there already, as a killed process left it, open to all.
+        for _ in 0..2 {
+            let made = Folder::make(path.clone(), &Events::new(Level::Quiet)).await.expect("a folder");
+            assert_eq!(mode(made.path()), 0o700);
+            let seed = made.path().join("seed.img");
+            seed::write(&seed, "i-1", "ssh-ed25519 AAAA", "#cloud-config\n").expect("a seed");
+            assert_eq!(mode(&seed), 0o600);
+            drop(made);
+            assert!(!path.exists());
+            fs::create_dir_all(&path).expect("a folder");
+            fs::write(&seed, "open to all").expect("a file");
+            for (path, mode) in [(&path, 0o755), (&seed, 0o644)] {
+                fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+            }
+        }
+    }
 }

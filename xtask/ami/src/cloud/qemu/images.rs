@@ -32,9 +32,9 @@ impl Images for Qemu {
         let copy = ImageId(format!("ami-{}", digits_of(&image.token)));
         if store::read(&self.home, to, &copy)?.is_none() {
             self.refuse_taken(to, &image.name)?;
-            let _writing = store::writing(&self.home)?;
+            let _writing = store::writing(&self.home, &self.events).await?;
             store::place_copy(&self.home, to, &copy, store::disk(&self.home, from, id)).await?;
-            store::write(&self.home, to, &copy, &Attributes::of(image))?;
+            store::write(&self.home, to, &copy, &Attributes::of(image), &self.events).await?;
         }
         Ok(copy)
     }
@@ -43,18 +43,21 @@ impl Images for Qemu {
         if let Some(attributes) = store::read(&self.home, region, id)? {
             return Ok(Some(attributes.image(id, ImageState::Available)));
         }
-        let mut conversions = self.conversions.borrow_mut();
-        let Some(conversion) = conversions.get_mut(id) else { return Ok(None) };
-        let state = match conversion.progress()? {
-            ImageState::Available => {
-                let _writing = store::writing(&self.home)?;
-                store::place(&self.home, region, id, &conversion.partial)?;
-                store::write(&self.home, region, id, &conversion.attributes)?;
-                ImageState::Available
+        let (partial, attributes) = {
+            let mut conversions = self.conversions.borrow_mut();
+            let Some(conversion) = conversions.get_mut(id) else { return Ok(None) };
+            match conversion.progress()? {
+                ImageState::Available => (conversion.partial.clone(), conversion.attributes.clone()),
+                state => return Ok(Some(conversion.attributes.image(id, state))),
             }
-            state => state,
         };
-        Ok(Some(conversion.attributes.image(id, state)))
+        let _writing = store::writing(&self.home, &self.events).await?;
+        // Another look at the same time may have waited for the same lock.
+        if store::read(&self.home, region, id)?.is_none() {
+            store::place(&self.home, region, id, &partial)?;
+            store::write(&self.home, region, id, &attributes, &self.events).await?;
+        }
+        Ok(Some(attributes.image(id, ImageState::Available)))
     }
 
     async fn images(&self, region: &Region) -> Result<Vec<Image>> {

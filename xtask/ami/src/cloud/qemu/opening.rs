@@ -19,12 +19,12 @@ impl Opening for Qemu {
 
     async fn permit_copying(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()> {
         ensure!(*audience == Audience::Everybody, "images on this computer are not shared with accounts");
-        self.change(region, id, |attributes| attributes.snapshots_public = permit)
+        self.change(region, id, |attributes| attributes.snapshots_public = permit).await
     }
 
     async fn permit_launching(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()> {
         ensure!(*audience == Audience::Everybody, "images on this computer are not shared with accounts");
-        self.change(region, id, |attributes| attributes.public = permit)
+        self.change(region, id, |attributes| attributes.public = permit).await
     }
 
     async fn public_images_blocked(&self, _region: &Region) -> Result<bool> {
@@ -37,10 +37,10 @@ impl Opening for Qemu {
 }
 
 impl Qemu {
-    fn change(&self, region: &Region, id: &ImageId, change: impl FnOnce(&mut Attributes)) -> Result<()> {
+    async fn change(&self, region: &Region, id: &ImageId, change: impl FnOnce(&mut Attributes)) -> Result<()> {
         let attributes = store::read(&self.home, region, id)?;
         let mut attributes = attributes.with_context(|| format!("there is no image {id} in {region}"))?;
         change(&mut attributes);
-        store::write(&self.home, region, id, &attributes)
+        store::write(&self.home, region, id, &attributes, &self.events).await
     }
 }

@@ -164,7 +164,7 @@ fn commands(missing: &[Program], sudo: &str, backported: Option<&str>, sources: 
             Remedy::SubordinateIds(user) => {
                 let (first, last) = (first_free_id(), first_free_id() + 65535);
                 let ids = format!("--add-subuids {first}-{last} --add-subgids {first}-{last}");
-                lines.push(format!("{sudo}usermod {ids} {user}"));
+                lines.push(format!("{sudo}usermod {ids} {}", process::quote(user)));
             }
         }
     }
@@ -175,7 +175,7 @@ fn commands(missing: &[Program], sudo: &str, backported: Option<&str>, sources: 
         lines.push(format!("{sudo}env DEBIAN_FRONTEND=noninteractive {APT} {install} {}", words(&plain)));
     }
     if let Some(suite) = backported.filter(|_| !of_qemu.is_empty()) {
-        let list: Vec<String> = sources.with_backports(suite)?.iter().map(|line| format!("'{line}'")).collect();
+        let list: Vec<String> = sources.with_backports(suite)?.iter().map(|line| process::quote(line)).collect();
         lines.push("folder=$(mktemp -d) && chmod 755 \"$folder\" && mkdir -p \"$folder/lists/partial\"".to_owned());
         lines.push(format!("printf '%s\\n' {} > \"$folder/sources.list\"", list.join(" ")));
         let apt = format!(

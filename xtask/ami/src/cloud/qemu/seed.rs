@@ -2,7 +2,8 @@
 
 use std::{
     fs::File,
-    io::{Seek as _, SeekFrom, Write as _},
+    io::{ErrorKind, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
 };
 
 use anyhow::{Context as _, Result};
@@ -12,7 +13,7 @@ use serde_json::json;
 /// The volume's size in bytes: room for 16 KiB of user data, the limit on EC2, and a FAT that every blkid reads.
 const SIZE_BYTES: u64 = 2 * 1024 * 1024;
 
-/// Writes the disk at `path`.
+/// Writes the disk at `path`. There is a private host key on it, so nobody but the owner ever may read it.
 ///
 /// # Errors
 /// When it can't be written.
@@ -28,7 +29,13 @@ pub fn write(path: &Utf8Path, instance_id: &str, public_key: &str, user_data: &s
 }
 
 fn write_volume(path: &Utf8Path, contents: &[(&str, String)]) -> Result<()> {
-    let mut disk = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+    // A file that lies there already would keep its mode, and whoever has it open.
+    if let Err(error) = std::fs::remove_file(path)
+        && error.kind() != ErrorKind::NotFound
+    {
+        return Err(error.into());
+    }
+    let mut disk = File::options().read(true).write(true).create_new(true).mode(0o600).open(path)?;
     disk.set_len(SIZE_BYTES)?;
     // NoCloud finds the volume by this label.
     let options = fatfs::FormatVolumeOptions::new().volume_label(*b"CIDATA     ");

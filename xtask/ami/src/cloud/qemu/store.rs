@@ -4,7 +4,6 @@ use std::{fs, io::Write as _};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 use xtask::region::Region;
 
@@ -12,6 +11,8 @@ use super::folder;
 use crate::{
     cloud::{Image, ImageState, NewImage, tags::Tags},
     event::ids::ImageId,
+    events::Events,
+    ground::locks::{Lock, lock_against_sweep},
     state_dir::StateDir,
 };
 
@@ -143,8 +144,8 @@ pub fn read(home: &StateDir, region: &Region, id: &ImageId) -> Result<Option<Att
 ///
 /// # Errors
 /// When they can't be written; the former ones are then still there.
-pub fn write(home: &StateDir, region: &Region, id: &ImageId, image: &Attributes) -> Result<()> {
-    let _writing = writing(home)?;
+pub async fn write(home: &StateDir, region: &Region, id: &ImageId, image: &Attributes, events: &Events) -> Result<()> {
+    let _writing = writing(home, events).await?;
     let path = attributes(home, region, id);
     write_whole(&path, &serde_json::to_vec_pretty(image)?).with_context(|| format!("failed to write {path}"))
 }
@@ -152,9 +153,9 @@ pub fn write(home: &StateDir, region: &Region, id: &ImageId, image: &Attributes)
 /// Keeps whoever sweeps away, from when a disk is put in its place until its attributes are there, too.
 ///
 /// # Errors
-/// When the folder of images can't be made.
-pub fn writing(home: &StateDir) -> Result<Flock<fs::File>> {
-    folder::hold_off(&home.path().join("images"))
+/// When the folder of images can't be made, or is being swept for too long.
+pub async fn writing(home: &StateDir, events: &Events) -> Result<Lock> {
+    lock_against_sweep(&home.path().join("images"), events).await
 }
 
 /// Removes what processes that were killed left half-made: disks without attributes, and what was being written. No image
@@ -247,9 +248,10 @@ fn write_whole(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::Events;
 
-    #[test]
-    fn what_is_half_made_goes_and_what_is_an_image_or_somebody_elses_stays() {
+    #[tokio::test]
+    async fn what_is_half_made_goes_and_what_is_an_image_or_somebody_elses_stays() {
         let folder = tempfile::tempdir().expect("a folder");
         let home = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
         let region: Region = "us-west-2".parse().expect("a region");
@@ -261,7 +263,7 @@ mod tests {
             fs::write(images.join(name), name).expect("a file");
         }
         {
-            let _somebody = writing(&home).expect("a lock");
+            let _somebody = writing(&home, &Events::new(Level::Quiet)).await.expect("a lock");
             assert_eq!(sweep(&home), [] as [Utf8PathBuf; 0]);
         }
         let mut swept = sweep(&home);

@@ -11,7 +11,9 @@ pub fn public_access(world: &mut World, call: &Call) -> Refused<Xml> {
     let now = world.now();
     let setting = &world.region(call).block_public_access;
     let mut xml = Xml::default();
-    xml.text("imageBlockPublicAccessState", called(setting.is_blocked(now)));
+    let is_blocked = setting.is_blocked(now);
+    let state = setting.called.filter(|_| is_blocked).unwrap_or(called(is_blocked));
+    xml.text("imageBlockPublicAccessState", state);
     xml.text("managedBy", if setting.by_policy { "declarative-policy" } else { "account" });
     Ok(xml)
 }

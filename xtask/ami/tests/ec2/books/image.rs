@@ -154,6 +154,8 @@ pub struct BlockPublicAccess {
     pub blocked: bool,
     /// A policy of the organisation says so, and the account can't change it.
     pub by_policy: bool,
+    /// What a block is called, where that isn't what it is called today.
+    pub called: Option<&'static str>,
     /// What was ordered, and when that takes effect.
     pub ordered: Option<(bool, Duration)>,
 }

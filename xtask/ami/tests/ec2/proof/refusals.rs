@@ -61,7 +61,7 @@ async fn encryption_by_default_makes_images_private_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn a_policy_is_not_overridden() {
     let endpoint = Endpoint::new();
-    let policy = BlockPublicAccess { blocked: true, by_policy: true, ordered: None };
+    let policy = BlockPublicAccess { blocked: true, by_policy: true, ..Default::default() };
     endpoint.region(HOME, |region| region.block_public_access = policy);
     let client = once(&endpoint);
     assert_eq!(code(client.disable_image_block_public_access().send().await), "OperationNotPermitted");

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::{Client, types::ManagedBy};
+use aws_sdk_ec2::Client;
 use futures_util::future::{OptionFuture, join4};
 use xtask::region::Region;
 
 use super::report::{Report, in_each, names};
 use crate::{
     cloud::{
-        ec2::{answer::Answer as _, base::PAGE, clients::Clients},
+        ec2::{
+            answer::Answer as _,
+            base::PAGE,
+            block::{self, Block},
+            clients::Clients,
+        },
         preflight::Request,
     },
     ground::{api_error::ApiError, finding::Finding, process},
@@ -45,27 +50,6 @@ pub struct Own {
     pub of_this_name: Vec<String>,
     /// How many are public.
     pub public: u32,
-}
-
-/// A block on what becomes public.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Block {
-    /// There is none.
-    None,
-    /// The account set it, and may lift it.
-    ByAccount,
-    /// A declarative policy of the organization set it, and the account can't lift it.
-    ByPolicy,
-}
-
-impl Block {
-    fn new(is_blocked: bool, managed_by: Option<&ManagedBy>) -> Block {
-        match (is_blocked, managed_by) {
-            (false, _) => Block::None,
-            (true, Some(ManagedBy::DeclarativePolicy)) => Block::ByPolicy,
-            (true, _) => Block::ByAccount,
-        }
-    }
 }
 
 /// Which of the regions the account can use.
@@ -120,8 +104,8 @@ pub async fn look(clients: &Clients, request: &Request, region: &Region) -> Seen
     let ((own, quota), encrypts, images, snapshots) = join4(
         own_and_quota,
         OptionFuture::from(request.shared.then(|| encrypts(&client, region))),
-        OptionFuture::from(request.public.then(|| image_block(&client, region))),
-        OptionFuture::from(request.public.then(|| snapshot_block(&client, region))),
+        OptionFuture::from(request.public.then(|| block::of_images(&client, region))),
+        OptionFuture::from(request.public.then(|| block::of_snapshots(&client, region))),
     )
     .await;
     Seen { region: region.clone(), own, encrypts, images, snapshots, quota }
@@ -147,20 +131,6 @@ async fn encrypts(client: &Client, region: &Region) -> Result<bool, ApiError> {
     let answer = client.get_ebs_encryption_by_default().send().await;
     let answer = answer.answer("GetEbsEncryptionByDefault", region.as_str())?;
     Ok(answer.ebs_encryption_by_default == Some(true))
-}
-
-async fn image_block(client: &Client, region: &Region) -> Result<Block, ApiError> {
-    let answer = client.get_image_block_public_access_state().send().await;
-    let answer = answer.answer("GetImageBlockPublicAccessState", region.as_str())?;
-    let is_blocked = answer.image_block_public_access_state().is_some_and(|state| state != "unblocked");
-    Ok(Block::new(is_blocked, answer.managed_by()))
-}
-
-async fn snapshot_block(client: &Client, region: &Region) -> Result<Block, ApiError> {
-    let answer = client.get_snapshot_block_public_access_state().send().await;
-    let answer = answer.answer("GetSnapshotBlockPublicAccessState", region.as_str())?;
-    let is_blocked = answer.state().is_some_and(|state| state.as_str() != "unblocked");
-    Ok(Block::new(is_blocked, answer.managed_by()))
 }
 
 async fn quota(clients: &Clients, region: &Region) -> Result<f64, ApiError> {

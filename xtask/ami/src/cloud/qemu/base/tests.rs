@@ -1,6 +1,7 @@
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::show::terminal::Level;
 
 fn ingredients() -> Ingredients {
     Ingredients {
@@ -32,7 +33,25 @@ fn a_base_is_found_again_until_anything_that_it_is_made_from_changes() {
 }
 
 #[test]
-fn what_a_killed_build_left_is_no_base_and_goes_away() {
+fn a_base_whose_date_no_calendar_has_is_no_base() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
+    std::fs::create_dir_all(home.bases()).expect("the folder of bases");
+    let file = std::fs::File::create(ingredients().path(&home)).expect("a base");
+    let at = |secs: i64| match u64::try_from(secs) {
+        Ok(secs) => SystemTime::UNIX_EPOCH + Duration::from_secs(secs),
+        Err(_) => SystemTime::UNIX_EPOCH - Duration::from_secs(secs.unsigned_abs()),
+    };
+    // The day before 1970, and the beginning of the year 10000, where the file system has it.
+    for secs in [-86_400, 253_402_300_800] {
+        file.set_modified(at(secs)).expect("a date");
+        let modified = file.metadata().and_then(|file| file.modified()).expect("its date");
+        assert_eq!(ingredients().found(&home).is_some(), modified != at(secs), "{secs}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_build_left_is_no_base_and_goes_away() {
     let folder = tempfile::tempdir().expect("a folder");
     let home = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
     let bases = &home.bases();
@@ -41,7 +60,7 @@ fn what_a_killed_build_left_is_no_base_and_goes_away() {
     }
     let _alive = super::folder::lock(&bases.join(".making-alive")).expect("a lock");
     {
-        let _writing = super::folder::hold_off(bases).expect("a lock");
+        let _writing = lock_against_sweep(bases, &Status::new(Level::Quiet)).await.expect("a lock");
         assert_eq!(sweep(&home), [] as [Utf8PathBuf; 0]);
     }
     assert_eq!(sweep(&home), [bases.join(".making-dead")]);

@@ -54,6 +54,20 @@ fn ids_are_counted() {
 }
 
 #[test]
+fn what_is_installed_with_is_a_command_whoever_asks() {
+    let missing = [
+        Program { name: "/etc/subuid", remedy: Remedy::SubordinateIds("o'brien & sons".to_owned()) },
+        lack("qemu-img", "qemu-utils"),
+    ];
+    let sources = Sources::default().and_mirror("http://mirror.example/o'brien", "bookworm");
+    let lines = commands(&missing, "", Some("bookworm"), &sources).expect("commands");
+    let words = |line: &str| shlex::split(line).expect("words");
+    assert_eq!(words(&lines[0]).last().map(String::as_str), Some("o'brien & sons"));
+    let line = "http://mirror.example/o'brien bookworm-backports main";
+    assert!(words(&lines[2]).iter().any(|word| word.contains(line)), "{lines:#?}");
+}
+
+#[test]
 fn ids_beyond_what_linux_has_are_no_panic() {
     assert_eq!(first_free_of("me:18446744073709551615:0\nyou:100000:65536\n".lines()), 165_536);
 }
