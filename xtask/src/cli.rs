@@ -1,7 +1,7 @@
 //! The flags of `cargo xtask`, parsed into types.
 
 use camino::Utf8PathBuf;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{grantee::Grantee, region::Region, version::Version};
 
@@ -57,6 +57,8 @@ pub enum Command {
     Retire(ImageFlags),
     /// Print the least IAM policy that all of this needs, as JSON
     IamPolicy,
+    /// Print the JSON Schema of a result
+    Schema(SchemaFlags),
     /// Install on this computer what --local needs
     Setup,
     /// Start a local image on this computer and log in to it
@@ -179,6 +181,25 @@ pub struct ImageFlags {
     pub version: Version,
 }
 
+/// Which result to describe.
+#[derive(Clone, Debug, Args)]
+pub struct SchemaFlags {
+    /// The result
+    #[arg(value_name = "NAME")]
+    pub name: Document,
+}
+
+/// A result as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Document {
+    /// What `list --json` prints
+    List,
+    /// What `plan --json` prints
+    Plan,
+    /// What `check --json` prints
+    Check,
+}
+
 /// What to boot.
 #[derive(Clone, Debug, Args)]
 pub struct BootFlags {
@@ -226,7 +247,8 @@ impl Ami {
     /// Whether the command talks to AWS.
     #[must_use]
     pub fn needs_aws(&self) -> bool {
-        let here = matches!(self.command, Some(Command::Boot(_) | Command::Setup | Command::IamPolicy));
+        let here =
+            matches!(self.command, Some(Command::Boot(_) | Command::Setup | Command::IamPolicy | Command::Schema(_)));
         !self.common.local && !here
     }
 }

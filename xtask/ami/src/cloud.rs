@@ -28,8 +28,9 @@ pub mod policy;
 pub mod preflight;
 pub mod qemu;
 pub mod tags;
+pub mod taken;
 
-pub use image::{Image, ImageState, NewImage};
+pub use image::{Image, ImageState, NewImage, Origin};
 pub use instance::{Instance, InstanceState, Launch, LaunchSource, SshAccess};
 pub use leftover::{Kind, Leftover};
 
@@ -41,6 +42,12 @@ pub trait Cloud {
 
     /// The flags that a command needs to talk to this cloud, each with a space before it; for the hints in messages.
     fn flags(&self) -> String;
+
+    /// The command that does by hand to an image what this tool leaves alone or may not do; none where there is no such
+    /// command.
+    fn how_to(&self, _deed: Deed, _region: &Region, _id: &ImageId) -> Option<String> {
+        None
+    }
 
     /// Whether machines live on when this process ends. Such machines end themselves after the recipe's limit.
     fn machines_outlive_us(&self) -> bool;
@@ -148,7 +155,8 @@ pub trait Cloud {
     /// When the cloud doesn't answer.
     async fn image(&self, region: &Region, id: &ImageId) -> Result<Option<Image>>;
 
-    /// The images of this account in a region, whoever made them; those of this tool carry its tags.
+    /// The images of this account in a region, whatever made them, disabled ones among them; those of this tool carry its
+    /// tags.
     ///
     /// # Errors
     /// When the cloud doesn't answer.
@@ -213,6 +221,15 @@ pub trait Cloud {
     /// # Errors
     /// When the disk can't be read.
     async fn disk(&self, region: &Region, id: &ImageId, scratch: &Utf8Path) -> Result<Option<Box<dyn DiskFiles>>>;
+}
+
+/// What is done to an image by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// It is removed, with its snapshots.
+    Deregister,
+    /// It is enabled again, after it was disabled.
+    Enable,
 }
 
 /// The files on a disk that nobody has booted.

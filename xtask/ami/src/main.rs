@@ -10,14 +10,17 @@ use xtask_ami::{
     cloud::{Cloud, policy, qemu::Qemu},
     ground::{outcome::Failure, signals::Signals},
     record::unfinished::Unfinished,
-    show::terminal::{Level, Status},
+    show::{
+        confirm::confirm,
+        terminal::{Level, Status},
+    },
     state_dir::StateDir,
     story::{
         release,
         report::{self, Report},
         run::Run,
     },
-    verbs::{boot, clean, manage, plan},
+    verbs::{boot, check, clean, list, plan, retire, schema},
 };
 
 fn main() -> ExitCode {
@@ -59,6 +62,9 @@ async fn run(ami: Ami, status: &Status) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::Failed)?;
     if let Some(Command::IamPolicy) = ami.command {
         return report::print(&policy::text()).map_err(Failure::Failed);
+    }
+    if let Some(Command::Schema(flags)) = &ami.command {
+        return schema::schema(flags.name).map_err(Failure::Failed);
     }
     let home = StateDir::find().map_err(Failure::Refused)?;
     let (ami, resumed) = resumed(ami, &home).map_err(Failure::Refused)?;
@@ -202,7 +208,7 @@ async fn prepare<C: Cloud>(
     if order.visibility == Visibility::Public && !common.local {
         let regions = order.regions.len();
         let question = format!("Make `{}` public in {regions} regions?", order.name);
-        manage::confirm(&question, common.yes).await.context("nothing was begun")?;
+        confirm(&question, common.yes).await.context("nothing was begun")?;
     }
     Run::begin(order, home, status)
 }
@@ -220,16 +226,17 @@ async fn manage_or_plan<C: Cloud>(
         Command::Plan(flags) => {
             let draft = preflight::draft(checkout, flags, common).map_err(Failure::Refused)?;
             let (order, preflight) = preflight::look(cloud, draft, false).await.map_err(Failure::Refused)?;
-            report::print(&plan::text(&order, &preflight, common.json)).map_err(Failure::Failed)?;
+            let text = plan::text(&order, &preflight, common.json).map_err(Failure::Failed)?;
+            report::print(&text).map_err(Failure::Failed)?;
             preflight::refuse(&preflight.findings).map_err(Failure::Refused)
         }
         Command::Check(flags) => {
             let regions = checkout.region_file(None).map_err(Failure::Refused)?;
-            manage::check(cloud, recipe, &flags.version, &regions, common).await
+            check::check(cloud, recipe, &flags.version, &regions, common).await
         }
-        Command::List => manage::list(cloud, common, status).await,
+        Command::List => list::list(cloud, recipe, common, status).await,
         Command::Clean(flags) => clean::clean(cloud, home, flags, common, status).await,
-        Command::Retire(flags) => manage::retire(cloud, recipe, &flags.version, common, status).await,
-        Command::Resume(_) | Command::Setup | Command::Boot(_) | Command::IamPolicy => Ok(()),
+        Command::Retire(flags) => retire::retire(cloud, recipe, &flags.version, common, status).await,
+        Command::Resume(_) | Command::Setup | Command::Boot(_) | Command::IamPolicy | Command::Schema(_) => Ok(()),
     }
 }

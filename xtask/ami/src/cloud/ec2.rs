@@ -17,7 +17,7 @@ use xtask::{
 
 use crate::{
     cloud::{
-        Audience, Cloud, DiskFiles, Image, Instance, Launch, Leftover, NewImage, Phase, SshAccess,
+        Audience, Cloud, Deed, DiskFiles, Image, Instance, Launch, Leftover, NewImage, Phase, SshAccess,
         preflight::{Preflight, Request},
         tags::Tags,
     },
@@ -187,6 +187,14 @@ impl Cloud for Ec2 {
             .as_deref()
             .map(|profile| format!(" --profile {}", crate::ground::process::quote(profile)));
         profile.unwrap_or_default()
+    }
+
+    fn how_to(&self, deed: Deed, region: &Region, id: &ImageId) -> Option<String> {
+        let command = match deed {
+            Deed::Deregister => format!("deregister-image --image-id {id} --delete-associated-snapshots"),
+            Deed::Enable => format!("enable-image --image-id {id}"),
+        };
+        Some(format!("aws ec2 {command} --region {region}{}", self.flags()))
     }
 
     fn machines_outlive_us(&self) -> bool {

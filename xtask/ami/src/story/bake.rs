@@ -344,6 +344,7 @@ async fn wait_available<C: Cloud>(cloud: &C, build: &Run, region: &Region, id: &
             Some(image) => match &image.state {
                 ImageState::Available => Ok(Poll::Ready(image)),
                 ImageState::Failed(reason) => bail!("the image {id} in {region} failed: {reason}"),
+                ImageState::Disabled => Err(publish::disabled(cloud, region, id)),
                 state @ ImageState::Pending(_) => Ok(Poll::NotYet(state.to_string())),
             },
         }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Error, Result, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 use futures_util::future::join_all;
 use serde_json::json;
 use xtask::region::Region;
 
 use crate::{
     cloud::{
-        Audience, Cloud, Image, ImageState, NewImage,
+        Audience, Cloud, Deed, Image, ImageState, NewImage,
         tags::{TAG_BUILD, TAG_INSTANCE},
     },
     event::ids::ImageId,
@@ -128,10 +128,17 @@ pub async fn image_of<C: Cloud>(cloud: &C, build: &Run, region: &Region) -> Resu
                     *build.removed.borrow_mut().entry(region.clone()).or_insert(0) += 1;
                 }
             }
+            ImageState::Disabled => return Err(disabled(cloud, region, &image.id)),
             ImageState::Pending(_) | ImageState::Available => good = Some(image),
         }
     }
     Ok(good)
+}
+
+/// Why a build can't go on with an image of its own that was disabled meanwhile.
+pub fn disabled<C: Cloud>(cloud: &C, region: &Region, id: &ImageId) -> Error {
+    let command = cloud.how_to(Deed::Enable, region, id).map(|command| format!(": {command}")).unwrap_or_default();
+    anyhow!("the image {id} in {region} is disabled; enable it, and resume the build{command}")
 }
 
 /// Opens the image to an audience in every region, snapshots first; all or none.

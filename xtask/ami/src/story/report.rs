@@ -1,6 +1,6 @@
 //! The result of a release, as text and as JSON.
 
-use std::{collections::BTreeMap, io::Write as _};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
@@ -12,6 +12,8 @@ use crate::{
     record::journal::Timing,
     story::{bake::Baked, run::Run, verify::Verification},
 };
+
+pub use crate::show::print::print;
 
 /// What a release made.
 #[derive(Debug, Serialize)]
@@ -108,13 +110,4 @@ impl Report {
         let images = self.images.iter().map(|image| format!("{}: {}\n", image.region, image.id));
         Ok(skipped.chain(images).collect())
     }
-}
-
-/// Prints a command's result: the only thing that goes to stdout.
-///
-/// # Errors
-/// When stdout is closed or full: then nobody got the result.
-pub fn print(text: &str) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("failed to print the result")
 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
-        Audience, Cloud, DiskFiles, Image, Instance, Launch, Leftover, NewImage, Phase, SshAccess,
+        Audience, Cloud, Deed, DiskFiles, Image, Instance, Launch, Leftover, NewImage, Phase, SshAccess,
         ec2::Ec2,
         preflight::{Preflight, Request},
     },
@@ -155,6 +155,10 @@ impl Cloud for Simulated {
 
     fn flags(&self) -> String {
         self.ec2.flags()
+    }
+
+    fn how_to(&self, deed: Deed, region: &Region, id: &ImageId) -> Option<String> {
+        self.ec2.how_to(deed, region, id)
     }
 
     fn machines_outlive_us(&self) -> bool {
