@@ -282,6 +282,14 @@ mod tests {
     }
 
     #[test]
+    fn what_stays_on_this_computer_needs_no_aws() {
+        for words in ["schema list", "iam-policy", "setup", "boot 0.6.1", "list --local"] {
+            assert!(!parse(words).expect(words).needs_aws(), "{words}");
+        }
+        assert!(parse("list").expect("a command").needs_aws());
+    }
+
+    #[test]
     fn what_only_ec2_has_does_not_go_with_local() {
         for flag in ["--subnet s", "--security-group s", "--ssh-from 10.0.0.1", "--instance-type t", "--profile p"] {
             assert!(parse(&format!("--version 0.6.1 --local {flag}")).is_err(), "{flag}");
