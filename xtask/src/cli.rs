@@ -57,6 +57,8 @@ pub enum Command {
     Retire(ImageFlags),
     /// Print the least IAM policy that all of this needs, as JSON
     IamPolicy,
+    /// Print the JSON Schema of a result
+    Schema(SchemaFlags),
     /// Install on this computer what --local needs
     Setup,
     /// Start a local image on this computer and log in to it
@@ -191,6 +193,25 @@ pub struct ImageFlags {
     pub version: Version,
 }
 
+/// Which result to describe.
+#[derive(Clone, Debug, Args)]
+pub struct SchemaFlags {
+    /// The result
+    #[arg(value_name = "NAME")]
+    pub name: Document,
+}
+
+/// A result as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Document {
+    /// What `list --json` prints
+    List,
+    /// What `plan --json` prints
+    Plan,
+    /// What `check --json` prints
+    Check,
+}
+
 /// What to boot.
 #[derive(Clone, Debug, Args)]
 pub struct BootFlags {
@@ -249,7 +270,8 @@ impl Ami {
     /// Whether the command talks to AWS.
     #[must_use]
     pub fn needs_aws(&self) -> bool {
-        let here = matches!(self.command, Some(Command::Boot(_) | Command::Setup | Command::IamPolicy));
+        let here =
+            matches!(self.command, Some(Command::Boot(_) | Command::Setup | Command::IamPolicy | Command::Schema(_)));
         !self.common.local && !here
     }
 }
@@ -280,6 +302,14 @@ mod tests {
             assert!(ami.release.is_some() && ami.command.is_none(), "{words}");
         }
         assert!(parse("list").expect("a command").release.is_none());
+    }
+
+    #[test]
+    fn what_stays_on_this_computer_needs_no_aws() {
+        for words in ["schema list", "iam-policy", "setup", "boot 0.6.1", "list --local"] {
+            assert!(!parse(words).expect(words).needs_aws(), "{words}");
+        }
+        assert!(parse("list").expect("a command").needs_aws());
     }
 
     #[test]

@@ -16,10 +16,11 @@ mod opening;
 pub mod preflight;
 pub mod qemu;
 pub mod tags;
+pub mod taken;
 
 pub use account::{Account, HowTo};
 pub use compute::Compute;
-pub use image::{Image, ImageState, NewImage};
+pub use image::{Image, ImageState, NewImage, Origin};
 pub use images::{ClosedDisk, DiskFiles, Images};
 pub use instance::{Instance, InstanceState, Launch, LaunchSource, SshAccess};
 pub use leftover::{Kind, Leftover};

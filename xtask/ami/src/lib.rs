@@ -9,6 +9,7 @@ pub mod story;
 
 // What is asked for, and what the clouds have.
 pub mod ask;
+pub mod catalogue;
 
 // What is shipped, where to, and the checkout's own word on it.
 pub mod ship;
@@ -28,4 +29,9 @@ pub mod state_dir;
 pub mod shell;
 
 #[cfg(test)]
+extern crate self as xtask_ami;
+#[cfg(test)]
 mod fixture;
+#[cfg(test)]
+#[path = "../tests/common/schema.rs"]
+mod valid;

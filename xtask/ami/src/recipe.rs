@@ -243,6 +243,15 @@ impl Recipe {
         Ok(name)
     }
 
+    /// The version that an image with this name is of; none when the recipe gives no version such a name.
+    #[must_use]
+    pub fn version_in<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let (before, after) = self.name.split_once("{version}")?;
+        let version = name.strip_prefix(before)?.strip_suffix(after)?;
+        let is_so_named = |version: Version| self.image_name(&version).is_ok_and(|it| it == name);
+        version.parse().is_ok_and(is_so_named).then_some(version)
+    }
+
     /// The system that a base is.
     ///
     /// # Errors

@@ -16,11 +16,14 @@ use crate::{
 };
 
 pub mod boot;
+pub mod check;
 pub mod clean;
-pub mod manage;
+pub mod list;
 pub mod plan;
 pub mod release;
 pub mod resume;
+pub mod retire;
+pub mod schema;
 
 /// What every command on images has.
 pub struct App<'a, C> {
@@ -42,6 +45,9 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::Failed)?;
     if let Some(Command::IamPolicy) = ami.command {
         return print(&crate::cloud::ec2::policy::text()).map_err(Failure::Failed);
+    }
+    if let Some(Command::Schema(flags)) = &ami.command {
+        return schema::schema(flags.name).map_err(Failure::Failed);
     }
     let state_dir = StateDir::find().map_err(Failure::Refused)?;
     let (ami, resumed) = resume::command_line(ami, &state_dir).map_err(Failure::Refused)?;
@@ -125,17 +131,18 @@ async fn on<C: Cloud>(
             Command::Plan(flags) => {
                 let draft = preflight::draft(checkout, flags, &common, Purpose::Begin).map_err(Failure::Refused)?;
                 let (spec, preflight) = preflight::look(cloud, draft, false).await.map_err(Failure::Refused)?;
-                print(&plan::text(&spec, &preflight, common.json)).map_err(Failure::Failed)?;
+                let text = plan::text(&spec, &preflight, common.json).map_err(Failure::Failed)?;
+                print(&text).map_err(Failure::Failed)?;
                 preflight::refuse(&preflight.findings).map_err(Failure::Refused)
             }
             Command::Check(flags) => {
                 let regions = checkout.region_file(None).map_err(Failure::Refused)?;
-                manage::check(cloud, recipe, &flags.version, &regions, &common).await
+                check::check(cloud, recipe, &flags.version, &regions, &common).await
             }
-            Command::List => manage::list(cloud, &common, events).await,
+            Command::List => list::list(cloud, recipe, &common, events).await,
             Command::Clean(flags) => clean::clean(cloud, state_dir, flags, &common, events).await,
-            Command::Retire(flags) => manage::retire(cloud, recipe, &flags.version, &common, events).await,
-            Command::Resume(_) | Command::Setup | Command::Boot(_) | Command::IamPolicy => Ok(()),
+            Command::Retire(flags) => retire::retire(cloud, recipe, &flags.version, &common, events).await,
+            Command::Resume(_) | Command::Setup | Command::Boot(_) | Command::IamPolicy | Command::Schema(_) => Ok(()),
         }
     };
     until_signal(signals, work).await?

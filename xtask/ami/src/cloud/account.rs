@@ -59,6 +59,8 @@ pub enum HowTo<'a> {
     Terminate(&'a Region, &'a InstanceId),
     /// Block public images in a region again.
     BlockPublicImages(&'a Region),
-    /// Deregister an image.
+    /// Deregister an image, with its snapshots.
     Deregister(&'a Region, &'a ImageId),
+    /// Enable an image again that was disabled.
+    Enable(&'a Region, &'a ImageId),
 }

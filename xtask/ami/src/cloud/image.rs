@@ -4,7 +4,7 @@ use std::{fmt, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::tags::Tags;
+use super::tags::{TAG_BUILD, Tags};
 use crate::event::ids::ImageId;
 
 /// The attributes of an image that is to be.
@@ -51,6 +51,35 @@ impl Image {
     pub fn tag(&self, key: &str) -> Option<&str> {
         self.tags.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
+
+    /// What made it, as its tags say.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        match self.tag(TAG_BUILD) {
+            Some(build) => Origin::ThisTool { build: build.to_owned() },
+            None => Origin::Other,
+        }
+    }
+
+    /// What is out of the ordinary about it, in words: a state other than available, and that this tool didn't make it.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let state = (self.state != ImageState::Available).then(|| self.state.to_string());
+        let origin = (self.origin() == Origin::Other).then(|| "not made by this tool".to_owned());
+        state.into_iter().chain(origin).collect()
+    }
+}
+
+/// What made an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A build of this tool.
+    ThisTool {
+        /// The build's id.
+        build: String,
+    },
+    /// Something else: another tool, the console, or a copy that left the tags behind.
+    Other,
 }
 
 /// How far an image is.
@@ -63,6 +92,8 @@ pub enum ImageState {
     Available,
     /// It never will be, and why.
     Failed(String),
+    /// Its owner disabled it: it can be neither launched nor shared until it is enabled again, and keeps its name.
+    Disabled,
 }
 
 impl fmt::Display for ImageState {
@@ -72,6 +103,7 @@ impl fmt::Display for ImageState {
             ImageState::Pending(progress) => write!(f, "pending, {progress}"),
             ImageState::Available => f.write_str("available"),
             ImageState::Failed(reason) => write!(f, "failed: {reason}"),
+            ImageState::Disabled => f.write_str("disabled"),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
 use xtask::{region::Region, version::Version};
 
 use crate::ground::finding::Finding;
@@ -48,7 +47,7 @@ pub struct Preflight {
 }
 
 /// What a build costs, about, in US dollars.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cost {
     /// Once: machines, transfer.
     pub once_usd: f64,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::ground::everywhere::Failures;
+
 /// A call that did not succeed. Where the cloud gave no code, there was no answer, and the deed may be done.
 #[derive(Clone, Debug)]
 pub struct ApiError {
@@ -47,8 +49,34 @@ impl fmt::Display for ApiError {
 
 impl std::error::Error for ApiError {}
 
-/// Whether the same call may succeed a little later.
+/// Whether the same call, or the same calls in several regions, may succeed a little later.
 #[must_use]
 pub fn is_transient(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<ApiError>().is_some_and(|error| error.transient)
+    match error.downcast_ref::<Failures>() {
+        Some(failures) => failures.errors().all(is_transient),
+        None => error.downcast_ref::<ApiError>().is_some_and(|error| error.transient),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use xtask::region::Region;
+
+    use super::*;
+    use crate::ground::everywhere;
+
+    #[tokio::test]
+    async fn what_failed_in_several_regions_is_worth_another_try_when_each_failure_is() {
+        let regions = ["eu-west-1", "us-west-2"].map(|name| name.parse::<Region>().expect("a region"));
+        let asked = async |transient: [bool; 2]| {
+            let asked = everywhere::for_each(regions.iter().zip(transient), |region, transient| {
+                let (action, region) = ("Look".to_owned(), region.to_string());
+                let error = ApiError { action, region, code: None, message: "no answer".to_owned(), transient };
+                async { Err::<(), _>(error.into()) }
+            });
+            is_transient(&asked.await.all("look").expect_err("failures"))
+        };
+        assert!(asked([true, true]).await);
+        assert!(!asked([true, false]).await);
+    }
 }

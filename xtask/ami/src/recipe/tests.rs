@@ -48,6 +48,19 @@ fn all_that_cannot_be_is_reported_together() {
 }
 
 #[test]
+fn a_name_tells_the_version_that_it_was_made_of() {
+    let recipe = |name: &str| parse(&SHIPPED.replacen("Wallaroo {version}", name, 1)).expect("the recipe");
+    let shipped = recipe("Wallaroo {version}");
+    assert_eq!(shipped.version_in("Wallaroo 0.6.1"), Some("0.6.1"));
+    for other in ["Wallaroo ", "Wallaroo", "Wallaroo  0.6.1", "wallaroo 0.6.1", "golden", ""] {
+        assert_eq!(shipped.version_in(other), None, "{other}");
+    }
+    let around = recipe("Wallaroo ({version}) beta");
+    assert_eq!(around.version_in("Wallaroo (0.6.1) beta"), Some("0.6.1"));
+    assert_eq!(around.version_in("Wallaroo (0.6.1)"), None);
+}
+
+#[test]
 fn a_name_that_grows_too_long_is_refused() {
     let recipe = parse(SHIPPED).expect("the recipe");
     let error = recipe.image_name(&"1".repeat(125).parse().expect("a version")).expect_err("a long name");

@@ -1,12 +1,12 @@
 //! An image of this build in one region: found, waited for, completed.
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
 use xtask::region::Region;
 
 use super::run::Run;
 use crate::{
     cloud::{
-        Cloud, Image, ImageState, NewImage, Phase,
+        Cloud, HowTo, Image, ImageState, NewImage, Phase,
         tags::{TAG_BUILD, TAG_INSTANCE},
     },
     event::{
@@ -30,10 +30,17 @@ pub async fn find<C: Cloud>(cloud: &C, run: &Run, region: &Region) -> Result<Opt
                 let step = Step::Remove(region.clone(), image.id.clone());
                 run.record(step, &image.id, cloud.deregister(region, &image.id)).await?;
             }
+            ImageState::Disabled => return Err(disabled(cloud, region, &image.id)),
             ImageState::Pending(_) | ImageState::Available => good = Some(image),
         }
     }
     Ok(good)
+}
+
+/// Why a build cannot use an image of its own that was disabled meanwhile.
+fn disabled<C: Cloud>(cloud: &C, region: &Region, id: &ImageId) -> Error {
+    let command = cloud.how_to(HowTo::Enable(region, id));
+    anyhow!("the image {id} in {region} is disabled; enable it, and resume the build: {command}")
 }
 
 /// Waits until an image is available, and gives it what could not be ordered with it.
@@ -66,6 +73,7 @@ async fn wait_available<C: Cloud>(cloud: &C, run: &Run, region: &Region, id: &Im
             Some(image) => match &image.state {
                 ImageState::Available => Ok(Poll::Ready(image)),
                 ImageState::Failed(reason) => bail!("the image {id} in {region} failed: {reason}"),
+                ImageState::Disabled => Err(disabled(cloud, region, id)),
                 state @ ImageState::Pending(_) => Ok(Poll::NotYet(state.to_string())),
             },
         }

@@ -9,7 +9,8 @@ use xtask::{
 
 use crate::{
     ask::checkout::Checkout,
-    cloud::tags::{TAG_SYSTEM, TAG_VERSION},
+    catalogue::{Catalogue, Entry},
+    cloud::tags::TAG_SYSTEM,
     cloud::{Compute as _, Image, InstanceState, Launch, LaunchSource, Paced as _, Phase, SshAccess, qemu::Qemu},
     event::progress::Progress,
     events::Events,
@@ -22,7 +23,6 @@ use crate::{
         keys::{HostKey, Login, LoginKey},
         openssh,
     },
-    verbs::manage,
 };
 
 /// Starts the image that the flags name, gives a shell (or runs the command) on it, and ends it with the shell.
@@ -37,14 +37,14 @@ pub async fn boot(
     events: &Events,
 ) -> Result<(), Failure> {
     cloud.prepare_to_boot(common.yes).await.map_err(Failure::Refused)?;
-    let images = manage::everywhere(cloud).await.map_err(Failure::Failed)?;
-    let (region, image) = pick(images, &flags.image).map_err(Failure::Refused)?;
+    let catalogue = Catalogue::look(cloud, &checkout.recipe).await.map_err(Failure::Failed)?;
+    let Entry { region, image, .. } = pick(&catalogue, &flags.image).map_err(Failure::Refused)?;
     let system = image.tag(TAG_SYSTEM).context("the image doesn't say which system it is");
     let system = system.and_then(|name| checkout.recipe.system(name)).map_err(Failure::Refused)?;
     let keys = tempfile::Builder::new().prefix("wallaroo-boot-").tempdir();
     let keys = keys.context("failed to make a folder for the keys").map_err(Failure::Failed)?;
     let folder = Utf8Path::from_path(keys.path()).context("set TMPDIR to a path in UTF-8").map_err(Failure::Failed)?;
-    let session = Session { cloud, checkout, region: &region, image: &image, folder, events };
+    let session = Session { cloud, checkout, region, image, folder, events };
     let login = session.login(&system.ssh_user).map_err(Failure::Failed)?;
     let code = session.run(&login, &flags.command).await.map_err(Failure::Failed)?;
     match code {
@@ -54,9 +54,9 @@ pub async fn boot(
 }
 
 /// The image with this id or version; the first region's, for they are all the same.
-fn pick(images: Vec<(Region, Image)>, wanted: &str) -> Result<(Region, Image)> {
-    let is_it = |image: &Image| image.id.0 == wanted || image.tag(TAG_VERSION) == Some(wanted);
-    images.into_iter().find(|(_, image)| is_it(image)).with_context(|| {
+fn pick<'a>(catalogue: &'a Catalogue, wanted: &str) -> Result<&'a Entry> {
+    let is_it = |entry: &&Entry| entry.image.id.0 == wanted || entry.is_of(wanted);
+    catalogue.entries.iter().find(is_it).with_context(|| {
         format!("there is no local image `{wanted}`; `cargo xtask ami list --local` shows those that are")
     })
 }

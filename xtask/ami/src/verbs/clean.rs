@@ -8,7 +8,6 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use camino::Utf8PathBuf;
-use futures_util::future::join_all;
 use xtask::{
     cli::{CleanFlags, CommonFlags},
     region::Region,
@@ -19,6 +18,7 @@ use crate::{
     event::{How, progress::Progress},
     events::Events,
     ground::{
+        everywhere,
         outcome::Failure,
         wait::{self, Patience, Poll},
     },
@@ -30,9 +30,9 @@ use crate::{
         unfinished::{Survey, Unfinished},
     },
     shell::quote,
+    show::confirm::confirm,
     state_dir::StateDir,
     story::{bake, launch::TERMINATION_LIMIT},
-    verbs::manage,
 };
 
 /// Shows what would be removed, asks, and removes it.
@@ -69,7 +69,7 @@ pub async fn clean<C: Cloud>(
             events.note(format_args!("{region}: {} {} of {}{public}", leftover.kind, leftover.id, leftover.build));
         }
         let question = format!("Remove for good what is listed, {} in all?", found.len());
-        let asked = manage::confirm(&question, common.yes).await;
+        let asked = confirm(&question, common.yes).await;
         asked.context("nothing was removed").map_err(Failure::Refused)?;
         remove_all(cloud, &found, events).await.map_err(Failure::Failed)?;
     }
@@ -243,13 +243,11 @@ fn began(id: &str) -> Option<SystemTime> {
 
 async fn everything<C: Cloud>(cloud: &C) -> Result<Vec<(Region, Leftover)>> {
     let regions = cloud.regions().await?;
-    let looks = join_all(regions.iter().map(async |region| (region, cloud.leftovers(region).await))).await;
-    let mut all = Vec::new();
-    for (region, leftovers) in looks {
-        let leftovers = leftovers.with_context(|| format!("failed to look for leftovers in {region}"))?;
-        all.extend(leftovers.into_iter().map(|leftover| (region.clone(), leftover)));
-    }
-    Ok(all)
+    let found = everywhere::in_each(&regions, |region| cloud.leftovers(region)).await.all("look for leftovers")?;
+    let with_region = |(region, leftovers): (Region, Vec<Leftover>)| {
+        leftovers.into_iter().map(move |leftover| (region.clone(), leftover))
+    };
+    Ok(found.into_iter().flat_map(with_region).collect())
 }
 
 async fn remove_all<C: Cloud>(cloud: &C, found: &[(Region, Leftover)], events: &Events) -> Result<()> {

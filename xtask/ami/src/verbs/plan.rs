@@ -1,15 +1,63 @@
 //! What a release would do, before it does it.
 
-use serde_json::json;
+use anyhow::Result;
 
 use crate::{
     ask::spec::{ReleaseSpec, Visibility},
-    cloud::preflight::{Cost, Preflight},
+    cloud::preflight::{self, Preflight},
+    ground::finding,
+    show::{
+        documents::{
+            self,
+            plan::{Cost, FORMAT, Fact, Finding, Plan},
+        },
+        print,
+    },
 };
 
 /// The plan as text, or as JSON.
+///
+/// # Errors
+/// When it can't be encoded.
+pub fn text(order: &ReleaseSpec, preflight: &Preflight, json: bool) -> Result<String> {
+    if json { print::json(&document(order, preflight)) } else { Ok(lines(order, preflight)) }
+}
+
+/// The plan for other programs.
 #[must_use]
-pub fn text(order: &ReleaseSpec, preflight: &Preflight, json: bool) -> String {
+pub fn document(order: &ReleaseSpec, preflight: &Preflight) -> Plan {
+    let (visibility, expires_after_secs) = match &order.visibility {
+        Visibility::Public => (documents::Visibility::Public, None),
+        Visibility::Private { expires, .. } => (documents::Visibility::Private, Some(expires.as_secs())),
+    };
+    let fact = |(label, fact): &(String, String)| Fact { label: label.clone(), fact: fact.clone() };
+    let finding = |it: &finding::Finding| Finding { problem: it.problem.clone(), remedy: it.remedy.clone() };
+    let cost =
+        |it: &preflight::Cost| Cost { once_usd: it.once_usd, monthly_usd: it.monthly_usd, remark: it.remark.clone() };
+    Plan {
+        format: FORMAT,
+        version: order.version.to_string(),
+        name: order.name.clone(),
+        visibility,
+        expires_after_secs,
+        shared_with: order.visibility.names(),
+        build_region: order.home_region.to_string(),
+        regions: order.regions.iter().map(ToString::to_string).collect(),
+        binaries: order.recipe.binaries.iter().map(|binary| binary.name.clone()).collect(),
+        skip_build: order.skip_build,
+        root: order.source.root.to_string(),
+        commit: order.source.commit.clone(),
+        dirty: order.source.dirty,
+        system: Some(order.system_name.clone()).filter(|system| !system.is_empty()),
+        facts: preflight.facts.iter().map(fact).collect(),
+        findings: preflight.findings.iter().map(finding).collect(),
+        warnings: preflight.warnings.clone(),
+        estimated_secs: preflight.estimate.as_secs(),
+        estimated_cost: preflight.cost.as_ref().map(cost),
+    }
+}
+
+fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
     let binaries: Vec<&str> = order.recipe.binaries.iter().map(|binary| binary.name.as_str()).collect();
     let regions: Vec<&str> = order.regions.iter().map(|region| region.as_str()).collect();
     let visibility = match &order.visibility {
@@ -19,19 +67,6 @@ pub fn text(order: &ReleaseSpec, preflight: &Preflight, json: bool) -> String {
             format!("private{}, expires after {}", shared.concat(), humantime::format_duration(*expires))
         }
     };
-    if json {
-        let facts: Vec<_> =
-            preflight.facts.iter().map(|(label, fact)| json!({ "label": label, "fact": fact })).collect();
-        let plan = json!({
-            "name": order.name, "version": order.version.as_str(), "visibility": visibility,
-            "home_region": order.home_region.as_str(), "regions": regions, "binaries": binaries,
-            "commit": order.source.commit, "dirty": order.source.dirty, "root": order.source.root,
-            "system": order.system_name, "facts": facts, "findings": preflight.findings,
-            "warnings": preflight.warnings,
-            "estimated_secs": preflight.estimate.as_secs(), "estimated_cost": preflight.cost,
-        });
-        return format!("{plan:#}\n");
-    }
     let mut lines = vec![
         ("Image".to_owned(), format!("`{}`, {visibility}", order.name)),
         ("Source".to_owned(), format!("{}, commit {}", order.source.root, order.source.commit_text())),
@@ -52,7 +87,7 @@ pub fn text(order: &ReleaseSpec, preflight: &Preflight, json: bool) -> String {
     lines.push(("Time".to_owned(), format!("about {time}, longer where compiling takes longer")));
     let cost = match &preflight.cost {
         None => "none".to_owned(),
-        Some(Cost { once_usd, monthly_usd, remark }) => {
+        Some(preflight::Cost { once_usd, monthly_usd, remark }) => {
             format!("about ${once_usd:.2}, then ${monthly_usd:.2} a month while the images are kept; {remark}")
         }
     };

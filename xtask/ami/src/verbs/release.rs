@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use xtask::cli::{CommonFlags, ReleaseFlags};
 
-use super::{App, manage, until_signal};
+use super::{App, until_signal};
 use crate::{
     ask::{
         preflight::{self, Purpose},
@@ -13,7 +13,7 @@ use crate::{
     event::progress::Progress,
     ground::{outcome::Failure, signals::Signals},
     record::unfinished::Unfinished,
-    show::{print::print, result::Report},
+    show::{confirm::confirm, print::print, result::Report},
     story::{release, run::Run},
 };
 
@@ -58,7 +58,7 @@ async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &ReleaseFlags, common: &Comm
     if spec.visibility == Visibility::Public && !common.local {
         let regions = spec.regions.len();
         let question = format!("Make `{}` public in {regions} regions?", spec.name);
-        manage::confirm(&question, common.yes).await.context("nothing was begun")?;
+        confirm(&question, common.yes).await.context("nothing was begun")?;
     }
     Run::begin(spec, cloud.identity().await?, state_dir, events).await
 }

@@ -58,6 +58,13 @@ impl Endpoint {
         self.all(|region| region.images.values().filter(|image| image.is_own()).collect())
     }
 
+    /// The account disables all of its images in a region.
+    pub fn disable_images(&self, region: &str) {
+        self.region(region, |region| {
+            region.images.values_mut().filter(|image| image.is_own()).for_each(Image::disable);
+        });
+    }
+
     /// Waits until so many calls have arrived.
     pub async fn until(&self, calls: usize) {
         let mut arrivals = self.arrivals();

@@ -8,6 +8,8 @@ mod common;
 #[path = "../common/turn.rs"]
 mod turn;
 mod endpoint;
+#[path = "../common/schema.rs"]
+mod schema;
 mod request;
 mod xml;
 mod faults;
@@ -26,6 +28,8 @@ mod lost;
 mod machines;
 mod interruptions;
 mod publishing;
+mod names;
+mod results;
 mod changes;
 mod crashes;
 mod speed;

@@ -8,9 +8,13 @@ use std::{
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
+use schema::expect_valid;
 use support::{BINARIES, Ended, Home, files, folder, missing, recipe, sample, skipped, write, write_program};
+use xtask::cli::Document;
 
 mod binaries;
+#[path = "../common/schema.rs"]
+mod schema;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -251,9 +255,11 @@ fn a_name_that_is_taken_in_any_of_the_regions() {
     let ended = run(&mut home.ami(release(&root, &["--regions", "eu-west-2", "--base-image", "/nonexistent"])));
     ended.expect_error(2, &["/nonexistent"]);
     assert!(!ended.stderr.contains("already"), "{ended}");
-    // Without a terminal there is nobody to ask whether it shall be removed.
+    // Without a terminal it can't be confirmed that it shall be removed.
     let retire = ["retire", "--version", "0.6.1", "--local"];
-    refused(&home, &mut home.ami(retire), &["Remove for good what is listed, 1 of `Wallaroo 0.6.1`?", "say --yes"]);
+    let words = ["nothing was removed: not confirmed: stdin is not a terminal; pass --yes"];
+    let ended = refused(&home, &mut home.ami(retire), &words);
+    assert!(ended.stderr.contains("eu-west-1: ami-00000000000000001 (private)"), "{ended}");
 }
 
 #[test]
@@ -291,10 +297,16 @@ fn commands_about_images_that_are_not_there() {
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{ended}");
     assert!(ended.stderr.contains("to make an image"), "{ended}");
     let ended = run(&mut home.ami(["list", "--local", "--json"]));
-    assert_eq!((ended.code, ended.stdout.trim()), (Some(0), "[]"), "{ended}");
+    assert_eq!(ended.code, Some(0), "{ended}");
+    assert_eq!(expect_valid(Document::List, &ended.stdout), serde_json::json!({ "format": 1, "images": [] }));
     let ended = run(&mut home.ami(["check", "--version", "0.6.1", "--local"]));
     ended.expect_error(1, &["us-west-2: there is no image `Wallaroo 0.6.1`", "sa-east-1: there is no image"]);
     assert_eq!(ended.stdout, "");
+    let ended = run(&mut home.ami(["check", "--version", "0.6.1", "--local", "--json"]));
+    ended.expect_error(1, &["us-west-2: there is no image `Wallaroo 0.6.1`"]);
+    let checked = expect_valid(Document::Check, &ended.stdout);
+    assert_eq!((&checked["ok"], checked["regions"].as_array().map(Vec::len)), (&false.into(), Some(14)), "{checked}");
+    assert_eq!(checked["regions"][0]["faults"][0]["kind"], "missing", "{checked}");
     let words = ["there is no image `Wallaroo 0.6.1`", "ami list"];
     refused(&home, &mut home.ami(["retire", "--version", "0.6.1", "--local", "--yes"]), &words);
     refused(&home, &mut home.ami(["boot", "0.6.1"]), &["there is no local image `0.6.1`", "ami list --local"]);
@@ -323,8 +335,9 @@ fn a_plan_tells_all_and_creates_nothing() {
     let root = sample(&folder);
     let ended = run(&mut home.ami([&["plan", "--json"], &release(&root, &["--regions", "eu-west-1"])[..]].concat()));
     assert_eq!(ended.code, Some(0), "{ended}");
-    let plan: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let plan = expect_valid(Document::Plan, &ended.stdout);
     assert_eq!(plan["name"], "Wallaroo 0.6.1");
+    assert_eq!((&plan["visibility"], &plan["expires_after_secs"]), (&"public".into(), &serde_json::Value::Null));
     assert_eq!(plan["regions"], serde_json::json!(["eu-west-1"]));
     assert_eq!(plan["system"], "debian-12");
     assert_eq!(plan["findings"], serde_json::json!([]));
@@ -341,8 +354,22 @@ fn a_plan_tells_all_and_creates_nothing() {
     put_image(&home, "us-west-2", "ami-00000000000000001", "Wallaroo 0.6.1");
     let ended = run(&mut home.ami([&["plan", "--json"], &release(&root, &[])[..]].concat()));
     ended.expect_error(2, &["there is an image `Wallaroo 0.6.1` already"]);
-    let plan: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let plan = expect_valid(Document::Plan, &ended.stdout);
     assert_eq!(plan["findings"].as_array().map(Vec::len), Some(1), "{plan}");
+}
+
+#[test]
+fn the_schema_of_each_result_is_printed_without_a_home() {
+    let home = Home::new();
+    for (name, property) in [("list", "images"), ("plan", "findings"), ("check", "regions")] {
+        let ended = run(&mut home.ami(["schema", name]));
+        assert_eq!(ended.code, Some(0), "{ended}");
+        let schema: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        assert_eq!(schema["properties"]["format"]["const"], 1, "{name}");
+        assert!(schema["properties"][property]["description"].is_string(), "{name}: {schema}");
+    }
+    refused(&home, &mut home.ami(["schema", "nonsense"]), &["nonsense", "list, plan, check"]);
+    assert_eq!(files(home.path()), [] as [Utf8PathBuf; 0]);
 }
 
 #[test]

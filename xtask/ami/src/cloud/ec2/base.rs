@@ -12,7 +12,11 @@ use super::{Ec2, answer::Answer as _};
 use crate::{
     cloud::tags::TAG_SYSTEM,
     event::facts::Base,
-    ground::{api_error::ApiError, finding::Finding},
+    ground::{
+        api_error::ApiError,
+        date::{age, day, moment},
+        finding::Finding,
+    },
     recipe::Recipe,
 };
 
@@ -251,20 +255,6 @@ fn newest_of_each_series(images: &[Image]) -> Vec<(String, String)> {
     }
     let newest = newest.into_values().rev().take(SUGGESTIONS);
     newest.map(|(_, name, id)| (name.to_owned(), id.to_owned())).collect()
-}
-
-/// A moment as EC2 writes it, `2021-09-28T19:07:24.000Z`.
-fn moment(date: &str) -> Option<SystemTime> {
-    humantime::parse_rfc3339(date).ok()
-}
-
-fn day(date: &str) -> &str {
-    date.split('T').next().unwrap_or(date)
-}
-
-fn age(date: &str, now: SystemTime) -> Option<String> {
-    let days = now.duration_since(moment(date)?).ok()?.as_secs() / 86_400;
-    Some(if days < 730 { format!("{days} d") } else { format!("{} y", days * 4 / 1461) })
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub fn how_to(what: HowTo<'_>, flags: &str) -> String {
         HowTo::Deregister(region, id) => {
             (format!("deregister-image --image-id {id} --delete-associated-snapshots"), region)
         }
+        HowTo::Enable(region, id) => (format!("enable-image --image-id {id}"), region),
     };
     format!("aws ec2 {command} --region {region}{flags}")
 }

@@ -113,7 +113,9 @@ impl Ec2 {
 
     /// An image, whoever owns it.
     pub(super) async fn describe_image(&self, region: &Region, id: &str) -> Result<Ec2Image, ApiError> {
-        let found = self.client(region).describe_images().image_ids(id).include_deprecated(true).send().await;
+        let question = self.client(region).describe_images().image_ids(id);
+        // A disabled image isn't shown by its id, either (EC2 API reference, `DescribeImages`): it would count as gone.
+        let found = question.include_deprecated(true).include_disabled(true).send().await;
         let found = found.answer("DescribeImages", region.as_str())?;
         found.images.and_then(|images| images.into_iter().next()).ok_or_else(|| ApiError {
             action: "DescribeImages".to_owned(),
@@ -159,9 +161,11 @@ impl Ec2 {
     }
 
     pub(super) async fn own_images(&self, region: &Region) -> Result<Vec<Image>> {
-        // Of any origin: EC2 keeps a copy's name from no other image, so one of the same name counts whoever made it.
-        let request = self.client(region).describe_images().owners("self").include_deprecated(true);
-        let mut pages = request.max_results(PAGE).into_paginator().send();
+        // Of any origin and state: EC2 keeps a copy's name from no other image, so one of the same name counts whatever made
+        // it, and one that is disabled keeps its name.
+        let request = self.client(region).describe_images().owners("self");
+        let mut pages =
+            request.include_deprecated(true).include_disabled(true).max_results(PAGE).into_paginator().send();
         let mut images = Vec::new();
         while let Some(page) = pages.next().await {
             for found in page.answer("DescribeImages", region.as_str())?.images() {
@@ -174,12 +178,12 @@ impl Ec2 {
     }
 
     fn remember_snapshots(&self, found: &Ec2Image, image: &Image) {
-        if image.state == ImageState::Available {
+        if matches!(image.state, ImageState::Available | ImageState::Disabled) {
             self.snapshots.borrow_mut().insert(image.id.clone(), snapshots(found));
         }
     }
 
-    /// The snapshots of an available image.
+    /// The snapshots of an image that is complete.
     pub(super) async fn snapshots_of(&self, region: &Region, id: &ImageId) -> Result<Vec<String>> {
         let known = self.snapshots.borrow().get(id).cloned();
         match known {
@@ -250,10 +254,15 @@ pub(super) fn snapshots(image: &Ec2Image) -> Vec<String> {
     disks.filter_map(|disk| disk.snapshot_id()).map(str::to_owned).collect()
 }
 
-fn seen(image: &Ec2Image) -> Result<Image> {
+/// An image as EC2 shows it.
+///
+/// # Errors
+/// When it has no id.
+pub(super) fn seen(image: &Ec2Image) -> Result<Image> {
     let id = image.image_id().context("EC2 shows an image without an id")?;
     let state = match image.state() {
         Some(Ec2ImageState::Available) => ImageState::Available,
+        Some(Ec2ImageState::Disabled) => ImageState::Disabled,
         Some(Ec2ImageState::Pending | Ec2ImageState::Transient) | None => ImageState::Pending(String::new()),
         Some(other) => {
             let reason = image.state_reason().and_then(|reason| reason.message());

@@ -49,6 +49,7 @@ impl Account for Qemu {
         match what {
             // The paths of its disks are among QEMU's arguments, and have the id in them.
             HowTo::Terminate(_, id) => format!("pkill -f {id}"),
+            HowTo::Enable(..) => "true  # nothing disables images on this computer".to_owned(),
             HowTo::BlockPublicImages(_) => "true  # nothing blocks public images on this computer".to_owned(),
             HowTo::Deregister(region, id) => {
                 let disk = store::disk(&self.home, region, id);

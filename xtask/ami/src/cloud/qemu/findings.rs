@@ -12,8 +12,12 @@ use super::{
 };
 use crate::event::progress::Progress;
 use crate::{
-    cloud::preflight::{Preflight, Request},
-    ground::{finding::Finding, process},
+    cloud::{
+        Account as _,
+        preflight::{Preflight, Request},
+        taken,
+    },
+    ground::finding::Finding,
 };
 
 /// What a build writes at most at the same time, in MiB: overlay, image and the raw disk that is looked at.
@@ -35,7 +39,7 @@ impl Qemu {
             None => base::cached(&self.home, &self.recipe.local_base, self.local_system()?).await?,
         };
         let needs = if self.base_file.is_none() && base.is_none() { Needs::Base } else { Needs::Machines };
-        preflight.findings.extend(self.name_findings(request)?);
+        preflight.findings.extend(self.name_finding(request)?);
         preflight.findings.extend(free_space_finding(self.home.path(), needs));
         // Packages are only installed for a build that nothing else stands in the way of.
         let install = request.install_missing && preflight.findings.is_empty();
@@ -81,19 +85,14 @@ impl Qemu {
         self.base_file_system.get_or_try_init(|| look).await.cloned()
     }
 
-    fn name_findings(&self, request: &Request) -> Result<Vec<Finding>> {
-        let mut taken = Vec::new();
+    fn name_finding(&self, request: &Request) -> Result<Option<Finding>> {
+        let mut images = Vec::new();
         for region in &request.regions {
-            let images = store::list(&self.home, region)?.into_iter().filter(|image| image.name == request.name);
-            taken.extend(images.map(|image| format!("{} in {region}", image.id)));
+            images.extend(store::list(&self.home, region)?.into_iter().map(|image| (region, image)));
         }
-        let Some((first, more)) = taken.split_first() else { return Ok(Vec::new()) };
-        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-        let problem = format!("there is an image `{}` already: {first}{more}", request.name);
-        let version = process::quote(request.version.as_str());
-        let remedy =
-            format!("give another --version, or remove it: cargo xtask ami retire --version {version} --local");
-        Ok(vec![Finding { problem, remedy }])
+        let taken = images.iter().filter(|(_, image)| image.name == request.name);
+        let taken = taken.map(|(region, image)| (*region, image));
+        Ok(taken::finding(&request.name, &request.version, taken, &self.flags()))
     }
 
     /// What this computer lacks, once what may be installed is.

@@ -26,8 +26,9 @@ pub fn describe(world: &mut World, call: &Call) -> Refused<Xml> {
             && !image.is_own()
             && !asked.flag("IncludeDeprecated")
             && image.deprecated_at.as_ref().is_some_and(|date| *date <= world.date(now));
+        let disabled = image.disabled && !asked.flag("IncludeDisabled");
         let of_owner = is_of(asked, image) && is_executable_by(asked, image);
-        if (ids.is_empty() || named) && !deprecated && of_owner && passes(asked, image, now)? {
+        if (ids.is_empty() || named) && !deprecated && !disabled && of_owner && passes(asked, image, now)? {
             found.push(image);
         }
     }
@@ -207,6 +208,7 @@ fn begin(world: &mut World, call: &Call, begun: Begun, description: impl FnOnce(
         deprecated_at: None,
         product_codes: Vec::new(),
         requires_imds_v2: false,
+        disabled: false,
     };
     region.images.insert(id.clone(), image);
     let snapshot = Snapshot {

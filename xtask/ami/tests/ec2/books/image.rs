@@ -40,6 +40,8 @@ pub struct Image {
     pub product_codes: Vec<String>,
     /// Instances of it have to use version 2 of the metadata service.
     pub requires_imds_v2: bool,
+    /// Its owner disabled it.
+    pub disabled: bool,
 }
 
 impl Image {
@@ -61,6 +63,7 @@ impl Image {
             deprecated_at: None,
             product_codes: Vec::new(),
             requires_imds_v2: false,
+            disabled: false,
         }
     }
 
@@ -79,9 +82,16 @@ impl Image {
         match self.outcome {
             Outcome::PendingForEver => "pending",
             _ if now < self.created + self.takes => "pending",
+            Outcome::Available if self.disabled => "disabled",
             Outcome::Available => "available",
             Outcome::Failed(_) => "failed",
         }
+    }
+
+    /// Its owner disables it, and with that takes every permission to launch it away (EC2 API reference, `DisableImage`).
+    pub fn disable(&mut self) {
+        self.disabled = true;
+        self.launch_permissions.clear();
     }
 }
 

@@ -9,15 +9,18 @@ use xtask::region::Region;
 use super::report::{Report, in_each, names};
 use crate::{
     cloud::{
+        Image,
         ec2::{
             answer::Answer as _,
             base::PAGE,
             block::{self, Block},
             clients::Clients,
+            images,
         },
         preflight::Request,
+        taken,
     },
-    ground::{api_error::ApiError, finding::Finding, process},
+    ground::{api_error::ApiError, finding::Finding},
 };
 
 /// "Public AMIs", of the service `ec2`. EC2 user guide, "Quotas for EC2".
@@ -46,8 +49,8 @@ pub struct Seen {
 /// The account's images in a region.
 #[derive(Debug, Default)]
 pub struct Own {
-    /// The ids of those that have the name already.
-    pub of_this_name: Vec<String>,
+    /// Those that have the name already.
+    pub of_this_name: Vec<Image>,
     /// How many are public.
     pub public: u32,
 }
@@ -120,7 +123,8 @@ async fn own_images(client: &Client, region: &Region, name: &str) -> Result<Own,
         for image in page.answer("DescribeImages", region.as_str())?.images.unwrap_or_default() {
             own.public += u32::from(image.public == Some(true));
             if image.name.as_deref() == Some(name) {
-                own.of_this_name.extend(image.image_id);
+                // What EC2 shows has an id.
+                own.of_this_name.extend(images::seen(&image).ok());
             }
         }
     }
@@ -154,21 +158,9 @@ pub fn tell(request: &Request, seen: Vec<Seen>, report: &mut Report) {
 }
 
 fn tell_name(request: &Request, seen: &[Seen], report: &mut Report) {
-    let taken: Vec<String> = seen
-        .iter()
-        .filter_map(|seen| Some((&seen.region, seen.own.as_ref().ok()?)))
-        .flat_map(|(region, own)| own.of_this_name.iter().map(move |id| format!("{id} in {region}")))
-        .collect();
-    if !taken.is_empty() {
-        let version = process::quote(request.version.as_str());
-        report.findings.push(Finding {
-            problem: format!("there is an image `{}` already: {}", request.name, taken.join(", ")),
-            remedy: format!(
-                "give another --version, or remove it: cargo xtask ami retire --version {version}{}",
-                report.flags
-            ),
-        });
-    }
+    let own = seen.iter().filter_map(|seen| Some((&seen.region, seen.own.as_ref().ok()?)));
+    let taken = own.flat_map(|(region, own)| own.of_this_name.iter().map(move |image| (region, image)));
+    report.findings.extend(taken::finding(&request.name, &request.version, taken, &report.flags));
 }
 
 /// The regions in which a condition holds.

@@ -22,6 +22,20 @@ fn request() -> Request {
     }
 }
 
+fn image(build: Option<&str>) -> Image {
+    let tag = |build: &str| (crate::cloud::tags::TAG_BUILD.to_owned(), build.to_owned());
+    Image {
+        id: crate::event::ids::ImageId("ami-1".to_owned()),
+        name: "Wallaroo 0.6.1".to_owned(),
+        description: String::new(),
+        state: crate::cloud::ImageState::Disabled,
+        public: false,
+        tags: build.map(tag).into_iter().collect(),
+        created: String::new(),
+        deprecate_at: None,
+    }
+}
+
 /// Both regions as they should be, with a change.
 fn told(request: &Request, change: impl Fn(&mut Seen)) -> Report {
     let seen = REGIONS.map(|name| {
@@ -78,11 +92,15 @@ fn a_region_that_is_not_enabled_and_one_that_is_not_there_are_told_apart() {
 fn a_name_that_is_taken_in_any_region_is_one_finding() {
     let report = told(&request(), |seen| {
         if let Ok(own) = &mut seen.own {
-            own.of_this_name.push("ami-1".to_owned());
+            let build = (seen.region == region("eu-west-1")).then_some("b");
+            own.of_this_name.push(image(build));
         }
     });
     let (problem, remedy) = only(&report);
-    assert_eq!(problem, "there is an image `Wallaroo 0.6.1` already: ami-1 in eu-west-1, ami-1 in us-west-2");
+    assert_eq!(
+        problem,
+        "there is an image `Wallaroo 0.6.1` already: ami-1 in eu-west-1 (disabled), ami-1 in us-west-2 (disabled, not made by this tool)"
+    );
     assert!(remedy.ends_with("cargo xtask ami retire --version 0.6.1"), "{remedy}");
 }
 

@@ -1,0 +1,91 @@
+//! Which images there are of which version, in which region: the one answer for all commands.
+
+use anyhow::{Error, Result};
+use xtask::{region::Region, version::Version};
+
+use crate::{
+    cloud::{Cloud, Image, Origin, tags::TAG_VERSION},
+    ground::everywhere::{self, Everywhere},
+    recipe::Recipe,
+};
+
+pub mod check;
+
+/// The images that this tool made, and those of the account that are named like a version, whatever made them; disabled
+/// ones among them.
+#[derive(Debug)]
+pub struct Catalogue {
+    /// Sorted by name, region and id.
+    pub entries: Vec<Entry>,
+}
+
+/// An image of a version.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Where it is.
+    pub region: Region,
+    /// The image.
+    pub image: Image,
+    /// Its version, as its tag says, or else its name. None where neither does, as when the recipe names images in another
+    /// way now.
+    pub version: Option<String>,
+}
+
+impl Catalogue {
+    /// Looks in all of the account's regions.
+    ///
+    /// # Errors
+    /// When any of them does not answer; the message names each that doesn't.
+    pub async fn look<C: Cloud>(cloud: &C, recipe: &Recipe) -> Result<Catalogue> {
+        let regions = cloud.regions().await?;
+        let entries = everywhere::in_each(&regions, |region| entries(cloud, recipe, region)).await;
+        Ok(Catalogue::of(entries.all("list the images")?))
+    }
+
+    /// Looks in these regions. Those that do not answer come beside the catalogue of the others, each with its error.
+    pub async fn look_in<C: Cloud>(
+        cloud: &C,
+        recipe: &Recipe,
+        regions: &[Region],
+    ) -> (Catalogue, Vec<(Region, Error)>) {
+        let Everywhere { done, failed } = everywhere::in_each(regions, |region| entries(cloud, recipe, region)).await;
+        (Catalogue::of(done), failed)
+    }
+
+    fn of(found: Vec<(Region, Vec<Entry>)>) -> Catalogue {
+        let mut entries: Vec<Entry> = found.into_iter().flat_map(|(_, entries)| entries).collect();
+        entries.sort_by(|a, b| (&a.image.name, &a.region, &a.image.id).cmp(&(&b.image.name, &b.region, &b.image.id)));
+        Catalogue { entries }
+    }
+
+    /// The images of a version, by tag and by name: an image named like it is in the way of a release of it, whatever made
+    /// it.
+    pub fn of_version(&self, version: &Version, name: &str) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.is_of(version.as_str()) || entry.image.name == name)
+    }
+}
+
+async fn entries<C: Cloud>(cloud: &C, recipe: &Recipe, region: &Region) -> Result<Vec<Entry>> {
+    let images = cloud.images(region).await?;
+    Ok(images.into_iter().filter_map(|image| Entry::new(region, image, recipe)).collect())
+}
+
+impl Entry {
+    fn new(region: &Region, image: Image, recipe: &Recipe) -> Option<Entry> {
+        let named = recipe.version_in(&image.name);
+        if named.is_none() && image.origin() == Origin::Other {
+            return None;
+        }
+        let version = image.tag(TAG_VERSION).or(named).map(str::to_owned);
+        Some(Entry { region: region.clone(), image, version })
+    }
+
+    /// Whether it is of this version, by its tag, or its name where it has none.
+    #[must_use]
+    pub fn is_of(&self, version: &str) -> bool {
+        self.version.as_deref() == Some(version)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! Whether a version is what a release makes of it: one image in each region, public, copyable, named and described
+//! alike.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Error, Result};
+use xtask::{region::Region, version::Version};
+
+use crate::{
+    catalogue::{Catalogue, Entry},
+    cloud::{Cloud, HowTo, ImageState},
+    ground::everywhere,
+    recipe::Recipe,
+    show::documents::check::FaultKind,
+};
+
+/// A version as it was seen in some regions.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The name that its images should have.
+    pub name: String,
+    /// The description that most of them have.
+    pub description: Option<String>,
+    /// What was seen in each region, in the regions' order.
+    pub regions: Vec<Seen>,
+}
+
+/// What was seen of a version in a region.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The region.
+    pub region: Region,
+    /// Its images there.
+    pub images: Vec<Entry>,
+    /// What is wrong.
+    pub faults: Vec<Fault>,
+}
+
+/// What is wrong with a version in a region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What kind of fault it is, for programs.
+    pub kind: FaultKind,
+    /// The same in words, without the region.
+    pub message: String,
+}
+
+impl Fault {
+    fn new(kind: FaultKind, message: String) -> Fault {
+        Fault { kind, message }
+    }
+
+    fn unanswered(doing: &str, error: &Error) -> Fault {
+        Fault::new(FaultKind::Unanswered, format!("failed to {doing}: {error:#}"))
+    }
+}
+
+/// Looks at a version in these regions, in each of them whatever another one answers.
+///
+/// # Errors
+/// When the version can't be an image's.
+pub async fn check<C: Cloud>(cloud: &C, recipe: &Recipe, version: &Version, regions: &[Region]) -> Result<Checked> {
+    let name = recipe.image_name(version)?;
+    let (catalogue, unanswered) = Catalogue::look_in(cloud, recipe, regions).await;
+    let mut regions: Vec<Seen> = regions
+        .iter()
+        .map(|region| {
+            let images = catalogue.of_version(version, &name).filter(|entry| entry.region == *region);
+            let images: Vec<Entry> = images.cloned().collect();
+            let faults = match unanswered.iter().find(|(silent, _)| silent == region) {
+                Some((_, error)) => vec![Fault::unanswered("list the images", error)],
+                None => faults_of(cloud, &images, &name),
+            };
+            Seen { region: region.clone(), images, faults }
+        })
+        .collect();
+    let description = usual_description(&regions);
+    let single = regions.iter().filter_map(|seen| Some((&seen.region, only(seen)?)));
+    let copyable = everywhere::for_each(single, |region, entry| cloud.snapshots_are_public(region, &entry.image.id));
+    let copyable = copyable.await;
+    for seen in &mut regions {
+        let described = description.as_deref().and_then(|usual| other_description(seen, usual));
+        let is_private = copyable.done.iter().any(|(region, public)| *region == seen.region && !public);
+        let private = only(seen).filter(|_| is_private).map(|entry| {
+            let message = format!("{} has private snapshots: only this account can copy it", entry.image.id);
+            Fault::new(FaultKind::PrivateSnapshots, message)
+        });
+        let failed = copyable.failed.iter().find(|(region, _)| *region == seen.region);
+        let unknown = failed.map(|(_, error)| Fault::unanswered("look at the image's snapshots", error));
+        seen.faults.extend([private, unknown, described].into_iter().flatten());
+    }
+    Ok(Checked { name, description, regions })
+}
+
+/// The one image of the version in a region, if it is one.
+fn only(seen: &Seen) -> Option<&Entry> {
+    match seen.images.as_slice() {
+        [entry] => Some(entry),
+        _ => None,
+    }
+}
+
+/// What is wrong in a region whatever other regions have.
+fn faults_of<C: Cloud>(cloud: &C, images: &[Entry], name: &str) -> Vec<Fault> {
+    let [Entry { region, image, .. }] = images else {
+        let ids: Vec<&str> = images.iter().map(|entry| entry.image.id.0.as_str()).collect();
+        return vec![match ids.as_slice() {
+            [] => Fault::new(FaultKind::Missing, format!("there is no image `{name}`")),
+            ids => Fault::new(FaultKind::Several, format!("there are {} images: {}", ids.len(), ids.join(", "))),
+        }];
+    };
+    let id = &image.id;
+    let enable = Some(format!("; to enable it: {}", cloud.how_to(HowTo::Enable(region, id))));
+    let state = match &image.state {
+        ImageState::Available => None,
+        ImageState::Disabled => Some(format!("{id} is disabled{}", enable.unwrap_or_default())),
+        state => Some(format!("{id} is {state}")),
+    };
+    let named = (image.name != name).then(|| format!("{id} is named `{}`, not `{name}`", image.name));
+    let public = (!image.public).then(|| format!("{id} is not public: only this account can launch it"));
+    let faults = [(FaultKind::NotAvailable, state), (FaultKind::OtherName, named), (FaultKind::NotPublic, public)];
+    faults.into_iter().filter_map(|(kind, message)| Some(Fault::new(kind, message?))).collect()
+}
+
+/// The description that most regions have; of those that are as frequent, the first region's.
+fn usual_description(regions: &[Seen]) -> Option<String> {
+    let descriptions = || regions.iter().filter_map(only).map(|entry| entry.image.description.as_str());
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    descriptions().for_each(|description| *counts.entry(description).or_default() += 1);
+    let most = counts.values().max()?;
+    descriptions().find(|description| counts.get(description) == Some(most)).map(str::to_owned)
+}
+
+fn other_description(seen: &Seen, usual: &str) -> Option<Fault> {
+    let image = &only(seen)?.image;
+    let message = || format!("{} is described as `{}`, and elsewhere as `{usual}`", image.id, image.description);
+    (image.description != usual).then(|| Fault::new(FaultKind::OtherDescription, message()))
+}

@@ -1,0 +1,67 @@
+//! `check --json`: whether a version is public, and alike, in every region.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// The number of this format.
+pub const FORMAT: u32 = 1;
+
+/// Whether a version is public, and alike, in every region.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Check {
+    /// The number of this format.
+    #[schemars(extend("const" = FORMAT))]
+    pub format: u32,
+    /// The version.
+    pub version: String,
+    /// The name that its images should have.
+    pub name: String,
+    /// Whether nothing is wrong in any region.
+    pub ok: bool,
+    /// The description that most of its images have; null when there is none.
+    pub description: Option<String>,
+    /// What was seen in each region.
+    pub regions: Vec<Region>,
+}
+
+/// What was seen in a region.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Region {
+    /// The region, such as `us-west-2`.
+    pub region: String,
+    /// The ids of the version's images there; one, when all is well.
+    pub images: Vec<String>,
+    /// What is wrong.
+    pub faults: Vec<Fault>,
+}
+
+/// What is wrong in a region.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Fault {
+    /// What kind of fault it is.
+    pub kind: FaultKind,
+    /// The same in words, for people.
+    pub message: String,
+}
+
+/// The kinds of faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// There is no image of the version.
+    Missing,
+    /// There is more than one.
+    Several,
+    /// It can't be launched: it is pending, failed or disabled.
+    NotAvailable,
+    /// It isn't public, so others can't launch it.
+    NotPublic,
+    /// Its snapshots aren't public, so others can't copy it.
+    PrivateSnapshots,
+    /// It has another name than the recipe gives the version.
+    OtherName,
+    /// It has another description than in most regions.
+    OtherDescription,
+    /// The region didn't answer, so it isn't known.
+    Unanswered,
+}

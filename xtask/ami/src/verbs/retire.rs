@@ -1,0 +1,74 @@
+//! Withdraws a version: removes its images, with their snapshots, in every region.
+
+use anyhow::{Context as _, anyhow};
+use xtask::{cli::CommonFlags, version::Version};
+
+use crate::{
+    catalogue::{Catalogue, Entry},
+    cloud::{Cloud, HowTo, Origin},
+    event::progress::Progress,
+    events::Events,
+    ground::{everywhere, outcome::Failure},
+    recipe::Recipe,
+    show::confirm::confirm,
+};
+
+/// Shows a version's images, asks, and deregisters them with their snapshots, in every region.
+///
+/// A version's images are those with its tag, and those of the account that are named like it, whatever made them: the
+/// name is free again only when all of them are gone. The list says which ones this tool didn't make.
+///
+/// # Errors
+/// When there is none, it isn't confirmed, or one can't be removed; then the message says what remains.
+pub async fn retire<C: Cloud>(
+    cloud: &C,
+    recipe: &Recipe,
+    version: &Version,
+    common: &CommonFlags,
+    events: &Events,
+) -> Result<(), Failure> {
+    let name = recipe.image_name(version).map_err(Failure::Refused)?;
+    let catalogue = Catalogue::look(cloud, recipe).await.map_err(Failure::Failed)?;
+    let images: Vec<&Entry> = catalogue.of_version(version, &name).collect();
+    if images.is_empty() {
+        return Err(Failure::Refused(anyhow!(
+            "there is no image `{name}`; `cargo xtask ami list{}` shows those that are",
+            cloud.flags()
+        )));
+    }
+    for entry in &images {
+        events.note(line(entry, &name));
+    }
+    let question = format!("Remove for good what is listed, {} of `{name}`?", images.len());
+    confirm(&question, common.yes).await.context("nothing was removed").map_err(Failure::Refused)?;
+    let removed = everywhere::for_each(images.iter().map(|entry| (&entry.region, *entry)), async |region, entry| {
+        let removed = cloud.deregister(region, &entry.image.id).await;
+        removed.map(|()| &entry.image.id).map_err(|error| anyhow!(remains(cloud, entry, &error)))
+    });
+    let removed = removed.await;
+    for (region, id) in &removed.done {
+        events.say(Progress::Removed { id: id.to_string(), region: region.clone() });
+    }
+    let remaining: Vec<String> = removed.failed.iter().map(|(region, error)| format!("{region}: {error}")).collect();
+    if remaining.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!("{}", remaining.join("\n  ")))) }
+}
+
+/// What is shown of an image before it is removed.
+fn line(entry: &Entry, name: &str) -> String {
+    let Entry { region, image, .. } = entry;
+    let public = if image.public { "public" } else { "private" };
+    let other_name = (image.name != name).then(|| format!("named `{}`", image.name));
+    let remarks = [public.to_owned()].into_iter().chain(other_name).chain(image.remarks());
+    format!("{region}: {} ({})", image.id, remarks.collect::<Vec<_>>().join(", "))
+}
+
+/// Why an image remains; where this tool's policy doesn't reach it, for it isn't tagged, with the command for whoever may.
+fn remains<C: Cloud>(cloud: &C, entry: &Entry, error: &anyhow::Error) -> String {
+    let Entry { region, image, .. } = entry;
+    let by_hand = match image.origin() {
+        Origin::Other => Some(cloud.how_to(HowTo::Deregister(region, &image.id))),
+        Origin::ThisTool { .. } => None,
+    };
+    let by_hand = by_hand.map(|command| format!("\n    to remove it with other permissions: {command}"));
+    format!("{} remains: {error:#}{}", image.id, by_hand.unwrap_or_default())
+}

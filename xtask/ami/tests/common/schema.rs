@@ -1,0 +1,108 @@
+//! Whether a result is as its JSON Schema says.
+//!
+//! It knows the keywords that are written for the documents' types, and takes any other for a fault, so that nothing
+//! passes because it was not looked at. A property that the schema doesn't name is a fault, too.
+
+use serde_json::{Map, Value};
+use xtask::cli::Document;
+use xtask_ami::verbs::schema;
+
+/// The value of a result that is as its schema says; else the test fails, with all that isn't.
+#[track_caller]
+pub fn expect_valid(document: Document, json: &str) -> Value {
+    let value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    let faults = faults(document, &value);
+    assert!(faults.is_empty(), "{document:?}: {}\n{json}", faults.join("\n"));
+    value
+}
+
+/// What of a value is not as its schema says.
+pub fn faults(document: Document, value: &Value) -> Vec<String> {
+    let root = serde_json::to_value(schema::of(document)).expect("a schema");
+    let mut faults = Vec::new();
+    look(&root, &root, value, "$", &mut faults);
+    faults
+}
+
+fn look(root: &Value, schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
+    let keywords = schema.as_object().unwrap_or_else(|| panic!("{at}: no object is the schema {schema}"));
+    for (keyword, asked) in keywords {
+        let holds = match keyword.as_str() {
+            "$schema" | "$defs" | "title" | "description" | "format" | "required" => true,
+            "type" => is_of(asked, value),
+            "const" => value == asked,
+            "enum" => asked.as_array().expect("values").contains(value),
+            "minimum" => value.as_f64().is_none_or(|number| number >= asked.as_f64().expect("a number")),
+            "$ref" => {
+                look(root, definition(root, asked), value, at, faults);
+                true
+            }
+            "anyOf" => admitted(root, asked, value, at) >= 1,
+            "oneOf" => admitted(root, asked, value, at) == 1,
+            "items" => {
+                for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+                    look(root, asked, item, &format!("{at}[{index}]"), faults);
+                }
+                true
+            }
+            "properties" | "additionalProperties" => {
+                let properties = value.as_object().into_iter().flatten();
+                for (name, property) in properties {
+                    look_at_property(root, keywords, (name, property), at, faults);
+                }
+                true
+            }
+            _ => panic!("{at}: this check knows no `{keyword}`"),
+        };
+        if !holds {
+            faults.push(format!("{at}: {value} is not of {keyword} {asked}"));
+        }
+    }
+    for name in keywords.get("required").and_then(Value::as_array).into_iter().flatten() {
+        if value.is_object() && value.get(name.as_str().expect("a name")).is_none() {
+            faults.push(format!("{at}: it lacks {name}"));
+        }
+    }
+}
+
+fn look_at_property(
+    root: &Value,
+    keywords: &Map<String, Value>,
+    (name, property): (&String, &Value),
+    at: &str,
+    faults: &mut Vec<String>,
+) {
+    let named = keywords.get("properties").and_then(|properties| properties.get(name));
+    match named.or_else(|| keywords.get("additionalProperties")) {
+        Some(schema) => look(root, schema, property, &format!("{at}.{name}"), faults),
+        None => faults.push(format!("{at}: the schema has no `{name}`")),
+    }
+}
+
+fn is_of(types: &Value, value: &Value) -> bool {
+    let is_one = |name: &Value| match name.as_str().expect("a type") {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("no type is called {other}"),
+    };
+    types.as_array().map_or_else(|| is_one(types), |types| types.iter().any(is_one))
+}
+
+fn definition<'a>(root: &'a Value, path: &Value) -> &'a Value {
+    let pointer = path.as_str().and_then(|path| path.strip_prefix('#')).expect("a path within the schema");
+    root.pointer(pointer).unwrap_or_else(|| panic!("the schema has no {path}"))
+}
+
+fn admitted(root: &Value, schemas: &Value, value: &Value, at: &str) -> usize {
+    let admits = |schema: &&Value| {
+        let mut faults = Vec::new();
+        look(root, schema, value, at, &mut faults);
+        faults.is_empty()
+    };
+    schemas.as_array().expect("schemas").iter().filter(admits).count()
+}

@@ -1,0 +1,144 @@
+//! Results that other programs read: each is as its schema says, and says what there is.
+
+use xtask::{cli::Document, region::Region};
+use xtask_ami::{
+    ask::preflight::{self, Draft},
+    catalogue::{Catalogue, check},
+    cloud::ec2::Ec2,
+    show::print,
+    verbs::{self, plan},
+};
+
+use crate::{
+    faults::{Fault, Plan},
+    rig::{HOME, Rig},
+    schema::expect_valid,
+};
+
+const REGIONS: [&str; 5] = ["ca-central-1", "eu-west-1", "sa-east-1", "us-east-1", HOME];
+
+/// What `check --version 0.6.1 --json` prints.
+async fn checked(rig: &Rig) -> serde_json::Value {
+    let version = "0.6.1".parse().expect("a version");
+    let regions = REGIONS.map(|region| region.parse::<Region>().expect("a region"));
+    let checked =
+        check::check(&rig.ec2().await, &rig.order.recipe, &version, &regions).await.expect("a version's name");
+    let text = print::json(&verbs::check::document(&version, &checked)).expect("JSON");
+    expect_valid(Document::Check, &text)
+}
+
+/// What `list --json` prints.
+async fn listed(rig: &Rig, cloud: &Ec2) -> serde_json::Value {
+    let catalogue = Catalogue::look(cloud, &rig.order.recipe).await.expect("a look");
+    expect_valid(Document::List, &print::json(&verbs::list::document(&catalogue)).expect("JSON"))
+}
+
+/// The kinds of the faults in each region.
+fn kinds(checked: &serde_json::Value) -> Vec<(String, Vec<String>)> {
+    let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+    let of_region = |seen: &serde_json::Value| {
+        let faults = seen["faults"].as_array().expect("faults").iter();
+        (text(&seen["region"]), faults.map(|fault| text(&fault["kind"])).collect())
+    };
+    checked["regions"].as_array().expect("regions").iter().map(of_region).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_is_listed_and_checked() {
+    let rig = Rig::public(&REGIONS);
+    let report = rig.release().await.outcome.expect("a release");
+    let cloud = rig.ec2().await;
+    let list = listed(&rig, &cloud).await;
+    let images = list["images"].as_array().expect("images");
+    assert_eq!(images.iter().map(|image| image["region"].as_str().expect("a region")).collect::<Vec<_>>(), REGIONS);
+    for (image, made) in images.iter().zip(&report.images) {
+        assert_eq!((&image["id"], &image["version"]), (&made.id.0.as_str().into(), &"0.6.1".into()), "{image}");
+        assert_eq!((&image["state"], &image["visibility"]), (&"available".into(), &"public".into()), "{image}");
+        assert_eq!(image["tags"]["wallaroo:build"], image["build"], "{image}");
+    }
+    let checked = checked(&rig).await;
+    assert_eq!((&checked["ok"], &checked["description"]), (&true.into(), &report.description.as_str().into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_is_disabled_or_that_has_no_tags_is_listed_as_what_it_is() {
+    let rig = Rig::public(&REGIONS);
+    rig.release().await.outcome.expect("a release");
+    rig.endpoint.disable_images("eu-west-1");
+    rig.endpoint.region("sa-east-1", |region| region.images.values_mut().for_each(|image| image.tags.clear()));
+    let list = listed(&rig, &rig.ec2().await).await;
+    let image = |region: &str| {
+        let images = list["images"].as_array().expect("images").iter();
+        images.clone().find(|image| image["region"] == region).expect("an image")
+    };
+    assert_eq!(
+        (&image("eu-west-1")["state"], &image("eu-west-1")["visibility"]),
+        (&"disabled".into(), &"private".into())
+    );
+    assert!(image("eu-west-1")["build"].is_string() && image("sa-east-1")["build"].is_null(), "{list}");
+    assert_eq!(image("sa-east-1")["version"], "0.6.1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_is_wrong_is_told_also_where_a_region_does_not_answer() {
+    let rig = Rig::public(&REGIONS);
+    rig.release().await.outcome.expect("a release");
+    // The first region's description is not taken for the right one.
+    rig.endpoint.region("ca-central-1", |region| {
+        region.images.values_mut().for_each(|image| "another".clone_into(&mut image.description));
+        region.snapshots.values_mut().for_each(|snapshot| snapshot.volume_permissions.clear());
+    });
+    rig.endpoint.disable_images("eu-west-1");
+    rig.endpoint.region("sa-east-1", |region| region.images.clear());
+    rig.endpoint.plan(Plan::always(Fault::refused("UnauthorizedOperation")).region("us-east-1"));
+    let checked = checked(&rig).await;
+    let expected = [
+        ("ca-central-1", vec!["private_snapshots", "other_description"]),
+        ("eu-west-1", vec!["not_available", "not_public"]),
+        ("sa-east-1", vec!["missing"]),
+        ("us-east-1", vec!["unanswered"]),
+        (HOME, vec![]),
+    ];
+    let found = kinds(&checked);
+    let found: Vec<(&str, Vec<&str>)> =
+        found.iter().map(|(region, kinds)| (region.as_str(), kinds.iter().map(String::as_str).collect())).collect();
+    assert_eq!(found, expected, "{checked}");
+    let message = |index: usize| checked["regions"][index]["faults"][0]["message"].as_str().expect("a message");
+    assert!(message(1).contains("aws ec2 enable-image --image-id ami-"), "{checked}");
+    assert!(message(3).contains("UnauthorizedOperation"), "{checked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_regions_that_do_not_answer_are_told_together() {
+    let rig = Rig::public(&REGIONS);
+    for region in ["eu-west-1", "sa-east-1"] {
+        rig.endpoint
+            .plan(Plan::always(Fault::refused("UnauthorizedOperation")).action("DescribeImages").region(region));
+    }
+    let looked = Catalogue::look(&rig.ec2().await, &rig.order.recipe).await;
+    let error = looked.expect_err("two regions don't answer").to_string();
+    assert!(error.starts_with("failed to list the images in 2 regions:\n  eu-west-1: "), "{error}");
+    assert!(error.contains("\n  sa-east-1: "), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_says_who_may_launch_the_image_as_data() {
+    let organization = "arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5";
+    let (public, mut private) = (Rig::public(&REGIONS), Rig::private());
+    private.order.visibility = xtask_ami::ask::spec::Visibility::Private {
+        expires: std::time::Duration::from_secs(86_400),
+        shared_with: vec![organization.parse().expect("a grantee")],
+    };
+    let planned = async |rig: &Rig| {
+        let cloud = rig.ec2().await;
+        let draft = Draft { order: rig.order.clone(), findings: Vec::new() };
+        let (order, seen) = Box::pin(preflight::look(&cloud, draft, false)).await.expect("preflight");
+        expect_valid(Document::Plan, &plan::text(&order, &seen, true).expect("JSON"))
+    };
+    let plan = planned(&public).await;
+    assert_eq!((&plan["visibility"], &plan["shared_with"]), (&"public".into(), &serde_json::json!([])), "{plan}");
+    assert!(plan["expires_after_secs"].is_null() && plan["estimated_cost"]["once_usd"].is_f64(), "{plan}");
+    let plan = planned(&private).await;
+    assert_eq!((&plan["visibility"], &plan["expires_after_secs"]), (&"private".into(), &86_400.into()), "{plan}");
+    assert_eq!(plan["shared_with"], serde_json::json!([organization]), "{plan}");
+}
