@@ -11,7 +11,10 @@ use futures_util::future::try_join;
 use xtask::region::Region;
 
 use super::{Ec2, answer::Answer as _, base::filter};
-use crate::ground::{api_error::ApiError, finding::Finding};
+use crate::{
+    cloud::Cloud as _,
+    ground::{api_error::ApiError, finding::Finding},
+};
 
 /// A subnet that machines of the recipe's type can be launched in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +62,7 @@ impl Ec2 {
         if placements.is_empty() {
             let zones: Vec<String> = subnets.into_iter().map(|subnet| subnet.zone).collect();
             let instance_type = &self.recipe.instance.instance_type;
-            return Err(nowhere(instance_type, self.home.as_str(), &zones, &offered, asked_for).into());
+            return Err(nowhere(instance_type, self.home.as_str(), &zones, &offered, asked_for, &self.flags()).into());
         }
         Ok(placements)
     }
@@ -120,18 +123,14 @@ impl Ec2 {
         let answer = client.describe_vpcs().filters(filter("is-default", "true")).send().await;
         let vpcs = answer.answer("DescribeVpcs", region)?.vpcs.unwrap_or_default();
         let Some(vpc) = vpcs.first().and_then(|vpc| vpc.vpc_id()) else {
-            let problem = format!("the account has no default VPC in {region}");
-            let remedy = format!("give a --subnet, or type aws ec2 create-default-vpc --region {region}");
-            return Err(Finding { problem, remedy }.into());
+            return Err(no_default(None, region, &self.flags()).into());
         };
         let question = client.describe_subnets().filters(filter("vpc-id", vpc));
         let answer = question.filters(filter("default-for-az", "true")).send().await;
         let subnets = answer.answer("DescribeSubnets", region)?.subnets.unwrap_or_default();
         let placements: Vec<Placement> = subnets.iter().filter_map(placement).collect();
         if placements.is_empty() {
-            let problem = format!("the default VPC {vpc} in {region} has no default subnet");
-            let command = format!("aws ec2 create-default-subnet --availability-zone {region}a --region {region}");
-            return Err(Finding { problem, remedy: format!("give a --subnet, or type {command}") }.into());
+            return Err(no_default(Some(vpc), region, &self.flags()).into());
         }
         Ok(placements)
     }
@@ -163,16 +162,29 @@ fn fitting(subnets: &[Placement], offered: &BTreeSet<String>) -> Vec<Placement> 
     fitting
 }
 
+/// There is no default VPC, or none of its subnets is; `flags` are those of the AWS CLI for this account.
+fn no_default(vpc: Option<&str>, region: &str, flags: &str) -> Finding {
+    let (problem, command) = match vpc {
+        None => (format!("the account has no default VPC in {region}"), "create-default-vpc".to_owned()),
+        Some(vpc) => (
+            format!("the default VPC {vpc} in {region} has no default subnet"),
+            format!("create-default-subnet --availability-zone {region}a"),
+        ),
+    };
+    Finding { problem, remedy: format!("give a --subnet, or type aws ec2 {command} --region {region}{flags}") }
+}
+
 fn nowhere(
     instance_type: &str,
     region: &str,
     zones: &[String],
     offered: &BTreeSet<String>,
     asked_for: Option<&str>,
+    flags: &str,
 ) -> Finding {
     if offered.is_empty() {
         let problem = format!("{region} doesn't offer the instance type {instance_type}");
-        let listing = format!("aws ec2 describe-instance-type-offerings --region {region} lists what it offers");
+        let listing = format!("aws ec2 describe-instance-type-offerings --region {region}{flags} lists what it offers");
         return Finding { problem, remedy: format!("give another with --instance-type; {listing}") };
     }
     let offered: Vec<&str> = offered.iter().map(String::as_str).collect();
@@ -188,6 +200,8 @@ fn nowhere(
 mod tests {
     use super::*;
 
+    const FLAGS: &str = " --profile 'my team'";
+
     fn placement(zone: &str) -> Placement {
         Placement { subnet_id: format!("subnet-{zone}"), vpc_id: "vpc-1".to_owned(), zone: zone.to_owned() }
     }
@@ -201,14 +215,25 @@ mod tests {
     }
 
     #[test]
+    fn what_makes_the_default_is_made_in_the_account_that_was_asked() {
+        for (vpc, command) in
+            [(None, "create-default-vpc"), (Some("vpc-1"), "create-default-subnet --availability-zone us-west-2a")]
+        {
+            let finding = no_default(vpc, "us-west-2", FLAGS);
+            assert!(finding.remedy.ends_with(&format!("aws ec2 {command} --region us-west-2{FLAGS}")), "{finding:?}");
+        }
+    }
+
+    #[test]
     fn a_type_that_is_offered_nowhere_and_one_that_is_offered_elsewhere_are_told_apart() {
         let zones = ["us-west-2d".to_owned()];
-        let nowhere_at_all = nowhere("p5.48xlarge", "us-west-2", &zones, &BTreeSet::new(), None);
+        let nowhere_at_all = nowhere("p5.48xlarge", "us-west-2", &zones, &BTreeSet::new(), None, FLAGS);
         assert_eq!(nowhere_at_all.problem, "us-west-2 doesn't offer the instance type p5.48xlarge");
         assert!(nowhere_at_all.remedy.contains("--instance-type"), "{nowhere_at_all:?}");
+        assert!(nowhere_at_all.remedy.contains("--region us-west-2 --profile 'my team' lists"), "{nowhere_at_all:?}");
 
         let offered = ["us-west-2a".to_owned()].into();
-        let elsewhere = nowhere("m5.large", "us-west-2", &zones, &offered, Some("subnet-1"));
+        let elsewhere = nowhere("m5.large", "us-west-2", &zones, &offered, Some("subnet-1"), FLAGS);
         let problem = "the subnet subnet-1, in us-west-2d, has no m5.large: EC2 offers it in us-west-2a";
         assert_eq!(elsewhere.problem, problem);
         assert_eq!(elsewhere.remedy, "give a --subnet in one of these, or another --instance-type");

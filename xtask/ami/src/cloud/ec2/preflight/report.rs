@@ -71,7 +71,7 @@ impl Report {
 
     /// All findings and warnings; `arn` is who is denied what is denied.
     pub fn finish(mut self, arn: &str) -> (Vec<Finding>, Vec<String>) {
-        let failures = failures(&self.failed);
+        let failures = failures(&self.failed, &self.flags);
         self.findings.extend(failures);
         self.findings.extend(denials(&self.denied, arn));
         (self.findings, self.warnings)
@@ -120,22 +120,23 @@ fn denials(denied: &BTreeMap<String, BTreeSet<String>>, arn: &str) -> Option<Fin
 
 /// One finding for each kind of answer, with the regions that it came from; that none came is one kind, however that was
 /// noticed.
-fn failures(failed: &[ApiError]) -> Vec<Finding> {
+fn failures(failed: &[ApiError], flags: &str) -> Vec<Finding> {
     let mut by_answer: BTreeMap<(Option<&str>, &str), Vec<&ApiError>> = BTreeMap::new();
     for error in failed {
         let code = error.code.as_deref();
         by_answer.entry((code, code.map_or("", |_| &error.message))).or_default().push(error);
     }
-    by_answer.into_iter().map(|((code, _), errors)| failure(code, &errors)).collect()
+    by_answer.into_iter().map(|((code, _), errors)| failure(code, &errors, flags)).collect()
 }
 
-fn failure(code: Option<&str>, errors: &[&ApiError]) -> Finding {
+fn failure(code: Option<&str>, errors: &[&ApiError], flags: &str) -> Finding {
     let distinct = |of: fn(&ApiError) -> &str| errors.iter().map(|error| of(error)).collect::<BTreeSet<&str>>();
     let words = |words: BTreeSet<&str>| words.into_iter().collect::<Vec<_>>().join(", ");
     let regions = distinct(|error| &error.region);
     let remedy = match code {
         Some("OptInRequired" | "AuthFailure") => {
-            let commands = regions.iter().map(|region| format!("aws account enable-region --region-name {region}"));
+            let commands =
+                regions.iter().map(|region| format!("aws account enable-region --region-name {region}{flags}"));
             format!("choose other regions, or wait some minutes after {}", commands.collect::<Vec<_>>().join("; "))
         }
         None => {
@@ -164,7 +165,7 @@ mod tests {
     }
 
     fn finished(answers: &[(&str, &str, Option<&str>)]) -> Vec<Finding> {
-        let mut report = Report::default();
+        let mut report = Report::new(" --profile team".to_owned());
         for (action, region, code) in answers {
             report.fails(answer(action, region, *code).into());
         }
@@ -201,6 +202,9 @@ mod tests {
     #[test]
     fn a_region_that_is_not_enabled_is_told_as_such() {
         let findings = finished(&[("DescribeImages", "af-south-1", Some("OptInRequired"))]);
-        assert!(findings[0].remedy.contains("aws account enable-region --region-name af-south-1"), "{findings:?}");
+        assert!(
+            findings[0].remedy.contains("aws account enable-region --region-name af-south-1 --profile team"),
+            "{findings:?}"
+        );
     }
 }

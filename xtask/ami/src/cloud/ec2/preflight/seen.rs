@@ -62,7 +62,7 @@ pub async fn usable(client: &Client, request: &Request, report: &mut Report) -> 
         Some(answer) => {
             let state = |region: aws_sdk_ec2::types::Region| Some((region.region_name?, region.opt_in_status?));
             let states = answer.regions.unwrap_or_default().into_iter().filter_map(state).collect();
-            let (usable, findings) = usable_of(&request.regions, &states);
+            let (usable, findings) = usable_of(&request.regions, &states, &report.flags);
             report.findings.extend(findings);
             usable
         }
@@ -71,7 +71,7 @@ pub async fn usable(client: &Client, request: &Request, report: &mut Report) -> 
     }
 }
 
-fn usable_of(regions: &[Region], states: &BTreeMap<String, String>) -> (Vec<Region>, Vec<Finding>) {
+fn usable_of(regions: &[Region], states: &BTreeMap<String, String>, flags: &str) -> (Vec<Region>, Vec<Finding>) {
     let state = |region: &Region| states.get(region.as_str()).map(String::as_str);
     let (usable, others): (Vec<Region>, Vec<Region>) =
         regions.iter().cloned().partition(|region| matches!(state(region), Some("opt-in-not-required" | "opted-in")));
@@ -79,7 +79,7 @@ fn usable_of(regions: &[Region], states: &BTreeMap<String, String>) -> (Vec<Regi
     let mut findings = Vec::new();
     if !disabled.is_empty() {
         let commands: Vec<String> =
-            disabled.iter().map(|region| format!("aws account enable-region --region-name {region}")).collect();
+            disabled.iter().map(|region| format!("aws account enable-region --region-name {region}{flags}")).collect();
         findings.push(Finding {
             problem: format!("the account has not enabled {}", names(disabled)),
             remedy: format!("choose other regions, or wait some minutes after {}", commands.join("; ")),

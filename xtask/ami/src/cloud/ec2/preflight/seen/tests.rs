@@ -81,10 +81,10 @@ fn a_region_that_is_not_enabled_and_one_that_is_not_there_are_told_apart() {
     let states = [("us-west-2", "opt-in-not-required"), ("af-south-1", "not-opted-in"), ("ap-east-1", "opted-in")];
     let states = states.map(|(name, state)| (name.to_owned(), state.to_owned())).into();
     let regions = ["af-south-1", "ap-east-1", "cn-north-1", "us-west-2"].map(region);
-    let (usable, findings) = usable_of(&regions, &states);
+    let (usable, findings) = usable_of(&regions, &states, " --profile team");
     assert_eq!(usable, ["ap-east-1", "us-west-2"].map(region));
     assert_eq!(findings[0].problem, "the account has not enabled af-south-1");
-    assert!(findings[0].remedy.ends_with("after aws account enable-region --region-name af-south-1"), "{findings:?}");
+    assert!(findings[0].remedy.ends_with("enable-region --region-name af-south-1 --profile team"), "{findings:?}");
     assert_eq!(findings[1].problem, "the account has no region cn-north-1");
 }
 
