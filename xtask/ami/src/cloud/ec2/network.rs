@@ -12,7 +12,7 @@ use xtask::region::Region;
 
 use super::{Ec2, answer::Answer as _, base::filter};
 use crate::{
-    cloud::Cloud as _,
+    cloud::Account as _,
     ground::{api_error::ApiError, finding::Finding},
 };
 
