@@ -12,7 +12,8 @@ use xtask_ami::{
 use crate::{
     endpoint::Endpoint,
     faults::{Fault, Plan},
-    rig::{Ended, HOME, Rig},
+    kit::Ended,
+    rig::{HOME, Rig},
 };
 
 const REGIONS: [&str; 3] = ["eu-west-1", "sa-east-1", HOME];

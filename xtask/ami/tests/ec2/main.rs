@@ -3,10 +3,8 @@
 #![cfg(test)]
 #![cfg(feature = "ec2")]
 
-#[path = "../common/mod.rs"]
-mod common;
-#[path = "../common/turn.rs"]
-mod turn;
+#[path = "../kit/mod.rs"]
+mod kit;
 mod endpoint;
 mod request;
 mod xml;
