@@ -33,5 +33,5 @@ extern crate self as xtask_ami;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
-#[path = "../tests/common/schema.rs"]
+#[path = "../tests/kit/schema.rs"]
 mod valid;

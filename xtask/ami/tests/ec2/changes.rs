@@ -46,7 +46,7 @@ async fn what_changed_since_it_was_built_is_not_mixed_in() {
         python_module(&rig);
         dies_at(&rig, "StopInstances").await;
         change(&mut rig);
-        let (calls, refusal) = (rig.endpoint.calls(), rig.refusal());
+        let (calls, refusal) = (rig.endpoint.calls(), rig.refusal().await);
         assert!(refusal.contains(what) && refusal.contains("cargo xtask ami clean 2"), "{what}: {refusal}");
         assert_eq!(rig.endpoint.calls(), calls, "{what}");
     }
@@ -59,10 +59,10 @@ async fn what_was_not_built_yet_is_not_built_of_another_commit() {
     {
         let mut rig = Rig::public(&REGIONS);
         rig.order.source.commit = Some("a".to_owned());
-        drop(rig.begin().expect("a build"));
+        drop(rig.begin().await.expect("a build"));
         rig.order.source.commit = commit.map(str::to_owned);
         rig.order.source.dirty = dirty;
-        let refusal = rig.refusal();
+        let refusal = rig.refusal().await;
         assert!(refusal.contains(what), "{refusal}");
     }
 }
@@ -108,14 +108,14 @@ async fn a_second_build_of_a_version_is_refused() {
     let rig = Rig::public(&REGIONS);
     let second = async {
         rig.endpoint.until_called("RunInstances").await;
-        rig.begin().map(|build| build.id)
+        rig.begin().await.map(|build| build.id)
     };
     let (first, second) = tokio::join!(rig.release(), second);
     assert!(first.outcome.is_ok(), "{}", first.said);
     let error = second.expect_err("one works on it").to_string();
     assert!(error.contains("another process works on the build"), "{error}");
-    let abandoned = rig.begin().expect("the first is done").id;
-    let error = rig.begin().map(|build| build.id).expect_err("it is unfinished").to_string();
+    let abandoned = rig.begin().await.expect("the first is done").id;
+    let error = rig.begin().await.map(|build| build.id).expect_err("it is unfinished").to_string();
     assert!(error.contains(&format!("cargo xtask ami resume {abandoned}")), "{error}");
 }
 

@@ -2,17 +2,19 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use xtask::cli::{CleanFlags, CommonFlags};
+use xtask::cli::{CleanFlags, CommonFlags, LogFormat};
 use xtask_ami::{
     cloud::Images as _,
-    show::terminal::{Level, Status},
+    events::Events,
+    show::terminal::{Form, Level, Terminal},
     verbs::clean,
 };
 
 use crate::{
     endpoint::Endpoint,
     faults::{Fault, Plan},
-    rig::{Ended, HOME, Rig},
+    kit::Ended,
+    rig::{HOME, Rig},
 };
 
 const REGIONS: [&str; 3] = ["eu-west-1", "sa-east-1", HOME];
@@ -231,8 +233,16 @@ async fn a_block_that_was_lifted_is_set_again_by_whoever_goes_on_or_cleans_up() 
 pub async fn clean(rig: &Rig, build: Option<&str>, older_than_secs: u64) {
     let older_than = std::time::Duration::from_secs(older_than_secs).into();
     let flags = CleanFlags { build: build.map(str::to_owned), older_than, expired: false };
-    let common =
-        CommonFlags { local: false, root: None, yes: true, json: false, profile: None, quiet: true, verbose: false };
-    let status = Status::to(std::io::sink(), Level::Quiet);
-    clean::clean(&rig.ec2().await, &rig.home(), &flags, &common, &status).await.expect("to clean");
+    let common = CommonFlags {
+        local: false,
+        root: None,
+        yes: true,
+        json: false,
+        profile: None,
+        quiet: true,
+        verbose: false,
+        log_format: LogFormat::Text,
+    };
+    let events = Events::new(Terminal::to(std::io::sink(), Level::Quiet, Form::Text));
+    clean::clean(&rig.ec2().await, &rig.home(), &flags, &common, &events).await.expect("to clean");
 }

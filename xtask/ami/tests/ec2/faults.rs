@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{request::Call, xml::Refusal};
+use crate::{kit::Random, request::Call, xml::Refusal};
 
 /// What goes wrong with a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Plan {
     region: Option<String>,
     dry_runs: bool,
     condition: Option<Condition>,
-    chance: Option<(f64, u64)>,
+    chance: Option<(f64, Random)>,
     skip: u32,
     times: u32,
 }
@@ -101,7 +101,7 @@ impl Plan {
 
     /// Of all these calls, this part, by chance; the same seed gives the same calls.
     pub fn chance(self, part: f64, seed: u64) -> Plan {
-        Plan { chance: Some((part, seed)), ..self }
+        Plan { chance: Some((part, Random::new(seed))), ..self }
     }
 
     /// The fault, if it befalls this call.
@@ -117,25 +117,14 @@ impl Plan {
             self.skip -= 1;
             return None;
         }
-        if let Some((part, seed)) = &mut self.chance
-            && draw(seed) >= *part
+        if let Some((part, random)) = &mut self.chance
+            && random.below(1_000_000) as f64 >= *part * 1e6
         {
             return None;
         }
         self.times -= 1;
         Some(self.fault.clone())
     }
-}
-
-/// A number from 0 to 1, by the SplitMix64 algorithm; the rand crate doesn't promise the same ones in its next version.
-fn draw(seed: &mut u64) -> f64 {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *seed;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
-    let high = u32::try_from(mixed >> 32).expect("32 bits");
-    f64::from(high) / (f64::from(u32::MAX) + 1.0)
 }
 
 impl fmt::Debug for Plan {

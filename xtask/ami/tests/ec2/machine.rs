@@ -1,14 +1,8 @@
 //! EC2 with machines that answer: the code under test, but for the logins, which lead into memory.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr, rc::Rc, time::Duration};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use camino::Utf8Path;
 use tokio::time::{Instant, sleep, sleep_until};
 use xtask::region::Region;
@@ -29,8 +23,8 @@ use xtask_ami::{
 };
 
 use crate::{
-    common::{sums_of_tar, word},
     endpoint::Endpoint,
+    kit::{Disk, Scripts, word},
 };
 
 /// How long cloud-init takes from the first login on, and then the three calls of apt-get, as in the benchmark.
@@ -50,18 +44,6 @@ pub struct Simulated {
 
 /// What is on the disks of instances, and in images, by id. They outlive whoever made them.
 pub type Disks = Rc<RefCell<BTreeMap<String, Disk>>>;
-
-/// What is on the disk of an instance, or in an image.
-#[derive(Clone, Default)]
-pub struct Disk {
-    packages: Vec<String>,
-    staged: BTreeMap<String, String>,
-    files: BTreeMap<String, String>,
-    machine_id: String,
-    keys: BTreeSet<String>,
-    /// The keys that ever logged in.
-    former_keys: BTreeSet<String>,
-}
 
 /// A login on an instance.
 pub struct SimulatedMachine {
@@ -87,34 +69,8 @@ impl Machine for SimulatedMachine {
         let runs = self.endpoint.live_instances().iter().any(|(_, instance)| instance.id == self.instance);
         ensure!(runs, "{what}: the connection to the machine was lost");
         let mut disks = self.disks.borrow_mut();
-        disks.entry(self.instance.clone()).or_default().answer(command, input)
-    }
-}
-
-impl Disk {
-    fn answer(&mut self, command: &str, input: Input<'_>) -> Result<String> {
-        let words = shlex::split(command).context("words")?;
-        match word(command) {
-            "prepare" => self.packages = words.into_iter().skip_while(|word| word != "prepare").skip(1).collect(),
-            "packages" => return Ok(self.packages.iter().map(|name| format!("{name} 1.0-1\n")).collect()),
-            "upload" => {
-                let Input::File(path) = input else { bail!("there is nothing to unpack") };
-                self.staged = sums_of_tar(path)?;
-            }
-            "install" => self.files = std::mem::take(&mut self.staged),
-            "machine-id" => return Ok(format!("{}\n", self.machine_id)),
-            "seal" => {
-                self.machine_id.clear();
-                self.keys.clear();
-            }
-            "check" => return Ok("ok system is up\nok machida help\nchecked 2\n".to_owned()),
-            "sums" => {
-                let known = words.iter().filter_map(|path| self.files.get(path).map(|sum| format!("{sum}  {path}\n")));
-                return Ok(known.collect());
-            }
-            other => bail!("nothing is known of {other}"),
-        }
-        Ok(String::new())
+        let disk = disks.get_mut(&self.instance).context("a disk")?;
+        disk.answer(&Scripts::default(), command, input)
     }
 }
 
@@ -136,32 +92,24 @@ macro_rules! of_ec2 {
 impl Compute for Simulated {
     type Machine = SimulatedMachine;
 
-    async fn connect(&self, address: SocketAddr, login: &Login, _: &Utf8Path) -> Result<SimulatedMachine> {
+    async fn connect(&self, address: SocketAddr, tried: &Login, _: &Utf8Path) -> Result<SimulatedMachine> {
         let nobody = || anyhow!("nobody answers at {address}");
         let (_, instance) = self.endpoint.instance_at(address.ip()).ok_or_else(nobody)?;
         ensure!(Instant::now() >= self.endpoint.ssh_answers_at(&instance), "nobody answers at {address}");
-        ensure!(instance.user_data.contains(&login.host_key.public()?), "{address} has another host key");
-        let key = login.key.public()?;
         let imported = self.endpoint.key_pairs().into_iter().map(|(_, pair)| pair);
         let granted = imported.filter(|pair| Some(&pair.name) == instance.key_name.as_ref());
-        let granted: Vec<String> = granted.map(|pair| pair.public_key).collect();
         // An image has what its instance's disk had; nothing is written there after.
         let source = self.endpoint.instance_of_image(&instance.image);
-        let source = source.and_then(|id| self.disks.borrow().get(&id).cloned()).unwrap_or_default();
+        let source = source.and_then(|id| self.disks.borrow().get(&id).cloned());
         let mut disks = self.disks.borrow_mut();
-        let disk = disks.entry(instance.id.clone()).or_insert_with(|| Disk {
-            machine_id: format!("machine-id-of-{}", instance.id),
-            keys: source.keys.iter().cloned().chain(granted.iter().cloned()).collect(),
-            former_keys: source.former_keys.iter().cloned().chain(granted).collect(),
-            ..source
-        });
-        if !disk.keys.iter().any(|known| known.trim() == key.trim()) {
-            if !disk.former_keys.iter().any(|known| known.trim() == key.trim()) {
-                let what = format!("{} was never logged in to with the key that is tried on it", instance.id);
-                self.endpoint.world(|world| world.violations.push(what));
-            }
-            return Err(anyhow!(LoginRefused::new(address, &login.user)));
+        let boots = || Disk::of_machine(&instance.id, source.as_ref(), granted.map(|pair| pair.public_key));
+        let disk = disks.entry(instance.id.clone()).or_insert_with(boots);
+        let login = disk.log_in(address, &instance.user_data, tried);
+        if login.as_ref().is_err_and(|error| error.is::<LoginRefused>()) && !disk.ever_let_in(tried)? {
+            let what = format!("{} was never logged in to with the key that is tried on it", instance.id);
+            self.endpoint.world(|world| world.violations.push(what));
         }
+        login?;
         let (endpoint, disks) = (self.endpoint.clone(), Rc::clone(&self.disks));
         Ok(SimulatedMachine { endpoint, compiled: self.compiled, disks, instance: instance.id })
     }

@@ -3,12 +3,10 @@
 #![cfg(test)]
 #![cfg(feature = "ec2")]
 
-#[path = "../common/mod.rs"]
-mod common;
-#[path = "../common/turn.rs"]
-mod turn;
+#[path = "../kit/mod.rs"]
+mod kit;
 mod endpoint;
-#[path = "../common/schema.rs"]
+#[path = "../kit/schema.rs"]
 mod schema;
 mod request;
 mod xml;

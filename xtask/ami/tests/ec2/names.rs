@@ -1,15 +1,13 @@
 //! Names that are taken: whatever has the name, the command that preflight gives frees it.
 
-use xtask::cli::CommonFlags;
+use xtask::cli::{CommonFlags, LogFormat};
 use xtask_ami::{
     ground::{finding::Finding, outcome::Failure},
-    show::terminal::{Level, Status},
     verbs::retire,
 };
 
 use crate::{
     books::{ACCOUNT, Image, Snapshot},
-    common::Said,
     crashes::clean,
     faults::{Fault, Plan},
     preflight::findings,
@@ -35,13 +33,20 @@ fn put(rig: &Rig, id: &str, build: Option<&str>, change: impl FnOnce(&mut Image)
 
 /// `retire --version 0.6.1 --yes`, and what it said.
 async fn retire(rig: &Rig) -> (Result<(), Failure>, String) {
-    let said = Said::default();
-    let status = Status::to(said.clone(), Level::Normal);
-    let common =
-        CommonFlags { local: false, root: None, yes: true, json: false, profile: None, quiet: false, verbose: false };
+    let events = rig.events();
+    let common = CommonFlags {
+        local: false,
+        root: None,
+        yes: true,
+        json: false,
+        profile: None,
+        quiet: false,
+        verbose: false,
+        log_format: LogFormat::Text,
+    };
     let version = "0.6.1".parse().expect("a version");
-    let retired = retire::retire(&rig.ec2().await, &rig.order.recipe, &version, &common, &status).await;
-    (retired, said.text())
+    let retired = retire::retire(&rig.ec2().await, &rig.order.recipe, &version, &common, &events).await;
+    (retired, rig.said())
 }
 
 /// The one finding of a release: the name is taken.

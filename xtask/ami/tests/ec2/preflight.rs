@@ -43,7 +43,7 @@ const CALLS: usize = 157;
 async fn look(rig: &Rig) -> Result<Preflight> {
     let cloud = rig.ec2().await;
     let before = rig.endpoint.log().len();
-    let draft = Draft { order: rig.order.clone(), findings: Vec::new() };
+    let draft = Draft { spec: rig.order.clone(), findings: Vec::new() };
     // Boxed, because the compiler gives up on futures that are nested as deeply as the SDK's within ours.
     let seen = Box::pin(preflight::look(&cloud, draft, false)).await.map(|(_, preflight)| preflight);
     for logged in rig.endpoint.log().into_iter().skip(before) {

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use xtask_ami::{ask::spec::Visibility, cloud::Images as _, event::ids::ImageId, story::publish};
+use xtask_ami::{
+    ask::spec::Visibility,
+    cloud::Images as _,
+    event::ids::ImageId,
+    story::gate::{self, Openness},
+};
 
 use crate::{
     books::{ACCOUNT, Image, Outcome, Snapshot},
@@ -132,8 +137,9 @@ async fn an_image_of_that_name_without_our_tags_is_seen() {
         region.images.insert(image.id.clone(), image);
     });
     let cloud = rig.ec2().await;
-    let regions = ["eu-west-1", HOME].map(|region| region.parse().expect("a region"));
-    let faults = publish::check(&cloud, "Wallaroo 0.6.1", Some(true), &regions).await.expect("a look");
+    let made = ended.outcome.as_ref().expect("a report").images.iter();
+    let images = made.map(|image| (image.region.parse().expect("a region"), image.id.clone())).collect();
+    let faults = gate::faults(&cloud, "Wallaroo 0.6.1", &images, Openness::Public).await.expect("a look");
     assert!(faults.iter().any(|fault| fault.contains("ami-z")), "{faults:?}");
 }
 

@@ -1,36 +1,29 @@
 //! A release on the simulated EC2: preflight and all.
 
-use std::{cell::Cell, time::Duration};
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_sdk_ec2::config::Credentials;
-use camino::Utf8PathBuf;
 use tempfile::TempDir;
+use tokio::time::{Instant, timeout};
 use xtask::region::Region;
 use xtask_ami::{
     ask::{
         preflight::{self, Draft},
         spec::{ReleaseSpec, Visibility},
     },
-    cloud::Account as _,
     cloud::ec2::{Ec2, Settings},
     events::Events,
-    ground::signals::Signals,
     record::unfinished::Unfinished,
-    show::{
-        result::Report,
-        terminal::{Form, Level, Terminal},
-    },
     state_dir::StateDir,
-    story::{release, run::Run},
+    story::run::Run,
 };
 
 use crate::{
     books::CANONICAL,
-    common::{FOR_EVER, Said, order},
     endpoint::Endpoint,
+    kit::{self, Desk, Ended, FOR_EVER, Turn},
     machine::{Disks, Simulated},
-    turn::Turn,
 };
 
 /// Where images are made.
@@ -46,23 +39,10 @@ pub struct Rig {
     pub settings: Settings,
     /// How long compiling takes.
     pub compile: Duration,
-    said: Said,
-    folder: TempDir,
+    desk: Desk,
+    _folder: TempDir,
     disks: Disks,
     _turn: Turn,
-}
-
-/// How a release ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// The report, or the exit code.
-    pub outcome: Result<Report, u8>,
-    /// All that was said, without colours.
-    pub said: String,
-    /// How long it took until the result was told, from preflight on.
-    pub told: Option<Duration>,
-    /// How long it took in all.
-    pub took: Duration,
 }
 
 /// The SDK with an endpoint for a network, and credentials of its own.
@@ -91,32 +71,30 @@ impl Rig {
     }
 
     fn new(visibility: Visibility, regions: &[&str], turn: Turn) -> Rig {
-        let folder = tempfile::Builder::new().prefix("wallaroo-test-").tempdir().expect("a temporary folder");
-        let path = Utf8PathBuf::try_from(folder.path().canonicalize().expect("the folder")).expect("UTF-8");
+        let (guard, folder) = kit::folder();
         let regions: Vec<Region> = regions.iter().map(|region| region.parse().expect("a region")).collect();
-        let said = Said::default();
         let endpoint = Endpoint::new();
         endpoint.somebody_publishes(HOME, CANONICAL, BASE, "2021-09-28T12:00:00.000Z");
         Rig {
             endpoint,
-            order: order(&path, visibility, HOME, regions),
+            order: kit::order(&folder, visibility, HOME, regions),
             settings: Settings { ssh_from: Some("203.0.113.7/32".parse().expect("a CIDR")), ..Settings::default() },
             compile: Duration::ZERO,
-            said,
-            folder,
+            desk: Desk::new(&folder),
+            _folder: guard,
             disks: Disks::default(),
             _turn: turn,
         }
     }
 
-    /// Where what is said goes.
-    pub fn status(&self) -> Status {
-        self.status.clone()
-    }
-
     /// Where a process emits what happens.
     pub fn events(&self) -> Events {
-        Events::new(Terminal::to(self.said.clone(), Level::Quiet, Form::Text))
+        self.desk.events()
+    }
+
+    /// All that was said, without colours.
+    pub fn said(&self) -> String {
+        self.desk.said()
     }
 
     /// EC2 as the code under test sees it.
@@ -148,66 +126,57 @@ impl Rig {
 
     /// The same, but that process is gone, too, when the endpoint has had so many calls.
     pub async fn resume_until(&self, calls: usize) -> Option<Ended> {
-        let unfinished = Unfinished::pick(&self.home(), None, false).expect("an unfinished build");
+        let unfinished = Unfinished::pick(&self.desk.home, None, false).expect("an unfinished build");
         self.run(&self.order, Some(&unfinished.id), calls).await
     }
 
     /// The id of the build that is unfinished.
     pub fn unfinished(&self) -> String {
-        Unfinished::pick(&self.home(), None, false).expect("an unfinished build").id
+        Unfinished::pick(&self.desk.home, None, false).expect("an unfinished build").id
     }
 
     /// Where builds are kept.
     pub fn home(&self) -> StateDir {
-        StateDir::at(&Utf8PathBuf::try_from(self.folder.path().join("home")).expect("UTF-8"))
+        self.desk.home.clone()
     }
 
     /// A build that begins now, and that nobody works on yet.
     pub async fn begin(&self) -> anyhow::Result<Run> {
-        let identity = self.ec2().await.identity().await?;
-        Run::begin(self.order.clone(), identity, &self.home(), &self.events()).await
+        self.desk.begin(&self.ec2().await, &self.order, &self.events()).await
     }
 
     /// Why the build that is unfinished can't be gone on with.
     pub async fn refusal(&self) -> String {
-        let identity = self.ec2().await.identity().await.expect("an identity");
-        let (id, home) = (self.unfinished(), self.home());
-        let resumed = Run::resume(self.order.clone(), &id, &identity, &home, &self.events()).await;
-        resumed.map(|build| build.id).expect_err("a refusal").to_string()
+        let (cloud, id, events) = (self.ec2().await, self.unfinished(), self.events());
+        self.desk
+            .resume(&cloud, &self.order, &id, &events)
+            .await
+            .map(|build| build.id)
+            .expect_err("a refusal")
+            .to_string()
     }
 
     async fn run(&self, order: &ReleaseSpec, resumed: Option<&str>, calls: usize) -> Option<Ended> {
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let mut cloud = Simulated::new(self.ec2().await, self.endpoint.clone(), &self.disks);
         let events = self.events();
-        let told = Cell::new(None);
-        let tell = |_: &Report| {
-            told.set(Some(began.elapsed()));
-            Ok(())
-        };
         let work = async {
             let build = match resumed {
-                Some(id) => {
-                    let identity = cloud.identity().await.expect("an identity");
-                    Run::resume(order.clone(), id, &identity, &self.home(), &events).await.expect("a build")
-                }
+                Some(id) => self.desk.resume(&cloud, order, id, &events).await.expect("a build"),
                 None => {
                     let draft = Draft { spec: order.clone(), findings: Vec::new() };
                     let (order, preflight) = preflight::look(&cloud, draft, false).await.expect("preflight");
                     assert!(preflight.findings.is_empty(), "{:?}", preflight.findings);
-                    cloud.compiled = tokio::time::Instant::now() + self.compile;
-                    let identity = cloud.identity().await.expect("an identity");
-                    Run::begin(order, identity, &self.home(), &events).await.expect("a build")
+                    cloud.compiled = Instant::now() + self.compile;
+                    self.desk.begin(&cloud, &order, &events).await.expect("a build")
                 }
             };
-            let mut signals = Signals::listen().expect("signals");
-            release::release(&cloud, &build, &mut signals, tell).await.map_err(|failure| failure.exit_code())
+            self.desk.release(&cloud, &build, began).await
         };
-        let outcome = tokio::select! {
-            outcome = tokio::time::timeout(FOR_EVER, work) => outcome.expect("every wait is bounded"),
+        let ended = tokio::select! {
+            ended = timeout(FOR_EVER, work) => ended.expect("every wait is bounded"),
             () = self.endpoint.until(calls) => return None,
         };
-        let ended = Ended { outcome, said: self.said.text(), told: told.get(), took: began.elapsed() };
         assert_eq!(self.endpoint.violations(), [""; 0], "{}", ended.said);
         Some(ended)
     }

@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use crate::rig::{Ended, HOME, Rig};
+use crate::{
+    kit::Ended,
+    rig::{HOME, Rig},
+};
 
 /// What no tool can go below, with the two seconds that cloud-init takes: launch, packages, stop, image; then the slowest
 /// copy.

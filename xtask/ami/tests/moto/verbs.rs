@@ -49,7 +49,7 @@ async fn inside() {
     let path = std::env::var(RECIPE).expect("the lab's recipe");
     let recipe = Recipe::read(Utf8Path::new(&path)).expect("a recipe");
     let settings = Settings { ssh_from: Some(FROM.parse().expect("a range")), ..Settings::default() };
-    let ec2 = Ec2::open(settings, &home, recipe, &Status::new(Level::Verbose)).await;
+    let ec2 = Ec2::open(settings, &home, recipe, &Events::new(Terminal::stderr(Level::Verbose, Form::Text))).await;
     let regions = ec2.regions().await.expect("regions");
     assert!(regions.len() > 10 && regions.contains(&home), "{regions:?}");
 

@@ -13,7 +13,7 @@ use support::{BINARIES, Ended, Home, files, folder, missing, recipe, sample, ski
 use xtask::cli::Document;
 
 mod binaries;
-#[path = "../common/schema.rs"]
+#[path = "../kit/schema.rs"]
 mod schema;
 #[path = "../support/mod.rs"]
 mod support;

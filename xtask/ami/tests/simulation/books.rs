@@ -10,14 +10,18 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tokio::time::Instant;
 use xtask::region::Region;
 use xtask_ami::{
+    ask::spec::{ReleaseSpec, Visibility},
     cloud::{Image, ImageState, Instance, InstanceState, Launch, LaunchSource, NewImage, SshAccess, tags::Tags},
     event::ids::{ImageId, InstanceId},
     ground::api_error::ApiError,
+    recipe::Binary,
+    ship::sha256::sha256,
 };
 
 use crate::{
+    fate::Fate,
+    kit::{Disk, Scripts},
     laws::ordinal,
-    seed::{Random, Weather},
 };
 
 /// The longest that what was created is unknown, and then missing from lists.
@@ -26,10 +30,6 @@ pub const LAG: Duration = Duration::from_secs(10);
 const BOOT: Duration = Duration::from_secs(20);
 /// From the order to shut down to the disk at rest, and from the order to end a machine to it being gone.
 const SHUTDOWN: Duration = Duration::from_secs(15);
-/// How long it takes to make an image, or to copy it; at the least.
-const IMAGE: Duration = Duration::from_secs(60);
-/// How much longer it may take: nobody waits so long.
-const ENDLESS: Duration = Duration::from_secs(30 * 86_400);
 
 #[derive(Default)]
 pub struct Books {
@@ -39,7 +39,8 @@ pub struct Books {
     pub public: bool,
     /// The SHA-256 of the binaries, by their place on the image.
     pub built: BTreeMap<String, String>,
-    pub weather: Weather,
+    /// What the scripts do on machines.
+    pub scripts: Scripts,
     /// Somebody cleans up, so what is good may go.
     pub cleaning: bool,
     pub instances: BTreeMap<InstanceId, SimInstance>,
@@ -74,14 +75,11 @@ pub struct SimInstance {
     pub listed: Instant,
     stopping: Option<Instant>,
     ending: Option<Instant>,
+    /// Whether it ends without being told to.
+    dies: bool,
     /// The image that it booted from; none when it was the base.
     pub image: Option<ImageId>,
-    pub keys: BTreeSet<String>,
-    pub machine_id: String,
-    pub packages: Vec<String>,
-    pub staged: BTreeMap<String, String>,
-    pub files: BTreeMap<String, String>,
-    pub checked: bool,
+    pub disk: Disk,
 }
 
 #[derive(Clone)]
@@ -90,8 +88,8 @@ pub struct SimImage {
     /// The home image that it is, or a copy of.
     pub origin: ImageId,
     pub ready: Instant,
-    fails: bool,
-    visible: Instant,
+    pub fails: bool,
+    pub visible: Instant,
     pub listed: Instant,
     pub gone: bool,
     pub completed: bool,
@@ -99,9 +97,16 @@ pub struct SimImage {
     pub snapshots_public: bool,
     /// Who may do what, beside the owner.
     pub shared_with: BTreeSet<String>,
-    pub keys: BTreeSet<String>,
-    pub machine_id: String,
-    pub files: BTreeMap<String, String>,
+    pub disk: Disk,
+}
+
+/// The SHA-256 of the binaries that an order ships, by their place on the image.
+pub fn built(order: &ReleaseSpec) -> BTreeMap<String, String> {
+    let sum = |binary: &Binary| {
+        let bytes = std::fs::read(order.source.root.join(&binary.result)).expect("a binary");
+        (format!("/usr/bin/{}", binary.name), sha256(&bytes))
+    };
+    order.recipe.binaries.iter().map(sum).collect()
 }
 
 pub fn refused(action: &str, code: &str, transient: bool) -> anyhow::Error {
@@ -134,6 +139,27 @@ impl SimInstance {
 }
 
 impl SimImage {
+    /// One that is begun now.
+    pub fn begun(new: &NewImage, origin: &ImageId, disk: Disk, region: &Region, fate: &mut impl Fate) -> SimImage {
+        let now = Instant::now();
+        let visible = now + fate.lag(LAG / 2);
+        let (long, fails) = fate.of_image(region);
+        SimImage {
+            new: new.clone(),
+            origin: origin.clone(),
+            ready: now + long,
+            fails,
+            visible,
+            listed: visible + fate.lag(LAG / 2),
+            gone: false,
+            completed: false,
+            public: false,
+            snapshots_public: false,
+            shared_with: BTreeSet::new(),
+            disk,
+        }
+    }
+
     pub fn state(&self) -> ImageState {
         match self.fails {
             _ if Instant::now() < self.ready => ImageState::Pending("40%".to_owned()),
@@ -165,11 +191,22 @@ impl SimImage {
 }
 
 impl Books {
+    /// Those of a cloud in which nothing was made yet, for a release that is asked for.
+    pub fn of(order: &ReleaseSpec, built: BTreeMap<String, String>) -> Books {
+        Books {
+            home: order.home_region.to_string(),
+            regions: order.regions.clone(),
+            public: order.visibility == Visibility::Public,
+            built,
+            ..Books::default()
+        }
+    }
+
     pub fn new_process(&mut self) {
         self.accesses.values_mut().for_each(|access| access.known = false);
     }
 
-    fn id(&mut self, kind: &str) -> String {
+    pub fn id(&mut self, kind: &str) -> String {
         self.counter += 1;
         format!("{kind}-{:017x}", self.counter)
     }
@@ -178,11 +215,11 @@ impl Books {
         self.violations.push(format!("invariant {law}: {what}"));
     }
 
-    pub fn grant(&mut self, access: &SshAccess, random: &mut Random) {
+    pub fn grant(&mut self, access: &SshAccess, fate: &mut impl Fate) {
         if !access.public_key.starts_with("ssh-ed25519 ") {
             self.violation(7, format!("the key of the access {} is no public one", ordinal(&access.name)));
         }
-        let listed = Instant::now() + random.time(LAG);
+        let listed = Instant::now() + fate.lag(LAG);
         let SshAccess { name, public_key, tags } = access.clone();
         self.accesses.insert(name, SimAccess { public_key, tags, listed, known: true });
     }
@@ -200,19 +237,29 @@ impl Books {
         Ok(())
     }
 
-    pub fn launch(&mut self, launch: &Launch, random: &mut Random) -> Result<InstanceId> {
+    pub fn launch(&mut self, launch: &Launch, fate: &mut impl Fate) -> Result<InstanceId> {
         if let Some((id, _)) = self.instances.iter().find(|(_, instance)| instance.token == launch.token) {
             return Ok(id.clone());
         }
-        if random.happens(self.weather.refused * 4) {
+        if fate.is_full() {
             return Err(refused("RunInstances", "InsufficientInstanceCapacity", false));
         }
         self.judge_launch(launch);
         let access = self.accesses.get(&launch.access).with_context(|| format!("no access {}", launch.access))?;
         let (now, key) = (Instant::now(), access.public_key.clone());
+        let image = match &launch.source {
+            LaunchSource::Base(_) => None,
+            LaunchSource::Image(source) => {
+                let found = self.images.iter().find(|((_, id), image)| id == source && image.is_good());
+                let (_, found) = found.with_context(|| format!("there is no {source}"))?;
+                Some((source.clone(), found.disk.clone()))
+            }
+        };
         let id = InstanceId(self.id("i"));
-        let visible = now + random.time(LAG / 2);
-        let mut instance = SimInstance {
+        let visible = now + fate.lag(LAG / 2);
+        let listed = visible + fate.lag(LAG / 2);
+        let ending = fate.death();
+        let instance = SimInstance {
             token: launch.token.clone(),
             access: launch.access.clone(),
             tags: launch.tags.clone(),
@@ -220,27 +267,13 @@ impl Books {
             address: ([10, 0, 0, u8::try_from(self.counter)?], 22).into(),
             launched: now,
             visible,
-            listed: visible + random.time(LAG / 2),
+            listed,
             stopping: None,
-            ending: random.happens(self.weather.dying).then(|| now + random.time(Duration::from_secs(120))),
-            image: None,
-            keys: BTreeSet::from([key]),
-            machine_id: format!("id-of-{id}"),
-            packages: Vec::new(),
-            staged: BTreeMap::new(),
-            files: BTreeMap::new(),
-            checked: false,
+            ending,
+            dies: ending.is_some(),
+            disk: Disk::of_machine(&id.0, image.as_ref().map(|(_, disk)| disk), [key]),
+            image: image.map(|(image, _)| image),
         };
-        if let LaunchSource::Image(source) = &launch.source {
-            let found = self.images.iter().find(|((_, id), _)| id == source).map(|(_, image)| image);
-            let found = found.filter(|image| image.is_good()).with_context(|| format!("there is no {source}"))?;
-            instance.keys.extend(found.keys.iter().cloned());
-            instance.files.clone_from(&found.files);
-            instance.image = Some(source.clone());
-            if !found.machine_id.is_empty() {
-                instance.machine_id.clone_from(&found.machine_id);
-            }
-        }
         self.instances.insert(id.clone(), instance);
         Ok(id)
     }
@@ -264,7 +297,9 @@ impl Books {
     pub fn seen(&self, id: &InstanceId) -> Option<Instance> {
         let instance = self.instances.get(id).filter(|instance| Instant::now() >= instance.visible)?;
         let state = instance.state();
-        Some(Instance { state, reason: None, address: (state == InstanceState::Running).then_some(instance.address) })
+        let died = instance.dies && state == InstanceState::Terminated;
+        let reason = died.then(|| "the volume's key is not there".to_owned());
+        Some(Instance { state, reason, address: (state == InstanceState::Running).then_some(instance.address) })
     }
 
     pub fn stop(&mut self, id: &InstanceId) -> Result<()> {
@@ -280,7 +315,13 @@ impl Books {
         instance.ending = Some(instance.ending.map_or(now, |at| at.min(now)));
     }
 
-    pub fn create(&mut self, from: &InstanceId, new: &NewImage, home: &Region, random: &mut Random) -> Result<ImageId> {
+    pub fn create(
+        &mut self,
+        from: &InstanceId,
+        new: &NewImage,
+        home: &Region,
+        fate: &mut impl Fate,
+    ) -> Result<ImageId> {
         let named = |((at, _), image): &(&(Region, ImageId), &SimImage)| {
             at == home && !image.gone && image.new.name == new.name
         };
@@ -291,14 +332,10 @@ impl Books {
         }
         let source = self.instance(from)?;
         ensure!(source.state() == InstanceState::Stopped, "{from} is {}", source.state());
-        let (keys, machine_id, mut files) = (source.keys.clone(), source.machine_id.clone(), source.files.clone());
-        if random.happens(self.weather.rotten)
-            && let Some(file) = files.values_mut().next()
-        {
-            *file = "rotten".to_owned();
-        }
+        let mut disk = source.disk.clone();
+        fate.rot(&mut disk.files);
         let id = ImageId(self.id("ami"));
-        let image = self.image(new, &id, keys, machine_id, files, random);
+        let image = SimImage::begun(new, &id, disk, home, fate);
         self.begin_image(home, id, image)
     }
 
@@ -307,7 +344,7 @@ impl Books {
         from: (&Region, &ImageId),
         to: &Region,
         new: &NewImage,
-        random: &mut Random,
+        fate: &mut impl Fate,
     ) -> Result<ImageId> {
         let same = |((at, _), image): &(&(Region, ImageId), &SimImage)| at == to && image.new.token == new.token;
         if let Some(((_, id), _)) = self.images.iter().find(same) {
@@ -316,47 +353,15 @@ impl Books {
         let source = self.images.get(&(from.0.clone(), from.1.clone())).filter(|image| image.is_good());
         let source = source.with_context(|| format!("there is no {} to copy", from.1))?.clone();
         let id = ImageId(self.id("ami"));
-        let image = self.image(new, &source.origin, source.keys, source.machine_id, source.files, random);
+        let image = SimImage::begun(new, &source.origin, source.disk, to, fate);
         self.begin_image(to, id, image)
-    }
-
-    fn image(
-        &self,
-        new: &NewImage,
-        origin: &ImageId,
-        keys: BTreeSet<String>,
-        machine_id: String,
-        files: BTreeMap<String, String>,
-        random: &mut Random,
-    ) -> SimImage {
-        let now = Instant::now();
-        let visible = now + random.time(LAG / 2);
-        let endless = match random.happens(self.weather.endless) {
-            true => random.pick(&[ENDLESS, Duration::from_secs(5000)]),
-            false => Duration::ZERO,
-        };
-        SimImage {
-            new: new.clone(),
-            origin: origin.clone(),
-            ready: now + IMAGE + random.time(IMAGE * 6) + endless,
-            fails: random.happens(self.weather.failing),
-            visible,
-            listed: visible + random.time(LAG / 2),
-            gone: false,
-            completed: false,
-            public: false,
-            snapshots_public: false,
-            shared_with: BTreeSet::new(),
-            keys,
-            machine_id,
-            files,
-        }
     }
 
     fn begin_image(&mut self, region: &Region, id: ImageId, image: SimImage) -> Result<ImageId> {
         let same = |((at, _), other): (&(Region, ImageId), &SimImage)| {
             let failed = matches!(other.state(), ImageState::Failed(_));
-            at == region && !other.gone && !failed && other.new.name == image.new.name
+            let ours = other.new.name == image.new.name && other.build() == image.build();
+            at == region && !other.gone && !failed && ours
         };
         if self.images.iter().any(same) {
             self.violation(3, format!("{region}: a second image has the name `{}`", image.new.name));
@@ -372,7 +377,7 @@ impl Books {
         image.with_context(|| format!("there is no {id} in {region}"))
     }
 
-    pub fn deregister(&mut self, region: &Region, id: &ImageId, random: &mut Random) -> Result<()> {
+    pub fn deregister(&mut self, region: &Region, id: &ImageId, fate: &mut impl Fate) -> Result<()> {
         let is_half_public = self.is_half_public();
         let Some(image) = self.images.get_mut(&(region.clone(), id.clone())).filter(|image| !image.gone) else {
             return Ok(());
@@ -382,7 +387,7 @@ impl Books {
         if good && (!self.cleaning || public && !is_half_public) {
             self.violation(5, format!("{region}: {id} was good, and is destroyed"));
         }
-        if random.happens(self.weather.halves) {
+        if fate.leaves_a_snapshot() {
             self.snapshots.insert((region.clone(), format!("snap-of-{id}")), tags);
             bail!("{id} is deregistered, but its snapshot remains");
         }

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
+use nix::sys::signal::{Signal, raise};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep},
@@ -20,24 +21,18 @@ use xtask_ami::{
 
 use crate::{
     books::Books,
-    seed::{Crash, Random, Stage, Weather},
+    crash::{Crash, Stage},
+    fate::{Fate, Fault, Verb},
 };
 
-/// The longest that an answer takes where nothing is wrong.
-const LATENCY: Duration = Duration::from_millis(400);
-/// The longest that an answer takes where it is slow.
-const SLOW: Duration = Duration::from_secs(60);
+/// A cloud in memory and in virtual time, in which what fate decides goes wrong. Clones are the same cloud.
+pub struct Cloud<F>(Rc<Inner<F>>);
 
-/// A cloud in memory and in virtual time, in which what a seed decides goes wrong. Clones are the same cloud.
-#[derive(Clone)]
-pub struct Cloud(Rc<Inner>);
-
-pub struct Inner {
+pub struct Inner<F> {
     /// Whose cloud it is.
     pub identity: RefCell<Identity>,
     pub books: RefCell<Books>,
-    pub random: RefCell<Random>,
-    pub weather: Cell<Weather>,
+    pub fate: RefCell<F>,
     trace: RefCell<String>,
     began: Instant,
     crash: Cell<Option<Crash>>,
@@ -51,40 +46,27 @@ pub struct Inner {
     settled: Cell<u64>,
 }
 
-impl std::ops::Deref for Cloud {
-    type Target = Inner;
+impl<F> Clone for Cloud<F> {
+    fn clone(&self) -> Cloud<F> {
+        Cloud(Rc::clone(&self.0))
+    }
+}
 
-    fn deref(&self) -> &Inner {
+impl<F> std::ops::Deref for Cloud<F> {
+    type Target = Inner<F>;
+
+    fn deref(&self) -> &Inner<F> {
         &self.0
     }
 }
 
-/// What goes wrong with a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    /// Nothing is done, and the same call may succeed later.
-    Throttled,
-    /// It is done, and the answer is lost.
-    Lost,
-    /// Nothing is done, and an error comes back that doesn't pass.
-    Refused,
-}
-
-/// Whether a call changes something.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    Looks,
-    Changes,
-}
-
-impl Cloud {
-    pub fn new(books: Books, random: Random) -> Cloud {
+impl<F: Fate> Cloud<F> {
+    pub fn new(books: Books, fate: F) -> Cloud<F> {
         let identity = Identity { kind: CloudKind::Ec2, account: "123456789012".to_owned(), endpoint: None };
         Cloud(Rc::new(Inner {
             identity: identity.into(),
             books: RefCell::new(books),
-            random: RefCell::new(random),
-            weather: Cell::default(),
+            fate: RefCell::new(fate),
             trace: RefCell::default(),
             began: Instant::now(),
             crash: Cell::default(),
@@ -106,7 +88,7 @@ impl Cloud {
         self.books.borrow_mut().new_process();
         self.journal.replace(journal);
         self.settled.set(0);
-        self.note(format_args!("-- a process begins, {crash:?}, {:?}", self.weather.get()));
+        self.note(format_args!("-- a process begins, {crash:?}, {:?}", self.fate.borrow()));
     }
 
     /// Returns when the process has ended.
@@ -131,46 +113,42 @@ impl Cloud {
         self.trace.borrow().clone()
     }
 
-    /// A call: `what` is said in the trace, so nothing stands there that differs from run to run.
+    /// A call; its place is a region, or the word of a machine's command.
     pub async fn call<T>(
         &self,
-        effect: Effect,
-        what: &str,
+        verb: Verb,
         place: &str,
-        deed: impl FnOnce(&mut Books, &mut Random) -> Result<T>,
+        deed: impl FnOnce(&mut Books, &mut F) -> Result<T>,
     ) -> Result<T> {
-        self.calls.set(self.calls.get() + 1);
-        if effect == Effect::Changes {
-            self.deeds.set(self.deeds.get() + 1);
-        }
-        let crash = self.crash.get().filter(|crash| {
-            let count = if crash.deeds { &self.deeds } else { &self.calls };
-            (!crash.deeds || effect == Effect::Changes) && count.get() == crash.call
-        });
-        let crash = crash.map(|crash| crash.stage);
-        let (latency, fault) = self.draw(effect);
+        self.call_of(verb, place, "", deed).await
+    }
+
+    /// A call that is about a machine or an image.
+    pub async fn call_of<T>(
+        &self,
+        verb: Verb,
+        place: &str,
+        id: &str,
+        deed: impl FnOnce(&mut Books, &mut F) -> Result<T>,
+    ) -> Result<T> {
+        // It stands in the trace, so it has nothing in it that differs from run to run.
+        let what = [&format!("{verb:?}"), place, id].join(" ");
+        let what = what.trim_end();
+        let crash = self.crash_at(verb);
+        let (latency, fault) = self.fate.borrow_mut().of_call(verb, place);
         if matches!(crash, Some(Stage::Before)) {
-            return self.die(format_args!("{what} {place}: dies before")).await;
+            return self.die(format_args!("{what}: dies before")).await;
         }
         sleep(latency).await;
-        let error = |fault: Fault| {
-            let (code, transient) = match fault {
-                Fault::Throttled => (Some("RequestLimitExceeded"), true),
-                Fault::Lost => (None, true),
-                Fault::Refused => (Some("UnauthorizedOperation"), false),
-            };
-            let (action, region, code) = (what.to_owned(), place.to_owned(), code.map(str::to_owned));
-            Err(ApiError { action, region, code, message: format!("{fault:?}"), transient }.into())
-        };
-        if let Some(fault @ (Fault::Throttled | Fault::Refused)) = fault {
-            self.note(format_args!("{what} {place}: {fault:?}"));
-            return error(fault);
+        if let Some(fault @ (Fault::Throttled | Fault::Refused | Fault::Hangs)) = fault {
+            self.note(format_args!("{what}: {fault:?}"));
+            return failed(fault, verb, place).await;
         }
         let length = self.journal.borrow().metadata().map_or(0, |journal| journal.len());
         self.settled.set(length);
-        let answer = deed(&mut self.books.borrow_mut(), &mut self.random.borrow_mut());
+        let answer = deed(&mut self.books.borrow_mut(), &mut self.fate.borrow_mut());
         if matches!(crash, Some(Stage::After)) {
-            return self.die(format_args!("{what} {place}: done, and dies")).await;
+            return self.die(format_args!("{what}: done, and dies")).await;
         }
         if let Some(Stage::Later(delay)) = crash {
             self.delay.set(delay);
@@ -178,15 +156,28 @@ impl Cloud {
         }
         match fault {
             Some(fault) if answer.is_ok() => {
-                self.note(format_args!("{what} {place}: done, and {fault:?}"));
-                error(fault)
+                self.note(format_args!("{what}: done, and {fault:?}"));
+                failed(fault, verb, place).await
             }
             _ => {
                 let came = if answer.is_ok() { "" } else { ": no" };
-                self.note(format_args!("{what} {place}{came}"));
+                self.note(format_args!("{what}{came}"));
                 answer
             }
         }
+    }
+
+    /// Where in this call, one more, the process ends.
+    fn crash_at(&self, verb: Verb) -> Option<Stage> {
+        self.calls.set(self.calls.get() + 1);
+        if !verb.only_looks() {
+            self.deeds.set(self.deeds.get() + 1);
+        }
+        let crash = self.crash.get().filter(|crash| {
+            let count = if crash.deeds { &self.deeds } else { &self.calls };
+            (!crash.deeds || !verb.only_looks()) && count.get() == crash.call
+        });
+        crash.map(|crash| crash.stage)
     }
 
     async fn die<T>(&self, line: impl std::fmt::Display) -> Result<T> {
@@ -195,19 +186,20 @@ impl Cloud {
         self.crashed.borrow().notify_one();
         std::future::pending().await
     }
+}
 
-    fn draw(&self, effect: Effect) -> (Duration, Option<Fault>) {
-        let (mut random, weather) = (self.random.borrow_mut(), self.weather.get());
-        let mut latency = Duration::from_millis(20) + random.time(LATENCY);
-        if random.happens(weather.slow) {
-            latency += random.time(SLOW);
+/// What the caller gets where something went wrong.
+async fn failed<T>(fault: Fault, verb: Verb, place: &str) -> Result<T> {
+    let (code, transient, message) = match fault {
+        Fault::Throttled => (Some("RequestLimitExceeded"), true, "is throttled"),
+        Fault::Refused => (Some("UnauthorizedOperation"), false, "is refused"),
+        Fault::Lost => (None, true, "is done, and its answer is lost"),
+        Fault::Interrupted => {
+            raise(Signal::SIGINT)?;
+            return std::future::pending().await;
         }
-        let fault = if random.happens(weather.transient) {
-            let lost = effect == Effect::Changes && random.happens(500);
-            Some(if lost { Fault::Lost } else { Fault::Throttled })
-        } else {
-            random.happens(weather.refused).then_some(Fault::Refused)
-        };
-        (latency, fault)
-    }
+        Fault::Hangs => return std::future::pending().await,
+    };
+    let (action, region, code) = (format!("{verb:?}"), place.to_owned(), code.map(str::to_owned));
+    Err(ApiError { message: format!("{action} {message}"), action, region, code, transient }.into())
 }

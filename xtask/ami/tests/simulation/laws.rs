@@ -12,7 +12,7 @@ impl Books {
     /// Somebody compared the bytes on an instance of the image; whether they are good, these books know themselves.
     pub fn looked_at(&mut self, id: &InstanceId) {
         let Some(instance) = self.instances.get(id) else { return };
-        let good = instance.checked && self.has_the_bytes(&instance.files);
+        let good = instance.disk.checked && self.has_the_bytes(&instance.disk.files);
         if let Some(image) = instance.image.clone().filter(|_| good) {
             self.verified.insert(image);
         }
@@ -31,10 +31,10 @@ impl Books {
         if !self.verified.contains(&image.origin) {
             self.violation(2, format!("{region}: {id} becomes public, and was not verified"));
         }
-        if !image.keys.is_empty() {
+        if !image.disk.keys.is_empty() {
             self.violation(7, format!("{region}: {id} becomes public with a key on it"));
         }
-        if !self.has_the_bytes(&image.files) {
+        if !self.has_the_bytes(&image.disk.files) {
             self.violation(6, format!("{region}: {id} becomes public with other bytes than were built"));
         }
         for other in self.regions.clone() {
@@ -69,8 +69,8 @@ impl Books {
                 (2, image.shared_with.len() != 2 * shared_with, "is shared with others than was asked for"),
                 (2, !self.verified.contains(&image.origin), "was not verified"),
                 (5, !image.is_good() || !image.completed, "isn't available and complete"),
-                (6, !self.has_the_bytes(&image.files), "has other bytes than were built"),
-                (7, !image.keys.is_empty(), "has a key on it"),
+                (6, !self.has_the_bytes(&image.disk.files), "has other bytes than were built"),
+                (7, !image.disk.keys.is_empty(), "has a key on it"),
             ];
             for (law, _, fault) in faults.into_iter().filter(|(_, found, _)| *found) {
                 self.violation(law, format!("the image in {region} {fault}"));
@@ -81,7 +81,7 @@ impl Books {
     /// Whether an image that is there can't be released, whatever is done: it has other bytes, or is never available.
     pub fn is_hopeless(&self) -> bool {
         let pending = |image: &SimImage| matches!(image.state(), ImageState::Pending(_));
-        self.images.values().any(|image| !image.gone && (pending(image) || !self.has_the_bytes(&image.files)))
+        self.images.values().any(|image| !image.gone && (pending(image) || !self.has_the_bytes(&image.disk.files)))
     }
 
     /// Machines, and what lets in to them, that are left.
@@ -101,6 +101,18 @@ impl Books {
             self.violation(1, format!("these are left after cleaning up: {}", left.join(", ")));
         }
     }
+}
+
+/// What stands in a journal at the end: no secret is written down, and nothing is built that was built.
+pub fn judge_journal(journal: &str) -> Vec<(u8, &'static str)> {
+    let mut steps = journal.lines().filter(|line| line.contains(r#""step":"binaries""#));
+    let built = steps.any(|line| line.contains(r#""event":"done""#));
+    let again = built && steps.next().is_some();
+    let faults = [
+        (7, journal.contains("PRIVATE KEY"), "there is a private key in the journal"),
+        (4, again, "what was built is built again"),
+    ];
+    faults.into_iter().filter(|(_, found, _)| *found).map(|(law, _, fault)| (law, fault)).collect()
 }
 
 /// The end of a token, which is the same whenever its seed runs.

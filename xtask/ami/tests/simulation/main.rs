@@ -4,19 +4,27 @@
 //! record, or in the middle of the record. Others go on with the build, or clean up after it, and crash, too. In the
 //! end the invariants of the tool must hold by the cloud's own books.
 //!
+//! The same cloud, under the same invariants, does what single tests tell it to, where one fault and what is said of it
+//! are the point: those are the cases.
+//!
 //! `cargo xtask test --seed N` plays one seed and prints what happened; `--seeds N` plays that many, from `FIRST` of the
 //! environment on.
 #![cfg(test)]
 
-mod books;
+#[path = "../kit/mod.rs"]
+mod kit;
+mod fate;
+mod weather;
+mod script;
+mod crash;
 mod cloud;
-#[path = "../common/mod.rs"]
-mod common;
-mod laws;
-mod machine;
-mod seed;
-mod story;
 mod verbs;
+mod machine;
+mod books;
+mod laws;
+
+mod cases;
+mod story;
 
 use std::{
     collections::BTreeMap,
@@ -30,11 +38,9 @@ use std::{
 
 use camino::Utf8PathBuf;
 use tempfile::TempDir;
-use xtask_ami::{
-    ask::spec::{ReleaseSpec, Visibility},
-    ship::sha256::sha256,
-};
+use xtask_ami::ask::spec::{ReleaseSpec, Visibility};
 
+use kit::Turn;
 use story::{Told, play};
 
 /// How many seeds are played where nobody says otherwise.
@@ -44,7 +50,8 @@ const TWICE: u64 = 50;
 /// How many violations are shown.
 const SHOWN: usize = 3;
 
-const HOME: &str = "us-west-2";
+/// Where images are made.
+pub const HOME: &str = "us-west-2";
 const REGIONS: [&str; 3] = ["eu-west-1", "sa-east-1", HOME];
 
 /// What all seeds share: a folder in memory where there is one, and in it the checkout.
@@ -61,18 +68,15 @@ impl Stage {
         let folder = tempfile::Builder::new().prefix("wallaroo-simulation-").tempdir_in(place).expect("a folder");
         let path = Utf8PathBuf::try_from(folder.path().canonicalize().expect("the folder")).expect("UTF-8");
         let regions = REGIONS.map(|region| region.parse().expect("a region")).to_vec();
-        let order = common::order(&path, Visibility::Public, HOME, regions);
-        let sum = |binary: &xtask_ami::recipe::Binary| {
-            let bytes = std::fs::read(order.source.root.join(&binary.result)).expect("a binary");
-            (format!("/usr/bin/{}", binary.name), sha256(&bytes))
-        };
-        let built = order.recipe.binaries.iter().map(sum).collect();
+        let order = kit::order(&path, Visibility::Public, HOME, regions);
+        let built = books::built(&order);
         Stage { folder, order, built }
     }
 
     fn play(&self, seed: u64) -> Told {
         let folder = tempfile::Builder::new().prefix("seed-").tempdir_in(self.folder.path()).expect("a folder");
         let path = Utf8PathBuf::try_from(folder.path().to_owned()).expect("UTF-8");
+        let _turn = Turn::beside_others();
         play(seed, &self.order, &self.built, &path)
     }
 }

@@ -7,22 +7,20 @@ use tokio::time::{Instant, sleep, timeout};
 use xtask::cli::{CleanFlags, CommonFlags, LogFormat};
 use xtask_ami::{
     ask::spec::{ReleaseSpec, Visibility},
-    cloud::Account as _,
     event::Line,
     events::Events,
-    ground::signals::Signals,
     record::{folder::JOURNAL, journal::Reading, state::State},
-    show::terminal::{Form, Level, Terminal},
     state_dir::StateDir,
-    story::{release, run::Run},
     verbs::clean,
 };
 
 use crate::{
     books::{Books, LAG},
     cloud::Cloud,
-    common::{FOR_EVER, Said},
-    seed::{Crash, Random, Weather},
+    crash::Crash,
+    kit::{Desk, FOR_EVER, Random},
+    laws::judge_journal,
+    weather::{Odds, Weather},
 };
 
 /// The longest that a process may take: all limits of the recipe that come one after the other, with room.
@@ -54,14 +52,13 @@ enum Came {
 }
 
 struct Story {
-    cloud: Cloud,
+    cloud: Cloud<Weather>,
     random: Random,
     order: ReleaseSpec,
-    home: StateDir,
+    desk: Desk,
     /// The build's id; none before it began.
     build: String,
-    said: Said,
-    weather: Weather,
+    odds: Odds,
     /// Whether public images were blocked in each region, before anything began.
     blocks: Vec<bool>,
 }
@@ -73,7 +70,7 @@ pub fn play(seed: u64, order: &ReleaseSpec, built: &BTreeMap<String, String>, fo
     runtime.block_on(async {
         let mut story = Story::new(seed, order, built, folder);
         let ending = timeout(FOR_EVER, story.tell()).await;
-        let Story { cloud, said, .. } = story;
+        let Story { cloud, desk, .. } = story;
         let mut violations = std::mem::take(&mut cloud.books.borrow_mut().violations);
         let ending = ending.unwrap_or_else(|_| {
             violations.push("invariant 8: it doesn't come to an end".to_owned());
@@ -81,7 +78,7 @@ pub fn play(seed: u64, order: &ReleaseSpec, built: &BTreeMap<String, String>, fo
         });
         let mut trace = cloud.trace();
         if !violations.is_empty() {
-            trace = format!("{trace}--- said:\n{}", said.text());
+            trace = format!("{trace}--- said:\n{}", desk.said());
         }
         Told { trace, violations, ending }
     })
@@ -99,36 +96,27 @@ impl Story {
             }
             _ => Visibility::Public,
         };
-        let public = order.visibility == Visibility::Public;
         let others = random.below(3) as usize;
         let others: Vec<_> =
             order.regions.iter().filter(|region| **region != order.home_region).cloned().collect::<Vec<_>>()[..others]
                 .to_vec();
         order.regions = others.into_iter().chain([order.home_region.clone()]).collect();
         order.regions.sort();
-        let mut books = Books {
-            home: order.home_region.to_string(),
-            regions: order.regions.clone(),
-            public,
-            built: built.clone(),
-            ..Books::default()
-        };
+        let mut books = Books::of(&order, built.clone());
         order.unblock_public_access = random.happens(300);
         if order.unblock_public_access {
             let blocked = random.pick(&[0, 1, 2]).min(order.regions.len());
             books.blocks = order.regions[..blocked].iter().map(|at| (at.clone(), (true, Instant::now()))).collect();
         }
-        let said = Said::default();
-        let weather = Weather::of(&mut random);
+        let odds = Odds::of(&mut random);
         // The cloud's numbers are others than the story's.
-        let cloud = Cloud::new(books, Random::new(!seed));
-        let home = StateDir::at(&folder.join("home"));
-        Story { cloud, random, order, home, build: String::new(), said, weather, blocks: Vec::new() }
+        let cloud = Cloud::new(books, Weather::new(Random::new(!seed)));
+        Story { cloud, random, order, desk: Desk::new(folder), build: String::new(), odds, blocks: Vec::new() }
     }
 
     async fn tell(&mut self) -> Ending {
         self.blocks = self.blocked();
-        self.set_weather(self.weather);
+        self.set_odds(self.odds);
         let crash = self.random.happens(850).then(|| Crash::of(&mut self.random));
         let mut came = self.process(crash).await;
         let mut resumes = self.random.below(4);
@@ -139,7 +127,7 @@ impl Story {
             let crash = self.random.happens(600).then(|| Crash::of(&mut self.random));
             came = self.process(crash).await;
         }
-        self.set_weather(Weather::default());
+        self.set_odds(Odds::default());
         if !cleans {
             came = self.go_on_calmly(came).await;
         }
@@ -189,11 +177,10 @@ impl Story {
     /// One process, from its beginning to its end.
     async fn process(&mut self, crash: Option<Crash>) -> Came {
         let began = Instant::now();
-        let identity = self.cloud.identity().await.expect("an identity");
         let events = self.events();
         let build = match self.build.as_str() {
-            "" => Run::begin(self.order.clone(), identity, &self.home, &events).await,
-            id => Run::resume(self.order.clone(), id, &identity, &self.home, &events).await,
+            "" => self.desk.begin(&self.cloud, &self.order, &events).await,
+            id => self.desk.resume(&self.cloud, &self.order, id, &events).await,
         };
         let build = match build {
             Ok(build) => build,
@@ -204,13 +191,12 @@ impl Story {
         };
         self.build.clone_from(&build.id);
         self.cloud.begin(self.journal(), crash);
-        let mut signals = Signals::listen().expect("signals");
-        let work = release::release(&self.cloud, &build, &mut signals, |_| Ok(()));
+        let work = self.desk.release(&self.cloud, &build, began);
         let came = tokio::select! {
             biased;
             came = timeout(BOUND, work) => match came {
-                Ok(Ok(_)) => Came::Released,
-                Ok(Err(_)) => Came::Failed,
+                Ok(ended) if ended.outcome.is_ok() => Came::Released,
+                Ok(_) => Came::Failed,
                 Err(_) => {
                     self.expect(false, 8, "a process doesn't come to its end");
                     Came::Failed
@@ -259,14 +245,14 @@ impl Story {
         sleep(LAG).await;
         let choice = self.random.below(3);
         let (flags, home) = match choice {
-            0 => (self.clean_flags(None), StateDir::at(&self.home.path().join("another computer's"))),
-            1 => (self.clean_flags(Some(&self.build)), StateDir::at(&self.home.path().join("another computer's"))),
-            _ => (self.clean_flags(Some(&self.build)), self.home.clone()),
+            0 => (self.clean_flags(None), StateDir::at(&self.desk.home.path().join("another computer's"))),
+            1 => (self.clean_flags(Some(&self.build)), StateDir::at(&self.desk.home.path().join("another computer's"))),
+            _ => (self.clean_flags(Some(&self.build)), self.desk.home.clone()),
         };
-        self.set_weather(self.weather);
+        self.set_odds(self.odds);
         let crash = self.random.happens(500).then(|| Crash::of(&mut self.random));
         self.clean(&home, &flags, crash).await;
-        self.set_weather(Weather::default());
+        self.set_odds(Odds::default());
         sleep(LAG * 60).await;
         self.clean(&home, &flags, None).await;
         // A private image whose journal is lost stays until its time has come, or its build is named; so does what is public
@@ -301,7 +287,8 @@ impl Story {
         self.cloud.books.borrow_mut().cleaning = true;
         let events = self.events();
         let work = clean::clean(&self.cloud, home, flags, &common, &events);
-        let calm = self.cloud.weather.get().transient == 0 && crash.is_none();
+        let odds = self.cloud.fate.borrow().odds;
+        let calm = crash.is_none() && [odds.transient, odds.refused, odds.halves] == [0; 3];
         let ended = tokio::select! {
             biased;
             ended = timeout(BOUND, work) => Some(ended),
@@ -310,7 +297,7 @@ impl Story {
         self.cloud.books.borrow_mut().cleaning = false;
         match ended {
             Some(Err(_)) => self.expect(false, 8, "cleaning up doesn't come to its end"),
-            Some(Ok(Err(failure))) if calm && self.weather_is_calm() => {
+            Some(Ok(Err(failure))) if calm => {
                 failure.say(&events);
                 self.expect(false, 1, "cleaning up fails, and nothing goes wrong");
             }
@@ -321,8 +308,8 @@ impl Story {
     /// Where a process emits what happens. For each prefix of the journal that it writes, the state that is read back is
     /// the one that is live.
     fn events(&self) -> Events {
-        let events = Events::new(Terminal::to(self.said.clone(), Level::Quiet, Form::Text));
-        let (home, cloud) = (self.home.clone(), self.cloud.clone());
+        let events = self.desk.events();
+        let (home, cloud) = (self.desk.home.clone(), self.cloud.clone());
         let mut read: Option<ReadBack> = None;
         events.witness(move |live| {
             let id = &live.about.as_ref().expect("a build that began").id;
@@ -335,17 +322,12 @@ impl Story {
         events
     }
 
-    fn weather_is_calm(&self) -> bool {
-        self.cloud.weather.get().refused == 0 && self.cloud.weather.get().halves == 0
-    }
-
-    fn set_weather(&self, weather: Weather) {
-        self.cloud.weather.set(weather);
-        self.cloud.books.borrow_mut().weather = weather;
+    fn set_odds(&self, odds: Odds) {
+        self.cloud.fate.borrow_mut().odds = odds;
     }
 
     fn journal(&self) -> Utf8PathBuf {
-        self.home.build(&self.build).join(JOURNAL)
+        self.desk.home.build(&self.build).join(JOURNAL)
     }
 
     fn is_unfinished(&self) -> bool {
@@ -369,13 +351,11 @@ impl Story {
         }
     }
 
-    /// No secret is written down, and nothing is built that was built.
     fn judge_journal(&self) {
         let journal = std::fs::read_to_string(self.journal()).unwrap_or_default();
-        self.expect(!journal.contains("PRIVATE KEY"), 7, "there is a private key in the journal");
-        let mut steps = journal.lines().filter(|line| line.contains(r#""step":"binaries""#));
-        let built = steps.any(|line| line.contains(r#""event":"done""#));
-        self.expect(!built || steps.next().is_none(), 4, "what was built is built again");
+        for (law, fault) in judge_journal(&journal) {
+            self.expect(false, law, fault);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
 use tokio::time::Instant;
 use xtask::region::Region;
@@ -25,14 +25,18 @@ use xtask_ami::{
 
 use crate::{
     books::{Books, SimImage, SimInstance},
-    cloud::{Cloud, Effect::*},
+    cloud::Cloud,
+    fate::{Fate, Verb},
     machine::SimMachine,
 };
 
 /// How long a block on public images, or its end, takes to take effect.
 const BLOCK: Duration = Duration::from_secs(90);
 
-impl Paced for Cloud {
+/// What a machine says that doesn't come up.
+const CONSOLE: &str = "Kernel panic - not syncing\n";
+
+impl<F: Fate> Paced for Cloud<F> {
     fn pace(&self, phase: Phase) -> Pace {
         // Looks take most of the time that a seed takes.
         let interval = Duration::from_secs(if matches!(phase, Phase::Image | Phase::Copy) { 60 } else { 5 });
@@ -40,8 +44,8 @@ impl Paced for Cloud {
     }
 }
 
-impl Compute for Cloud {
-    type Machine = SimMachine;
+impl<F: Fate> Compute for Cloud<F> {
+    type Machine = SimMachine<F>;
 
     fn machines_outlive_us(&self) -> bool {
         true
@@ -49,103 +53,103 @@ impl Compute for Cloud {
 
     async fn base(&self, _: &Utf8Path) -> Result<Base> {
         let base = || Base { id: "base".to_owned(), name: "a base".to_owned(), system: "ubuntu-16.04".to_owned() };
-        self.call(Looks, "base", "", |_, _| Ok(base())).await
+        self.call(Verb::Base, "", |_, _| Ok(base())).await
     }
 
     async fn grant_access(&self, region: &Region, access: &SshAccess) -> Result<()> {
-        let deed = |books: &mut Books, random: &mut _| {
-            books.grant(access, random);
+        let deed = |books: &mut Books, fate: &mut F| {
+            books.grant(access, fate);
             Ok(())
         };
-        self.call(Changes, "grant", region.as_str(), deed).await
+        self.call(Verb::GrantAccess, region.as_str(), deed).await
     }
 
     async fn revoke_access(&self, region: &Region, name: &str) -> Result<()> {
-        self.call(Changes, "revoke", region.as_str(), |books, _| books.revoke(name)).await
+        self.call(Verb::RevokeAccess, region.as_str(), |books, _| books.revoke(name)).await
     }
 
     async fn launch(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {
-        self.call(Changes, "launch", region.as_str(), |books, random| books.launch(launch, random)).await
+        self.call(Verb::Launch, region.as_str(), |books, fate| books.launch(launch, fate)).await
     }
 
-    async fn instance(&self, _: &Region, id: &InstanceId) -> Result<Option<Instance>> {
-        self.call(Looks, "instance", &id.0, |books, _| Ok(books.seen(id))).await
+    async fn instance(&self, region: &Region, id: &InstanceId) -> Result<Option<Instance>> {
+        self.call_of(Verb::LookAtInstance, region.as_str(), &id.0, |books, _| Ok(books.seen(id))).await
     }
 
     async fn instances_of(&self, region: &Region, build: &str) -> Result<Vec<InstanceId>> {
-        let deed = |books: &mut Books, _: &mut _| {
+        let deed = |books: &mut Books, _: &mut F| {
             let of_build = |it: &SimInstance| it.tags.iter().any(|(key, value)| key == TAG_BUILD && value == build);
             let shown = |it: &SimInstance| Instant::now() >= it.listed && it.state() != InstanceState::Terminated;
             let found = books.instances.iter().filter(|(_, instance)| of_build(instance) && shown(instance));
             Ok(found.map(|(id, _)| id.clone()).collect())
         };
-        self.call(Looks, "instances", region.as_str(), deed).await
+        self.call(Verb::ListInstances, region.as_str(), deed).await
     }
 
-    async fn console(&self, _: &Region, id: &InstanceId) -> Result<String> {
-        self.call(Looks, "console", &id.0, |_, _| Ok(String::new())).await
+    async fn console(&self, region: &Region, id: &InstanceId) -> Result<String> {
+        self.call_of(Verb::ReadConsole, region.as_str(), &id.0, |_, _| Ok(CONSOLE.to_owned())).await
     }
 
-    async fn connect(&self, address: SocketAddr, login: &Login, _: &Utf8Path) -> Result<SimMachine> {
-        let (host_key, key) = (login.host_key.public()?, login.key.public()?);
-        let deed = |books: &mut Books, _: &mut _| {
+    async fn connect(&self, address: SocketAddr, login: &Login, _: &Utf8Path) -> Result<SimMachine<F>> {
+        let deed = |books: &mut Books, _: &mut F| {
             let found = books.instances.iter().find(|(_, instance)| instance.address == address);
             let up = found.filter(|(_, instance)| instance.answers());
             let (id, instance) = up.with_context(|| format!("nobody answers at {address}"))?;
-            ensure!(instance.user_data.contains(&host_key), "{address} has another host key");
-            if !instance.keys.contains(&key) {
-                return Err(anyhow!(LoginRefused::new(address, &login.user)));
+            let (id, known) = (id.clone(), instance.disk.ever_let_in(login)?);
+            let came = instance.disk.log_in(address, &instance.user_data, login);
+            if came.as_ref().is_err_and(|error| error.is::<LoginRefused>()) && !known {
+                books.violation(7, format!("{id} never let in the key that is tried on it"));
             }
-            Ok(SimMachine { cloud: self.clone(), instance: id.clone() })
+            came.map(|()| SimMachine { cloud: self.clone(), instance: id })
         };
-        self.call(Looks, "connect", &address.to_string(), deed).await
+        self.call_of(Verb::Connect, "", &address.to_string(), deed).await
     }
 
-    async fn stop(&self, _: &Region, id: &InstanceId) -> Result<()> {
-        self.call(Changes, "stop", &id.0, |books, _| books.stop(id)).await
+    async fn stop(&self, region: &Region, id: &InstanceId) -> Result<()> {
+        self.call_of(Verb::Stop, region.as_str(), &id.0, |books, _| books.stop(id)).await
     }
 
-    async fn terminate(&self, _: &Region, id: &InstanceId) -> Result<()> {
-        let deed = |books: &mut Books, _: &mut _| {
+    async fn terminate(&self, region: &Region, id: &InstanceId) -> Result<()> {
+        let deed = |books: &mut Books, _: &mut F| {
             books.terminate(id);
             Ok(())
         };
-        self.call(Changes, "terminate", &id.0, deed).await
+        self.call_of(Verb::Terminate, region.as_str(), &id.0, deed).await
     }
 }
 
-impl Images for Cloud {
+impl<F: Fate> Images for Cloud<F> {
     async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
-        let deed = |books: &mut Books, random: &mut _| books.create(instance, image, region, random);
-        self.call(Changes, "create", region.as_str(), deed).await
+        let deed = |books: &mut Books, fate: &mut F| books.create(instance, image, region, fate);
+        self.call(Verb::CreateImage, region.as_str(), deed).await
     }
 
     async fn copy_image(&self, from: &Region, id: &ImageId, to: &Region, image: &NewImage) -> Result<ImageId> {
-        let deed = |books: &mut Books, random: &mut _| books.copy((from, id), to, image, random);
-        self.call(Changes, "copy", to.as_str(), deed).await
+        let deed = |books: &mut Books, fate: &mut F| books.copy((from, id), to, image, fate);
+        self.call(Verb::CopyImage, to.as_str(), deed).await
     }
 
     async fn image(&self, region: &Region, id: &ImageId) -> Result<Option<Image>> {
-        let deed = |books: &mut Books, _: &mut _| Ok(books.known(region, id).ok().map(|image| image.seen(id)));
-        self.call(Looks, "image", &id.0, deed).await
+        let deed = |books: &mut Books, _: &mut F| Ok(books.known(region, id).ok().map(|image| image.seen(id)));
+        self.call_of(Verb::LookAtImage, region.as_str(), &id.0, deed).await
     }
 
     async fn images(&self, region: &Region) -> Result<Vec<Image>> {
-        let deed = |books: &mut Books, _: &mut _| Ok(listed(books, region).map(|(id, image)| image.seen(id)).collect());
-        self.call(Looks, "images", region.as_str(), deed).await
+        let deed = |books: &mut Books, _: &mut F| Ok(listed(books, region).map(|(id, image)| image.seen(id)).collect());
+        self.call(Verb::ListImages, region.as_str(), deed).await
     }
 
     async fn complete_image(&self, region: &Region, id: &ImageId, _: &NewImage) -> Result<()> {
-        let deed = |books: &mut Books, _: &mut _| {
+        let deed = |books: &mut Books, _: &mut F| {
             books.known(region, id)?.completed = true;
             Ok(())
         };
-        self.call(Changes, "complete", &id.0, deed).await
+        self.call_of(Verb::Complete, region.as_str(), &id.0, deed).await
     }
 
     async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
-        let deed = |books: &mut Books, random: &mut _| books.deregister(region, id, random);
-        self.call(Changes, "deregister", &id.0, deed).await
+        let deed = |books: &mut Books, fate: &mut F| books.deregister(region, id, fate);
+        self.call_of(Verb::Deregister, region.as_str(), &id.0, deed).await
     }
 
     async fn disk(&self, _: &Region, _: &ImageId, _: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {
@@ -153,42 +157,42 @@ impl Images for Cloud {
     }
 }
 
-impl Opening for Cloud {
+impl<F: Fate> Opening for Cloud<F> {
     async fn snapshots_are_public(&self, region: &Region, id: &ImageId) -> Result<bool> {
-        let deed = |books: &mut Books, _: &mut _| books.known(region, id).map(|image| image.snapshots_public);
-        self.call(Looks, "snapshots", &id.0, deed).await
+        let deed = |books: &mut Books, _: &mut F| books.known(region, id).map(|image| image.snapshots_public);
+        self.call_of(Verb::LookAtSnapshots, region.as_str(), &id.0, deed).await
     }
 
     async fn permit_copying(&self, region: &Region, id: &ImageId, to: &Audience, permit: bool) -> Result<()> {
-        let deed = |books: &mut Books, _: &mut _| books.permit(region, id, to, permit, "copy");
-        let what = if permit { "permit copying" } else { "forbid copying" };
-        self.call(Changes, what, &id.0, deed).await
+        let deed = |books: &mut Books, _: &mut F| books.permit(region, id, to, permit, "copy");
+        let verb = permission(to, permit, [Verb::SnapshotsPublic, Verb::SnapshotsPrivate]);
+        self.call_of(verb, region.as_str(), &id.0, deed).await
     }
 
     async fn permit_launching(&self, region: &Region, id: &ImageId, to: &Audience, permit: bool) -> Result<()> {
-        let deed = |books: &mut Books, _: &mut _| books.permit(region, id, to, permit, "launch");
-        let what = if permit { "permit launching" } else { "forbid launching" };
-        self.call(Changes, what, &id.0, deed).await
+        let deed = |books: &mut Books, _: &mut F| books.permit(region, id, to, permit, "launch");
+        let verb = permission(to, permit, [Verb::ImagePublic, Verb::ImagePrivate]);
+        self.call_of(verb, region.as_str(), &id.0, deed).await
     }
 
     async fn public_images_blocked(&self, region: &Region) -> Result<bool> {
-        self.call(Looks, "blocked", region.as_str(), |books, _| Ok(books.is_blocked(region))).await
+        self.call(Verb::LookAtBlock, region.as_str(), |books, _| Ok(books.is_blocked(region))).await
     }
 
     async fn block_public_images(&self, region: &Region, block: bool) -> Result<()> {
-        let deed = |books: &mut Books, _: &mut _| {
+        let deed = |books: &mut Books, _: &mut F| {
             if books.blocks.get(region).is_some_and(|(ordered, _)| *ordered) != block {
                 books.blocks.insert(region.clone(), (block, Instant::now() + BLOCK));
             }
             Ok(())
         };
-        self.call(Changes, if block { "block" } else { "unblock" }, region.as_str(), deed).await
+        self.call(if block { Verb::Block } else { Verb::Unblock }, region.as_str(), deed).await
     }
 }
 
-impl Account for Cloud {
+impl<F: Fate> Account for Cloud<F> {
     async fn regions(&self) -> Result<Vec<Region>> {
-        self.call(Looks, "regions", "", |books, _| Ok(books.regions.clone())).await
+        self.call(Verb::Regions, "", |books, _| Ok(books.regions.clone())).await
     }
 
     async fn preflight(&self, _: &Request) -> Result<Preflight> {
@@ -196,7 +200,7 @@ impl Account for Cloud {
     }
 
     async fn leftovers(&self, region: &Region) -> Result<Vec<Leftover>> {
-        self.call(Looks, "leftovers", region.as_str(), |books, _| Ok(books.leftovers(region))).await
+        self.call(Verb::ListLeftovers, region.as_str(), |books, _| Ok(books.leftovers(region))).await
     }
 
     async fn remove(&self, region: &Region, leftover: &Leftover) -> Result<()> {
@@ -206,11 +210,11 @@ impl Account for Cloud {
             Kind::KeyPair | Kind::SecurityGroup => self.revoke_access(region, id).await,
             Kind::Image => self.deregister(region, &ImageId(id.clone())).await,
             Kind::Snapshot => {
-                let deed = |books: &mut Books, _: &mut _| {
+                let deed = |books: &mut Books, _: &mut F| {
                     books.snapshots.remove(&(region.clone(), id.clone()));
                     Ok(())
                 };
-                self.call(Changes, "delete", id, deed).await
+                self.call_of(Verb::DeleteSnapshot, region.as_str(), id, deed).await
             }
         }
     }
@@ -225,6 +229,16 @@ impl Account for Cloud {
 
     fn how_to(&self, what: HowTo<'_>) -> String {
         commands::how_to(what, "")
+    }
+}
+
+/// The verb for a permission that is given or taken back.
+fn permission(to: &Audience, permit: bool, [opens, closes]: [Verb; 2]) -> Verb {
+    match (to, permit) {
+        (Audience::Everybody, true) => opens,
+        (Audience::Everybody, false) => closes,
+        (Audience::These(_), true) => Verb::Share,
+        (Audience::These(_), false) => Verb::Unshare,
     }
 }
 

@@ -8,16 +8,14 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
 
+#[path = "../kit/folder.rs"]
+mod folder;
+
+pub use folder::folder;
+
 /// The root of the workspace.
 pub fn workspace() -> &'static Utf8Path {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the tool lies in xtask/ami")
-}
-
-/// A folder that is removed when the guard is dropped.
-pub fn folder() -> (TempDir, Utf8PathBuf) {
-    let guard = tempfile::Builder::new().prefix("wallaroo-test-").tempdir().expect("a temporary folder");
-    let path = guard.path().canonicalize().expect("the folder").try_into().expect("a path in UTF-8");
-    (guard, path)
 }
 
 /// A home of the tool, for one test. Removed with all that is in it.

@@ -95,7 +95,7 @@ pub fn lock(folder: &Utf8Path) -> Result<Option<Flock<File>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cloud::qemu::seed, events::Events, fixture::folder};
+    use crate::{cloud::qemu::seed, fixture::folder};
 
     fn mode(path: &Utf8Path) -> u32 {
         path.metadata().expect("it is there").permissions().mode() & 0o777
@@ -107,7 +107,7 @@ mod tests {
         let path = home.join("instances/i-1");
         // The second time it lies there already, as a killed process left it, open to all.
         for _ in 0..2 {
-            let made = Folder::make(path.clone(), &Events::new(Level::Quiet)).await.expect("a folder");
+            let made = Folder::make(path.clone(), &crate::fixture::events()).await.expect("a folder");
             assert_eq!(mode(made.path()), 0o700);
             let seed = made.path().join("seed.img");
             seed::write(&seed, "i-1", "ssh-ed25519 AAAA", "#cloud-config\n").expect("a seed");

@@ -248,7 +248,6 @@ fn write_whole(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::Events;
 
     #[tokio::test]
     async fn what_is_half_made_goes_and_what_is_an_image_or_somebody_elses_stays() {
@@ -263,7 +262,7 @@ mod tests {
             fs::write(images.join(name), name).expect("a file");
         }
         {
-            let _somebody = writing(&home, &Events::new(Level::Quiet)).await.expect("a lock");
+            let _somebody = writing(&home, &crate::fixture::events()).await.expect("a lock");
             assert_eq!(sweep(&home), [] as [Utf8PathBuf; 0]);
         }
         let mut swept = sweep(&home);

@@ -3,9 +3,12 @@ use camino::Utf8PathBuf;
 use said::Said;
 
 use super::*;
-use crate::{fixture::folder, show::terminal::Level};
+use crate::{
+    fixture::folder,
+    show::terminal::{Form, Level, Terminal},
+};
 
-#[path = "../../../tests/common/said.rs"]
+#[path = "../../../tests/kit/said.rs"]
 mod said;
 
 /// The lock of a process that was stopped while it had it.
@@ -25,7 +28,10 @@ async fn a_stopped_process_that_begins_a_build_is_waited_for_aloud_and_not_for_e
     let (_guard, _, home) = home();
     let (said, _stopped) = (Said::default(), stopped(&home.builds_lock()));
     let began = tokio::time::Instant::now();
-    let error = lock_builds(&home, &Status::to(said.clone(), Level::Normal)).await.map(drop).expect_err("stopped");
+    let error = lock_builds(&home, &Events::new(Terminal::to(said.clone(), Level::Normal, Form::Text)))
+        .await
+        .map(drop)
+        .expect_err("stopped");
     assert!(began.elapsed() <= MOMENT + INTERVAL, "{:?}", began.elapsed());
     assert!(said.text().contains("Waiting for another process to begin its build"), "{}", said.text());
     let error = format!("{error:#}");
@@ -38,7 +44,9 @@ async fn a_stopped_process_that_begins_a_build_is_waited_for_aloud_and_not_for_e
 async fn a_stopped_process_that_sweeps_is_waited_for_aloud_and_not_for_ever() {
     let (_guard, folder, _) = home();
     let (said, _stopped) = (Said::default(), stopped(&folder));
-    let error = lock_against_sweep(&folder, &Status::to(said.clone(), Level::Normal)).await.map(drop);
+    let error = lock_against_sweep(&folder, &Events::new(Terminal::to(said.clone(), Level::Normal, Form::Text)))
+        .await
+        .map(drop);
     let error = format!("{:#}", error.expect_err("stopped"));
     assert!(error.contains("to tidy") && error.contains(folder.as_str()), "{error}");
     assert!(said.text().contains("Waiting for another process to tidy"), "{}", said.text());
@@ -48,8 +56,8 @@ async fn a_stopped_process_that_sweeps_is_waited_for_aloud_and_not_for_ever() {
 async fn a_lock_is_had_once_the_other_process_lets_go_and_until_it_is_dropped() {
     let (_guard, _, home) = home();
     let (said, other) = (Said::default(), stopped(&home.builds_lock()));
-    let status = Status::to(said.clone(), Level::Normal);
-    let mut locking = std::pin::pin!(lock_builds(&home, &status));
+    let events = Events::new(Terminal::to(said.clone(), Level::Normal, Form::Text));
+    let mut locking = std::pin::pin!(lock_builds(&home, &events));
     // Something else is done meanwhile, as a signal would be.
     tokio::select! {
         biased;
@@ -67,11 +75,11 @@ async fn a_lock_is_had_once_the_other_process_lets_go_and_until_it_is_dropped() 
 #[tokio::test]
 async fn where_there_are_no_locks_it_is_said_and_work_goes_on() {
     let said = Said::default();
-    let status = Status::to(said.clone(), Level::Normal);
+    let events = Events::new(Terminal::to(said.clone(), Level::Normal, Form::Text));
     // A path alone, which locks nothing, as a folder of some network file systems does.
     let file = std::os::unix::fs::OpenOptionsExt::custom_flags(File::options().read(true), nix::libc::O_PATH).open("/");
     let (file, limit) = (file.expect("the root"), Duration::from_secs(1));
-    let lock = acquire(file, Utf8Path::new("/"), Share::Alone, "nothing", limit, &status).await.expect("no refusal");
+    let lock = acquire(file, Utf8Path::new("/"), Share::Alone, "nothing", limit, &events).await.expect("no refusal");
     assert!(lock.is_none());
     assert!(said.text().contains("warning: / can't be locked (EBADF"), "{}", said.text());
 }

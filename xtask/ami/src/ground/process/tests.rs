@@ -3,7 +3,7 @@ use std::time::Instant;
 use nix::{sys::signal, unistd::Pid};
 
 use super::*;
-use crate::{fixture::folder, show::terminal::Level};
+use crate::fixture::folder;
 
 /// Set for the process that is killed: the same test, which then only runs the stubborn program.
 const VICTIM: &str = "WALLAROO_TEST_VICTIM";
@@ -17,7 +17,7 @@ async fn stubborn(folder: &Utf8Path) -> Result<()> {
     // It is renamed so that it is there with the whole number.
     let script = "trap '' TERM; echo $$ > pid.new; mv pid.new pid; exec sleep 120";
     command.args(["-c", script]).current_dir(folder);
-    run_in(Group::new(1)?, "a stubborn program", command, &folder.join("log"), &Status::new(Level::Quiet)).await
+    run_in(Group::new(1)?, "a stubborn program", command, &folder.join("log"), &crate::fixture::events()).await
 }
 
 /// The process id that was written to `folder/pid`, as soon as it is.
@@ -99,7 +99,7 @@ fn what_a_program_leaves_running_may_clean_up_and_nothing_waits_for_a_group_that
         let leader = Pid::from_raw(group.id);
         let mut command = command("sh", Signal::SIGTERM);
         command.args(["-c", script]).current_dir(&folder);
-        let ended = run_in(group, "a program", command, &folder.join("log"), &Status::new(Level::Quiet)).await;
+        let ended = run_in(group, "a program", command, &folder.join("log"), &crate::fixture::events()).await;
         ended.expect("it ends well");
         leader
     });

@@ -62,7 +62,7 @@ async fn whose_the_account_is_is_asked_once() {
     let rig = Rig::public(&[HOME]);
     rig.endpoint.world(|world| world.caller = "444455556666".to_owned());
     let cloud = rig.ec2().await;
-    let draft = Draft { order: rig.order.clone(), findings: Vec::new() };
+    let draft = Draft { spec: rig.order.clone(), findings: Vec::new() };
     Box::pin(preflight::look(&cloud, draft, false)).await.expect("preflight");
     let expected = Identity { kind: CloudKind::Ec2, account: "444455556666".to_owned(), endpoint: None };
     for _ in 0..2 {
@@ -72,7 +72,7 @@ async fn whose_the_account_is_is_asked_once() {
     // Another endpoint is another cloud, whatever the number of its account.
     let loader = loader(&rig.endpoint).endpoint_url("http://localhost:5000/");
     let recipe = rig.order.recipe.clone();
-    let cloud = Ec2::load(loader, rig.settings.clone(), &rig.order.home_region, recipe, &rig.status()).await;
+    let cloud = Ec2::load(loader, rig.settings.clone(), &rig.order.home_region, recipe, &rig.events()).await;
     let endpoint = cloud.identity().await.expect("an identity").endpoint;
     assert_eq!(endpoint.as_deref(), Some("http://localhost:5000"));
 }

@@ -1,7 +1,6 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::show::terminal::Level;
 
 fn ingredients() -> Ingredients {
     Ingredients {
@@ -60,7 +59,7 @@ async fn what_a_killed_build_left_is_no_base_and_goes_away() {
     }
     let _alive = super::folder::lock(&bases.join(".making-alive")).expect("a lock");
     {
-        let _writing = lock_against_sweep(bases, &Status::new(Level::Quiet)).await.expect("a lock");
+        let _writing = lock_against_sweep(bases, &crate::fixture::events()).await.expect("a lock");
         assert_eq!(sweep(&home), [] as [Utf8PathBuf; 0]);
     }
     assert_eq!(sweep(&home), [bases.join(".making-dead")]);

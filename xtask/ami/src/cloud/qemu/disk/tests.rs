@@ -1,6 +1,5 @@
 use std::{io::Write as _, os::unix::fs::FileExt as _};
 
-use camino::Utf8PathBuf;
 use proptest::{
     collection::vec,
     prelude::{Just, Strategy as _, any, prop_oneof},
@@ -8,6 +7,7 @@ use proptest::{
 };
 
 use super::*;
+use crate::fixture::folder;
 use crate::ground::untrusted::{bytes, check, text};
 
 /// Runs a shell script in `folder`; whether the programs that it needs are there.
@@ -23,12 +23,6 @@ fn made(folder: &Utf8Path, script: &str) -> bool {
     let output = shell.expect("sh");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     true
-}
-
-fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = Utf8PathBuf::from_path_buf(folder.path().to_owned()).expect("a path in UTF-8");
-    (folder, path)
 }
 
 fn open(image: &Utf8Path, scratch: &Utf8Path) -> Result<Disk> {

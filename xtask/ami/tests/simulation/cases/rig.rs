@@ -1,35 +1,24 @@
-//! A build against the fake cloud: a tiny checkout, a home of its own, and all that is said kept.
+//! A build against the simulated cloud: a tiny checkout, a home of its own, and all that is said kept.
 
-use std::{cell::Cell, time::Duration};
+use std::time::Duration;
 
-use camino::Utf8PathBuf;
 use futures_util::FutureExt as _;
 use tempfile::TempDir;
+use tokio::time::Instant;
 use xtask::region::Region;
-use xtask_ami::{
-    ask::spec::Visibility,
-    event::{
-        about::{CloudKind, Identity},
-        ids::ImageId,
-    },
-    events::Events,
-    ground::signals::Signals,
-    show::{
-        result::Report,
-        terminal::{Form, Level, Terminal},
-    },
-    state_dir::StateDir,
-    story::{release, run::Run},
-};
+use xtask_ami::{ask::spec::Visibility, event::ids::ImageId, record::folder::JOURNAL, story::run::Run};
 
 use crate::{
-    common::{FOR_EVER, Said, order},
-    fake::{Fake, Verb},
-    turn::Turn,
+    books::{Books, built},
+    cloud::Cloud,
+    fate::Verb,
+    kit::{self, Desk, Ended, Turn},
+    laws::judge_journal,
+    script::Script,
 };
 
-/// Where the image is made.
-pub const HOME: &str = "us-west-2";
+pub use crate::HOME;
+
 /// The regions of a release.
 pub const REGIONS: [&str; 4] = ["eu-west-1", "sa-east-1", "us-east-1", HOME];
 /// The image's name.
@@ -37,19 +26,11 @@ pub const NAME: &str = "Wallaroo 0.6.1";
 
 /// What is tried: a build, and the cloud that it is made in.
 pub struct Rig {
-    pub cloud: Fake,
+    pub cloud: Cloud<Script>,
     pub build: Run,
-    said: Said,
+    desk: Desk,
     _folder: TempDir,
     _turn: Turn,
-}
-
-/// How a release ended.
-pub struct Ended {
-    /// The report, or the exit code.
-    pub outcome: Result<Report, u8>,
-    /// All that was said, without colours.
-    pub said: String,
 }
 
 impl Rig {
@@ -78,32 +59,27 @@ impl Rig {
     }
 
     fn new(visibility: Visibility, regions: &[&str], turn: Turn) -> Rig {
-        let folder = tempfile::Builder::new().prefix("wallaroo-test-").tempdir().expect("a temporary folder");
-        let path = Utf8PathBuf::try_from(folder.path().canonicalize().expect("the folder")).expect("UTF-8");
+        let (guard, folder) = kit::folder();
         let regions: Vec<Region> = regions.iter().map(|region| region.parse().expect("a region")).collect();
-        let order = order(&path, visibility, HOME, regions.clone());
-        let said = Said::default();
-        let events = Events::new(Terminal::to(said.clone(), Level::Quiet, Form::Text));
-        let identity = Identity { kind: CloudKind::Ec2, account: "123456789012".to_owned(), endpoint: None };
-        let build = Run::begin(order, identity, &StateDir::at(&path.join("home")), &events).now_or_never();
+        let order = kit::order(&folder, visibility, HOME, regions);
+        let cloud = Cloud::new(Books::of(&order, built(&order)), Script::default());
+        let desk = Desk::new(&folder);
+        let build = desk.begin(&cloud, &order, &desk.events()).now_or_never();
         let build = build.expect("no other build begins here").expect("a build");
-        Rig { cloud: Fake::new(&regions), build, said, _folder: folder, _turn: turn }
+        Rig { cloud, build, desk, _folder: guard, _turn: turn }
     }
 
     /// Runs the release, and checks what must hold however it ends.
     pub async fn release(&self) -> Ended {
-        let mut signals = Signals::listen().expect("signals");
-        let told = Cell::new(0);
-        let tell = |_: &Report| {
-            told.set(told.get() + 1);
-            Ok(())
-        };
-        let released =
-            tokio::time::timeout(FOR_EVER, release::release(&self.cloud, &self.build, &mut signals, tell)).await;
-        let outcome = released.expect("every wait is bounded").map_err(|failure| failure.exit_code());
-        let ended = Ended { outcome, said: self.said.text() };
-        assert_eq!(told.get(), usize::from(ended.outcome.is_ok()), "the result is told once: {ended}");
-        assert_eq!(self.cloud.violations(), [""; 0], "{ended}");
+        let ended = self.desk.release(&self.cloud, &self.build, Instant::now()).await;
+        assert_eq!(ended.told.is_some(), ended.outcome.is_ok(), "the result is told: {ended}");
+        let mut books = self.cloud.books.borrow_mut();
+        if ended.outcome.is_ok() {
+            books.judge_released(self.build.spec.visibility.names().len());
+        }
+        let journal = std::fs::read_to_string(self.build.folder.join(JOURNAL)).expect("a journal");
+        let faults = judge_journal(&journal);
+        assert_eq!((books.violations.as_slice(), faults.as_slice()), (&[][..], &[][..]), "{ended}");
         // A good image is never destroyed because something else failed.
         self.cloud.never(Verb::Deregister);
         ended
@@ -146,11 +122,5 @@ impl Ended {
     /// The lines that call something public.
     pub fn called_public(&self) -> Vec<&str> {
         self.said.lines().map(str::trim).filter(|line| line.contains("PUBLIC")).collect()
-    }
-}
-
-impl std::fmt::Display for Ended {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}\n--- said\n{}", self.outcome.as_ref().map(|report| &report.name), self.said)
     }
 }

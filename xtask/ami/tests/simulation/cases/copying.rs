@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
+use super::rig::{HOME, REGIONS, Rig};
 use crate::{
-    fake::{Outcome, Trouble, Verb},
-    rig::{HOME, REGIONS, Rig},
+    fate::{Fault, Verb},
+    script::Outcome,
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -25,19 +24,19 @@ async fn a_copy_that_fails_does_not_stop_the_others_and_nothing_is_public() {
     let rig = Rig::public();
     rig.cloud.images_come_out("sa-east-1", Outcome::Failed);
     // It is still going on when the other one fails.
-    rig.cloud.once(Verb::CopyImage, "us-east-1", Trouble::Takes(HOUR));
+    rig.cloud.slowly(Verb::CopyImage, "us-east-1", HOUR);
     let ended = rig.fails(&["sa-east-1", "the snapshot was lost"]).await;
     assert!(!ended.error().lines().any(|line| line.contains("us-east-1: the")), "{ended}");
     nothing_public_and_nothing_lost(&rig, &REGIONS);
-    let looked_at = rig.cloud.calls().iter().any(|call| call.verb == Verb::LookAtImage && call.place == "us-east-1");
+    let looked_at = rig.cloud.was_asked(Verb::LookAtImage, "us-east-1");
     assert!(looked_at, "the other copy was waited for");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_copy_that_is_refused_does_not_stop_the_others_and_nothing_is_public() {
     let rig = Rig::public();
-    rig.cloud.once(Verb::CopyImage, "sa-east-1", Trouble::Refused);
-    rig.cloud.once(Verb::CopyImage, "us-east-1", Trouble::Takes(HOUR));
+    rig.cloud.once(Verb::CopyImage, "sa-east-1", Fault::Refused);
+    rig.cloud.slowly(Verb::CopyImage, "us-east-1", HOUR);
     let ended = rig.fails(&["sa-east-1", "CopyImage is refused", "1 of 3 regions"]).await;
     nothing_public_and_nothing_lost(&rig, &["eu-west-1", "us-east-1", HOME]);
     for region in ["eu-west-1", "us-east-1", HOME] {
@@ -50,7 +49,7 @@ async fn a_copy_that_is_refused_does_not_stop_the_others_and_nothing_is_public()
 async fn all_copies_that_fail_are_named() {
     let rig = Rig::public();
     rig.cloud.images_come_out("sa-east-1", Outcome::Failed);
-    rig.cloud.once(Verb::CopyImage, "us-east-1", Trouble::Refused);
+    rig.cloud.once(Verb::CopyImage, "us-east-1", Fault::Refused);
     rig.fails(&["2 of 3 regions", "sa-east-1", "us-east-1"]).await;
     nothing_public_and_nothing_lost(&rig, &["eu-west-1", "sa-east-1", HOME]);
 }
@@ -59,16 +58,15 @@ async fn all_copies_that_fail_are_named() {
 async fn a_copy_that_is_pending_for_ever_is_given_up_at_the_limit() {
     let rig = Rig::public();
     rig.cloud.images_come_out("eu-west-1", Outcome::PendingForEver);
-    let began = Instant::now();
-    rig.fails(&["gave up waiting for ami-", "in eu-west-1 after 1h", "last state: pending, 40%"]).await;
-    assert!((HOUR..HOUR * 3 / 2).contains(&began.elapsed()), "{:?}", began.elapsed());
+    let ended = rig.fails(&["gave up waiting for ami-", "in eu-west-1 after 1h", "last state: pending, 40%"]).await;
+    assert!((HOUR..HOUR * 3 / 2).contains(&ended.took), "{:?}", ended.took);
     nothing_public_and_nothing_lost(&rig, &REGIONS);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_look_at_a_copy_that_never_answers_is_given_up_at_the_limit() {
     let rig = Rig::public();
-    rig.cloud.once(Verb::LookAtImage, "eu-west-1", Trouble::Hangs);
+    rig.cloud.once(Verb::LookAtImage, "eu-west-1", Fault::Hangs);
     rig.fails(&["gave up waiting for ami-", "in eu-west-1 after 1h"]).await;
     nothing_public_and_nothing_lost(&rig, &REGIONS);
 }
@@ -117,7 +115,7 @@ async fn an_image_with_the_old_machine_id_stays_private() {
 async fn a_fault_and_a_copy_that_fails_are_both_told() {
     let rig = Rig::public();
     rig.cloud.check_prints(&["not ok hyperthreads: cpu1 is online"]);
-    rig.cloud.once(Verb::CopyImage, "sa-east-1", Trouble::Refused);
+    rig.cloud.once(Verb::CopyImage, "sa-east-1", Fault::Refused);
     rig.fails(&["hyperthreads: cpu1 is online", "sa-east-1"]).await;
     nothing_public_and_nothing_lost(&rig, &["eu-west-1", "us-east-1", HOME]);
 }

@@ -2,21 +2,19 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
+use super::rig::{HOME, Rig};
 use crate::{
-    fake::{Outcome, Trouble, Verb},
-    rig::{HOME, Rig},
+    fate::{Fault, Verb},
+    script::Outcome,
 };
 
 #[tokio::test(start_paused = true)]
 async fn an_instance_that_dies_before_the_login_ends_the_build_at_once() {
     let rig = Rig::public();
     rig.cloud.instances_die();
-    let began = Instant::now();
     let words = ["is terminated before a login was possible: the volume's key is not there", "Kernel panic"];
     let ended = rig.fails(&words).await;
-    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    assert!(ended.took < Duration::from_secs(60), "{:?}", ended.took);
     assert!(ended.said.contains("No image was made"), "{ended}");
     assert_eq!(rig.cloud.left(), [""; 0]);
 }
@@ -24,7 +22,7 @@ async fn an_instance_that_dies_before_the_login_ends_the_build_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_launch_that_is_refused_leaves_no_access() {
     let rig = Rig::public();
-    rig.cloud.once(Verb::Launch, HOME, Trouble::Refused);
+    rig.cloud.once(Verb::Launch, HOME, Fault::Refused);
     rig.fails(&["Launch is refused"]).await;
     assert_eq!(rig.cloud.left(), [""; 0]);
 }
@@ -33,7 +31,7 @@ async fn a_launch_that_is_refused_leaves_no_access() {
 async fn what_was_launched_is_ended_though_the_answer_was_lost() {
     for verb in [Verb::GrantAccess, Verb::Launch] {
         let rig = Rig::public();
-        rig.cloud.once(verb, HOME, Trouble::AnswerLost);
+        rig.cloud.once(verb, HOME, Fault::Lost);
         rig.fails(&["is lost"]).await;
         assert_eq!(rig.cloud.left(), [""; 0], "{verb:?}");
     }
@@ -42,10 +40,10 @@ async fn what_was_launched_is_ended_though_the_answer_was_lost() {
 #[tokio::test(start_paused = true)]
 async fn a_command_that_fails_or_never_ends_leaves_nothing() {
     let words = ["prepare", "packages", "upload", "install", "machine-id", "seal"];
-    for (word, trouble) in words.iter().flat_map(|word| [(word, Trouble::Refused), (word, Trouble::Hangs)]) {
+    for (word, trouble) in words.iter().flat_map(|word| [(word, Fault::Refused), (word, Fault::Hangs)]) {
         let rig = Rig::public();
         rig.cloud.once(Verb::Run, word, trouble);
-        let why = if trouble == Trouble::Hangs { "did not end within" } else { "Run is refused" };
+        let why = if trouble == Fault::Hangs { "did not end within" } else { "Run is refused" };
         rig.fails(&[why]).await;
         assert_eq!(rig.cloud.left(), [""; 0], "{word} {trouble:?}");
         assert_eq!(rig.regions_with_an_image(), [""; 0], "{word} {trouble:?}");
@@ -58,9 +56,9 @@ async fn a_look_at_the_booted_image_that_never_ends_makes_nothing_public() {
         let rig = Rig::public();
         // Of the two that read the machine's id, the baking machine's is the first.
         if word == "machine-id" {
-            rig.cloud.once(Verb::Run, word, Trouble::Takes(Duration::from_secs(1)));
+            rig.cloud.slowly(Verb::Run, word, Duration::from_secs(1));
         }
-        rig.cloud.once(Verb::Run, word, Trouble::Hangs);
+        rig.cloud.once(Verb::Run, word, Fault::Hangs);
         rig.fails(&["did not end within"]).await;
         assert_eq!(rig.cloud.public(), [""; 0], "{word}");
         assert_eq!(rig.cloud.left(), [""; 0], "{word}");
@@ -70,8 +68,8 @@ async fn a_look_at_the_booted_image_that_never_ends_makes_nothing_public() {
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_can_not_be_ended_hides_neither_the_error_nor_the_accesses() {
     let rig = Rig::public();
-    rig.cloud.once(Verb::Run, "prepare", Trouble::Refused);
-    rig.cloud.always(Verb::Terminate, HOME, Trouble::Refused);
+    rig.cloud.once(Verb::Run, "prepare", Fault::Refused);
+    rig.cloud.always(Verb::Terminate, HOME, Fault::Refused);
     let ended = rig.fails(&["Run is refused"]).await;
     let (error, warning) = ended.said.split_once("warning: ").unwrap_or_else(|| panic!("no warning: {ended}"));
     assert!(error.contains("Run is refused") && warning.contains("Terminate is refused"), "{ended}");
@@ -84,7 +82,7 @@ async fn a_machine_that_can_not_be_ended_hides_neither_the_error_nor_the_accesse
 async fn an_access_that_can_not_be_taken_away_is_tried_again() {
     let rig = Rig::public();
     rig.cloud.check_prints(&["not ok hyperthreads: cpu1 is online"]);
-    rig.cloud.once(Verb::RevokeAccess, HOME, Trouble::Refused);
+    rig.cloud.once(Verb::RevokeAccess, HOME, Fault::Refused);
     rig.fails(&["hyperthreads"]).await;
     assert_eq!(rig.cloud.left(), [""; 0]);
 }
@@ -92,8 +90,8 @@ async fn an_access_that_can_not_be_taken_away_is_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_console_that_can_not_be_read_keeps_no_machine_alive() {
     let rig = Rig::public();
-    rig.cloud.once(Verb::Run, "prepare", Trouble::Refused);
-    rig.cloud.always(Verb::ReadConsole, HOME, Trouble::Refused);
+    rig.cloud.once(Verb::Run, "prepare", Fault::Refused);
+    rig.cloud.always(Verb::ReadConsole, HOME, Fault::Refused);
     rig.fails(&["Run is refused"]).await;
     assert_eq!(rig.cloud.left(), [""; 0]);
 }
@@ -103,7 +101,7 @@ async fn a_console_that_can_not_be_read_keeps_no_machine_alive() {
 async fn an_image_that_fails_is_what_is_told_when_its_machine_can_not_be_ended() {
     let rig = Rig::public();
     rig.cloud.images_come_out(HOME, Outcome::Failed);
-    rig.cloud.once(Verb::Terminate, HOME, Trouble::Refused);
+    rig.cloud.once(Verb::Terminate, HOME, Fault::Refused);
     rig.fails(&["the snapshot was lost"]).await;
     assert_eq!(rig.cloud.left(), [""; 0]);
 }
@@ -113,8 +111,8 @@ async fn the_faults_are_what_is_told_when_the_machine_that_has_them_can_not_be_e
     let rig = Rig::public();
     rig.cloud.check_prints(&["not ok hyperthreads: cpu1 is online"]);
     // The first that ends is the baking machine.
-    rig.cloud.once(Verb::Terminate, HOME, Trouble::Takes(Duration::from_secs(1)));
-    rig.cloud.once(Verb::Terminate, HOME, Trouble::Refused);
+    rig.cloud.slowly(Verb::Terminate, HOME, Duration::from_secs(1));
+    rig.cloud.once(Verb::Terminate, HOME, Fault::Refused);
     rig.fails(&["hyperthreads: cpu1 is online"]).await;
     assert_eq!(rig.cloud.left(), [""; 0]);
 }
@@ -122,8 +120,8 @@ async fn the_faults_are_what_is_told_when_the_machine_that_has_them_can_not_be_e
 #[tokio::test(start_paused = true)]
 async fn a_console_that_nobody_answers_for_keeps_no_machine_alive_after_an_interruption() {
     let rig = Rig::alone();
-    rig.cloud.once(Verb::Run, "prepare", Trouble::Interrupted);
-    rig.cloud.always(Verb::ReadConsole, HOME, Trouble::Hangs);
+    rig.cloud.once(Verb::Run, "prepare", Fault::Interrupted);
+    rig.cloud.always(Verb::ReadConsole, HOME, Fault::Hangs);
     let ended = rig.release().await;
     assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
     assert_eq!(rig.cloud.left(), [""; 0], "{ended}");

@@ -1,9 +1,7 @@
 //! Publishing that fails or is interrupted half way.
 
-use crate::{
-    fake::{Trouble, Verb},
-    rig::{HOME, NAME, REGIONS, Rig},
-};
+use super::rig::{HOME, NAME, REGIONS, Rig};
+use crate::fate::{Fault, Verb};
 
 /// Nothing is public, and all images are still there.
 #[track_caller]
@@ -17,7 +15,7 @@ fn all_is_withdrawn(rig: &Rig) {
 async fn a_permission_that_is_refused_in_one_region_withdraws_all() {
     for verb in [Verb::SnapshotsPublic, Verb::ImagePublic] {
         let rig = Rig::public();
-        rig.cloud.once(verb, "sa-east-1", Trouble::Refused);
+        rig.cloud.once(verb, "sa-east-1", Fault::Refused);
         let ended = rig.fails(&["nothing is public", "sa-east-1", "is refused"]).await;
         assert_eq!(ended.called_public(), [""; 0], "{ended}");
         all_is_withdrawn(&rig);
@@ -28,7 +26,7 @@ async fn a_permission_that_is_refused_in_one_region_withdraws_all() {
 async fn a_permission_whose_answer_is_lost_withdraws_all() {
     for verb in [Verb::SnapshotsPublic, Verb::ImagePublic] {
         let rig = Rig::public();
-        rig.cloud.once(verb, "sa-east-1", Trouble::AnswerLost);
+        rig.cloud.once(verb, "sa-east-1", Fault::Lost);
         let ended = rig.fails(&["nothing is public", "sa-east-1", "is lost"]).await;
         assert_eq!(ended.called_public(), [""; 0], "{ended}");
         all_is_withdrawn(&rig);
@@ -38,8 +36,8 @@ async fn a_permission_whose_answer_is_lost_withdraws_all() {
 #[tokio::test(start_paused = true)]
 async fn what_can_not_be_withdrawn_is_named_and_only_that() {
     let rig = Rig::public();
-    rig.cloud.once(Verb::ImagePublic, "sa-east-1", Trouble::AnswerLost);
-    rig.cloud.always(Verb::ImagePrivate, "eu-west-1", Trouble::Refused);
+    rig.cloud.once(Verb::ImagePublic, "sa-east-1", Fault::Lost);
+    rig.cloud.always(Verb::ImagePrivate, "eu-west-1", Fault::Refused);
     let ended = rig.fails(&["could not be undone", "eu-west-1"]).await;
     assert!(!ended.said.contains("nothing is public"), "{ended}");
     let id = rig.made("eu-west-1").expect("an image");
@@ -63,7 +61,7 @@ async fn two_images_of_the_name_make_nothing_public() {
 async fn an_interruption_while_publishing_withdraws_all() {
     for verb in [Verb::SnapshotsPublic, Verb::ImagePublic] {
         let rig = Rig::alone();
-        rig.cloud.once(verb, "sa-east-1", Trouble::Interrupted);
+        rig.cloud.once(verb, "sa-east-1", Fault::Interrupted);
         let ended = rig.release().await;
         assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
         assert!(ended.said.contains("ended by Ctrl-C"), "{ended}");
@@ -75,8 +73,8 @@ async fn an_interruption_while_publishing_withdraws_all() {
 #[tokio::test(start_paused = true)]
 async fn an_interruption_while_publishing_names_what_can_not_be_withdrawn() {
     let rig = Rig::alone();
-    rig.cloud.once(Verb::ImagePublic, "sa-east-1", Trouble::Interrupted);
-    rig.cloud.always(Verb::ImagePrivate, "eu-west-1", Trouble::Refused);
+    rig.cloud.once(Verb::ImagePublic, "sa-east-1", Fault::Interrupted);
+    rig.cloud.always(Verb::ImagePrivate, "eu-west-1", Fault::Refused);
     let ended = rig.release().await;
     assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
     let id = rig.made("eu-west-1").expect("an image");
@@ -88,7 +86,7 @@ async fn an_interruption_while_publishing_names_what_can_not_be_withdrawn() {
 async fn an_interruption_before_publishing_makes_nothing_public_and_leaves_no_machine() {
     for word in ["prepare", "seal", "check"] {
         let rig = Rig::alone();
-        rig.cloud.once(Verb::Run, word, Trouble::Interrupted);
+        rig.cloud.once(Verb::Run, word, Fault::Interrupted);
         let ended = rig.release().await;
         assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{word}: {ended}");
         rig.cloud.never(Verb::SnapshotsPublic);
@@ -98,7 +96,7 @@ async fn an_interruption_before_publishing_makes_nothing_public_and_leaves_no_ma
 
 #[tokio::test(start_paused = true)]
 async fn a_block_is_lifted_where_asked_and_set_again_however_it_ends() {
-    for (trouble, fails) in [(None, false), (Some(Trouble::Refused), true), (Some(Trouble::AnswerLost), true)] {
+    for (trouble, fails) in [(None, false), (Some(Fault::Refused), true), (Some(Fault::Lost), true)] {
         let mut rig = Rig::public();
         rig.build.spec.unblock_public_access = true;
         rig.cloud.block("sa-east-1");
@@ -119,7 +117,7 @@ async fn a_lifted_block_is_set_again_after_an_interruption() {
         let mut rig = Rig::alone();
         rig.build.spec.unblock_public_access = true;
         rig.cloud.block("sa-east-1");
-        rig.cloud.once(verb, "sa-east-1", Trouble::Interrupted);
+        rig.cloud.once(verb, "sa-east-1", Fault::Interrupted);
         let ended = rig.release().await;
         assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
         assert_eq!(rig.cloud.public(), [""; 0], "{ended}");
@@ -141,7 +139,7 @@ async fn a_block_that_can_not_be_set_again_is_said_with_what_to_type() {
     let mut rig = Rig::public();
     rig.build.spec.unblock_public_access = true;
     rig.cloud.block("sa-east-1");
-    rig.cloud.always(Verb::Block, "sa-east-1", Trouble::Refused);
+    rig.cloud.always(Verb::Block, "sa-east-1", Fault::Refused);
     let ended = rig.release().await;
     assert!(ended.outcome.is_ok(), "{ended}");
     let command =
@@ -164,7 +162,7 @@ async fn a_shared_image_is_opened_to_those_named_and_to_nobody_else() {
 #[tokio::test(start_paused = true)]
 async fn sharing_that_fails_is_taken_back() {
     let rig = Rig::shared(&["123456789012"]);
-    rig.cloud.once(Verb::Share, HOME, Trouble::AnswerLost);
+    rig.cloud.once(Verb::Share, HOME, Fault::Lost);
     rig.fails(&["nothing is public", "is lost"]).await;
     assert_eq!(rig.cloud.shared_with(HOME), [""; 0]);
 }
@@ -174,8 +172,8 @@ async fn after_an_interruption_a_withdrawal_that_hangs_keeps_no_block_lifted_and
     let mut rig = Rig::alone();
     rig.build.spec.unblock_public_access = true;
     rig.cloud.block("sa-east-1");
-    rig.cloud.once(Verb::ImagePublic, "sa-east-1", Trouble::Interrupted);
-    rig.cloud.always(Verb::ImagePrivate, "eu-west-1", Trouble::Hangs);
+    rig.cloud.once(Verb::ImagePublic, "sa-east-1", Fault::Interrupted);
+    rig.cloud.always(Verb::ImagePrivate, "eu-west-1", Fault::Hangs);
     let ended = rig.release().await;
     assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
     assert_eq!(rig.cloud.blocked(), ["sa-east-1"], "{ended}");

@@ -1,0 +1,87 @@
+//! Where a release is asked for: a home of the tool's own, and all that is said kept.
+
+use std::{cell::Cell, fmt, time::Duration};
+
+use anyhow::Result;
+use camino::Utf8Path;
+use tokio::time::{Instant, timeout};
+use xtask_ami::{
+    ask::spec::ReleaseSpec,
+    cloud::Cloud,
+    events::Events,
+    ground::signals::Signals,
+    show::{
+        result::Report,
+        terminal::{Form, Level, Terminal},
+    },
+    state_dir::StateDir,
+    story::{release, run::Run},
+};
+
+use super::{FOR_EVER, said::Said};
+
+/// Whoever asks for releases, on a computer of their own.
+pub struct Desk {
+    pub home: StateDir,
+    said: Said,
+}
+
+/// How a release ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The report, or the exit code.
+    pub outcome: Result<Report, u8>,
+    /// All that was said, without colours.
+    pub said: String,
+    /// How long it took until the result was told.
+    pub told: Option<Duration>,
+    /// How long it took in all.
+    pub took: Duration,
+}
+
+impl Desk {
+    /// A desk whose home is below `folder`.
+    pub fn new(folder: &Utf8Path) -> Desk {
+        let said = Said::default();
+        Desk { home: StateDir::at(&folder.join("home")), said }
+    }
+
+    /// Where a process emits what happens. Each has its own.
+    pub fn events(&self) -> Events {
+        Events::new(Terminal::to(self.said.clone(), Level::Quiet, Form::Text))
+    }
+
+    /// Begins a build.
+    pub async fn begin(&self, cloud: &impl Cloud, order: &ReleaseSpec, events: &Events) -> Result<Run> {
+        Run::begin(order.clone(), cloud.identity().await?, &self.home, events).await
+    }
+
+    /// Resumes one.
+    pub async fn resume(&self, cloud: &impl Cloud, order: &ReleaseSpec, id: &str, events: &Events) -> Result<Run> {
+        Run::resume(order.clone(), id, &cloud.identity().await?, &self.home, events).await
+    }
+
+    /// All that was said, without colours.
+    pub fn said(&self) -> String {
+        self.said.text()
+    }
+
+    /// Runs a release to its end; the times count from `began`.
+    pub async fn release(&self, cloud: &impl Cloud, build: &Run, began: Instant) -> Ended {
+        let mut signals = Signals::listen().expect("signals");
+        let told = Cell::new(None);
+        let tell = |_: &Report| {
+            assert_eq!(told.replace(Some(began.elapsed())), None, "the result is told once");
+            Ok(())
+        };
+        let released = timeout(FOR_EVER, release::release(cloud, build, &mut signals, tell)).await;
+        let outcome = released.expect("every wait is bounded").map_err(|failure| failure.exit_code());
+        Ended { outcome, said: self.said(), told: told.get(), took: began.elapsed() }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}\n--- said\n{}", self.outcome.as_ref().map(|report| &report.name), self.said)
+    }
+}

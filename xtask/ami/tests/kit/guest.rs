@@ -1,0 +1,153 @@
+//! A machine behind a login: what the pipeline's commands do on its disk.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read as _,
+    net::SocketAddr,
+};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use camino::Utf8Path;
+use xtask_ami::{
+    machine::{Input, keys::Login, ssh::LoginRefused},
+    ship::sha256,
+};
+
+/// What the release's scripts do.
+#[derive(Clone, Debug)]
+pub struct Scripts {
+    /// What check.sh prints, less its last line.
+    pub checks: Vec<String>,
+    /// seal.sh leaves the machine's id where it is.
+    pub keeps_id: bool,
+    /// seal.sh leaves the login key where it is.
+    pub keeps_keys: bool,
+}
+
+impl Default for Scripts {
+    fn default() -> Scripts {
+        let checks = ["system is up", "machida help", "hyperthreads"].map(|name| format!("ok {name}"));
+        Scripts { checks: checks.to_vec(), keeps_id: false, keeps_keys: false }
+    }
+}
+
+/// What is on the disk of a machine, or in an image.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    /// The machine's own id; none once it is sealed.
+    pub machine_id: String,
+    /// The public keys that log in.
+    pub keys: BTreeSet<String>,
+    /// Those that ever did.
+    former_keys: BTreeSet<String>,
+    /// The SHA-256 of what was shipped, by its place.
+    pub files: BTreeMap<String, String>,
+    /// Whether it booted from an image.
+    of_image: bool,
+    /// Whether check.sh found no fault with it.
+    pub checked: bool,
+    packages: Vec<String>,
+    staged: BTreeMap<String, String>,
+}
+
+impl Disk {
+    /// The disk of the machine `id`, which boots from this image or else from the base, and which a key was granted to.
+    pub fn of_machine(id: &str, image: Option<&Disk>, granted: impl IntoIterator<Item = String>) -> Disk {
+        let source = image.cloned().unwrap_or_default();
+        let mut disk = Disk { of_image: image.is_some(), checked: false, ..source };
+        if disk.machine_id.is_empty() {
+            disk.machine_id = format!("id-of-{id}");
+        }
+        for key in granted {
+            disk.former_keys.insert(key.trim().to_owned());
+            disk.keys.insert(key.trim().to_owned());
+        }
+        disk
+    }
+
+    /// An attempt to log in to a machine that answers, and has this user data.
+    pub fn log_in(&self, address: SocketAddr, user_data: &str, login: &Login) -> Result<()> {
+        ensure!(user_data.contains(&login.host_key.public()?), "{address} has another host key");
+        if self.keys.contains(login.key.public()?.trim()) {
+            return Ok(());
+        }
+        Err(anyhow!(LoginRefused::new(address, &login.user)))
+    }
+
+    /// Whether this key ever logged in here: that another one is refused proves nothing.
+    pub fn ever_let_in(&self, login: &Login) -> Result<bool> {
+        Ok(self.former_keys.contains(login.key.public()?.trim()))
+    }
+
+    /// What a command answers.
+    pub fn answer(&mut self, scripts: &Scripts, command: &str, input: Input<'_>) -> Result<String> {
+        let words = shlex::split(command).context("words")?;
+        match word(command) {
+            "prepare" => self.packages = words.into_iter().skip_while(|word| word != "prepare").skip(1).collect(),
+            "packages" => return Ok(self.packages.iter().map(|name| format!("{name} 1.0-1\n")).collect()),
+            "upload" => {
+                let Input::File(path) = input else { bail!("there is nothing to unpack") };
+                self.staged = sums_of_tar(path)?;
+            }
+            "install" => {
+                ensure!(!self.staged.is_empty(), "nothing was uploaded");
+                self.files = std::mem::take(&mut self.staged);
+            }
+            "machine-id" => return Ok(format!("{}\n", self.machine_id)),
+            "seal" => {
+                if !scripts.keeps_id {
+                    self.machine_id.clear();
+                }
+                if !scripts.keeps_keys {
+                    self.keys.clear();
+                }
+            }
+            "check" => {
+                ensure!(self.of_image, "this is no instance of the image");
+                let checks = &scripts.checks;
+                self.checked = !checks.is_empty() && checks.iter().all(|line| line.starts_with("ok "));
+                let lines = checks.iter().map(|line| format!("{line}\n"));
+                return Ok(lines.chain([format!("checked {}\n", checks.len())]).collect());
+            }
+            "sums" => {
+                let paths = words.iter().filter(|word| word.starts_with('/'));
+                let known = paths.filter_map(|path| self.files.get(path).map(|sum| format!("{sum}  {path}\n")));
+                return Ok(known.collect());
+            }
+            other => bail!("nothing is known of {other}"),
+        }
+        Ok(String::new())
+    }
+}
+
+/// A word for each command of the pipeline; another command is a mistake of the pipeline, or new to this file.
+pub fn word(command: &str) -> &'static str {
+    let begins = [
+        ("sudo -n bash -s -- prepare ", "prepare"),
+        ("dpkg-query -W ", "packages"),
+        ("sudo -n sh -c 'rm -rf /var/tmp/wallaroo-staging ", "upload"),
+        ("sudo -n bash -s -- install ", "install"),
+        ("cat /etc/machine-id", "machine-id"),
+        ("sudo -n sha256sum -- ", "sums"),
+        ("sudo -n bash -s -- ", "check"),
+        ("sudo -n bash -s", "seal"),
+    ];
+    let known = begins.iter().find(|(begin, _)| command.starts_with(begin));
+    known.map(|(_, word)| *word).unwrap_or_else(|| panic!("the machine doesn't know `{command}`"))
+}
+
+/// The SHA-256 of each file of the tar, by its place on the image.
+fn sums_of_tar(path: &Utf8Path) -> Result<BTreeMap<String, String>> {
+    let mut sums = BTreeMap::new();
+    for entry in tar::Archive::new(std::fs::File::open(path)?).entries()? {
+        let mut entry = entry?;
+        let name = entry.path()?.to_str().context("a name")?.to_owned();
+        if let Some(name) = name.strip_prefix("root/").filter(|_| entry.header().entry_type().is_file()) {
+            let name = format!("/{name}");
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            sums.insert(name, sha256::sha256(&bytes));
+        }
+    }
+    Ok(sums)
+}

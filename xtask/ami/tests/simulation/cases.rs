@@ -1,0 +1,9 @@
+//! The whole release over the simulated cloud, in virtual time: what it promises when all goes well, and when any part of
+//! it is refused, answers too late or not at all, or is interrupted.
+
+mod rig;
+
+mod copying;
+mod machines;
+mod publishing;
+mod whole;
