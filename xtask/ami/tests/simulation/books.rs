@@ -237,6 +237,16 @@ impl Books {
         Ok(())
     }
 
+    pub fn detach(&mut self, id: &InstanceId) -> Result<()> {
+        let instance = self.instance(id)?;
+        // EC2 user guide, "Change the security groups for your instance".
+        if !matches!(instance.state(), InstanceState::Running | InstanceState::Stopped) {
+            return Err(refused("ModifyInstanceAttribute", "IncorrectInstanceState", true));
+        }
+        instance.access.clear();
+        Ok(())
+    }
+
     pub fn launch(&mut self, launch: &Launch, fate: &mut impl Fate) -> Result<InstanceId> {
         if let Some((id, _)) = self.instances.iter().find(|(_, instance)| instance.token == launch.token) {
             return Ok(id.clone());

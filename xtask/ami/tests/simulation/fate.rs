@@ -12,6 +12,7 @@ pub enum Verb {
     Base,
     GrantAccess,
     RevokeAccess,
+    DetachAccess,
     Launch,
     LookAtInstance,
     ListInstances,

@@ -34,6 +34,7 @@ pub struct Script {
     /// A file that has other bytes in the image.
     altered: Option<String>,
     dies_at_boot: bool,
+    shows_at_once: bool,
 }
 
 /// How an image that is begun comes out.
@@ -62,7 +63,7 @@ impl Fate for Script {
     }
 
     fn lag(&mut self, limit: Duration) -> Duration {
-        limit / 2
+        if self.shows_at_once { Duration::ZERO } else { limit / 2 }
     }
 
     fn is_full(&mut self) -> bool {
@@ -133,6 +134,11 @@ impl Cloud<Script> {
     /// Instances end before anybody can log in.
     pub fn instances_die(&self) {
         self.fate.borrow_mut().dies_at_boot = true;
+    }
+
+    /// What is created is shown from then on, not only some seconds later.
+    pub fn shows_at_once(&self) {
+        self.fate.borrow_mut().shows_at_once = true;
     }
 
     /// seal.sh leaves the machine's id where it is.
@@ -222,8 +228,10 @@ impl Cloud<Script> {
         books.blocks.iter().filter(|(_, (block, _))| *block).map(|(region, _)| region.to_string()).collect()
     }
 
-    /// The machines and accesses that are left.
+    /// The machines that nobody told to end, and the accesses, that are left.
     pub fn left(&self) -> Vec<String> {
-        self.books.borrow().running()
+        let books = self.books.borrow();
+        let ending = |id: &String| books.instances.iter().any(|(other, it)| other.0 == *id && it.is_ending());
+        books.running().into_iter().filter(|left| !ending(left)).collect()
     }
 }

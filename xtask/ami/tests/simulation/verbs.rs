@@ -68,6 +68,10 @@ impl<F: Fate> Compute for Cloud<F> {
         self.call(Verb::RevokeAccess, region.as_str(), |books, _| books.revoke(name)).await
     }
 
+    async fn detach_access(&self, region: &Region, id: &InstanceId) -> Result<()> {
+        self.call_of(Verb::DetachAccess, region.as_str(), &id.0, |books, _| books.detach(id)).await
+    }
+
     async fn launch(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {
         self.call(Verb::Launch, region.as_str(), |books, fate| books.launch(launch, fate)).await
     }
