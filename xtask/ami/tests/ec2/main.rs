@@ -7,6 +7,8 @@
 mod common;
 #[path = "../common/turn.rs"]
 mod turn;
+#[path = "../conversations/mod.rs"]
+mod conversations;
 mod endpoint;
 mod request;
 mod xml;
