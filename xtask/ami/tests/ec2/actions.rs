@@ -65,6 +65,7 @@ fn find_ec2(action: &str) -> Option<Deed> {
         "EnableImageBlockPublicAccess" => settings::block_public_access,
         "DisableImageBlockPublicAccess" => settings::unblock_public_access,
         "GetSnapshotBlockPublicAccessState" => settings::public_snapshots,
+        "EnableEbsEncryptionByDefault" => settings::encrypt,
         "GetEbsEncryptionByDefault" => settings::encryption,
         "CreateTags" => tags::create,
         "DeleteTags" => tags::delete,

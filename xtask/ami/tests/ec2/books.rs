@@ -72,6 +72,8 @@ pub struct Region {
     pub opt_in: &'static str,
     /// By id.
     pub images: BTreeMap<String, Image>,
+    /// The ids of images that were deregistered: they are known for a while.
+    pub deregistered: BTreeSet<String>,
     /// By id.
     pub snapshots: BTreeMap<String, Snapshot>,
     /// By id.
@@ -213,23 +215,27 @@ impl World {
 
     /// An image that the caller sees.
     pub fn image(&self, region: &str, id: &str) -> Refused<&Image> {
+        if self.regions.get(region).is_some_and(|region| region.deregistered.contains(id)) {
+            let message = format!("The image ID '{id}' is no longer available");
+            return Err(Refusal::new("InvalidAMIID.Unavailable", message));
+        }
         let image = self.regions.get(region).and_then(|region| region.images.get(id));
         let seen = |image: &&Image| if image.is_own() { self.sees(image.created) } else { image.is_public() };
-        let unknown = || Refusal::new("InvalidAMIID.NotFound", format!("The image id '[{id}]' does not exist"));
+        let unknown = || unknown(id, "ami", ["InvalidAMIID.NotFound", "InvalidAMIID.Malformed"]);
         image.filter(seen).ok_or_else(unknown)
     }
 
     /// A snapshot that the caller sees.
     pub fn snapshot(&self, region: &str, id: &str) -> Refused<&Snapshot> {
         let snapshot = self.regions.get(region).and_then(|region| region.snapshots.get(id));
-        let unknown = || Refusal::new("InvalidSnapshot.NotFound", format!("The snapshot '{id}' does not exist."));
+        let unknown = || unknown(id, "snap", ["InvalidSnapshot.NotFound", "InvalidSnapshotID.Malformed"]);
         snapshot.filter(|snapshot| !snapshot.is_own() || self.sees(snapshot.created)).ok_or_else(unknown)
     }
 
     /// An instance that the caller sees.
     pub fn instance(&self, region: &str, id: &str) -> Refused<&Instance> {
         let instance = self.regions.get(region).and_then(|region| region.instances.get(id));
-        let unknown = || Refusal::new("InvalidInstanceID.NotFound", format!("The instance ID '{id}' does not exist"));
+        let unknown = || unknown(id, "i", ["InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"]);
         instance.filter(|instance| self.sees(instance.launched)).ok_or_else(unknown)
     }
 
@@ -238,6 +244,15 @@ impl World {
         let group = self.regions.get(region).and_then(|region| region.groups.get(id));
         let unknown = || Refusal::new("InvalidGroup.NotFound", format!("The security group '{id}' does not exist"));
         group.filter(|group| self.sees(group.created)).ok_or_else(unknown)
+    }
+}
+
+/// The refusal of an id that nothing has: the first code, or the second when nothing of this kind could have it.
+fn unknown(id: &str, kind: &str, [not_found, malformed]: [&str; 2]) -> Refusal {
+    let digits = id.strip_prefix(kind).and_then(|rest| rest.strip_prefix('-'));
+    match digits.is_some_and(|digits| digits.len() >= 8 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())) {
+        true => Refusal::new(not_found, format!("The ID '{id}' does not exist")),
+        false => Refusal::new(malformed, format!("Invalid id: \"{id}\" (expecting \"{kind}-...\")")),
     }
 }
 
@@ -285,6 +300,7 @@ impl Region {
         Region {
             opt_in,
             images: BTreeMap::new(),
+            deregistered: BTreeSet::new(),
             snapshots: BTreeMap::new(),
             instances: BTreeMap::new(),
             key_pairs: BTreeMap::new(),

@@ -5,6 +5,8 @@
 
 #[path = "../kit/mod.rs"]
 mod kit;
+#[path = "../conversations/mod.rs"]
+mod conversations;
 mod endpoint;
 #[path = "../kit/schema.rs"]
 mod schema;

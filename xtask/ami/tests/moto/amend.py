@@ -8,6 +8,7 @@ import logging
 import re
 import threading
 import time
+from datetime import timedelta
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.types import Base64EncodedString
@@ -23,6 +24,12 @@ from moto.servicequotas.models import ServiceQuotasBackend
 
 # How long an image and its snapshot are `pending`. moto knows no such state for them.
 PENDING_SECS = 2.0
+
+# How long a block on public images, or lifting it, takes to take effect.
+BLOCKING_SECS = 0.0
+
+# What tells how much time has passed.
+clock = time.monotonic
 
 # The disk of a base, as Debian's images have it.
 BASE_GIB = 8
@@ -54,6 +61,13 @@ def amend(lab_machines):
     Ami.block_device_mappings = property(_image_devices)
     Snapshot.status = property(_snapshot_status, lambda snapshot, status: setattr(snapshot, "settled_status", status))
     Snapshot.progress = property(lambda snapshot: f"{round(100 * _progress(snapshot))}%")
+    made = Ami.__init__
+
+    def make(image, *words, deprecated=None, **named):
+        image.deprecation_time = deprecated
+        made(image, *words, **named)
+
+    Ami.__init__ = make
     asked = ServiceQuotasBackend.get_service_quota
     ServiceQuotasBackend.get_service_quota = lambda backend, service_code, quota_code: (
         PUBLIC_IMAGES if quota_code == PUBLIC_IMAGES["QuotaCode"] else asked(backend, service_code, quota_code)
@@ -93,7 +107,11 @@ class Actions:
     def modify_instance_attribute(self):
         behavior = self._get_param("InstanceInitiatedShutdownBehavior")
         if not behavior:
-            return moto["modify_instance_attribute"](self)
+            answer = moto["modify_instance_attribute"](self)
+            instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+            for interface in instance.nics.values() if self._get_param("Groups") else ():
+                interface._group_set = list(instance.security_groups)
+            return answer
         self.error_on_dryrun()
         instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
         instance.instance_initiated_shutdown_behavior = behavior["Value"]
@@ -116,6 +134,7 @@ class Actions:
 
     def create_image(self):
         self.error_on_dryrun()
+        _check_name(self)
         backend, name = self.ec2_backend, self._get_param("Name")
         for image in backend.amis.values():
             if image.name == name and image.owner_id == backend.account_id:
@@ -130,6 +149,7 @@ class Actions:
 
     def copy_image(self):
         self.error_on_dryrun()
+        _check_name(self)
         return _once(self, "CopyImage", lambda: _copy(self))
 
     def describe_images(self):
@@ -147,9 +167,16 @@ class Actions:
     def modify_image_attribute(self):
         self.error_on_dryrun()
         image = _image(self, self._get_param("ImageId"))
+        forms = ("LaunchPermission", "ImdsSupport", "Description", "Attribute")
+        named = [name for name in forms if self._get_param(name)]
+        if len(named) != 1:
+            raise EC2ClientError("InvalidParameterCombination", f"One attribute at a time, not {named}")
+        if (self._get_param("ImdsSupport") or {"Value": "v2.0"})["Value"] != "v2.0":
+            raise EC2ClientError("InvalidParameterValue", "ImdsSupport may be v2.0")
         added = self._get_param("LaunchPermission", {}).get("Add", [])
         if self._get_param("OperationType") == "add":
             added = added + [{"Group": group} for group in self._get_param("UserGroups", [])]
+        _refuse_encrypted(image.ebs_snapshot, added)
         if {"Group": "all"} in added and _public_access_is_blocked(self):
             raise EC2ClientError("OperationNotPermitted", "You can't share this image with everybody")
         for name, attribute in (("Description", "description"), ("ImdsSupport", "imds_support")):
@@ -166,7 +193,7 @@ class Actions:
         at = self._get_param("DeprecateAt")
         # moto's parameters are dates where the API's model says so.
         _image(self, self._get_param("ImageId")).deprecation_time = (
-            at if isinstance(at, str) else at.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+            at if isinstance(at, str) else (at + timedelta(seconds=30)).strftime("%Y-%m-%dT%H:%M:00.000Z")
         )
         return ActionResult({"Return": True})
 
@@ -181,6 +208,8 @@ class Actions:
         answer = moto["deregister_image"](self)
         if image and self._get_param("DeleteAssociatedSnapshots"):
             self.ec2_backend.delete_snapshot(image.ebs_snapshot.id)
+            result = {"SnapshotId": image.ebs_snapshot.id, "ReturnCode": "success"}
+            return ActionResult({"Return": True, "DeleteSnapshotResults": [result]})
         return answer
 
     def describe_snapshots(self):
@@ -197,6 +226,7 @@ class Actions:
         if not changes:
             return moto["modify_snapshot_attribute"](self)
         snapshot = self.ec2_backend.get_snapshot(self._get_param("SnapshotId"))
+        _refuse_encrypted(snapshot, changes.get("Add", []))
         groups, users = snapshot.create_volume_permission_groups, snapshot.create_volume_permission_userids
         for change, permissions in changes.items():
             for permission in permissions:
@@ -215,12 +245,14 @@ class Actions:
 
     def enable_image_block_public_access(self):
         self.error_on_dryrun()
-        self.ec2_backend.public_access_is_blocked = True
+        if self._get_param("ImageBlockPublicAccessState") != "block-new-sharing":
+            raise EC2ClientError("InvalidParameterValue", "The state may be block-new-sharing")
+        _block(self, True)
         return ActionResult({"ImageBlockPublicAccessState": "block-new-sharing"})
 
     def disable_image_block_public_access(self):
         self.error_on_dryrun()
-        self.ec2_backend.public_access_is_blocked = False
+        _block(self, False)
         return ActionResult({"ImageBlockPublicAccessState": "unblocked"})
 
 
@@ -263,10 +295,22 @@ def _copy(self):
     return ActionResult({"ImageId": image.id})
 
 
+def _refuse_encrypted(snapshot, added):
+    if snapshot.encrypted and {"Group": "all"} in added:
+        raise EC2ClientError("UnsupportedOperation", "Encrypted snapshots can't be shared publicly")
+
+
+def _check_name(self):
+    name = self._get_param("Name")
+    if not re.fullmatch(r"[A-Za-z0-9()\[\] ./'@_-]{3,128}", name):
+        raise EC2ClientError("InvalidAMIName.Malformed", f"{name} is no name of an image")
+
+
 def _new_image(self, image, root_device_name):
     """What CreateImage and CopyImage have in common."""
     image.root_device_name, image.root_device_type = root_device_name, "ebs"
-    image.made_at = image.ebs_snapshot.made_at = time.monotonic()
+    image.made_at = image.ebs_snapshot.made_at = clock()
+    image.ebs_snapshot.encrypted = self.ec2_backend.ebs_encryption_by_default
     targets = {"image": image, "snapshot": image.ebs_snapshot}
     for specification in self._get_param("TagSpecifications", []):
         target = targets[specification["ResourceType"]]
@@ -290,12 +334,17 @@ def _must_be_available(image):
 
 
 def _public_access_is_blocked(self):
-    return getattr(self.ec2_backend, "public_access_is_blocked", False)
+    blocked, ordered, at = getattr(self.ec2_backend, "public_access_block", (False, False, 0.0))
+    return ordered if clock() >= at else blocked
+
+
+def _block(self, block):
+    self.ec2_backend.public_access_block = (_public_access_is_blocked(self), block, clock() + BLOCKING_SECS)
 
 
 def _progress(made):
     """From 0 to 1."""
-    return min(1.0, (time.monotonic() - getattr(made, "made_at", float("-inf"))) / PENDING_SECS)
+    return min(1.0, (clock() - getattr(made, "made_at", float("-inf"))) / PENDING_SECS)
 
 
 def _image_state(image):

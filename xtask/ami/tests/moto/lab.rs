@@ -25,9 +25,6 @@ const END_LIMIT: Duration = Duration::from_secs(60);
 /// Whom port 22 is opened to: in the lab every address is everybody's.
 pub const FROM: &str = "10.0.0.1/32";
 
-/// The variable that names the recipe to a test that runs in the lab.
-pub const RECIPE: &str = "MOTO_RECIPE";
-
 /// How much is shown of each log when a test fails.
 const LINES_SHOWN: usize = 40;
 
@@ -107,17 +104,6 @@ impl Lab {
         command.arg(beside("call.py")).args([&self.endpoint, region, method]).arg(parameters.to_string());
         let ended = run(&mut command);
         assert_eq!(ended.code, Some(0), "{ended}");
-    }
-
-    /// Runs an ignored test of this target in the lab's network, with its settings in the environment.
-    #[track_caller]
-    pub fn test(&self, name: &str) {
-        let this = std::env::current_exe().expect("this program");
-        let mut command = self.inside(this);
-        command.args([name, "--exact", "--ignored", "--nocapture"]);
-        command.env(RECIPE, self.root.join(".release/ami/ami.toml"));
-        let ended = run(self.settings(&mut command));
-        assert!(ended.code == Some(0) && ended.stdout.contains("1 passed"), "{ended}");
     }
 
     /// What the lab was asked so far, one line a call: time, region, action and how it went.
@@ -215,10 +201,12 @@ fn tools() -> Utf8PathBuf {
     Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools")
 }
 
-fn python() -> Utf8PathBuf {
+/// The Python that has moto.
+pub fn python() -> Utf8PathBuf {
     tools().join("moto/bin/python")
 }
 
-fn beside(name: &str) -> Utf8PathBuf {
+/// A file beside this one.
+pub fn beside(name: &str) -> Utf8PathBuf {
     workspace().join("xtask/ami/tests/moto").join(name)
 }

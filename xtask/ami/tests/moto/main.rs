@@ -5,7 +5,10 @@
 #![cfg(test)]
 #![cfg(feature = "ec2")]
 
+mod agreement;
 mod audiences;
+#[path = "../conversations/mod.rs"]
+mod conversations;
 mod failures;
 mod kills;
 mod lab;
@@ -17,5 +20,4 @@ mod running;
 #[expect(dead_code, reason = "it is for all targets, and each of them uses some of it")]
 #[path = "../support/mod.rs"]
 mod support;
-mod verbs;
 mod whole;

@@ -15,7 +15,9 @@ pub fn describe(world: &mut World, call: &Call) -> Refused<Xml> {
     let asked = &call.parameters;
     let ids = asked.list("ImageId");
     for id in &ids {
-        world.image(&call.region, id)?;
+        if !world.region(call).deregistered.contains(*id) {
+            world.image(&call.region, id)?;
+        }
     }
     let now = world.now();
     let mut found = Vec::new();
@@ -269,6 +271,7 @@ pub fn deregister(world: &mut World, call: &Call) -> Refused<Xml> {
     own(&image)?;
     let region = world.region(call);
     region.images.remove(id);
+    region.deregistered.insert(id.to_owned());
     let mut xml = Xml::done();
     if call.parameters.flag("DeleteAssociatedSnapshots") {
         region.snapshots.remove(&image.snapshot);

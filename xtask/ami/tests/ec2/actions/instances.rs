@@ -28,6 +28,7 @@ pub fn describe(world: &mut World, call: &Call) -> Refused<Xml> {
                 "instance-id" => instance.id.clone(),
                 "image-id" => instance.image.clone(),
                 "vpc-id" => instance.vpc.clone(),
+                "client-token" => instance.token.clone(),
                 "instance.group-id" => return Some(instance.groups.iter().cloned().collect()),
                 _ => return None,
             };

@@ -181,6 +181,12 @@ fn write_group(xml: &mut Xml, group: &Group) {
             xml.text(name, source);
         });
     });
+    // A new group lets everything out.
+    xml.items("ipPermissionsEgress", ["0.0.0.0/0"], |xml, everywhere| {
+        xml.text("ipProtocol", "-1").items("ipRanges", [everywhere], |xml, range| {
+            xml.text("cidrIp", range);
+        });
+    });
 }
 
 /// DeleteSecurityGroup.

@@ -76,6 +76,7 @@ fn launch(world: &mut World, call: &Call) -> Refused<Instance> {
         console: format!("[    0.000000] Linux version 4.4.0\nThe console of {id}.\n"),
         id,
         image: image.id.clone(),
+        token: asked.text("ClientToken"),
         instance_type: asked.required("InstanceType")?.to_owned(),
         key_name,
         groups: place.groups,

@@ -25,7 +25,8 @@ pub fn regions(world: &mut World, call: &Call) -> Refused<Xml> {
                 _ => return None,
             }])
         })?;
-        if listed && passes && (all || region.opt_in != "not-opted-in") {
+        // Those that are named are shown, enabled or not.
+        if listed && passes && (all || !names.is_empty() || region.opt_in != "not-opted-in") {
             found.push((name, region));
         }
     }

@@ -58,6 +58,12 @@ pub fn public_snapshots(world: &mut World, call: &Call) -> Refused<Xml> {
     Ok(xml)
 }
 
+/// EnableEbsEncryptionByDefault.
+pub fn encrypt(world: &mut World, call: &Call) -> Refused<Xml> {
+    world.region(call).encrypts_by_default = true;
+    encryption(world, call)
+}
+
 /// GetEbsEncryptionByDefault.
 pub fn encryption(world: &mut World, call: &Call) -> Refused<Xml> {
     let mut xml = Xml::default();

@@ -21,6 +21,8 @@ pub enum Fate {
 pub struct Instance {
     pub id: String,
     pub image: String,
+    /// The client token of its launch.
+    pub token: String,
     pub instance_type: String,
     /// The name of the key pair.
     pub key_name: Option<String>,

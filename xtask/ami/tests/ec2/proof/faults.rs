@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_ec2::{config::timeout::TimeoutConfig, error::SdkError};
 use tokio::time::{Instant, sleep};
 
-use super::{HOME, client, code, good_image, image, launch, once, stopped, sts, tags};
+use super::{HOME, client, endpoint, expect, talk};
 use crate::{
     books::{CredentialTrouble, Fate, Outcome},
     endpoint::Endpoint,
@@ -15,7 +15,7 @@ use crate::{
 /// How a look at the regions ends, and how long it takes.
 async fn look(endpoint: &Endpoint, attempts: u32) -> (Result<(), String>, Duration) {
     let began = Instant::now();
-    let answer = client(endpoint, HOME, attempts).describe_regions().send().await;
+    let answer = client(endpoint, HOME, attempts).await.describe_regions().send().await;
     let answer = answer.map(drop).map_err(|error| match &error {
         SdkError::DispatchFailure(failure) if failure.is_io() => "io".to_owned(),
         SdkError::TimeoutError(_) => "timeout".to_owned(),
@@ -68,10 +68,10 @@ async fn the_read_timeout_is_kept_and_an_unknown_region_is_nowhere() {
     let patience = TimeoutConfig::builder().read_timeout(Duration::from_secs(3)).build();
     let patience = aws_sdk_ec2::Config::builder().timeout_config(patience);
     let began = Instant::now();
-    let look = once(&endpoint).describe_regions().customize().config_override(patience).send().await;
+    let look = client(&endpoint, HOME, 1).await.describe_regions().customize().config_override(patience).send().await;
     assert!(matches!(look, Err(SdkError::DispatchFailure(failure)) if failure.is_timeout()));
     assert_eq!(began.elapsed().as_secs(), 3);
-    let look = client(&endpoint, "us-west-3", 1).describe_regions().send().await;
+    let look = client(&endpoint, "us-west-3", 1).await.describe_regions().send().await;
     assert!(matches!(look, Err(SdkError::DispatchFailure(failure)) if failure.is_io()));
 }
 
@@ -80,7 +80,7 @@ async fn chance_is_the_same_every_time() {
     let befallen = async |seed| {
         let endpoint = Endpoint::new();
         endpoint.plan(Plan::always(Fault::Throttled).chance(0.2, seed));
-        let look = once(&endpoint).describe_regions();
+        let look = client(&endpoint, HOME, 1).await.describe_regions();
         for _ in 0..100 {
             look.clone().send().await.ok();
         }
@@ -94,80 +94,72 @@ async fn chance_is_the_same_every_time() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_repeated_after_a_lost_answer_is_a_duplicate() {
-    let endpoint = Endpoint::new();
-    let instance = stopped(&endpoint).await;
+    let endpoint = endpoint();
+    expect(&talk(&endpoint).await, "do a_stopped_instance").await;
     endpoint.plan(Plan::once(Fault::Dropped).when(|call| call.parameters.get("Name") == Some("a name")));
-    let create = client(&endpoint, HOME, 3).create_image().instance_id(instance).name("a name");
-    let create = create.tag_specifications(tags(aws_sdk_ec2::types::ResourceType::Image));
-    assert_eq!(code(create.send().await), "InvalidAMIName.Duplicate");
+    let instance = endpoint.instances()[0].1.id.clone();
+    let create = client(&endpoint, HOME, 3).await.create_image().instance_id(instance).name("a name").send().await;
+    let error = create.expect_err("an error");
+    assert_eq!(aws_sdk_ec2::error::ProvideErrorMetadata::code(&error), Some("InvalidAMIName.Duplicate"));
     assert_eq!(endpoint.images().len(), 1);
-    assert_eq!(endpoint.violations(), ["us-west-2 CreateImage: the snapshot is created without tags"]);
+    let untagged = |kind: &str| format!("us-west-2 CreateImage: the {kind} is created without tags");
+    assert_eq!(endpoint.violations(), ["image", "snapshot"].map(untagged));
 }
 
 #[tokio::test(start_paused = true)]
 async fn images_come_out_as_planned() {
-    let endpoint = Endpoint::new();
-    let why = "Snapshot creation <failed>".to_owned();
-    endpoint.region(HOME, |region| region.images_come_out = Outcome::Failed(why.clone()));
-    let failed = good_image(&endpoint, "one").await;
-    let client = once(&endpoint);
-    let found = client.describe_images().image_ids(failed).send().await.expect("a look");
-    assert_eq!(found.images()[0].state_reason().and_then(|reason| reason.message()), Some(why.as_str()));
-    let copy = client.copy_image().source_region(HOME).source_image_id(found.images()[0].image_id().expect("an id"));
-    assert_eq!(code(copy.name("two").send().await), "InvalidAMIID.Unavailable");
-    assert_eq!(endpoint.image_state(&endpoint.images()[0].1), "failed");
+    let create = "do a_stopped_instance ; CreateImage InstanceId=i-1 Name=one @new -> imageId=ami-2 ; pass";
+    let failed = endpoint();
+    failed.region(HOME, |region| region.images_come_out = Outcome::Failed("it <failed>".to_owned()));
+    let talk_of_failed = talk(&failed).await;
+    expect(&talk_of_failed, create).await;
+    let look = "DescribeImages ImageId.1=ami-2 -> imageState=failed stateReason.message='it <failed>'";
+    expect(&talk_of_failed, look).await;
+    let copy = "CopyImage SourceRegion=us-west-2 SourceImageId=ami-2 Name=two ClientToken=two @new";
+    expect(&talk_of_failed, &format!("{copy} -> InvalidAMIID.Unavailable")).await;
+    assert_eq!(failed.image_state(&failed.images()[0].1), "failed");
 
-    let endpoint = Endpoint::new();
-    endpoint.region(HOME, |region| region.images_come_out = Outcome::PendingForEver);
-    image(&endpoint, "three").await;
+    let pending = endpoint();
+    pending.region(HOME, |region| region.images_come_out = Outcome::PendingForEver);
+    expect(&talk(&pending).await, create).await;
     sleep(Duration::from_secs(24 * 60 * 60)).await;
-    assert_eq!(endpoint.image_state(&endpoint.images()[0].1), "pending");
+    assert_eq!(pending.image_state(&pending.images()[0].1), "pending");
 }
 
 #[tokio::test(start_paused = true)]
 async fn instances_fare_as_planned() {
-    for (fate, state) in
-        [(Fate::Ends("Server.InternalError".to_owned()), "terminated"), (Fate::PendingForEver, "pending")]
-    {
-        let endpoint = Endpoint::new();
+    for (fate, seen) in [
+        (Fate::Ends("Server.InternalError".to_owned()), "name=terminated stateReason.code=Server.InternalError"),
+        (Fate::PendingForEver, "name=pending stateReason.code="),
+    ] {
+        let endpoint = endpoint();
         endpoint.region(HOME, |region| region.instances_fare = fate);
-        let id = launch(&endpoint).await;
-        sleep(Duration::from_secs(60)).await;
-        let found = once(&endpoint).describe_instances().instance_ids(id).send().await.expect("a look");
-        let instance = &found.reservations()[0].instances()[0];
-        assert_eq!(instance.state().and_then(|state| state.name()).map(|name| name.as_str()), Some(state));
-        let reason = instance.state_reason().and_then(|reason| reason.code());
-        assert_eq!(reason, (state == "terminated").then_some("Server.InternalError"));
+        let talk = talk(&endpoint).await;
+        expect(&talk, &format!("do an_instance ; DescribeInstances InstanceId.1=i-1 -> instanceState.{seen}")).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_created_may_be_unseen_at_first() {
-    let endpoint = Endpoint::new();
+    let endpoint = endpoint();
     endpoint.world(|world| world.delays.unseen = Duration::from_secs(5));
-    let id = launch(&endpoint).await;
-    let look = once(&endpoint).describe_instances().instance_ids(&id);
-    assert_eq!(code(look.clone().send().await), "InvalidInstanceID.NotFound");
-    assert_eq!(
-        code(once(&endpoint).terminate_instances().instance_ids(&id).send().await),
-        "InvalidInstanceID.NotFound"
-    );
+    let talk = talk(&endpoint).await;
+    expect(&talk, "do base ; RunInstances ImageId=ami-1 @launch -> instanceId=i-1").await;
+    expect(&talk, "DescribeInstances InstanceId.1=i-1 -> InvalidInstanceID.NotFound").await;
+    expect(&talk, "TerminateInstances InstanceId.1=i-1 -> InvalidInstanceID.NotFound").await;
     assert_eq!(endpoint.live_instances().len(), 1);
-    sleep(Duration::from_secs(5)).await;
-    look.send().await.expect("the instance");
+    expect(&talk, "pass 5 ; DescribeInstances InstanceId.1=i-1 -> instanceId=i-1").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn credentials_end_and_regions_are_not_enabled() {
-    let endpoint = Endpoint::new();
+    let endpoint = endpoint();
+    let talk = talk(&endpoint).await;
     endpoint.world(|world| world.credentials = Some((Duration::from_secs(60), CredentialTrouble::Expired)));
-    assert_eq!(look(&endpoint, 1).await.0, Ok(()));
-    sleep(Duration::from_secs(60)).await;
-    assert_eq!(look(&endpoint, 1).await.0, Err("RequestExpired".to_owned()));
-    assert_eq!(code(sts(&endpoint).get_caller_identity().send().await), "ExpiredToken");
+    expect(&talk, "DescribeRegions ; pass ; DescribeRegions -> RequestExpired ; account -> ExpiredToken").await;
     endpoint.world(|world| world.credentials = Some((Duration::ZERO, CredentialTrouble::Invalid)));
-    assert_eq!(look(&endpoint, 1).await.0, Err("AuthFailure".to_owned()));
+    expect(&talk, "DescribeRegions -> AuthFailure").await;
     endpoint.world(|world| world.credentials = None);
     endpoint.region(HOME, |region| region.opt_in = "not-opted-in");
-    assert_eq!(look(&endpoint, 1).await.0, Err("OptInRequired".to_owned()));
+    expect(&talk, "DescribeRegions -> OptInRequired").await;
 }
