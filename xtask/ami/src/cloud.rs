@@ -9,7 +9,7 @@ mod account;
 mod compute;
 pub mod ec2;
 mod image;
-mod images;
+mod imaging;
 mod instance;
 mod leftover;
 mod opening;
@@ -21,15 +21,15 @@ pub mod taken;
 pub use account::{Account, HowTo};
 pub use compute::Compute;
 pub use image::{Image, ImageState, NewImage, Origin};
-pub use images::{ClosedDisk, DiskFiles, Images};
+pub use imaging::{ClosedDisk, DiskFiles, Imaging};
 pub use instance::{Instance, InstanceState, Launch, LaunchSource, SshAccess};
 pub use leftover::{Kind, Leftover};
 pub use opening::{Audience, Opening};
 
 /// A cloud that does all of it: machines are launched in it, and images made of them, kept, and opened.
-pub trait Cloud: Compute + Images + Opening + Account {}
+pub trait Cloud: Compute + Imaging + Opening + Account {}
 
-impl<C: Compute + Images + Opening + Account> Cloud for C {}
+impl<C: Compute + Imaging + Opening + Account> Cloud for C {}
 
 /// What takes its time, and is waited for.
 pub trait Paced {

@@ -48,7 +48,7 @@ pub fn as_it_began(mut spec: ReleaseSpec, state: &State) -> Result<ReleaseSpec> 
     spec.name.clone_from(&about.name);
     spec.system_name.clone_from(&about.system);
     spec.regions.clone_from(&about.regions);
-    spec.home_region.clone_from(&about.build_region);
+    spec.build_region.clone_from(&about.build_region);
     spec.visibility = visibility(about, &spec)?;
     let changed = changes(&spec, state, about)?;
     if !changed.is_empty() {

@@ -53,7 +53,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
     let Checkout { root, workspace, recipe } = checkout;
     let name = recipe.image_name(&flags.version)?;
     let visibility = visibility(flags)?;
-    let (home_region, regions) = checkout.regions(flags)?;
+    let (build_region, regions) = checkout.regions(flags)?;
     let source = Source::look(root, recipe, workspace)?;
     let mut findings = Vec::new();
     // What is private or stays on this computer is for trying, and people try what they have not committed.
@@ -78,7 +78,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         version: flags.version.clone(),
         name,
         visibility,
-        home_region,
+        build_region,
         regions,
         recipe: recipe_with(recipe, Some(flags)),
         system_name: String::new(),
@@ -131,7 +131,7 @@ pub async fn look<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> R
     let request = Request {
         version: spec.version.clone(),
         name: spec.name.clone(),
-        home_region: spec.home_region.clone(),
+        build_region: spec.build_region.clone(),
         regions: spec.regions.clone(),
         public: spec.visibility == Visibility::Public,
         shared: spec.visibility.audience().is_some(),

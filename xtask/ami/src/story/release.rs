@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Error, Result, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 use futures_util::future::OptionFuture;
 use tokio::sync::oneshot;
 
@@ -61,7 +61,7 @@ pub async fn release<C: Cloud>(
     let limit = if urgency == teardown::Urgency::Interrupted { INTERRUPTED_LIMIT } else { CLEANUP_LIMIT };
     let cleaned = tokio::select! {
         cleaned = tokio::time::timeout(limit, cleanup) => cleaned
-            .with_context(|| format!("cleanup timed out after {}", humantime::format_duration(limit)))
+            .map_err(|_| anyhow!("cleanup timed out after {}", humantime::format_duration(limit)))
             .flatten(),
         signal = signals.next() => Err(Error::msg(format!("{signal} interrupted the cleanup"))),
     };

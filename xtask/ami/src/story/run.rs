@@ -132,7 +132,7 @@ impl Run {
     /// The region that the image is made in.
     #[must_use]
     pub fn build_region(&self) -> &Region {
-        &self.spec.home_region
+        &self.spec.build_region
     }
 
     /// The name of the key pair and the security group of a role in an attempt, and the token of its instance: never used
@@ -241,7 +241,7 @@ fn about(spec: &ReleaseSpec, id: &str, began: SystemTime, identity: Identity) ->
         local: spec.local,
         identity: Some(identity),
         profile: spec.profile.clone(),
-        build_region: spec.home_region.clone(),
+        build_region: spec.build_region.clone(),
         regions: spec.regions.clone(),
         private: spec.visibility != Visibility::Public,
         shared_with: spec.visibility.names(),

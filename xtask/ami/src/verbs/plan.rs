@@ -41,7 +41,7 @@ pub fn document(order: &ReleaseSpec, preflight: &Preflight) -> Plan {
         visibility,
         expires_after_secs,
         shared_with: order.visibility.names(),
-        build_region: order.home_region.to_string(),
+        build_region: order.build_region.to_string(),
         regions: order.regions.iter().map(ToString::to_string).collect(),
         binaries: order.recipe.binaries.iter().map(|binary| binary.name.clone()).collect(),
         skip_build: order.skip_build,
@@ -77,7 +77,7 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
         let packages: Vec<&str> = system.packages.iter().map(|package| package.name.as_str()).collect();
         lines.push(("Packages".to_owned(), packages.join(" ")));
     }
-    lines.push(("Made in".to_owned(), order.home_region.to_string()));
+    lines.push(("Made in".to_owned(), order.build_region.to_string()));
     let goes_to = match regions.as_slice() {
         [region] => (*region).to_owned(),
         _ => format!("{} regions: {}", regions.len(), regions.join(" ")),

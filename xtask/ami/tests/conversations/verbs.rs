@@ -9,7 +9,7 @@ use camino::Utf8Path;
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
-        Account as _, Audience, Compute as _, Image, Images as _, Launch, LaunchSource, NewImage, Opening as _,
+        Account as _, Audience, Compute as _, Image, Imaging as _, Launch, LaunchSource, NewImage, Opening as _,
         SshAccess,
         ec2::{Ec2, Settings},
         tags::Tags,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use xtask::cli::{CleanFlags, CommonFlags, LogFormat};
 use xtask_ami::{
-    cloud::Images as _,
+    cloud::Imaging as _,
     events::Events,
     show::terminal::{Form, Level, Terminal},
     verbs::clean,

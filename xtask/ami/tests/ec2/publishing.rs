@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use xtask_ami::{
     ask::spec::Visibility,
-    cloud::Images as _,
+    cloud::Imaging as _,
     event::ids::ImageId,
     story::gate::{self, Openness},
 };

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
-        Account, Audience, ClosedDisk, Compute, HowTo, Image, Images, Instance, InstanceState, Kind, Launch, Leftover,
+        Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, InstanceState, Kind, Launch, Leftover,
         NewImage, Opening, Paced, Phase, SshAccess,
         ec2::commands,
         preflight::{Preflight, Request},
@@ -122,7 +122,7 @@ impl<F: Fate> Compute for Cloud<F> {
     }
 }
 
-impl<F: Fate> Images for Cloud<F> {
+impl<F: Fate> Imaging for Cloud<F> {
     async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
         let deed = |books: &mut Books, fate: &mut F| books.create(instance, image, region, fate);
         self.call(Verb::CreateImage, region.as_str(), deed).await

@@ -19,7 +19,7 @@ use super::{
     tags::{tag_specifications, tags},
 };
 use crate::{
-    cloud::{ClosedDisk, Image, ImageState, Images, NewImage, tags::TAG_BUILD},
+    cloud::{ClosedDisk, Image, ImageState, Imaging, NewImage, tags::TAG_BUILD},
     event::ids::{ImageId, InstanceId},
     ground::{
         api_error::ApiError,
@@ -33,7 +33,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(20);
 /// How long an image that was made without us hearing of it may take to be shown.
 const ADOPTION_LIMIT: Duration = VISIBILITY_LIMIT;
 
-impl Images for Ec2 {
+impl Imaging for Ec2 {
     async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
         Box::pin(self.create(region, instance, image)).await
     }

@@ -12,11 +12,11 @@ use super::{
     store::{self, Attributes},
 };
 use crate::{
-    cloud::{ClosedDisk, Image, ImageState, Images, NewImage},
+    cloud::{ClosedDisk, Image, ImageState, Imaging, NewImage},
     event::ids::{ImageId, InstanceId},
 };
 
-impl Images for Qemu {
+impl Imaging for Qemu {
     async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
         let id = ImageId(format!("ami-{}", digits_of(&image.token)));
         if self.conversions.borrow().contains_key(&id) || store::read(&self.home, region, &id)?.is_some() {

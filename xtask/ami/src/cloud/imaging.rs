@@ -9,7 +9,7 @@ use crate::event::ids::{ImageId, InstanceId};
 
 /// What images are made and kept with.
 #[expect(async_fn_in_trait, reason = "the futures are awaited on one thread, so they need not be Send")]
-pub trait Images: Paced {
+pub trait Imaging: Paced {
     /// Begins to make an image of a stopped instance's disk; it is `Pending` at first.
     ///
     /// # Errors
