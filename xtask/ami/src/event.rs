@@ -181,9 +181,9 @@ pub enum Event {
         region: String,
         /// How long it took with all its attempts, in milliseconds.
         took_ms: u64,
-        /// The cloud's code for an error; `none` where no answer came; nothing when it succeeded.
+        /// The HTTP status of the answer; nothing where no answer came.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        code: Option<String>,
+        status: Option<u16>,
     },
     /// A program on this computer, or a command on an instance, printed a line.
     Output {
@@ -281,7 +281,7 @@ mod tests {
             Event::Progress { progress },
             Event::Waiting { wait: 1, on: text(), state: text() },
             Event::Waited { wait: 1, on: text(), took_ms: 1 },
-            Event::Called { action: text(), region: text(), took_ms: 1, code: Some(text()) },
+            Event::Called { action: text(), region: text(), took_ms: 1, status: Some(200) },
             Event::Output { source: text(), line: text() },
         ] {
             let line = Line { at: "2026-11-22T00:00:00Z".to_owned(), event };

@@ -39,7 +39,7 @@ pub struct Rig {
     pub settings: Settings,
     /// How long compiling takes.
     pub compile: Duration,
-    desk: Desk,
+    pub desk: Desk,
     _folder: TempDir,
     disks: Disks,
     _turn: Turn,

@@ -23,6 +23,8 @@ use super::{FOR_EVER, said::Said};
 /// Whoever asks for releases, on a computer of their own.
 pub struct Desk {
     pub home: StateDir,
+    /// In which form what happens is shown.
+    pub form: Form,
     said: Said,
 }
 
@@ -43,12 +45,12 @@ impl Desk {
     /// A desk whose home is below `folder`.
     pub fn new(folder: &Utf8Path) -> Desk {
         let said = Said::default();
-        Desk { home: StateDir::at(&folder.join("home")), said }
+        Desk { home: StateDir::at(&folder.join("home")), form: Form::Text, said }
     }
 
     /// Where a process emits what happens. Each has its own.
     pub fn events(&self) -> Events {
-        Events::new(Terminal::to(self.said.clone(), Level::Quiet, Form::Text))
+        Events::new(Terminal::to(self.said.clone(), Level::Quiet, self.form))
     }
 
     /// Begins a build.
