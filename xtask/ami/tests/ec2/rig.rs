@@ -14,8 +14,6 @@ use xtask_ami::{
     },
     cloud::ec2::{Ec2, Settings},
     record::unfinished::Unfinished,
-    show::terminal::Status,
-    state_dir::StateDir,
     story::run::Run,
 };
 
@@ -39,7 +37,7 @@ pub struct Rig {
     pub settings: Settings,
     /// How long compiling takes.
     pub compile: Duration,
-    desk: Desk,
+    pub desk: Desk,
     _folder: TempDir,
     disks: Disks,
     _turn: Turn,
@@ -87,11 +85,6 @@ impl Rig {
         }
     }
 
-    /// Where what is said goes.
-    pub fn status(&self) -> Status {
-        self.desk.status.clone()
-    }
-
     /// EC2 as the code under test sees it.
     pub async fn ec2(&self) -> Ec2 {
         let home: Region = HOME.parse().expect("a region");
@@ -128,11 +121,6 @@ impl Rig {
     /// The id of the build that is unfinished.
     pub fn unfinished(&self) -> String {
         Unfinished::pick(&self.desk.home, None, false).expect("an unfinished build").id
-    }
-
-    /// Where builds are kept.
-    pub fn home(&self) -> StateDir {
-        self.desk.home.clone()
     }
 
     /// A build that begins now, and that nobody works on yet.

@@ -11,9 +11,9 @@ use xtask_ami::{
 };
 
 use crate::{
-    books::SimImage,
     cloud::Cloud,
     fate::{Fate, Fault, Verb},
+    images::SimImage,
     kit::Disk,
 };
 

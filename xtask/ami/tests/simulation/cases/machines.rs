@@ -125,6 +125,6 @@ async fn a_console_that_nobody_answers_for_keeps_no_machine_alive_after_an_inter
     rig.cloud.once(Verb::Run, "prepare", Fault::Interrupted);
     rig.cloud.always(Verb::ReadConsole, HOME, Fault::Hangs);
     let ended = rig.release().await;
-    assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
+    ended.failed(130, &[]);
     assert_eq!(rig.cloud.left(), [""; 0], "{ended}");
 }
