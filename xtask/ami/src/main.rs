@@ -112,12 +112,12 @@ async fn on_ec2(
 
     let flags = release_flags(&ami);
     let settings = Settings::of(flags, &ami.common);
-    let home_region = match flags {
+    let build_region = match flags {
         Some(flags) => checkout.regions(flags).map_err(Failure::Refused)?.0,
         None => checkout.recipe.build_region.clone(),
     };
     let recipe = preflight::recipe_with(&checkout.recipe, flags);
-    let cloud = until_signal(signals, Ec2::open(settings, &home_region, recipe, status)).await?;
+    let cloud = until_signal(signals, Ec2::open(settings, &build_region, recipe, status)).await?;
     if flags.is_none() || resumed.is_some() {
         // The preflight of a release that begins does that by itself.
         until_signal(signals, cloud.sign_in()).await?.map_err(Failure::Refused)?;

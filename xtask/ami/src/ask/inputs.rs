@@ -46,7 +46,7 @@ pub fn as_it_began(mut order: ReleaseSpec, id: &str, history: &History) -> Resul
     order.system_name = history.text("system").to_owned();
     let region = |name: &str| name.parse::<Region>().map_err(|error| anyhow!(error));
     order.regions = told::<Vec<String>>(history, "regions")?.iter().map(|name| region(name)).collect::<Result<_>>()?;
-    order.home_region = region(history.text("home_region"))?;
+    order.build_region = region(history.text("build_region"))?;
     let mut changed = differences(&told(history, "inputs")?, &files(&order));
     let (commit, dirty) = (told::<Option<String>>(history, "commit")?, told::<bool>(history, "dirty")?);
     match history.result::<Vec<Built>>("binaries")? {

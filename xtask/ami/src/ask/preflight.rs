@@ -41,7 +41,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags) ->
     let Checkout { root, workspace, recipe } = checkout;
     let name = recipe.image_name(&flags.version)?;
     let visibility = visibility(flags)?;
-    let (home_region, regions) = checkout.regions(flags)?;
+    let (build_region, regions) = checkout.regions(flags)?;
     let source = Source::look(root, recipe, workspace)?;
     let mut findings = Vec::new();
     // What is private or stays on this computer is for trying, and people try what they have not committed.
@@ -65,7 +65,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags) ->
         version: flags.version.clone(),
         name,
         visibility,
-        home_region,
+        build_region,
         regions,
         recipe: recipe_with(recipe, Some(flags)),
         system_name: String::new(),
@@ -117,7 +117,7 @@ pub async fn look<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> R
     let request = Request {
         version: order.version.clone(),
         name: order.name.clone(),
-        home_region: order.home_region.clone(),
+        build_region: order.build_region.clone(),
         regions: order.regions.clone(),
         public: order.visibility == Visibility::Public,
         shared: order.visibility.audience().is_some(),

@@ -19,7 +19,7 @@ pub struct ReleaseSpec {
     /// Who may launch it.
     pub visibility: Visibility,
     /// Where the image is made.
-    pub home_region: Region,
+    pub build_region: Region,
     /// Where it will be, sorted, the home region among them.
     pub regions: Vec<Region>,
     /// The recipe.

@@ -15,7 +15,7 @@ pub struct Request {
     /// The image's name.
     pub name: String,
     /// Where the image is made.
-    pub home_region: Region,
+    pub build_region: Region,
     /// The regions that the image will be in, the home region among them.
     pub regions: Vec<Region>,
     /// Whether it will be public, and so has to be able to.

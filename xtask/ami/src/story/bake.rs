@@ -131,7 +131,7 @@ async fn take_up<C: Cloud>(cloud: &C, build: &Run) -> Result<Option<Baked>> {
     if !build.journal.history().has_image() {
         return Ok(None);
     }
-    let region = &build.order.home_region;
+    let region = &build.order.build_region;
     let found = match publish::image_of(cloud, build, region).await? {
         None => not_listed_yet(cloud, build, region).await?,
         found => found,
@@ -275,7 +275,7 @@ async fn install(
 
 /// Stops an instance from outside: once it is sealed nobody can log in to do it.
 async fn stop<C: Cloud>(cloud: &C, build: &Run, instance: &InstanceId) -> Result<()> {
-    let region = &build.order.home_region;
+    let region = &build.order.build_region;
     let patience = Patience { limit: build.order.recipe.limits.stop, pace: cloud.pace(Phase::Stop) };
     let work = async {
         cloud.stop(region, instance).await?;
@@ -299,7 +299,7 @@ async fn stop<C: Cloud>(cloud: &C, build: &Run, instance: &InstanceId) -> Result
 }
 
 async fn make_image<C: Cloud>(cloud: &C, build: &Run, instance: &InstanceId, base: &Base) -> Result<Image> {
-    let region = &build.order.home_region;
+    let region = &build.order.build_region;
     let image = build.new_image(region, &base.name, instance);
     let step = format!("image {region}");
     let id = build.journal.step(step, &image.name, cloud.create_image(region, instance, &image)).await?;
@@ -335,7 +335,7 @@ pub async fn until_complete<C: Cloud>(
 }
 
 async fn wait_available<C: Cloud>(cloud: &C, build: &Run, region: &Region, id: &ImageId) -> Result<Image> {
-    let phase = if *region == build.order.home_region { Phase::Image } else { Phase::Copy };
+    let phase = if *region == build.order.build_region { Phase::Image } else { Phase::Copy };
     let patience = Patience { limit: build.order.recipe.limits.image, pace: cloud.pace(phase) };
     wait::until(format_args!("{id} in {region}"), patience, &build.status, async || {
         match cloud.image(region, id).await? {

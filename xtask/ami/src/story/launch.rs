@@ -41,7 +41,7 @@ pub struct Reached<M> {
 /// # Errors
 /// When it can't be launched, ends, or lets nobody in within the limit; the message has its console's last lines.
 pub async fn reach<C: Cloud>(cloud: &C, build: &Run, role: Role, source: LaunchSource) -> Result<Reached<C::Machine>> {
-    let (order, region) = (&build.order, &build.order.home_region);
+    let (order, region) = (&build.order, &build.order.build_region);
     let login = build.new_login(role)?;
     let token = build.role_token(role, build.attempt);
     let access = SshAccess { name: token.clone(), public_key: login.key.public()?, tags: build.tags() };
@@ -91,7 +91,7 @@ async fn log_in<C: Cloud>(
     instance: &InstanceId,
     login: &Login,
 ) -> Result<C::Machine> {
-    let region = &build.order.home_region;
+    let region = &build.order.build_region;
     let log = build.log(role.word());
     let patience = Patience { limit: build.order.recipe.limits.login, pace: cloud.pace(Phase::Login) };
     let what = format!("a login on {instance}");
@@ -136,8 +136,8 @@ async fn log_in<C: Cloud>(
 /// Ends a machine that has done its work. Failing to is no reason to lose what it did: tidying up tries again.
 pub async fn end<C: Cloud>(cloud: &C, build: &Run, instance: &InstanceId) {
     // What it doesn't let go of now, it does when it is gone.
-    let _ = tokio::time::timeout(DETACH_LIMIT, cloud.detach_access(&build.order.home_region, instance)).await;
-    if let Err(error) = cloud.terminate(&build.order.home_region, instance).await {
+    let _ = tokio::time::timeout(DETACH_LIMIT, cloud.detach_access(&build.order.build_region, instance)).await;
+    if let Err(error) = cloud.terminate(&build.order.build_region, instance).await {
         build.status.warn(format_args!("{instance} could not be ended: {error:#}"));
     }
 }
@@ -163,7 +163,7 @@ fn good_for(seen: &Instance) -> Duration {
 /// # Errors
 /// When the limit passes, or the cloud doesn't answer.
 pub async fn until_gone<C: Cloud>(cloud: &C, build: &Run, instance: &InstanceId) -> Result<()> {
-    let region = &build.order.home_region;
+    let region = &build.order.build_region;
     let patience = Patience { limit: END_LIMIT, pace: cloud.pace(Phase::End) };
     wait::until(format_args!("{instance} to be gone"), patience, &build.status, async || {
         let now = match cloud.instance(region, instance).await? {
@@ -192,7 +192,7 @@ pub async fn revoke<C: Cloud>(cloud: &C, build: &Run, role: Role) -> Result<()> 
     let patience = Patience { limit: END_LIMIT, pace };
     let what = format!("the access {access} to go");
     let revoke = wait::until(what, patience, &build.status, async || {
-        cloud.revoke_access(&build.order.home_region, &access).await.map(Poll::Ready)
+        cloud.revoke_access(&build.order.build_region, &access).await.map(Poll::Ready)
     });
     build.journal.step(format!("{} revoke", role.word()), &access, revoke).await?;
     build.accesses.borrow_mut().remove(&role);
@@ -210,7 +210,7 @@ pub async fn with_its_state<C: Cloud, T>(
     result: Result<T>,
 ) -> Result<T> {
     let Err(error) = result else { return result };
-    match cloud.instance(&build.order.home_region, instance).await {
+    match cloud.instance(&build.order.build_region, instance).await {
         Ok(Some(Instance { state: InstanceState::Running, .. })) | Err(_) => Err(error),
         Ok(None) => Err(error.context(format!("{instance} is gone"))),
         Ok(Some(now)) => {

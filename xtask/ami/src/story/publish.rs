@@ -35,7 +35,7 @@ const SHOWN: Patience = Patience {
 /// When any copy fails, and regions are not to be skipped for that; the others go on to their end, and the message names
 /// all that failed.
 pub async fn copy_everywhere<C: Cloud>(cloud: &C, build: &Run, baked: &Baked) -> Result<()> {
-    let targets = build.order.regions.iter().filter(|region| **region != build.order.home_region);
+    let targets = build.order.regions.iter().filter(|region| **region != build.order.build_region);
     let copies = targets.map(async |region| copy(cloud, build, baked, region).await.map_err(|error| (region, error)));
     let results = join_all(copies).await;
     let (all, good) = (results.len(), results.iter().filter(|result| result.is_ok()).count());
@@ -60,7 +60,7 @@ pub async fn copy_everywhere<C: Cloud>(cloud: &C, build: &Run, baked: &Baked) ->
 }
 
 async fn copy<C: Cloud>(cloud: &C, build: &Run, baked: &Baked, region: &Region) -> Result<()> {
-    let home = &build.order.home_region;
+    let home = &build.order.build_region;
     let mut image = build.new_image(region, &baked.sealed.base.name, &baked.made_of);
     // The same token for a copy of another image would be refused.
     let source = baked.image.0.get(baked.image.0.len().saturating_sub(SOURCE_CHARS)..).unwrap_or_default();

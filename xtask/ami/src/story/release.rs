@@ -154,7 +154,7 @@ async fn sweep<C: Cloud>(cloud: &C, build: &Run) -> Result<()> {
     if build.attempt == 1 {
         return Ok(());
     }
-    let region = &build.order.home_region;
+    let region = &build.order.build_region;
     for instance in cloud.instances_of(region, &build.id).await? {
         build.status.step("Ending", format_args!("{instance}, which an earlier attempt left"));
         end_machine(cloud, build, &instance, Instant::now(), false).await?;
@@ -211,7 +211,7 @@ async fn tidy<C: Cloud>(cloud: &C, build: &Run, kept: &[InstanceId], hurry: bool
 
 /// Ends the build's machines, and takes away what let us in to them.
 async fn end_machines<C: Cloud>(cloud: &C, build: &Run, hurry: bool) -> Vec<Error> {
-    let region = &build.order.home_region;
+    let region = &build.order.build_region;
     let mut faults = Vec::new();
     let detach_until = Instant::now() + DETACH_LIMIT;
     // What was launched just now may not be found by its tag yet.
@@ -237,7 +237,7 @@ async fn end_machines<C: Cloud>(cloud: &C, build: &Run, hurry: bool) -> Vec<Erro
 /// The machines that carry the build's tag. One whose launch was cut short is waited for: it may come to light late, and
 /// run on.
 async fn find_machines<C: Cloud>(cloud: &C, build: &Run, known: &[InstanceId], hurry: bool) -> Result<Vec<InstanceId>> {
-    let region = &build.order.home_region;
+    let region = &build.order.build_region;
     if build.launching.borrow().is_empty() {
         return cloud.instances_of(region, &build.id).await;
     }
@@ -262,7 +262,7 @@ async fn end_machine<C: Cloud>(
     detach_until: Instant,
     hurry: bool,
 ) -> Result<()> {
-    let region = &build.order.home_region;
+    let region = &build.order.build_region;
     // It is what a failure is understood by, and may be gone with the machine; but the machine costs money meanwhile.
     let console = tokio::time::timeout(CONSOLE_LIMIT, cloud.console(region, instance));
     let what = format!("{instance} to be detached");
@@ -283,13 +283,13 @@ async fn end_machine<C: Cloud>(
 
 /// Ends a machine; what costs money by the hour is worth a second and a third try.
 async fn terminate<C: Cloud>(cloud: &C, build: &Run, instance: &InstanceId) -> Result<()> {
-    let mut ended = cloud.terminate(&build.order.home_region, instance).await;
+    let mut ended = cloud.terminate(&build.order.build_region, instance).await;
     for _ in 0..2 {
         if ended.is_ok() {
             break;
         }
         tokio::time::sleep(TERMINATE_PAUSE).await;
-        ended = cloud.terminate(&build.order.home_region, instance).await;
+        ended = cloud.terminate(&build.order.build_region, instance).await;
     }
     ended
 }
@@ -318,7 +318,7 @@ fn say_what_exists(build: &Run, flags: &str, kept: &[InstanceId], no_machine_run
         let life = humantime::format_duration(build.order.recipe.limits.machine);
         if sealing.as_ref() == Some(id) {
             let command = "aws ec2 terminate-instances --instance-ids";
-            let region = &build.order.home_region;
+            let region = &build.order.build_region;
             status.note(format_args!(
                 "{id} was being sealed: it may let nobody in, and no longer ends itself. To end it:\n    {command} {id} --region {region}{flags}"
             ));
@@ -354,7 +354,7 @@ fn say_what_exists(build: &Run, flags: &str, kept: &[InstanceId], no_machine_run
 /// Leaves the machines up, and says how to log in. Where they end with this process, waits for the signal to go on;
 /// else gives back which are left.
 async fn keep_machines<C: Cloud>(cloud: &C, build: &Run, signals: &mut Signals) -> Vec<InstanceId> {
-    let region = &build.order.home_region;
+    let region = &build.order.build_region;
     let logins = build.logins.borrow().clone();
     let mut up = Vec::new();
     for (id, login) in logins {

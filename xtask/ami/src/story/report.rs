@@ -69,7 +69,7 @@ impl Report {
         Report {
             version: order.version.to_string(),
             name: order.name.clone(),
-            description: build.new_image(&order.home_region, &baked.sealed.base.name, &baked.made_of).description,
+            description: build.new_image(&order.build_region, &baked.sealed.base.name, &baked.made_of).description,
             public: order.visibility == Visibility::Public,
             images: build.made.borrow().iter().map(image).collect(),
             skipped: build.skipped.borrow().iter().map(|(region, why)| (region.to_string(), why.clone())).collect(),

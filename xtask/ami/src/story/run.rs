@@ -256,7 +256,7 @@ fn about(order: &ReleaseSpec, id: &str, began: SystemTime) -> Value {
         "branch": order.source.branch,
         "dirty": order.source.dirty,
         "local": order.local,
-        "home_region": order.home_region.as_str(),
+        "build_region": order.build_region.as_str(),
         "regions": regions,
         "private": order.visibility != Visibility::Public,
         "shared_with": order.visibility.names(),

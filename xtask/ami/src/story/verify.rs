@@ -58,7 +58,7 @@ pub struct Verified {
 /// When it can't be looked at, and when anything isn't as it must be: then all faults, in one message.
 pub async fn verify<C: Cloud>(cloud: &C, build: &Run, baked: &Baked) -> Result<Verified> {
     let mut seen = Verification::default();
-    let region = &build.order.home_region;
+    let region = &build.order.build_region;
     if let Some(disk) = cloud.disk(region, &baked.image, &build.folder).await? {
         look_at_disk(disk.as_ref(), &mut seen)?;
     }
@@ -165,7 +165,7 @@ async fn old_key_fault<C: Cloud>(
     baked: &Baked,
     reached: &Reached<C::Machine>,
 ) -> Result<Option<String>> {
-    let instance = cloud.instance(&build.order.home_region, &reached.instance).await?;
+    let instance = cloud.instance(&build.order.build_region, &reached.instance).await?;
     let instance = instance.filter(|instance| instance.state == InstanceState::Running);
     let address = instance.and_then(|instance| instance.address);
     let address = address.with_context(|| format!("{} is no longer there", reached.instance))?;

@@ -24,7 +24,7 @@ pub fn text(order: &ReleaseSpec, preflight: &Preflight, json: bool) -> String {
             preflight.facts.iter().map(|(label, fact)| json!({ "label": label, "fact": fact })).collect();
         let plan = json!({
             "name": order.name, "version": order.version.as_str(), "visibility": visibility,
-            "home_region": order.home_region.as_str(), "regions": regions, "binaries": binaries,
+            "build_region": order.build_region.as_str(), "regions": regions, "binaries": binaries,
             "commit": order.source.commit, "dirty": order.source.dirty, "root": order.source.root,
             "system": order.system_name, "facts": facts, "findings": preflight.findings,
             "warnings": preflight.warnings,
@@ -42,7 +42,7 @@ pub fn text(order: &ReleaseSpec, preflight: &Preflight, json: bool) -> String {
         let packages: Vec<&str> = system.packages.iter().map(|package| package.name.as_str()).collect();
         lines.push(("Packages".to_owned(), packages.join(" ")));
     }
-    lines.push(("Made in".to_owned(), order.home_region.to_string()));
+    lines.push(("Made in".to_owned(), order.build_region.to_string()));
     let goes_to = match regions.as_slice() {
         [region] => (*region).to_owned(),
         _ => format!("{} regions: {}", regions.len(), regions.join(" ")),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use camino::Utf8PathBuf;
-use xtask_ami::cloud::{Audience, Images as _, Opening as _};
+use xtask_ami::cloud::{Audience, Imaging as _, Opening as _};
 
 use crate::{
     books::CredentialTrouble,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use xtask_ami::cloud::Images as _;
+use xtask_ami::cloud::Imaging as _;
 
 use crate::{
     endpoint::Endpoint,

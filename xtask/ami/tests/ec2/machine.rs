@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
-        Account, Audience, Compute, DiskFiles, HowTo, Image, Images, Instance, Launch, Leftover, NewImage, Opening,
+        Account, Audience, Compute, DiskFiles, HowTo, Image, Imaging, Instance, Launch, Leftover, NewImage, Opening,
         Paced, Phase, SshAccess,
         ec2::Ec2,
         preflight::{Preflight, Request},
@@ -132,7 +132,7 @@ impl Compute for Simulated {
     }
 }
 
-impl Images for Simulated {
+impl Imaging for Simulated {
     of_ec2! {
         create_image(region: &Region, instance: &InstanceId, image: &NewImage) -> ImageId;
         copy_image(from: &Region, id: &ImageId, to: &Region, image: &NewImage) -> ImageId;

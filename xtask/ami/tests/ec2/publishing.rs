@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use xtask_ami::{ask::spec::Visibility, cloud::Images as _, event::ids::ImageId, story::publish};
+use xtask_ami::{ask::spec::Visibility, cloud::Imaging as _, event::ids::ImageId, story::publish};
 
 use crate::{
     books::{ACCOUNT, Image, Outcome, Snapshot},

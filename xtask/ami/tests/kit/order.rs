@@ -14,7 +14,7 @@ use xtask_ami::{
 };
 
 /// An order for a release of a checkout that is made in `folder`; the binaries lie ready.
-pub fn order(folder: &Utf8Path, visibility: Visibility, home_region: &str, regions: Vec<Region>) -> ReleaseSpec {
+pub fn order(folder: &Utf8Path, visibility: Visibility, build_region: &str, regions: Vec<Region>) -> ReleaseSpec {
     let recipe = Utf8Path::new("ami.toml");
     let recipe = Recipe::parse(recipe, include_str!("../../../../.release/ami/ami.toml")).expect("the shipped recipe");
     let root = folder.join("checkout");
@@ -28,7 +28,7 @@ pub fn order(folder: &Utf8Path, visibility: Visibility, home_region: &str, regio
         version: "0.6.1".parse().expect("a version"),
         name: "Wallaroo 0.6.1".to_owned(),
         visibility,
-        home_region: home_region.parse().expect("a region"),
+        build_region: build_region.parse().expect("a region"),
         regions,
         system_name: recipe.base.system.clone(),
         recipe,

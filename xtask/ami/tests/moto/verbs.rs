@@ -7,7 +7,7 @@ use camino::Utf8Path;
 use xtask::{grantee::Grantee, region::Region};
 use xtask_ami::{
     cloud::{
-        Account as _, Audience, Compute as _, Image, ImageState, Images as _, InstanceState, Launch, LaunchSource,
+        Account as _, Audience, Compute as _, Image, ImageState, Imaging as _, InstanceState, Launch, LaunchSource,
         NewImage, Opening as _, SshAccess,
         ec2::{Ec2, Settings},
         tags::Tags,

@@ -67,7 +67,7 @@ impl Books {
     /// Those of a cloud in which nothing was made yet, for a release that is asked for.
     pub fn of(order: &ReleaseSpec, built: BTreeMap<String, String>) -> Books {
         Books {
-            home: order.home_region.to_string(),
+            home: order.build_region.to_string(),
             regions: order.regions.clone(),
             public: order.visibility == Visibility::Public,
             built,

@@ -93,9 +93,9 @@ impl Story {
         };
         let others = random.below(3) as usize;
         let others: Vec<_> =
-            order.regions.iter().filter(|region| **region != order.home_region).cloned().collect::<Vec<_>>()[..others]
+            order.regions.iter().filter(|region| **region != order.build_region).cloned().collect::<Vec<_>>()[..others]
                 .to_vec();
-        order.regions = others.into_iter().chain([order.home_region.clone()]).collect();
+        order.regions = others.into_iter().chain([order.build_region.clone()]).collect();
         order.regions.sort();
         let mut books = Books::of(&order, built.clone());
         order.unblock_public_access = random.happens(300);

@@ -7,7 +7,7 @@ use camino::Utf8Path;
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
-        Account, Audience, Compute, DiskFiles, HowTo, Image, Images, Instance, Kind, Launch, Leftover, NewImage,
+        Account, Audience, Compute, DiskFiles, HowTo, Image, Imaging, Instance, Kind, Launch, Leftover, NewImage,
         Opening, Paced, Phase, SshAccess,
         ec2::commands,
         preflight::{Preflight, Request},
@@ -93,7 +93,7 @@ impl<F: Fate> Compute for Cloud<F> {
     }
 }
 
-impl<F: Fate> Images for Cloud<F> {
+impl<F: Fate> Imaging for Cloud<F> {
     async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
         self.call(Verb::CreateImage, region, |books, fate| books.create(instance, image, region, fate)).await
     }

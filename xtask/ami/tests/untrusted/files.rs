@@ -14,7 +14,7 @@ use crate::{
 const RECIPE: &str = include_str!("../../../../.release/ami/ami.toml");
 const REGIONS: &str = include_str!("../../../../regions");
 const JOURNAL: &str = concat!(
-    r#"{"at":"2026-11-22T20:00:00Z","event":"began","format":1,"build":{"id":"b","home_region":"us-west-2"}}"#,
+    r#"{"at":"2026-11-22T20:00:00Z","event":"began","format":1,"build":{"id":"b","build_region":"us-west-2"}}"#,
     "\n",
     r#"{"at":"2026-11-22T20:00:01Z","event":"intended","step":"unblock us-west-2","by":"us-west-2"}"#,
     "\n",

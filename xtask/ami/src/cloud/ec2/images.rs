@@ -33,7 +33,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(20);
 /// How long an image that was made without us hearing of it may take to be shown.
 const ADOPTION_LIMIT: Duration = VISIBILITY_LIMIT;
 
-impl Images for Ec2 {
+impl Imaging for Ec2 {
     async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
         Box::pin(self.create(region, instance, image)).await
     }

@@ -178,7 +178,7 @@ impl Ec2 {
 /// How long the cloud's part of a build usually takes.
 fn estimate(request: &Request) -> Duration {
     let made = usual::LAUNCH + usual::PACKAGES + usual::STOP + usual::IMAGE;
-    let is_copied = request.regions.iter().any(|region| *region != request.home_region);
+    let is_copied = request.regions.iter().any(|region| *region != request.build_region);
     let verified = if is_copied { usual::VERIFY.max(usual::COPIES) } else { usual::VERIFY };
     let published = if request.shared { usual::PUBLISH } else { Duration::ZERO };
     made + verified + published

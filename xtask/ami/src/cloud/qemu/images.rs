@@ -16,7 +16,7 @@ use crate::{
     event::ids::{ImageId, InstanceId},
 };
 
-impl Images for Qemu {
+impl Imaging for Qemu {
     async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
         let id = ImageId(format!("ami-{}", digits_of(&image.token)));
         if self.conversions.borrow().contains_key(&id) || store::read(&self.home, region, &id)?.is_some() {

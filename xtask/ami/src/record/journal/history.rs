@@ -142,7 +142,7 @@ impl History {
     /// Whether an image may have been made that is worth going on with.
     #[must_use]
     pub fn has_image(&self) -> bool {
-        self.intended(&format!("image {}", self.text("home_region")))
+        self.intended(&format!("image {}", self.text("build_region")))
     }
 
     /// Whether something of it may be left that is neither released nor tidied up.
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     const BEGAN: &str =
-        r#"{"at":"2026-11-22T00:00:00Z","event":"began","format":1,"build":{"home_region":"us-west-2"}}"#;
+        r#"{"at":"2026-11-22T00:00:00Z","event":"began","format":1,"build":{"build_region":"us-west-2"}}"#;
     const INTENDED: &str = r#"{"at":"2026-11-22T00:00:01Z","event":"intended","step":"image us-west-2","by":"x"}"#;
     const DONE: &str =
         r#"{"at":"2026-11-22T00:00:02Z","event":"done","step":"image us-west-2","result":"ami-1","took_ms":3}"#;

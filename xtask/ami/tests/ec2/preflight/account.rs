@@ -72,7 +72,7 @@ async fn whose_the_account_is_is_asked_once() {
     // Another endpoint is another cloud, whatever the number of its account.
     let loader = loader(&rig.endpoint).endpoint_url("http://localhost:5000/");
     let recipe = rig.order.recipe.clone();
-    let cloud = Ec2::load(loader, rig.settings.clone(), &rig.order.home_region, recipe, &rig.desk.status).await;
+    let cloud = Ec2::load(loader, rig.settings.clone(), &rig.order.build_region, recipe, &rig.desk.status).await;
     let endpoint = cloud.identity().await.expect("an identity").endpoint;
     assert_eq!(endpoint.as_deref(), Some("http://localhost:5000"));
 }

@@ -61,7 +61,7 @@ pub async fn ask(clients: &Clients, request: &Request, usable: &[Region], given:
     let mut trials = Vec::new();
     for region in usable {
         let client = clients.asker(region);
-        if *region == request.home_region {
+        if *region == request.build_region {
             trials.extend(looking(&client, region, request.public));
             trials.extend(launching(&client, region, given));
             trials.extend(ending(&client, region));
@@ -208,7 +208,7 @@ fn copying<'a>(client: &Client, region: &'a Region, request: &Request, given: &G
         .dry_run(true)
         .name(placeholder::NAME)
         .source_image_id(given.base)
-        .source_region(request.home_region.as_str())
+        .source_region(request.build_region.as_str())
         .tag_specifications(tags(ResourceType::Image))
         .tag_specifications(tags(ResourceType::Snapshot));
     trial("CopyImage", region, copy.send())

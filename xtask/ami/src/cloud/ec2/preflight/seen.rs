@@ -71,7 +71,7 @@ impl Block {
 /// Which of the regions the account can use.
 pub async fn usable(client: &Client, request: &Request, report: &mut Report) -> Vec<Region> {
     let answer = client.describe_regions().all_regions(true).send().await;
-    match report.take(answer.answer("DescribeRegions", request.home_region.as_str())) {
+    match report.take(answer.answer("DescribeRegions", request.build_region.as_str())) {
         Some(answer) => {
             let state = |region: aws_sdk_ec2::types::Region| Some((region.region_name?, region.opt_in_status?));
             let states = answer.regions.unwrap_or_default().into_iter().filter_map(state).collect();

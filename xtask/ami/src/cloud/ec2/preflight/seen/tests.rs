@@ -12,7 +12,7 @@ fn request() -> Request {
     Request {
         version: "0.6.1".parse().expect("a version"),
         name: "Wallaroo 0.6.1".to_owned(),
-        home_region: region("us-west-2"),
+        build_region: region("us-west-2"),
         regions: REGIONS.map(region).to_vec(),
         public: true,
         shared: true,
