@@ -54,6 +54,7 @@ pub fn words(event: &Event, state: &State) -> Option<Words> {
             let left = if *left { "; instances, key pairs or security groups may be left" } else { "" };
             of(Kind::Detail, &format_args!("the process ends: {how:?}{left}"))
         }
+        Event::InDoubt { step } => of(Kind::Detail, &format_args!("{step} may have been carried out all the same")),
         Event::GaveUp { region, why } => of(Kind::Warning, &format_args!("{region} is left out: {why}")),
         Event::Seen { .. } => None,
         Event::Warned { text } => of(Kind::Warning, text),

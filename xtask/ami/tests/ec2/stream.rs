@@ -17,7 +17,7 @@ const REGIONS: [&str; 2] = ["eu-west-1", HOME];
 
 /// The folder of the one build.
 fn folder(rig: &Rig) -> Utf8PathBuf {
-    let mut builds = rig.home().path().join("builds").read_dir_utf8().expect("builds");
+    let mut builds = rig.desk.home.path().join("builds").read_dir_utf8().expect("builds");
     builds.next().expect("a build").expect("an entry").path().to_owned()
 }
 

@@ -5,17 +5,19 @@ use std::{cell::Cell, fmt, time::Duration};
 use anyhow::Result;
 use camino::Utf8Path;
 use tokio::time::{Instant, timeout};
+use xtask::cli::{CleanFlags, CommonFlags, LogFormat};
 use xtask_ami::{
     ask::spec::ReleaseSpec,
     cloud::Cloud,
     events::Events,
-    ground::signals::Signals,
+    ground::{outcome::Failure, signals::Signals},
     show::{
         result::Report,
         terminal::{Form, Level, Terminal},
     },
     state_dir::StateDir,
     story::{release, run::Run},
+    verbs::clean,
 };
 
 use super::{FOR_EVER, said::Said};
@@ -68,6 +70,28 @@ impl Desk {
         self.said.text()
     }
 
+    /// Cleans up after a build, or after all that began so long ago.
+    pub async fn clean(
+        &self,
+        cloud: &impl Cloud,
+        build: Option<&str>,
+        older_than: Duration,
+        events: &Events,
+    ) -> Result<(), Failure> {
+        let flags = CleanFlags { build: build.map(str::to_owned), older_than: older_than.into(), expired: false };
+        let common = CommonFlags {
+            local: false,
+            root: None,
+            yes: true,
+            json: false,
+            profile: None,
+            quiet: true,
+            verbose: false,
+            log_format: LogFormat::Text,
+        };
+        clean::clean(cloud, &self.home, &flags, &common, events).await
+    }
+
     /// Runs a release to its end; the times count from `began`.
     pub async fn release(&self, cloud: &impl Cloud, build: &Run, began: Instant) -> Ended {
         let mut signals = Signals::listen().expect("signals");
@@ -79,6 +103,23 @@ impl Desk {
         let released = timeout(FOR_EVER, release::release(cloud, build, &mut signals, tell)).await;
         let outcome = released.expect("every wait is bounded").map_err(|failure| failure.exit_code());
         Ended { outcome, said: self.said(), told: told.get(), took: began.elapsed() }
+    }
+}
+
+impl Ended {
+    /// The report of a release that came to its good end.
+    #[track_caller]
+    pub fn report(&self) -> &Report {
+        self.outcome.as_ref().unwrap_or_else(|_| panic!("{self}"))
+    }
+
+    /// Fails the test unless the release ended with this code, and said all of these words.
+    #[track_caller]
+    pub fn failed(&self, code: u8, words: &[&str]) {
+        assert_eq!(self.outcome.as_ref().err(), Some(&code), "{self}");
+        for word in words {
+            assert!(self.said.contains(word), "no {word:?} in {self}");
+        }
     }
 }
 

@@ -32,7 +32,7 @@ fn look(root: &Value, schema: &Value, value: &Value, at: &str, beside: &BTreeSet
     let known: BTreeSet<String> = beside.union(&names(root, schema)).cloned().collect();
     for (keyword, asked) in keywords {
         let holds = match keyword.as_str() {
-            "$schema" | "$defs" | "title" | "description" | "format" | "required" => true,
+            "$schema" | "$defs" | "title" | "description" | "format" | "required" | "default" => true,
             "type" => is_of(asked, value),
             "const" => value == asked,
             "enum" => asked.as_array().expect("values").contains(value),
