@@ -37,7 +37,7 @@ async fn an_instance_that_ends_by_itself_is_told_with_its_reason() {
     rig.endpoint.region(HOME, |region| region.instances_fare = Fate::Ends("Client.VolumeLimitExceeded".to_owned()));
     let ended = rig.release().await;
     assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
-    assert!(ended.said.contains("is terminated before anyone could log in"), "{}", ended.said);
+    assert!(ended.said.contains("is terminated before a login was possible"), "{}", ended.said);
     assert!(ended.said.contains("Client.VolumeLimitExceeded"), "{}", ended.said);
     assert_eq!(rig.endpoint.left(), [""; 0]);
 }
@@ -109,7 +109,7 @@ async fn a_machine_that_is_kept_stays_with_its_way_in_and_how_to_log_in_is_said(
     let ended = rig.release().await;
     assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
     assert!(ended.said.contains("is left up. To log in:\n    ssh "), "{}", ended.said);
-    assert!(ended.said.contains("ends itself 5h after its launch"), "{}", ended.said);
+    assert!(ended.said.contains("terminates by itself 5h after its launch"), "{}", ended.said);
     assert_eq!(rig.endpoint.left().len(), 3, "an instance, a key and a group: {:?}", rig.endpoint.left());
 }
 
@@ -121,7 +121,7 @@ async fn a_machine_that_is_kept_after_sealing_is_not_said_to_end_itself() {
     rig.endpoint.plan(Plan::always(Fault::refused("IncorrectInstanceState")).action("StopInstances"));
     let ended = rig.release().await;
     assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
-    assert!(!ended.said.contains("ends itself 5h"), "{}", ended.said);
+    assert!(!ended.said.contains("terminates by itself 5h"), "{}", ended.said);
     assert!(ended.said.contains("aws ec2 terminate-instances --instance-ids i-"), "{}", ended.said);
 }
 
