@@ -22,6 +22,7 @@ mod verbs;
 mod machine;
 mod books;
 mod laws;
+mod read_back;
 
 mod cases;
 mod story;
