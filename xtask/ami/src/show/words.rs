@@ -54,6 +54,7 @@ pub fn words(event: &Event, state: &State) -> Option<Words> {
             let left = if *left { "; instances, key pairs or security groups may be left" } else { "" };
             of(Kind::Detail, &format_args!("the process ends: {how:?}{left}"))
         }
+        Event::InDoubt { step } => of(Kind::Detail, &format_args!("{step} may have been carried out all the same")),
         Event::GaveUp { region, why } => of(Kind::Warning, &format_args!("{region} is left out: {why}")),
         Event::Seen { .. } => None,
         Event::Warned { text } => of(Kind::Warning, text),
@@ -66,9 +67,9 @@ pub fn words(event: &Event, state: &State) -> Option<Words> {
         Event::Waited { on, took_ms, .. } => {
             of(Kind::Detail, &format_args!("waited for {on}: {}", seconds(Duration::from_millis(*took_ms))))
         }
-        Event::Called { action, region, took_ms, code } => {
-            let code = code.as_ref().map(|code| format!(": {code}")).unwrap_or_default();
-            of(Kind::Detail, &format_args!("{action} in {region}, {took_ms} ms{code}"))
+        Event::Called { action, region, took_ms, status } => {
+            let status = status.map_or("no answer".to_owned(), |status| format!("HTTP {status}"));
+            of(Kind::Detail, &format_args!("{action} in {region}: {status} after {took_ms} ms"))
         }
         Event::Output { line, .. } => of(Kind::Output, line),
     }

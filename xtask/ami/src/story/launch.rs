@@ -9,10 +9,12 @@ use super::run::Run;
 use crate::{
     cloud::{Cloud, Instance, InstanceState, Launch, LaunchSource, Phase, SshAccess},
     event::{
+        Event,
         ids::InstanceId,
         step::{Role, Step},
     },
     ground::{
+        api_error::is_transient,
         process,
         wait::{self, Pace, Patience, Poll},
     },
@@ -57,7 +59,12 @@ pub async fn log_in<C: Cloud>(cloud: &C, run: &Run, role: Role, source: LaunchSo
         root_volume_gib: spec.recipe.instance.root_volume_gib,
         tags: run.tags(),
     };
-    let instance = run.record(Step::Launch(role), &launch.token, cloud.launch(region, &launch)).await?;
+    let launched = run.record(Step::Launch(role), &launch.token, cloud.launch(region, &launch)).await;
+    if launched.as_ref().is_err_and(is_transient) {
+        // No answer came in all attempts, so cleaning up has to wait for an instance that may become visible late.
+        run.events.say(Event::InDoubt { step: Step::Launch(role) });
+    }
+    let instance = launched?;
     run.logins.borrow_mut().push((instance.clone(), login.clone()));
     let machine = run.record(Step::Login(role), &instance, async {
         first_login(cloud, run, role, &instance, &login).await.map(Unrecorded)

@@ -37,7 +37,7 @@ async fn what_changed_since_it_was_built_is_not_mixed_in() {
         ("ami.toml", |rig| std::fs::remove_file(&rig.order.recipe_path).expect("a recipe")),
         ("wallaroo/__init__.py", |rig| std::fs::write(python_module(rig), "print('now')\n").expect("a module")),
         ("binaries/machida", |rig| {
-            let copy = rig.home().build(&rig.unfinished()).join("binaries/machida");
+            let copy = rig.desk.home.build(&rig.unfinished()).join("binaries/machida");
             std::fs::write(copy, "another one").expect("a binary");
         }),
     ];
@@ -79,7 +79,7 @@ async fn an_image_that_is_there_needs_no_checkout() {
     rig.order.regions = vec![HOME.parse().expect("a region"), "us-east-1".parse().expect("a region")];
     std::fs::write(module, "print('now')\n").expect("a module");
     let ended = rig.resume().await;
-    let report = ended.outcome.unwrap_or_else(|_| panic!("{}", ended.said));
+    let report = ended.report();
     assert_eq!((report.commit.as_deref(), report.dirty), (Some("a"), false));
     assert_eq!(rig.endpoint.public_in(), REGIONS, "the regions that were asked for");
     for (region, image) in rig.endpoint.images() {

@@ -26,7 +26,7 @@ async fn nothing_is_left_after_an_interruption(rig: &Rig, delay: Duration, signa
         raise(signal).expect("a signal");
     };
     let (ended, ()) = tokio::join!(rig.release(), interrupt);
-    assert_eq!(ended.outcome.err(), Some(130), "{}", ended.said);
+    ended.failed(130, &[]);
     let took = ended.took - interrupted.get();
     assert!(took < ENDS_WITHIN, "{delay:?}: {took:?}: {}", ended.said);
     assert_eq!(rig.endpoint.left(), [""; 0], "{}", ended.said);

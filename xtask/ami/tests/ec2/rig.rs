@@ -15,7 +15,6 @@ use xtask_ami::{
     cloud::ec2::{Ec2, Settings},
     events::Events,
     record::unfinished::Unfinished,
-    state_dir::StateDir,
     story::run::Run,
 };
 
@@ -39,7 +38,7 @@ pub struct Rig {
     pub settings: Settings,
     /// How long compiling takes.
     pub compile: Duration,
-    desk: Desk,
+    pub desk: Desk,
     _folder: TempDir,
     disks: Disks,
     _turn: Turn,
@@ -133,11 +132,6 @@ impl Rig {
     /// The id of the build that is unfinished.
     pub fn unfinished(&self) -> String {
         Unfinished::pick(&self.desk.home, None, false).expect("an unfinished build").id
-    }
-
-    /// Where builds are kept.
-    pub fn home(&self) -> StateDir {
-        self.desk.home.clone()
     }
 
     /// A build that begins now, and that nobody works on yet.

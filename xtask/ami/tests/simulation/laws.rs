@@ -6,7 +6,7 @@ use xtask_ami::{
     event::ids::{ImageId, InstanceId},
 };
 
-use crate::books::{Books, SimImage};
+use crate::{books::Books, images::SimImage};
 
 impl Books {
     /// Somebody compared the bytes on an instance of the image; whether they are good, these books know themselves.

@@ -9,13 +9,10 @@ use std::{
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::time::{Instant, sleep, timeout};
-use xtask::cli::{CleanFlags, CommonFlags, LogFormat};
 use xtask_ami::{
     ask::spec::{ReleaseSpec, Visibility},
     events::Events,
     record::{folder::JOURNAL, journal::Reading},
-    state_dir::StateDir,
-    verbs::clean,
 };
 
 use crate::{
@@ -254,49 +251,32 @@ impl Story {
     async fn clean_up(&mut self) -> bool {
         sleep(LAG).await;
         let choice = self.random.below(3);
-        let (flags, home) = match choice {
-            0 => (self.clean_flags(None), StateDir::at(&self.desk.home.path().join("another computer's"))),
-            1 => (self.clean_flags(Some(&self.build)), StateDir::at(&self.desk.home.path().join("another computer's"))),
-            _ => (self.clean_flags(Some(&self.build)), self.desk.home.clone()),
-        };
+        let other = Desk::new(&self.desk.home.path().join("another computer's"));
+        let desk = if choice > 1 { &self.desk } else { &other };
+        let named = (choice > 0).then_some(self.build.as_str());
         self.set_odds(self.odds);
         let crash = self.random.happens(500).then(|| Crash::of(&mut self.random));
-        self.clean(&home, &flags, crash).await;
+        self.clean(desk, named, crash).await;
         self.set_odds(Odds::default());
         sleep(LAG * 60).await;
-        self.clean(&home, &flags, None).await;
+        self.clean(desk, named, None).await;
         // A private image whose journal is lost stays until its time has come, or its build is named; so does what is public
         // in some regions only.
         let needs_its_name = !self.cloud.books.borrow().public || self.cloud.books.borrow().is_half_public();
-        if flags.build.is_none() && needs_its_name {
-            self.clean(&home, &self.clean_flags(Some(&self.build)), None).await;
+        if named.is_none() && needs_its_name {
+            self.clean(desk, Some(&self.build), None).await;
         }
         sleep(LAG * 2).await;
         self.cloud.books.borrow_mut().judge_cleaned();
         choice > 1
     }
 
-    fn clean_flags(&self, build: Option<&str>) -> CleanFlags {
-        CleanFlags { build: build.map(str::to_owned), older_than: Duration::ZERO.into(), expired: false }
-    }
-
-    async fn clean(&self, home: &StateDir, flags: &CleanFlags, crash: Option<Crash>) {
-        let common = CommonFlags {
-            local: false,
-            root: None,
-            yes: true,
-            json: false,
-            profile: None,
-            quiet: true,
-            log_format: LogFormat::Text,
-            verbose: false,
-        };
+    async fn clean(&self, desk: &Desk, build: Option<&str>, crash: Option<Crash>) {
         self.cloud.begin(self.journal(), crash);
-        self.cloud
-            .note(format_args!("-- it cleans up, {}", if flags.build.is_some() { "by the id" } else { "by tag" }));
+        self.cloud.note(format_args!("-- it cleans up, {}", if build.is_some() { "by the id" } else { "by tag" }));
         self.cloud.books.borrow_mut().cleaning = true;
         let events = self.events();
-        let work = clean::clean(&self.cloud, home, flags, &common, &events);
+        let work = desk.clean(&self.cloud, build, Duration::ZERO, &events);
         let odds = self.cloud.fate.borrow().odds;
         let calm = crash.is_none() && [odds.transient, odds.refused, odds.halves] == [0; 3];
         let ended = tokio::select! {

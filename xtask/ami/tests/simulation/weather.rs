@@ -125,3 +125,19 @@ impl Odds {
         }
     }
 }
+
+impl Random {
+    /// Whether something of this many thousandths happens.
+    pub fn happens(&mut self, thousandths: u64) -> bool {
+        self.below(1000) < thousandths
+    }
+
+    /// A time of less than `limit`, in whole milliseconds.
+    pub fn time(&mut self, limit: Duration) -> Duration {
+        Duration::from_millis(self.below(limit.as_millis() as u64))
+    }
+
+    pub fn pick<T: Copy>(&mut self, choice: &[T]) -> T {
+        choice[self.below(choice.len() as u64) as usize]
+    }
+}

@@ -87,7 +87,7 @@ pub struct Ec2 {
 impl Ec2 {
     /// EC2 with the credentials that the usual settings name.
     pub async fn open(settings: Settings, home: &Region, recipe: Recipe, events: &Events) -> Ec2 {
-        let clients = Clients::open(settings.profile.as_deref(), home).await;
+        let clients = Clients::open(settings.profile.as_deref(), home, events).await;
         Ec2::with(clients, settings, home, recipe, events)
     }
 
@@ -99,7 +99,7 @@ impl Ec2 {
         recipe: Recipe,
         events: &Events,
     ) -> Ec2 {
-        let clients = Clients::load(loader, settings.profile.as_deref(), home).await;
+        let clients = Clients::load(loader, settings.profile.as_deref(), home, events).await;
         Ec2::with(clients, settings, home, recipe, events)
     }
 

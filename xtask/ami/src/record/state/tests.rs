@@ -128,6 +128,9 @@ fn what_another_process_launched_is_not_this_ones() {
     assert!(state.is_launching() && state.has_access(Role::Bake) && !state.has_access(Role::Verify));
     let state = after(launch.into_iter().chain([Event::Resumed {}]));
     assert!(!state.is_launching() && !state.has_access(Role::Bake));
+    let launch = || [intended("bake launch"), failed("bake launch")];
+    assert!(!after(launch()).is_launching());
+    assert!(after(launch().into_iter().chain([Event::InDoubt { step: step("bake launch") }])).is_launching());
     let state = after([intended("bake launch"), done("bake launch", json!("i-1"))]);
     assert!(!state.is_launching());
     let state = after([intended("verify access"), intended("verify revoke"), done("verify revoke", Value::Null)]);
