@@ -94,16 +94,26 @@ impl Desk {
 
     /// Runs a release to its end; the times count from `began`.
     pub async fn release(&self, cloud: &impl Cloud, build: &Run, began: Instant) -> Ended {
-        let mut signals = Signals::listen().expect("signals");
         let told = Cell::new(None);
-        let tell = |_: &Report| {
-            assert_eq!(told.replace(Some(began.elapsed())), None, "the result is told once");
-            Ok(())
-        };
-        let released = timeout(FOR_EVER, release::release(cloud, build, &mut signals, tell)).await;
-        let outcome = released.expect("every wait is bounded").map_err(|failure| failure.exit_code());
+        let outcome = release_to_end(cloud, build, began, &told).await;
         Ended { outcome, said: self.said(), told: told.get(), took: began.elapsed() }
     }
+}
+
+/// Runs a release to its end. When its result is told, counted from `began`, is noted.
+pub async fn release_to_end(
+    cloud: &impl Cloud,
+    build: &Run,
+    began: Instant,
+    told: &Cell<Option<Duration>>,
+) -> Result<Report, u8> {
+    let mut signals = Signals::listen().expect("signals");
+    let tell = |_: &Report| {
+        assert_eq!(told.replace(Some(began.elapsed())), None, "the result is told once");
+        Ok(())
+    };
+    let released = timeout(FOR_EVER, release::release(cloud, build, &mut signals, tell)).await;
+    released.expect("every wait is bounded").map_err(|failure| failure.exit_code())
 }
 
 impl Ended {

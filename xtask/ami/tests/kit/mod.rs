@@ -9,7 +9,7 @@ mod random;
 mod said;
 mod turn;
 
-pub use desk::{Desk, Ended};
+pub use desk::{Desk, Ended, release_to_end};
 pub use folder::folder;
 pub use guest::{Disk, Scripts, word};
 pub use order::order;

@@ -105,9 +105,8 @@ impl Books {
 
 /// What stands in a journal at the end: no secret is written down, and nothing is built that was built.
 pub fn judge_journal(journal: &str) -> Vec<(u8, &'static str)> {
-    let mut steps = journal.lines().filter(|line| line.contains(r#""step":"binaries""#));
-    let built = steps.any(|line| line.contains(r#""event":"done""#));
-    let again = built && steps.next().is_some();
+    let since_built = journal.split_once(r#""event":"done","step":"binaries""#).map_or("", |(_, since)| since);
+    let again = since_built.contains(r#""step":"binaries""#);
     let faults = [
         (7, journal.contains("PRIVATE KEY"), "there is a private key in the journal"),
         (4, again, "what was built is built again"),

@@ -23,6 +23,7 @@ mod books;
 mod machines;
 mod images;
 mod laws;
+mod read_back;
 
 mod cases;
 mod story;

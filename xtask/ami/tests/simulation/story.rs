@@ -1,22 +1,27 @@
 //! The story of one seed: a build, crashes, those who go on with it or clean up after it, and what must hold at the end.
 
-use std::{collections::BTreeMap, fs::File, io::Read as _, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    time::Duration,
+};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::time::{Instant, sleep, timeout};
 use xtask_ami::{
     ask::spec::{ReleaseSpec, Visibility},
-    event::Line,
     events::Events,
-    record::{folder::JOURNAL, journal::Reading, state::State},
+    record::{folder::JOURNAL, journal::Reading},
 };
 
 use crate::{
     books::{Books, LAG},
     cloud::Cloud,
     crash::Crash,
-    kit::{Desk, FOR_EVER, Random},
+    kit::{Desk, FOR_EVER, Random, release_to_end},
     laws::judge_journal,
+    read_back::ReadBack,
     weather::{Odds, Weather},
 };
 
@@ -58,6 +63,8 @@ struct Story {
     odds: Odds,
     /// Whether public images were blocked in each region, before anything began.
     blocks: Vec<bool>,
+    /// The build's journal, as far as it is read back; none before it began, and where a part of it was lost.
+    read: Rc<RefCell<Option<ReadBack>>>,
 }
 
 /// Plays a seed, in a folder of its own.
@@ -108,7 +115,8 @@ impl Story {
         let odds = Odds::of(&mut random);
         // The cloud's numbers are others than the story's.
         let cloud = Cloud::new(books, Weather::new(Random::new(!seed)));
-        Story { cloud, random, order, desk: Desk::new(folder), build: String::new(), odds, blocks: Vec::new() }
+        let desk = Desk::new(folder);
+        Story { cloud, random, order, desk, build: String::new(), odds, blocks: Vec::new(), read: Rc::default() }
     }
 
     async fn tell(&mut self) -> Ending {
@@ -188,11 +196,12 @@ impl Story {
         };
         self.build.clone_from(&build.id);
         self.cloud.begin(self.journal(), crash);
-        let work = self.desk.release(&self.cloud, &build, began);
+        let told = Cell::default();
+        let work = release_to_end(&self.cloud, &build, began, &told);
         let came = tokio::select! {
             biased;
             came = timeout(BOUND, work) => match came {
-                Ok(ended) if ended.outcome.is_ok() => Came::Released,
+                Ok(outcome) if outcome.is_ok() => Came::Released,
                 Ok(_) => Came::Failed,
                 Err(_) => {
                     self.expect(false, 8, "a process doesn't come to its end");
@@ -227,6 +236,7 @@ impl Story {
         let length = last as u64 + (bytes.len() - last) as u64 * part / 1000;
         let file = std::fs::File::options().write(true).open(&path).expect("the journal");
         file.set_len(length).expect("a shorter journal");
+        self.read.take();
     }
 
     /// Somebody needs a while to go on; mostly long enough for the cloud to show everything.
@@ -289,15 +299,17 @@ impl Story {
     /// the one that is live.
     fn events(&self) -> Events {
         let events = self.desk.events();
-        let (home, cloud) = (self.desk.home.clone(), self.cloud.clone());
-        let mut read: Option<ReadBack> = None;
+        let (home, cloud, read) = (self.desk.home.clone(), self.cloud.clone(), Rc::clone(&self.read));
         events.witness(move |live| {
             let id = &live.about.as_ref().expect("a build that began").id;
+            let mut read = read.borrow_mut();
             let read = read.get_or_insert_with(|| ReadBack::of(&home.build(id).join(JOURNAL)));
-            read.catch_up();
-            if read.state != *live {
-                cloud.books.borrow_mut().violation(0, "a prefix of the journal reads back as another state".to_owned());
-            }
+            let fault = match read.catch_up() {
+                Ok(()) if read.state == *live => return,
+                Ok(()) => "reads back as another state".to_owned(),
+                Err(error) => format!("cannot be read back: {error}"),
+            };
+            cloud.books.borrow_mut().violation(0, format!("a prefix of the journal {fault}"));
         });
         events
     }
@@ -311,8 +323,12 @@ impl Story {
     }
 
     fn is_unfinished(&self) -> bool {
-        match Reading::of(&self.journal()) {
-            Ok(reading) => reading.state.can_be_resumed(),
+        let can_be_resumed = match self.read.borrow_mut().as_mut() {
+            Some(read) => read.catch_up().map(|()| read.state.can_be_resumed()),
+            None => Reading::of(&self.journal()).map(|reading| reading.state.can_be_resumed()),
+        };
+        match can_be_resumed {
+            Ok(can_be_resumed) => can_be_resumed,
             Err(error) => {
                 self.expect(false, 4, &format!("{error:#}"));
                 false
@@ -335,30 +351,6 @@ impl Story {
         let journal = std::fs::read_to_string(self.journal()).unwrap_or_default();
         for (law, fault) in judge_journal(&journal) {
             self.expect(false, law, fault);
-        }
-    }
-}
-
-/// A journal that is read back while it is written.
-struct ReadBack {
-    file: File,
-    state: State,
-    bytes: Vec<u8>,
-}
-
-impl ReadBack {
-    fn of(path: &Utf8Path) -> ReadBack {
-        ReadBack { file: File::open(path).expect("a journal"), state: State::default(), bytes: Vec::new() }
-    }
-
-    /// Reads what was written since.
-    fn catch_up(&mut self) {
-        self.bytes.clear();
-        self.file.read_to_end(&mut self.bytes).expect("lines");
-        for line in self.bytes.split_inclusive(|byte| *byte == b'\n') {
-            if let Some(change) = Line::parse_change(line).expect("a whole line") {
-                self.state.apply(&change);
-            }
         }
     }
 }
