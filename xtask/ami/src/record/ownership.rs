@@ -40,13 +40,16 @@ pub fn refuse_other_kind(about: &About, local: bool, verb: &str) -> Result<()> {
 /// With the command that works.
 pub fn refuse_elsewhere(about: &About, here: &Identity, verb: &str) -> Result<()> {
     let Some(theirs) = about.identity.as_ref().filter(|theirs| *theirs != here) else { return Ok(()) };
-    let endpoint = theirs.endpoint.as_ref().map(|endpoint| format!("AWS_ENDPOINT_URL={} ", quote(endpoint)));
+    let environment = match (&theirs.endpoint, &here.endpoint) {
+        (Some(endpoint), _) => format!("AWS_ENDPOINT_URL={} ", quote(endpoint)),
+        (None, Some(_)) => "env -u AWS_ENDPOINT_URL -u AWS_ENDPOINT_URL_EC2 ".to_owned(),
+        (None, None) => String::new(),
+    };
     bail!(
-        "the build {} belongs to {}, and these credentials are for {}: nothing was done\n    {}cargo xtask ami {verb} {}{}",
+        "the build {} belongs to {}, and these credentials are for {}: nothing was done\n    {environment}cargo xtask ami {verb} {}{}",
         about.id,
         named(theirs),
         named(here),
-        endpoint.unwrap_or_default(),
         about.id,
         flags(about)
     )
