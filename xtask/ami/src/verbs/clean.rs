@@ -59,8 +59,11 @@ pub async fn clean<C: Cloud>(
         }
     }
     let mut found: Vec<_> = all.into_iter().filter(|(_, leftover)| choice.takes(leftover)).collect();
-    // Instances first: their security groups cannot be deleted before them.
-    found.sort_by(|(a_region, a), (b_region, b)| (a.kind, a_region, &a.id).cmp(&(b.kind, b_region, &b.id)));
+    // Instances first: their security groups cannot be deleted before them. Of images that are half open, the open ones:
+    // when this is cut short, those that remain still say that the build was not open everywhere.
+    found.sort_by(|(a_region, a), (b_region, b)| {
+        (a.kind, !a.public, a_region, &a.id).cmp(&(b.kind, !b.public, b_region, &b.id))
+    });
     if found.is_empty() {
         events.say(Progress::NothingToRemove);
     } else {
