@@ -14,7 +14,7 @@ use xtask::{
 };
 
 use crate::{
-    cloud::{Cloud, Kind, Leftover, Phase},
+    cloud::{Cloud, HowTo, Kind, Leftover, Phase},
     event::{How, progress::Progress},
     events::Events,
     ground::{
@@ -119,20 +119,24 @@ impl Named {
     }
 
     /// Sets blocks on public images again that the build lifted, and writes down that nothing is left of it, so that it is
-    /// not resumed.
+    /// not resumed. Where it may be another account's build, neither.
     async fn forget<C: Cloud>(self, cloud: &C, removed_something: bool, events: &Events) -> Result<()> {
         let state = &self.reading.state;
-        for region in state.unblocked() {
-            cloud.block_public_images(&region, true).await?;
-            events.say(Progress::Blocked { region });
-        }
         if state.about()?.identity.is_none() && !removed_something {
             let id = &state.about()?.id;
+            let blocks = state.unblocked().into_iter().map(|region| cloud.how_to(HowTo::BlockPublicImages(&region)));
             events.warn(format_args!(
                 "nothing of the build {id} was found, and its journal does not say which account it belongs to: it is not \
                  marked as cleaned up; where it was another account's, clean it up with that account's --profile"
             ));
+            for command in blocks {
+                events.note(format_args!("To set a block on public images again, in that account:\n    {command}"));
+            }
             return Ok(());
+        }
+        for region in state.unblocked() {
+            cloud.block_public_images(&region, true).await?;
+            events.say(Progress::Blocked { region });
         }
         bake::delete_leftovers(&self.folder);
         openssh::forget(&self.folder);
