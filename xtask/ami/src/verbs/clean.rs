@@ -82,6 +82,16 @@ pub async fn clean<C: Cloud>(
     }
 }
 
+/// Fails where the build that is named is of the other kind of cloud. No cloud is asked for that.
+///
+/// # Errors
+/// With the command that works; and when the journal of the build cannot be read.
+pub fn refuse_other_kind(flags: &CleanFlags, common: &CommonFlags, state_dir: &StateDir) -> Result<()> {
+    let journal = flags.build.as_ref().map(|id| state_dir.build(id).join(JOURNAL));
+    let Some(journal) = journal.filter(|journal| journal.exists()) else { return Ok(()) };
+    ownership::refuse_other_kind(Reading::of(&journal)?.state.about()?, common.local, "clean")
+}
+
 /// The build that is named to be cleaned up, where this computer has its journal.
 struct Named {
     folder: Utf8PathBuf,
