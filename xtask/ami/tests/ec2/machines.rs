@@ -34,7 +34,7 @@ async fn all_zones_are_named_where_none_has_room() {
 async fn an_instance_that_ends_by_itself_is_told_with_its_reason() {
     let rig = Rig::private();
     rig.endpoint.region(HOME, |region| region.instances_fare = Fate::Ends("Client.VolumeLimitExceeded".to_owned()));
-    rig.release().await.failed(1, &["is terminated before anyone could log in", "Client.VolumeLimitExceeded"]);
+    rig.release().await.failed(1, &["is terminated before a login was possible", "Client.VolumeLimitExceeded"]);
     assert_eq!(rig.endpoint.left(), [""; 0]);
 }
 
@@ -97,7 +97,7 @@ async fn a_machine_that_is_kept_stays_with_its_way_in_and_how_to_log_in_is_said(
     let mut rig = Rig::private();
     rig.order.keep_on_failure = true;
     rig.order.scripts.seal = "/nowhere/seal.sh".into();
-    rig.release().await.failed(1, &["is left up. To log in:\n    ssh ", "ends itself 5h after its launch"]);
+    rig.release().await.failed(1, &["is left up. To log in:\n    ssh ", "terminates by itself 5h after its launch"]);
     assert_eq!(rig.endpoint.left().len(), 3, "an instance, a key and a group: {:?}", rig.endpoint.left());
 }
 
@@ -109,7 +109,7 @@ async fn a_machine_that_is_kept_after_sealing_is_not_said_to_end_itself() {
     rig.endpoint.plan(Plan::always(Fault::refused("IncorrectInstanceState")).action("StopInstances"));
     let ended = rig.release().await;
     ended.failed(1, &[]);
-    assert!(!ended.said.contains("ends itself 5h"), "{}", ended.said);
+    assert!(!ended.said.contains("terminates by itself 5h"), "{}", ended.said);
     assert!(ended.said.contains("aws ec2 terminate-instances --instance-ids i-"), "{}", ended.said);
 }
 

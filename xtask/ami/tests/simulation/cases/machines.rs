@@ -73,7 +73,7 @@ async fn a_machine_that_can_not_be_ended_hides_neither_the_error_nor_the_accesse
     let ended = rig.fails(&["Run is refused"]).await;
     let (error, warning) = ended.said.split_once("warning: ").unwrap_or_else(|| panic!("no warning: {ended}"));
     assert!(error.contains("Run is refused") && warning.contains("Terminate is refused"), "{ended}");
-    assert!(!ended.said.contains("No machine runs"), "{ended}");
+    assert!(!ended.said.contains("No instance is running"), "{ended}");
     let left = rig.cloud.left();
     assert!(left.len() == 1 && left[0].starts_with("i-"), "only the machine is left: {left:?}");
 }
