@@ -292,6 +292,16 @@ fn several_faults_are_reported_together() {
 }
 
 #[test]
+fn with_log_format_json_every_line_on_stderr_is_an_event() {
+    let home = Home::new();
+    for (words, kind) in [(&["list"][..], "progress"), (&["retire", "--version", "0.6.1"], "error")] {
+        let ended = run(home.ami(words).args(["--local", "--log-format", "json"]));
+        let events: Vec<_> = ended.stderr.lines().map(|line| expect_valid(Document::Events, line)).collect();
+        assert!(events.iter().any(|event| event["event"] == kind), "{ended}");
+    }
+}
+
+#[test]
 fn commands_about_images_that_are_not_there() {
     let home = Home::new();
     let ended = run(&mut home.ami(["list", "--local"]));
