@@ -13,6 +13,7 @@ use support::{BINARIES, Ended, Home, files, folder, missing, recipe, sample, ski
 use xtask::cli::Document;
 
 mod binaries;
+mod stream;
 mod builds;
 #[path = "../kit/schema.rs"]
 mod schema;
@@ -289,16 +290,6 @@ fn several_faults_are_reported_together() {
     std::fs::create_dir_all(root.join(".release/ami/seal.sh")).expect("a folder");
     let words = ["this computer lacks make", "seal.sh is missing", "there is an image `Wallaroo 0.6.1` already"];
     refused(&home, home.ami(release(&root, &[])).env("PATH", &programs), &words);
-}
-
-#[test]
-fn with_log_format_json_every_line_on_stderr_is_an_event() {
-    let home = Home::new();
-    for (words, kind) in [(&["list"][..], "progress"), (&["retire", "--version", "0.6.1"], "error")] {
-        let ended = run(home.ami(words).args(["--local", "--log-format", "json"]));
-        let events: Vec<_> = ended.stderr.lines().map(|line| expect_valid(Document::Events, line)).collect();
-        assert!(events.iter().any(|event| event["event"] == kind), "{ended}");
-    }
 }
 
 #[test]
