@@ -32,4 +32,7 @@ mod names;
 mod results;
 mod changes;
 mod crashes;
+mod halfway;
+mod ownership;
+mod survivors;
 mod speed;
