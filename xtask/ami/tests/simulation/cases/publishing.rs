@@ -64,7 +64,7 @@ async fn an_interruption_while_publishing_withdraws_all() {
         rig.cloud.once(verb, "sa-east-1", Fault::Interrupted);
         let ended = rig.release().await;
         assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
-        assert!(ended.said.contains("ended by Ctrl-C"), "{ended}");
+        assert!(ended.said.contains("interrupted by Ctrl-C"), "{ended}");
         assert_eq!(ended.called_public(), [""; 0], "{ended}");
         all_is_withdrawn(&rig);
     }
