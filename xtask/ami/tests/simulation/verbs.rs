@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
-        Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, InstanceState, Kind, Launch, Leftover,
-        NewImage, Opening, Paced, Phase, SshAccess,
+        Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, InstanceState, Launch, Leftover,
+        LeftoverKind, NewImage, Opening, Paced, Permission, Phase, SshAccess,
         ec2::commands,
         preflight::{Preflight, Request},
         tags::TAG_BUILD,
@@ -40,14 +40,14 @@ impl<F: Fate> Paced for Cloud<F> {
     fn pace(&self, phase: Phase) -> Pace {
         // Looks take most of the time that a seed takes.
         let interval = Duration::from_secs(if matches!(phase, Phase::Image | Phase::Copy) { 60 } else { 5 });
-        Pace { first_look: Duration::from_secs(1), interval }
+        Pace { first_check: Duration::from_secs(1), interval }
     }
 }
 
 impl<F: Fate> Compute for Cloud<F> {
     type Machine = SimMachine<F>;
 
-    fn machines_outlive_us(&self) -> bool {
+    fn machines_outlive_process(&self) -> bool {
         true
     }
 
@@ -167,15 +167,29 @@ impl<F: Fate> Opening for Cloud<F> {
         self.call_of(Verb::LookAtSnapshots, region.as_str(), &id.0, deed).await
     }
 
-    async fn permit_copying(&self, region: &Region, id: &ImageId, to: &Audience, permit: bool) -> Result<()> {
+    async fn set_volume_permission(
+        &self,
+        region: &Region,
+        id: &ImageId,
+        to: &Audience,
+        permission: Permission,
+    ) -> Result<()> {
+        let permit = permission == Permission::Grant;
         let deed = |books: &mut Books, _: &mut F| books.permit(region, id, to, permit, "copy");
-        let verb = permission(to, permit, [Verb::SnapshotsPublic, Verb::SnapshotsPrivate]);
+        let verb = permission_verb(to, permit, [Verb::SnapshotsPublic, Verb::SnapshotsPrivate]);
         self.call_of(verb, region.as_str(), &id.0, deed).await
     }
 
-    async fn permit_launching(&self, region: &Region, id: &ImageId, to: &Audience, permit: bool) -> Result<()> {
+    async fn set_launch_permission(
+        &self,
+        region: &Region,
+        id: &ImageId,
+        to: &Audience,
+        permission: Permission,
+    ) -> Result<()> {
+        let permit = permission == Permission::Grant;
         let deed = |books: &mut Books, _: &mut F| books.permit(region, id, to, permit, "launch");
-        let verb = permission(to, permit, [Verb::ImagePublic, Verb::ImagePrivate]);
+        let verb = permission_verb(to, permit, [Verb::ImagePublic, Verb::ImagePrivate]);
         self.call_of(verb, region.as_str(), &id.0, deed).await
     }
 
@@ -183,7 +197,17 @@ impl<F: Fate> Opening for Cloud<F> {
         self.call(Verb::LookAtBlock, region.as_str(), |books, _| Ok(books.is_blocked(region))).await
     }
 
-    async fn block_public_images(&self, region: &Region, block: bool) -> Result<()> {
+    async fn block_public_images(&self, region: &Region) -> Result<()> {
+        self.set_block(region, true).await
+    }
+
+    async fn unblock_public_images(&self, region: &Region) -> Result<()> {
+        self.set_block(region, false).await
+    }
+}
+
+impl<F: Fate> Cloud<F> {
+    async fn set_block(&self, region: &Region, block: bool) -> Result<()> {
         let deed = |books: &mut Books, _: &mut F| {
             if books.blocks.get(region).is_some_and(|(ordered, _)| *ordered) != block {
                 books.blocks.insert(region.clone(), (block, Instant::now() + BLOCK));
@@ -210,10 +234,10 @@ impl<F: Fate> Account for Cloud<F> {
     async fn remove(&self, region: &Region, leftover: &Leftover) -> Result<()> {
         let id = &leftover.id;
         match leftover.kind {
-            Kind::Instance => self.terminate(region, &InstanceId(id.clone())).await,
-            Kind::KeyPair | Kind::SecurityGroup => self.revoke_access(region, id).await,
-            Kind::Image => self.deregister(region, &ImageId(id.clone())).await,
-            Kind::Snapshot => {
+            LeftoverKind::Instance => self.terminate(region, &InstanceId(id.clone())).await,
+            LeftoverKind::KeyPair | LeftoverKind::SecurityGroup => self.revoke_access(region, id).await,
+            LeftoverKind::Image => self.deregister(region, &ImageId(id.clone())).await,
+            LeftoverKind::Snapshot => {
                 let deed = |books: &mut Books, _: &mut F| {
                     books.snapshots.remove(&(region.clone(), id.clone()));
                     Ok(())
@@ -237,12 +261,12 @@ impl<F: Fate> Account for Cloud<F> {
 }
 
 /// The verb for a permission that is given or taken back.
-fn permission(to: &Audience, permit: bool, [opens, closes]: [Verb; 2]) -> Verb {
+fn permission_verb(to: &Audience, permit: bool, [opens, closes]: [Verb; 2]) -> Verb {
     match (to, permit) {
-        (Audience::Everybody, true) => opens,
-        (Audience::Everybody, false) => closes,
-        (Audience::These(_), true) => Verb::Share,
-        (Audience::These(_), false) => Verb::Unshare,
+        (Audience::Public, true) => opens,
+        (Audience::Public, false) => closes,
+        (Audience::Grantees(_), true) => Verb::Share,
+        (Audience::Grantees(_), false) => Verb::Unshare,
     }
 }
 
@@ -262,7 +286,7 @@ impl Books {
         let blocked = permit && self.is_blocked(region);
         let image = self.known(region, id)?;
         match to {
-            Audience::These(grantees) => {
+            Audience::Grantees(grantees) => {
                 for entry in grantees.iter().map(|grantee| format!("{grantee} may {what}")) {
                     if permit {
                         image.shared_with.insert(entry)
@@ -271,7 +295,7 @@ impl Books {
                     };
                 }
             }
-            Audience::Everybody => {
+            Audience::Public => {
                 let launch = what == "launch";
                 if launch && permit {
                     ensure!(!blocked, "public images are blocked in {region}");
@@ -293,15 +317,15 @@ impl Books {
     fn leftovers(&self, region: &Region) -> Vec<Leftover> {
         let images = listed(self, region).filter_map(|(id, image)| Leftover::image(&image.seen(id)));
         let alone = self.snapshots.iter().filter(|((at, _), _)| at == region);
-        let alone = alone.filter_map(|((_, id), tags)| Leftover::tagged(Kind::Snapshot, id, tags));
+        let alone = alone.filter_map(|((_, id), tags)| Leftover::tagged(LeftoverKind::Snapshot, id, tags));
         let mut found: Vec<Leftover> = images.chain(alone).collect();
         if region.as_str() == self.home {
             let now = Instant::now();
             let alive = |it: &SimInstance| it.state() != InstanceState::Terminated && !it.is_ending();
             let instances = self.instances.iter().filter(|(_, it)| now >= it.listed && alive(it));
-            found.extend(instances.filter_map(|(id, it)| Leftover::tagged(Kind::Instance, &id.0, &it.tags)));
+            found.extend(instances.filter_map(|(id, it)| Leftover::tagged(LeftoverKind::Instance, &id.0, &it.tags)));
             let accesses = self.accesses.iter().filter(|(_, it)| now >= it.listed);
-            found.extend(accesses.filter_map(|(id, it)| Leftover::tagged(Kind::SecurityGroup, id, &it.tags)));
+            found.extend(accesses.filter_map(|(id, it)| Leftover::tagged(LeftoverKind::SecurityGroup, id, &it.tags)));
         }
         found
     }

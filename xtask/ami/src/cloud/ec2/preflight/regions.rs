@@ -1,4 +1,4 @@
-//! What is to be seen in each region, and what of it stands in the way.
+//! Checks each region: whether the account can use it, and what would stop an image from being copied or opened there.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use aws_sdk_ec2::Client;
 use futures_util::future::{OptionFuture, join4};
 use xtask::region::Region;
 
-use super::report::{Report, in_each, names};
+use super::collector::{FindingCollector, in_each};
 use crate::{
     cloud::{
         Image,
@@ -17,56 +17,56 @@ use crate::{
             clients::Clients,
             images,
         },
+        name_conflict,
         preflight::Request,
-        taken,
     },
-    ground::{api_error::ApiError, finding::Finding},
+    ground::{api_error::ApiError, everywhere, finding::Finding},
 };
 
 /// "Public AMIs", of the service `ec2`. EC2 user guide, "Quotas for EC2".
 const PUBLIC_IMAGES_QUOTA: &str = "L-0E3CBAB9";
 
-/// The same, where nobody had it raised.
+/// The default of this quota.
 const DEFAULT_QUOTA: f64 = 5.0;
 
-/// What was seen in a region; nothing where nothing was looked for.
+/// The facts of a region. `None` where the request makes the fact irrelevant.
 #[derive(Debug)]
-pub struct Seen {
-    /// The region.
+pub struct RegionFacts {
+    /// Its name.
     pub region: Region,
-    /// The account's images.
-    pub own: Result<Own, ApiError>,
-    /// Whether new volumes, and so all snapshots of them, are encrypted.
-    pub encrypts: Option<Result<bool, ApiError>>,
-    /// Whether images can't be made public.
-    pub images: Option<Result<Block, ApiError>>,
-    /// Whether snapshots can't be made public.
-    pub snapshots: Option<Result<Block, ApiError>>,
-    /// How many images may be public.
+    /// The account's images there.
+    pub own_images: Result<OwnImages, ApiError>,
+    /// Whether EBS encryption by default is on: then all new volumes and their snapshots are encrypted.
+    pub encrypts_by_default: Option<Result<bool, ApiError>>,
+    /// The block on public images.
+    pub image_block: Option<Result<Block, ApiError>>,
+    /// The block on public snapshots.
+    pub snapshot_block: Option<Result<Block, ApiError>>,
+    /// The quota of public images.
     pub quota: Option<Result<f64, ApiError>>,
 }
 
 /// The account's images in a region.
 #[derive(Debug, Default)]
-pub struct Own {
-    /// Those that have the name already.
-    pub of_this_name: Vec<Image>,
-    /// How many are public.
+pub struct OwnImages {
+    /// Images that already have the name of the release.
+    pub with_this_name: Vec<Image>,
+    /// The number of public images.
     pub public: u32,
 }
 
-/// Which of the regions the account can use.
-pub async fn usable(client: &Client, request: &Request, report: &mut Report) -> Vec<Region> {
+/// The regions of the request that the account can use. Reports the others.
+pub async fn usable(client: &Client, request: &Request, collector: &mut FindingCollector) -> Vec<Region> {
     let answer = client.describe_regions().all_regions(true).send().await;
-    match report.take(answer.answer("DescribeRegions", request.build_region.as_str())) {
+    match collector.collect(answer.answer("DescribeRegions", request.build_region.as_str())) {
         Some(answer) => {
             let state = |region: aws_sdk_ec2::types::Region| Some((region.region_name?, region.opt_in_status?));
             let states = answer.regions.unwrap_or_default().into_iter().filter_map(state).collect();
-            let (usable, findings) = usable_of(&request.regions, &states, &report.flags);
-            report.findings.extend(findings);
+            let (usable, findings) = usable_of(&request.regions, &states, &collector.flags);
+            collector.findings.extend(findings);
             usable
         }
-        // Not to know that is no reason not to look at them.
+        // Their states are unknown, so all of them are checked.
         None => request.regions.clone(),
     }
 }
@@ -81,54 +81,55 @@ fn usable_of(regions: &[Region], states: &BTreeMap<String, String>, flags: &str)
         let commands: Vec<String> =
             disabled.iter().map(|region| format!("aws account enable-region --region-name {region}{flags}")).collect();
         findings.push(Finding {
-            problem: format!("the account has not enabled {}", names(disabled)),
-            remedy: format!("choose other regions, or wait some minutes after {}", commands.join("; ")),
+            problem: format!("the account has not enabled {}", everywhere::names(disabled)),
+            remedy: format!("choose other regions, or run {} and wait some minutes", commands.join("; ")),
         });
     }
     if !unknown.is_empty() {
         findings.push(Finding {
-            problem: format!("the account has no region {}", names(unknown)),
-            remedy: "leave it out of --regions, or out of the file `regions`".to_owned(),
+            problem: format!("the account has no region {}", everywhere::names(unknown)),
+            remedy: "remove it from --regions, or from the file `regions`".to_owned(),
         });
     }
     (usable, findings)
 }
 
-/// Looks at a region.
-pub async fn look(clients: &Clients, request: &Request, region: &Region) -> Seen {
-    let client = clients.asker(region);
+/// Inspects a region.
+pub async fn inspect(clients: &Clients, request: &Request, region: &Region) -> RegionFacts {
+    let client = clients.preflight(region);
     let own_and_quota = async {
-        let own = own_images(&client, region, &request.name).await;
-        // No account's quota is below the default, so mostly there is nothing to ask.
-        let may_not_do = own.as_ref().is_ok_and(|own| f64::from(own.public) + 1.0 > DEFAULT_QUOTA);
-        let quota = OptionFuture::from((request.public && may_not_do).then(|| quota(clients, region))).await;
-        (own, quota)
+        let own_images = list_own_images(&client, region, &request.name).await;
+        // No account's quota is below the default, so the quota rarely needs to be asked for.
+        let may_exceed_default = own_images.as_ref().is_ok_and(|images| f64::from(images.public) + 1.0 > DEFAULT_QUOTA);
+        let quota = OptionFuture::from((request.public && may_exceed_default).then(|| quota(clients, region))).await;
+        (own_images, quota)
     };
-    let ((own, quota), encrypts, images, snapshots) = join4(
+    let ((own_images, quota), encrypts_by_default, image_block, snapshot_block) = join4(
         own_and_quota,
         OptionFuture::from(request.shared.then(|| encrypts(&client, region))),
         OptionFuture::from(request.public.then(|| block::of_images(&client, region))),
         OptionFuture::from(request.public.then(|| block::of_snapshots(&client, region))),
     )
     .await;
-    Seen { region: region.clone(), own, encrypts, images, snapshots, quota }
+    RegionFacts { region: region.clone(), own_images, encrypts_by_default, image_block, snapshot_block, quota }
 }
 
-/// EC2 keeps names unique where an image is made, and not where it is copied to, so one has to look.
-async fn own_images(client: &Client, region: &Region, name: &str) -> Result<Own, ApiError> {
+/// EC2 refuses a taken name when it creates an image, but not when it copies one (EC2 API reference, `CopyImage`), so
+/// this checks all names.
+async fn list_own_images(client: &Client, region: &Region, name: &str) -> Result<OwnImages, ApiError> {
     let question = client.describe_images().owners("self").include_deprecated(true).include_disabled(true);
     let mut pages = question.max_results(PAGE).into_paginator().send();
-    let mut own = Own::default();
+    let mut own_images = OwnImages::default();
     while let Some(page) = pages.next().await {
         for image in page.answer("DescribeImages", region.as_str())?.images.unwrap_or_default() {
-            own.public += u32::from(image.public == Some(true));
+            own_images.public += u32::from(image.public == Some(true));
             if image.name.as_deref() == Some(name) {
-                // What EC2 shows has an id.
-                own.of_this_name.extend(images::seen(&image).ok());
+                // An image without an id never occurs: EC2 assigns one.
+                own_images.with_this_name.extend(images::image_from(&image).ok());
             }
         }
     }
-    Ok(own)
+    Ok(own_images)
 }
 
 async fn encrypts(client: &Client, region: &Region) -> Result<bool, ApiError> {
@@ -143,116 +144,125 @@ async fn quota(clients: &Clients, region: &Region) -> Result<f64, ApiError> {
     Ok(answer.quota.and_then(|quota| quota.value).unwrap_or(DEFAULT_QUOTA))
 }
 
-/// Tells what stands in the way in these regions.
-pub fn tell(request: &Request, seen: Vec<Seen>, report: &mut Report) {
-    tell_name(request, &seen, report);
-    tell_image_blocks(request, &seen, report);
-    tell_snapshot_blocks(&seen, report);
-    tell_quotas(&seen, report);
-    tell_encryption(&seen, report);
-    for region in seen {
-        report.take(region.own);
-        region.encrypts.map(|answer| report.take(answer));
-        region.images.map(|answer| report.take(answer));
+/// Reports the problems in these regions.
+pub fn report(request: &Request, facts: Vec<RegionFacts>, collector: &mut FindingCollector) {
+    report_name(request, &facts, collector);
+    report_image_blocks(request, &facts, collector);
+    report_snapshot_blocks(&facts, collector);
+    report_quotas(&facts, collector);
+    report_encryption(&facts, collector);
+    for region in facts {
+        collector.collect(region.own_images);
+        region.encrypts_by_default.map(|answer| collector.collect(answer));
+        region.image_block.map(|answer| collector.collect(answer));
     }
 }
 
-fn tell_name(request: &Request, seen: &[Seen], report: &mut Report) {
-    let own = seen.iter().filter_map(|seen| Some((&seen.region, seen.own.as_ref().ok()?)));
-    let taken = own.flat_map(|(region, own)| own.of_this_name.iter().map(move |image| (region, image)));
-    report.findings.extend(taken::finding(&request.name, &request.version, taken, &report.flags));
+fn report_name(request: &Request, facts: &[RegionFacts], collector: &mut FindingCollector) {
+    let own_images = facts.iter().filter_map(|facts| Some((&facts.region, facts.own_images.as_ref().ok()?)));
+    let taken = own_images.flat_map(|(region, images)| images.with_this_name.iter().map(move |image| (region, image)));
+    collector.findings.extend(name_conflict::finding(&request.name, &request.version, taken, &collector.flags));
 }
 
-/// The regions in which a condition holds.
-fn those(seen: &[Seen], holds: impl Fn(&Seen) -> bool) -> Vec<&Region> {
-    seen.iter().filter(|seen| holds(seen)).map(|seen| &seen.region).collect()
+/// The regions where a condition holds.
+fn regions_where(facts: &[RegionFacts], holds: impl Fn(&RegionFacts) -> bool) -> Vec<&Region> {
+    facts.iter().filter(|facts| holds(facts)).map(|facts| &facts.region).collect()
 }
 
-fn tell_image_blocks(request: &Request, seen: &[Seen], report: &mut Report) {
-    let by_account = those(seen, |seen| matches!(seen.images, Some(Ok(Block::ByAccount))));
-    let by_policy = those(seen, |seen| matches!(seen.images, Some(Ok(Block::ByPolicy))));
+fn report_image_blocks(request: &Request, facts: &[RegionFacts], collector: &mut FindingCollector) {
+    let by_account = regions_where(facts, |facts| matches!(facts.image_block, Some(Ok(Block::ByAccount))));
+    let by_policy = regions_where(facts, |facts| matches!(facts.image_block, Some(Ok(Block::ByPolicy))));
     if !by_policy.is_empty() {
-        report.findings.push(Finding {
-            problem: format!("a policy of the organization blocks public images in {}", names(by_policy)),
-            remedy: "ask whoever manages the organization's declarative policies, or leave them out of --regions"
+        collector.findings.push(Finding {
+            problem: format!("a policy of the organization blocks public images in {}", everywhere::names(by_policy)),
+            remedy: "ask the administrators of the organization's declarative policies, or remove these regions from \
+                     --regions"
                 .to_owned(),
         });
     }
     if !by_account.is_empty() && request.unblock_public_access {
-        let regions = names(by_account);
-        report.warnings.push(format!("the block on public images is lifted while this one is published, in {regions}"));
+        let regions = everywhere::names(by_account);
+        collector
+            .warnings
+            .push(format!("the block on public images will be lifted in {regions} while the image is published"));
     } else if !by_account.is_empty() {
-        let command = in_each("aws ec2 disable-image-block-public-access", &by_account, &report.flags);
-        report.findings.push(Finding {
-            problem: format!("the account blocks public images in {}", names(by_account)),
-            remedy: format!("say --unblock-public-access to lift that while the image is published, or type {command}"),
+        let command = in_each("aws ec2 disable-image-block-public-access", &by_account, &collector.flags);
+        collector.findings.push(Finding {
+            problem: format!("the account blocks public images in {}", everywhere::names(by_account)),
+            remedy: format!(
+                "add --unblock-public-access to lift the block while the image is published, or run {command}"
+            ),
         });
     }
 }
 
-fn tell_snapshot_blocks(seen: &[Seen], report: &mut Report) {
-    let blocked = those(seen, |seen| matches!(seen.snapshots, Some(Ok(Block::ByAccount | Block::ByPolicy))));
+fn report_snapshot_blocks(facts: &[RegionFacts], collector: &mut FindingCollector) {
+    let blocked =
+        regions_where(facts, |facts| matches!(facts.snapshot_block, Some(Ok(Block::ByAccount | Block::ByPolicy))));
     if !blocked.is_empty() {
-        let command = in_each("aws ec2 disable-snapshot-block-public-access", &blocked, &report.flags);
-        report.findings.push(Finding {
-            problem: format!("public snapshots are blocked in {}, and nobody could copy the image", names(blocked)),
-            remedy: format!("ask whoever set that, an organization's policy maybe, or type {command}"),
+        let command = in_each("aws ec2 disable-snapshot-block-public-access", &blocked, &collector.flags);
+        collector.findings.push(Finding {
+            problem: format!(
+                "public snapshots are blocked in {}, so no other account could copy the image",
+                everywhere::names(blocked)
+            ),
+            remedy: format!("run {command}; if a policy of the organization set the block, ask its administrators"),
         });
     }
-    let unknown = those(seen, |seen| matches!(seen.snapshots, Some(Err(_))));
+    let unknown = regions_where(facts, |facts| matches!(facts.snapshot_block, Some(Err(_))));
     if !unknown.is_empty() {
-        let regions = names(unknown);
-        report.warnings.push(format!("it can't be found out whether public snapshots are blocked in {regions}"));
+        let regions = everywhere::names(unknown);
+        collector.warnings.push(format!("cannot check whether public snapshots are blocked in {regions}"));
     }
 }
 
-fn tell_quotas(seen: &[Seen], report: &mut Report) {
+fn report_quotas(facts: &[RegionFacts], collector: &mut FindingCollector) {
     let mut assumed = Vec::new();
-    for Seen { region, own, quota, .. } in seen {
-        let (Ok(own), Some(quota)) = (own, quota) else { continue };
-        let public = f64::from(own.public);
+    for RegionFacts { region, own_images, quota, .. } in facts {
+        let (Ok(own_images), Some(quota)) = (own_images, quota) else { continue };
+        let public = f64::from(own_images.public);
         let is_known = quota.is_ok();
         if !is_known {
             assumed.push(region);
         }
         let quota = *quota.as_ref().unwrap_or(&DEFAULT_QUOTA);
-        // Who has more than the default allows had it raised; to what, isn't known.
+        // An account with more public images than the default allows has a raised quota, whose value is unknown.
         if public + 1.0 <= quota || (!is_known && public > quota) {
             continue;
         }
-        let ask = format!(
+        let request = format!(
             "aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {PUBLIC_IMAGES_QUOTA} \
              --desired-value {} --region {region}{}",
             public + 5.0,
-            report.flags
+            collector.flags
         );
-        report.findings.push(Finding {
+        collector.findings.push(Finding {
             problem: format!(
-                "{region} has {public} public images of the account already, and its quota {PUBLIC_IMAGES_QUOTA} is \
+                "the account already has {public} public images in {region}; its quota there ({PUBLIC_IMAGES_QUOTA}) is \
                  {quota}"
             ),
-            remedy: format!("retire old versions (cargo xtask ami list shows them), or ask for more: {ask}"),
+            remedy: format!("retire old versions (cargo xtask ami list shows them), or request an increase: {request}"),
         });
     }
     if !assumed.is_empty() {
-        report.warnings.push(format!(
-            "the quota of public images, {PUBLIC_IMAGES_QUOTA}, can't be read in {}: the default, {DEFAULT_QUOTA}, is \
-             assumed; allow servicequotas:GetServiceQuota to have it read",
-            names(assumed)
+        collector.warnings.push(format!(
+            "cannot read the quota of public images ({PUBLIC_IMAGES_QUOTA}) in {}; assuming the default of \
+             {DEFAULT_QUOTA}; to have it read, permit servicequotas:GetServiceQuota",
+            everywhere::names(assumed)
         ));
     }
 }
 
-fn tell_encryption(seen: &[Seen], report: &mut Report) {
-    let encrypts = those(seen, |seen| matches!(seen.encrypts, Some(Ok(true))));
+fn report_encryption(facts: &[RegionFacts], collector: &mut FindingCollector) {
+    let encrypts = regions_where(facts, |facts| matches!(facts.encrypts_by_default, Some(Ok(true))));
     if !encrypts.is_empty() {
-        let command = in_each("aws ec2 disable-ebs-encryption-by-default", &encrypts, &report.flags);
-        report.findings.push(Finding {
+        let command = in_each("aws ec2 disable-ebs-encryption-by-default", &encrypts, &collector.flags);
+        collector.findings.push(Finding {
             problem: format!(
-                "EBS encryption by default is on in {}, and encrypted images can't be shared",
-                names(encrypts)
+                "EBS encryption by default is on in {}, and encrypted images cannot be shared",
+                everywhere::names(encrypts)
             ),
-            remedy: format!("choose other regions, or type {command}"),
+            remedy: format!("choose other regions, or run {command}"),
         });
     }
 }
