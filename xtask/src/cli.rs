@@ -210,6 +210,10 @@ pub enum Document {
     Plan,
     /// What `check --json` prints
     Check,
+    /// What a release prints with `--json`, and keeps as `report.json`
+    Report,
+    /// A line of `--log-format json`, and of a journal
+    Events,
 }
 
 /// What to boot.

@@ -107,6 +107,11 @@ pub enum Event {
         /// Why.
         error: String,
     },
+    /// A step failed without an answer: its work may have been carried out all the same.
+    InDoubt {
+        /// The step.
+        step: Step,
+    },
     /// A region is left out of the release.
     GaveUp {
         /// The region.
@@ -181,9 +186,9 @@ pub enum Event {
         region: String,
         /// How long it took with all its attempts, in milliseconds.
         took_ms: u64,
-        /// The cloud's code for an error; `none` where no answer came; nothing when it succeeded.
+        /// The HTTP status of the answer; nothing where no answer came.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        code: Option<String>,
+        status: Option<u16>,
     },
     /// A program on this computer, or a command on an instance, printed a line.
     Output {
@@ -225,7 +230,7 @@ impl Event {
     pub fn changes_state(&self) -> bool {
         match self {
             Event::Began { .. } | Event::Resumed {} | Event::Ended { .. } => true,
-            Event::Intended { .. } | Event::Done { .. } | Event::Failed { .. } => true,
+            Event::Intended { .. } | Event::Done { .. } | Event::Failed { .. } | Event::InDoubt { .. } => true,
             Event::GaveUp { .. } | Event::Seen { .. } | Event::Warned { .. } => true,
             Event::Error { .. } | Event::Noted { .. } | Event::Progress { .. } => false,
             Event::Waiting { .. } | Event::Waited { .. } | Event::Called { .. } | Event::Output { .. } => false,
@@ -244,7 +249,7 @@ impl Event {
             // The result names the regions that were left out, also when another process comes to the end.
             Event::GaveUp { .. } | Event::Warned { .. } => Keeping::Flushed,
             // The cloud can be asked again.
-            Event::Seen { .. } => Keeping::Written,
+            Event::Seen { .. } | Event::InDoubt { .. } => Keeping::Written,
             // The end of the process flushes them.
             Event::Error { .. } | Event::Noted { .. } => Keeping::Written,
             Event::Progress { .. } | Event::Waiting { .. } | Event::Waited { .. } => Keeping::Written,
@@ -272,6 +277,7 @@ mod tests {
             Event::Intended { step: Step::Publish, by: Handle::NONE },
             Event::Done { step: Step::Publish, result: Value::Null, took_ms: 1 },
             Event::Failed { step: Step::Publish, error: text() },
+            Event::InDoubt { step: Step::Publish },
             Event::GaveUp { region: "us-west-2".parse().expect("a region"), why: text() },
             Event::Seen { region: "us-west-2".parse().expect("a region"), image: None, open: false },
             Event::Warned { text: text() },
@@ -281,7 +287,7 @@ mod tests {
             Event::Progress { progress },
             Event::Waiting { wait: 1, on: text(), state: text() },
             Event::Waited { wait: 1, on: text(), took_ms: 1 },
-            Event::Called { action: text(), region: text(), took_ms: 1, code: Some(text()) },
+            Event::Called { action: text(), region: text(), took_ms: 1, status: Some(200) },
             Event::Output { source: text(), line: text() },
         ] {
             let line = Line { at: "2026-11-22T00:00:00Z".to_owned(), event };

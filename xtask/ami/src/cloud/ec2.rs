@@ -16,6 +16,8 @@ mod base;
 #[cfg(feature = "ec2")]
 mod block;
 #[cfg(feature = "ec2")]
+mod calls;
+#[cfg(feature = "ec2")]
 mod clients;
 #[cfg(feature = "ec2")]
 mod compute;

@@ -56,7 +56,7 @@ struct Intention {
 }
 
 impl Progress {
-    /// Whether the work is under way, or whoever did it is gone: it may be carried out.
+    /// Whether the work is under way, or its end is not known: it may be carried out.
     fn is_open(&self) -> bool {
         let ended = self.done.as_ref().map(|(event, _)| *event).max(self.failed);
         self.intended.as_ref().is_some_and(|intention| ended < Some(intention.event))
@@ -101,6 +101,7 @@ impl State {
                     self.images.remove(region);
                 }
             }
+            Event::InDoubt { step } => self.steps.entry(step.clone()).or_default().failed = None,
             Event::GaveUp { region, why } => {
                 self.gave_up.insert(region.clone(), why.clone());
                 self.images.remove(region);

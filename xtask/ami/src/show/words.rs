@@ -7,7 +7,12 @@ use serde_json::Value;
 use xtask::region::Region;
 
 use crate::{
-    event::{Event, facts::Verified, progress::Progress, step::Step},
+    event::{
+        Event,
+        facts::Verified,
+        progress::Progress,
+        step::{Handle, Step},
+    },
     record::state::State,
 };
 
@@ -45,7 +50,7 @@ pub enum Kind {
 pub fn words(event: &Event, state: &State) -> Option<Words> {
     let of = |kind: Kind, text: &dyn Display| Some(Words { kind, verb: Cow::Borrowed(""), text: text.to_string() });
     match event {
-        Event::Intended { step, .. } => intended(step),
+        Event::Intended { step, by } => intended(step, by),
         Event::Done { step, result, .. } => done(step, result),
         Event::Failed { step, error } => of(Kind::Detail, &format_args!("{step} failed: {error}")),
         Event::Began { build, .. } => of(Kind::Detail, &format_args!("build {} of `{}` begins", build.id, build.name)),
@@ -54,6 +59,7 @@ pub fn words(event: &Event, state: &State) -> Option<Words> {
             let left = if *left { "; instances, key pairs or security groups may be left" } else { "" };
             of(Kind::Detail, &format_args!("the process ends: {how:?}{left}"))
         }
+        Event::InDoubt { step } => of(Kind::Detail, &format_args!("{step} may have been carried out all the same")),
         Event::GaveUp { region, why } => of(Kind::Warning, &format_args!("{region} is left out: {why}")),
         Event::Seen { .. } => None,
         Event::Warned { text } => of(Kind::Warning, text),
@@ -66,9 +72,9 @@ pub fn words(event: &Event, state: &State) -> Option<Words> {
         Event::Waited { on, took_ms, .. } => {
             of(Kind::Detail, &format_args!("waited for {on}: {}", seconds(Duration::from_millis(*took_ms))))
         }
-        Event::Called { action, region, took_ms, code } => {
-            let code = code.as_ref().map(|code| format!(": {code}")).unwrap_or_default();
-            of(Kind::Detail, &format_args!("{action} in {region}, {took_ms} ms{code}"))
+        Event::Called { action, region, took_ms, status } => {
+            let status = status.map_or("no answer".to_owned(), |status| format!("HTTP {status}"));
+            of(Kind::Detail, &format_args!("{action} in {region}: {status} after {took_ms} ms"))
         }
         Event::Output { line, .. } => of(Kind::Output, line),
     }
@@ -82,9 +88,9 @@ fn blocked(region: &Region) -> Words {
     change("Blocked", format_args!("public images in {region}, as before"))
 }
 
-fn intended(step: &Step) -> Option<Words> {
+fn intended(step: &Step, by: &Handle) -> Option<Words> {
     Some(match step {
-        Step::Seal => change("Sealing", "the disk: keys, logs and histories go"),
+        Step::Seal => change("Sealing", by.as_str()),
         Step::Unblock(region) => {
             change("Unblocking", format_args!("public images in {region} while this one is published"))
         }

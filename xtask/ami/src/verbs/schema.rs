@@ -4,9 +4,13 @@ use anyhow::Result;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use xtask::cli::Document;
 
-use crate::show::{
-    documents::{check::Check, list::List, plan::Plan},
-    print,
+use crate::{
+    event::Line,
+    show::{
+        documents::{check::Check, list::List, plan::Plan},
+        print,
+        result::Report,
+    },
 };
 
 /// The schema of a document.
@@ -16,6 +20,8 @@ pub fn of(document: Document) -> Schema {
         Document::List => written_as::<List>(),
         Document::Plan => written_as::<Plan>(),
         Document::Check => written_as::<Check>(),
+        Document::Report => written_as::<Report>(),
+        Document::Events => written_as::<Line>(),
     }
 }
 

@@ -2,13 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use xtask::cli::{CleanFlags, CommonFlags, LogFormat};
-use xtask_ami::{
-    cloud::Imaging as _,
-    events::Events,
-    show::terminal::{Form, Level, Terminal},
-    verbs::clean,
-};
+use xtask_ami::cloud::Imaging as _;
 
 use crate::{
     endpoint::Endpoint,
@@ -46,8 +40,7 @@ fn is_released(rig: &Rig, ended: &Ended, what: &str) {
 /// How many calls preflight makes, and the whole release.
 async fn calls_in_all() -> (usize, usize) {
     let rig = Rig::public(&REGIONS);
-    let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    rig.release().await.report();
     let log = rig.endpoint.log();
     let first = log.iter().position(|logged| logged.call.action == "ImportKeyPair" && !logged.call.dry_run);
     (first.expect("an access"), log.len())
@@ -132,7 +125,7 @@ async fn a_lost_journal_loses_nothing_but_what_can_be_gone_on_with_is_left_alone
     assert!(images > 1, "{images}");
     clean(&rig, None, 0).await;
     assert_eq!(rig.endpoint.images().len(), images, "it can be gone on with");
-    std::fs::remove_dir_all(rig.home().path()).expect("to lose all journals");
+    std::fs::remove_dir_all(rig.desk.home.path()).expect("to lose all journals");
     clean(&rig, None, 86_400).await;
     assert_eq!(rig.endpoint.images().len(), images, "it is too young");
     clean(&rig, None, 0).await;
@@ -143,10 +136,10 @@ async fn a_lost_journal_loses_nothing_but_what_can_be_gone_on_with_is_left_alone
 #[tokio::test(start_paused = true)]
 async fn what_is_finished_is_no_leftover() {
     for rig in [Rig::public(&REGIONS), Rig::private()] {
-        assert!(rig.release().await.outcome.is_ok());
+        rig.release().await.report();
         let images = rig.endpoint.images().len();
         clean(&rig, None, 0).await;
-        std::fs::remove_dir_all(rig.home().path()).expect("to lose all journals");
+        std::fs::remove_dir_all(rig.desk.home.path()).expect("to lose all journals");
         clean(&rig, None, 0).await;
         assert_eq!(rig.endpoint.images().len(), images);
     }
@@ -203,7 +196,7 @@ async fn copies_of_an_image_that_somebody_removed_are_not_published() {
     let image = cloud.images(&home).await.expect("images").pop().expect("the home image").id;
     cloud.deregister(&home, &image).await.expect("to go");
     let ended = rig.resume().await;
-    assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
+    ended.failed(1, &[]);
     for word in ["was copied from an image that this build made before", "cargo xtask ami clean 2"] {
         assert!(ended.said.contains(word), "no {word:?} in {}", ended.said);
     }
@@ -231,18 +224,8 @@ async fn a_block_that_was_lifted_is_set_again_by_whoever_goes_on_or_cleans_up() 
 }
 
 pub async fn clean(rig: &Rig, build: Option<&str>, older_than_secs: u64) {
-    let older_than = std::time::Duration::from_secs(older_than_secs).into();
-    let flags = CleanFlags { build: build.map(str::to_owned), older_than, expired: false };
-    let common = CommonFlags {
-        local: false,
-        root: None,
-        yes: true,
-        json: false,
-        profile: None,
-        quiet: true,
-        verbose: false,
-        log_format: LogFormat::Text,
-    };
-    let events = Events::new(Terminal::to(std::io::sink(), Level::Quiet, Form::Text));
-    clean::clean(&rig.ec2().await, &rig.home(), &flags, &common, &events).await.expect("to clean");
+    rig.desk
+        .clean(&rig.ec2().await, build, Duration::from_secs(older_than_secs), &rig.events())
+        .await
+        .expect("to clean");
 }

@@ -64,9 +64,7 @@ async fn an_image_of_that_name_from_elsewhere_is_not_adopted() {
         std::future::pending::<()>().await;
     };
     let ended = tokio::select! { ended = rig.release() => ended, () = make => unreachable!("it waits for ever") };
-    assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
-    assert!(ended.said.contains("CreateImage in us-west-2"), "{}", ended.said);
-    assert!(ended.said.contains("InvalidAMIName.Duplicate"), "{}", ended.said);
+    ended.failed(1, &["CreateImage in us-west-2", "InvalidAMIName.Duplicate"]);
     assert_eq!(rig.endpoint.left(), [""; 0]);
 }
 

@@ -13,8 +13,7 @@ use crate::{
 async fn the_next_zone_is_taken_where_one_is_full() {
     let rig = Rig::private();
     rig.endpoint.region(HOME, |region| region.full_zones.extend(["us-west-2a".to_owned(), "us-west-2b".to_owned()]));
-    let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    rig.release().await.report();
     assert!(rig.endpoint.instances().iter().all(|(_, instance)| instance.zone == "us-west-2c"));
 }
 
@@ -24,7 +23,7 @@ async fn all_zones_are_named_where_none_has_room() {
     let zones = ["us-west-2a", "us-west-2b", "us-west-2c"];
     rig.endpoint.region(HOME, |region| region.full_zones.extend(zones.map(str::to_owned)));
     let ended = rig.release().await;
-    assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
+    ended.failed(1, &[]);
     for word in zones.into_iter().chain(["m5.large", "--instance-type", "InsufficientInstanceCapacity"]) {
         assert!(ended.said.contains(word), "no {word}: {}", ended.said);
     }
@@ -35,10 +34,7 @@ async fn all_zones_are_named_where_none_has_room() {
 async fn an_instance_that_ends_by_itself_is_told_with_its_reason() {
     let rig = Rig::private();
     rig.endpoint.region(HOME, |region| region.instances_fare = Fate::Ends("Client.VolumeLimitExceeded".to_owned()));
-    let ended = rig.release().await;
-    assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
-    assert!(ended.said.contains("is terminated before anyone could log in"), "{}", ended.said);
-    assert!(ended.said.contains("Client.VolumeLimitExceeded"), "{}", ended.said);
+    rig.release().await.failed(1, &["is terminated before a login was possible", "Client.VolumeLimitExceeded"]);
     assert_eq!(rig.endpoint.left(), [""; 0]);
 }
 
@@ -47,18 +43,14 @@ async fn an_instance_that_never_answers_is_given_up_with_its_console() {
     let rig = Rig::private();
     // Nobody answers, because the address is looked at and never found to be up.
     rig.endpoint.world(|world| world.delays.ssh = std::time::Duration::from_secs(86_400));
-    let ended = rig.release().await;
-    assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
-    assert!(ended.said.contains("waiting for a login on i-"), "{}", ended.said);
-    assert!(ended.said.contains("the last lines of its console:"), "{}", ended.said);
+    rig.release().await.failed(1, &["waiting for a login on i-", "the last lines of its console:"]);
     assert_eq!(rig.endpoint.left(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_machine_has_a_way_in_of_its_own_from_one_address_only_and_imds_v2() {
     let rig = Rig::private();
-    let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    rig.release().await.report();
     let instances: Vec<_> = rig.endpoint.instances().into_iter().map(|(_, instance)| instance).collect();
     let [bake, verify] = instances.as_slice() else { panic!("{instances:?}") };
     assert_ne!(bake.key_name, verify.key_name);
@@ -94,8 +86,7 @@ async fn a_given_security_group_is_taken_and_none_is_made() {
     let group = rig.endpoint.region(HOME, |region| region.give_group("sg-given"));
     rig.settings.security_group = Some(group.clone());
     rig.settings.ssh_from = None;
-    let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    rig.release().await.report();
     assert_eq!(rig.endpoint.counts().of("CreateSecurityGroup"), 0);
     assert!(rig.endpoint.instances().iter().all(|(_, instance)| instance.groups.contains(&group)));
     assert_eq!(rig.endpoint.left(), [group]);
@@ -106,10 +97,7 @@ async fn a_machine_that_is_kept_stays_with_its_way_in_and_how_to_log_in_is_said(
     let mut rig = Rig::private();
     rig.order.keep_on_failure = true;
     rig.order.scripts.seal = "/nowhere/seal.sh".into();
-    let ended = rig.release().await;
-    assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
-    assert!(ended.said.contains("is left up. To log in:\n    ssh "), "{}", ended.said);
-    assert!(ended.said.contains("ends itself 5h after its launch"), "{}", ended.said);
+    rig.release().await.failed(1, &["is left up. To log in:\n    ssh ", "terminates by itself 5h after its launch"]);
     assert_eq!(rig.endpoint.left().len(), 3, "an instance, a key and a group: {:?}", rig.endpoint.left());
 }
 
@@ -120,16 +108,15 @@ async fn a_machine_that_is_kept_after_sealing_is_not_said_to_end_itself() {
     rig.order.keep_on_failure = true;
     rig.endpoint.plan(Plan::always(Fault::refused("IncorrectInstanceState")).action("StopInstances"));
     let ended = rig.release().await;
-    assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
-    assert!(!ended.said.contains("ends itself 5h"), "{}", ended.said);
+    ended.failed(1, &[]);
+    assert!(!ended.said.contains("terminates by itself 5h"), "{}", ended.said);
     assert!(ended.said.contains("aws ec2 terminate-instances --instance-ids i-"), "{}", ended.said);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_dry_run_asks_for_the_launch_that_there_will_be() {
     let rig = Rig::public(&["eu-west-1", HOME]);
-    let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    rig.release().await.report();
     let launches: Vec<_> =
         rig.endpoint.log().into_iter().map(|logged| logged.call).filter(|call| call.action == "RunInstances").collect();
     let keys = |dry: bool| {

@@ -33,3 +33,4 @@ mod results;
 mod changes;
 mod crashes;
 mod speed;
+mod stream;

@@ -22,9 +22,7 @@ async fn a_copy_that_fails_stops_no_other_and_nothing_is_public() {
     let rig = Rig::public(&REGIONS);
     let why = "The snapshot copy failed".to_owned();
     rig.endpoint.region("sa-east-1", |region| region.images_come_out = Outcome::Failed(why));
-    let ended = rig.release().await;
-    assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
-    assert!(ended.said.contains("sa-east-1") && ended.said.contains("The snapshot copy failed"), "{}", ended.said);
+    rig.release().await.failed(1, &["sa-east-1", "The snapshot copy failed"]);
     assert_eq!(rig.endpoint.public_in(), [""; 0]);
     let available = |region: &str| {
         let images = rig.endpoint.images();
@@ -38,9 +36,7 @@ async fn a_copy_that_fails_stops_no_other_and_nothing_is_public() {
 async fn a_copy_that_is_pending_for_long_is_given_up_with_how_far_it_was() {
     let rig = Rig::public(&REGIONS);
     rig.endpoint.region("sa-east-1", |region| region.images_come_out = Outcome::PendingForEver);
-    let ended = rig.release().await;
-    assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
-    assert!(ended.said.contains("in sa-east-1 after 1h; last state: pending, 99%"), "{}", ended.said);
+    rig.release().await.failed(1, &["in sa-east-1 after 1h; last state: pending, 99%"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,9 +48,7 @@ async fn what_cannot_be_made_public_in_one_region_is_withdrawn_in_all() {
     ] {
         let rig = Rig::public(&REGIONS);
         rig.endpoint.plan(Plan::once(Fault::refused(code)).action(action).region("sa-east-1"));
-        let ended = rig.release().await;
-        assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
-        assert!(ended.said.contains(code) && ended.said.contains("nothing is public"), "{}", ended.said);
+        rig.release().await.failed(1, &[code, "nothing is public"]);
         assert_eq!(rig.endpoint.public_in(), [""; 0], "{code}");
         assert!(rig.endpoint.snapshots().iter().all(|(_, snapshot)| !snapshot.is_public()), "{code}");
     }
@@ -65,8 +59,7 @@ async fn a_block_on_public_images_is_lifted_until_the_image_is_published() {
     let mut rig = Rig::public(&REGIONS);
     rig.order.unblock_public_access = true;
     rig.endpoint.region("sa-east-1", |region| region.block_public_access.blocked = true);
-    let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    rig.release().await.report();
     assert_eq!(rig.endpoint.public_in(), REGIONS);
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(rig.endpoint.public_access_blocked_in(), ["sa-east-1"]);
@@ -79,8 +72,7 @@ async fn an_image_is_shared_with_accounts_and_organizations_alone() {
     let shared_with = ["123456789012", organization].map(|grantee| grantee.parse().expect("a grantee"));
     rig.order.visibility =
         Visibility::Private { expires: Duration::from_secs(86_400), shared_with: shared_with.to_vec() };
-    let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    rig.release().await.report();
     let (_, image) = &rig.endpoint.images()[0];
     let permissions: Vec<&str> = image.launch_permissions.iter().map(String::as_str).collect();
     assert_eq!(permissions, ["123456789012", organization]);
@@ -92,8 +84,7 @@ async fn an_image_is_shared_with_accounts_and_organizations_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_private_image_is_nobody_elses_and_expires() {
     let rig = Rig::private();
-    let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    rig.release().await.report();
     let (_, image) = &rig.endpoint.images()[0];
     assert!(image.launch_permissions.is_empty() && image.tags.contains_key("wallaroo:expires"), "{image:?}");
     assert_eq!((image.deprecated_at.as_ref(), image.requires_imds_v2), (None, false));
@@ -106,15 +97,14 @@ async fn a_private_image_is_nobody_elses_and_expires() {
 async fn images_require_imds_v2_where_the_recipe_says_so() {
     let mut rig = Rig::public(&REGIONS);
     rig.order.recipe.require_imds_v2 = true;
-    let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    rig.release().await.report();
     assert!(rig.endpoint.images().iter().all(|(_, image)| image.requires_imds_v2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_image_goes_with_its_snapshots() {
     let rig = Rig::public(&REGIONS);
-    assert!(rig.release().await.outcome.is_ok());
+    rig.release().await.report();
     let cloud = rig.ec2().await;
     for region in REGIONS {
         let region = region.parse().expect("a region");
@@ -130,14 +120,13 @@ async fn an_image_goes_with_its_snapshots() {
 async fn an_image_of_that_name_without_our_tags_is_seen() {
     let rig = Rig::public(&["eu-west-1", HOME]);
     let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    let made = ended.report().images.iter();
     let image = Image::of_somebody("ami-z", "snap-z", ACCOUNT, "Wallaroo 0.6.1", "2024-07-01T12:00:00.000Z");
     rig.endpoint.region("eu-west-1", |region| {
         region.snapshots.insert(image.snapshot.clone(), Snapshot::of_somebody(&image));
         region.images.insert(image.id.clone(), image);
     });
     let cloud = rig.ec2().await;
-    let made = ended.outcome.as_ref().expect("a report").images.iter();
     let images = made.map(|image| (image.region.parse().expect("a region"), image.id.clone())).collect();
     let faults = gate::faults(&cloud, "Wallaroo 0.6.1", &images, Openness::Public).await.expect("a look");
     assert!(faults.iter().any(|fault| fault.contains("ami-z")), "{faults:?}");
@@ -147,15 +136,14 @@ async fn an_image_of_that_name_without_our_tags_is_seen() {
 async fn a_description_is_no_longer_than_ec2_takes() {
     let mut rig = Rig::private();
     rig.order.recipe.description = "x".repeat(300);
-    let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    rig.release().await.report();
     assert!(rig.endpoint.images()[0].1.description.len() <= 255);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_gone_already_is_gone() {
     let rig = Rig::public(&[HOME]);
-    assert!(rig.release().await.outcome.is_ok());
+    rig.release().await.report();
     rig.endpoint.plan(Plan::once(Fault::refused("InvalidAMIID.Unavailable")).action("DescribeImages"));
     let cloud = rig.ec2().await;
     let id = ImageId(rig.endpoint.images()[0].1.id.clone());
@@ -178,9 +166,7 @@ async fn what_is_published_is_read_back() {
         }
     };
     let ended = tokio::select! { ended = rig.release() => ended, () = close => unreachable!("it goes on for ever") };
-    assert_eq!(ended.outcome.err(), Some(1), "{}", ended.said);
-    assert!(ended.said.contains("all regions to show the image as public"), "{}", ended.said);
-    assert!(ended.said.contains("sa-east-1") && ended.said.contains("is not public"), "{}", ended.said);
+    ended.failed(1, &["all regions to show the image as public", "sa-east-1", "is not public"]);
     assert_eq!(rig.endpoint.public_in(), [""; 0], "{}", ended.said);
 }
 

@@ -15,7 +15,6 @@ use xtask_ami::{
     cloud::ec2::{Ec2, Settings},
     events::Events,
     record::unfinished::Unfinished,
-    state_dir::StateDir,
     story::run::Run,
 };
 
@@ -39,7 +38,7 @@ pub struct Rig {
     pub settings: Settings,
     /// How long compiling takes.
     pub compile: Duration,
-    desk: Desk,
+    pub desk: Desk,
     _folder: TempDir,
     disks: Disks,
     _turn: Turn,
@@ -99,9 +98,14 @@ impl Rig {
 
     /// EC2 as the code under test sees it.
     pub async fn ec2(&self) -> Ec2 {
+        self.ec2_of(&self.events()).await
+    }
+
+    /// The same for a process that emits its calls there.
+    async fn ec2_of(&self, events: &Events) -> Ec2 {
         let home: Region = HOME.parse().expect("a region");
         let recipe = self.order.recipe.clone();
-        Ec2::load(loader(&self.endpoint), self.settings.clone(), &home, recipe, &self.events()).await
+        Ec2::load(loader(&self.endpoint), self.settings.clone(), &home, recipe, events).await
     }
 
     /// Preflight and release; what must hold however it ends is checked.
@@ -135,11 +139,6 @@ impl Rig {
         Unfinished::pick(&self.desk.home, None, false).expect("an unfinished build").id
     }
 
-    /// Where builds are kept.
-    pub fn home(&self) -> StateDir {
-        self.desk.home.clone()
-    }
-
     /// A build that begins now, and that nobody works on yet.
     pub async fn begin(&self) -> anyhow::Result<Run> {
         self.desk.begin(&self.ec2().await, &self.order, &self.events()).await
@@ -158,8 +157,8 @@ impl Rig {
 
     async fn run(&self, order: &ReleaseSpec, resumed: Option<&str>, calls: usize) -> Option<Ended> {
         let began = Instant::now();
-        let mut cloud = Simulated::new(self.ec2().await, self.endpoint.clone(), &self.disks);
         let events = self.events();
+        let mut cloud = Simulated::new(self.ec2_of(&events).await, self.endpoint.clone(), &self.disks);
         let work = async {
             let build = match resumed {
                 Some(id) => self.desk.resume(&cloud, order, id, &events).await.expect("a build"),

@@ -25,7 +25,7 @@ async fn release(regions: &[&str]) -> (Rig, Ended) {
     let mut rig = Rig::public(regions);
     rig.compile = Duration::from_secs(20);
     let ended = rig.release().await;
-    let report = ended.outcome.as_ref().unwrap_or_else(|_| panic!("{}", ended.said));
+    let report = ended.report();
     println!("{} regions: {:.2} s until the result is told", regions.len(), told_secs(&ended));
     println!("{:>6.2} s until all is tidy", ended.took.as_secs_f64());
     for timing in &report.timings {

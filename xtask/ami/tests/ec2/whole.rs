@@ -8,7 +8,7 @@ const REGIONS: [&str; 4] = ["eu-west-1", "sa-east-1", "us-east-1", HOME];
 async fn a_release_is_public_and_complete_everywhere_and_leaves_nothing_else() {
     let rig = Rig::public(&REGIONS);
     let ended = rig.release().await;
-    let report = ended.outcome.as_ref().unwrap_or_else(|_| panic!("{}", ended.said));
+    let report = ended.report();
     assert_eq!(ended.said, "");
     assert_eq!(rig.endpoint.public_in(), REGIONS);
     let images = rig.endpoint.images();

@@ -5,17 +5,19 @@ use std::{cell::Cell, fmt, time::Duration};
 use anyhow::Result;
 use camino::Utf8Path;
 use tokio::time::{Instant, timeout};
+use xtask::cli::{CleanFlags, CommonFlags, LogFormat};
 use xtask_ami::{
     ask::spec::ReleaseSpec,
     cloud::Cloud,
     events::Events,
-    ground::signals::Signals,
+    ground::{outcome::Failure, signals::Signals},
     show::{
         result::Report,
         terminal::{Form, Level, Terminal},
     },
     state_dir::StateDir,
     story::{release, run::Run},
+    verbs::clean,
 };
 
 use super::{FOR_EVER, said::Said};
@@ -23,6 +25,8 @@ use super::{FOR_EVER, said::Said};
 /// Whoever asks for releases, on a computer of their own.
 pub struct Desk {
     pub home: StateDir,
+    /// In which form what happens is shown.
+    pub form: Form,
     said: Said,
 }
 
@@ -43,12 +47,12 @@ impl Desk {
     /// A desk whose home is below `folder`.
     pub fn new(folder: &Utf8Path) -> Desk {
         let said = Said::default();
-        Desk { home: StateDir::at(&folder.join("home")), said }
+        Desk { home: StateDir::at(&folder.join("home")), form: Form::Text, said }
     }
 
     /// Where a process emits what happens. Each has its own.
     pub fn events(&self) -> Events {
-        Events::new(Terminal::to(self.said.clone(), Level::Quiet, Form::Text))
+        Events::new(Terminal::to(self.said.clone(), Level::Quiet, self.form))
     }
 
     /// Begins a build.
@@ -66,17 +70,66 @@ impl Desk {
         self.said.text()
     }
 
+    /// Cleans up after a build, or after all that began so long ago.
+    pub async fn clean(
+        &self,
+        cloud: &impl Cloud,
+        build: Option<&str>,
+        older_than: Duration,
+        events: &Events,
+    ) -> Result<(), Failure> {
+        let flags = CleanFlags { build: build.map(str::to_owned), older_than: older_than.into(), expired: false };
+        let common = CommonFlags {
+            local: false,
+            root: None,
+            yes: true,
+            json: false,
+            profile: None,
+            quiet: true,
+            verbose: false,
+            log_format: LogFormat::Text,
+        };
+        clean::clean(cloud, &self.home, &flags, &common, events).await
+    }
+
     /// Runs a release to its end; the times count from `began`.
     pub async fn release(&self, cloud: &impl Cloud, build: &Run, began: Instant) -> Ended {
-        let mut signals = Signals::listen().expect("signals");
         let told = Cell::new(None);
-        let tell = |_: &Report| {
-            assert_eq!(told.replace(Some(began.elapsed())), None, "the result is told once");
-            Ok(())
-        };
-        let released = timeout(FOR_EVER, release::release(cloud, build, &mut signals, tell)).await;
-        let outcome = released.expect("every wait is bounded").map_err(|failure| failure.exit_code());
+        let outcome = release_to_end(cloud, build, began, &told).await;
         Ended { outcome, said: self.said(), told: told.get(), took: began.elapsed() }
+    }
+}
+
+/// Runs a release to its end. When its result is told, counted from `began`, is noted.
+pub async fn release_to_end(
+    cloud: &impl Cloud,
+    build: &Run,
+    began: Instant,
+    told: &Cell<Option<Duration>>,
+) -> Result<Report, u8> {
+    let mut signals = Signals::listen().expect("signals");
+    let tell = |_: &Report| {
+        assert_eq!(told.replace(Some(began.elapsed())), None, "the result is told once");
+        Ok(())
+    };
+    let released = timeout(FOR_EVER, release::release(cloud, build, &mut signals, tell)).await;
+    released.expect("every wait is bounded").map_err(|failure| failure.exit_code())
+}
+
+impl Ended {
+    /// The report of a release that came to its good end.
+    #[track_caller]
+    pub fn report(&self) -> &Report {
+        self.outcome.as_ref().unwrap_or_else(|_| panic!("{self}"))
+    }
+
+    /// Fails the test unless the release ended with this code, and said all of these words.
+    #[track_caller]
+    pub fn failed(&self, code: u8, words: &[&str]) {
+        assert_eq!(self.outcome.as_ref().err(), Some(&code), "{self}");
+        for word in words {
+            assert!(self.said.contains(word), "no {word:?} in {self}");
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! Chance that is the same every time.
 
-use std::time::Duration;
-
 /// Numbers that a seed decides (SplitMix64): the same on every machine, whatever version of whatever crate.
 #[derive(Clone)]
 pub struct Random(u64);
@@ -22,19 +20,5 @@ impl Random {
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
-    }
-
-    /// Whether something of this many thousandths happens.
-    pub fn happens(&mut self, thousandths: u64) -> bool {
-        self.below(1000) < thousandths
-    }
-
-    /// A time of less than `limit`, in whole milliseconds.
-    pub fn time(&mut self, limit: Duration) -> Duration {
-        Duration::from_millis(self.below(limit.as_millis() as u64))
-    }
-
-    pub fn pick<T: Copy>(&mut self, choice: &[T]) -> T {
-        choice[self.below(choice.len() as u64) as usize]
     }
 }

@@ -3,6 +3,8 @@
 //! It knows the keywords that are written for the documents' types, and takes any other for a fault, so that nothing
 //! passes because it was not looked at. A property that the schema doesn't name is a fault, too.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 use xtask::cli::Document;
 use xtask_ami::verbs::schema;
@@ -20,35 +22,38 @@ pub fn expect_valid(document: Document, json: &str) -> Value {
 pub fn faults(document: Document, value: &Value) -> Vec<String> {
     let root = serde_json::to_value(schema::of(document)).expect("a schema");
     let mut faults = Vec::new();
-    look(&root, &root, value, "$", &mut faults);
+    look(&root, &root, value, "$", &BTreeSet::new(), &mut faults);
     faults
 }
 
-fn look(root: &Value, schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
+/// `beside` are the names of properties that schemas around this one have for the same value.
+fn look(root: &Value, schema: &Value, value: &Value, at: &str, beside: &BTreeSet<String>, faults: &mut Vec<String>) {
     let keywords = schema.as_object().unwrap_or_else(|| panic!("{at}: no object is the schema {schema}"));
+    let known: BTreeSet<String> = beside.union(&names(root, schema)).cloned().collect();
     for (keyword, asked) in keywords {
         let holds = match keyword.as_str() {
-            "$schema" | "$defs" | "title" | "description" | "format" | "required" => true,
+            "$schema" | "$defs" | "title" | "description" | "format" | "required" | "default" => true,
             "type" => is_of(asked, value),
             "const" => value == asked,
             "enum" => asked.as_array().expect("values").contains(value),
             "minimum" => value.as_f64().is_none_or(|number| number >= asked.as_f64().expect("a number")),
+            "maximum" => value.as_f64().is_none_or(|number| number <= asked.as_f64().expect("a number")),
             "$ref" => {
-                look(root, definition(root, asked), value, at, faults);
+                look(root, definition(root, asked), value, at, &known, faults);
                 true
             }
-            "anyOf" => admitted(root, asked, value, at) >= 1,
-            "oneOf" => admitted(root, asked, value, at) == 1,
+            "anyOf" => admitted(root, asked, value, at, &known) >= 1,
+            "oneOf" => admitted(root, asked, value, at, &known) == 1,
             "items" => {
                 for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-                    look(root, asked, item, &format!("{at}[{index}]"), faults);
+                    look(root, asked, item, &format!("{at}[{index}]"), &BTreeSet::new(), faults);
                 }
                 true
             }
             "properties" | "additionalProperties" => {
                 let properties = value.as_object().into_iter().flatten();
                 for (name, property) in properties {
-                    look_at_property(root, keywords, (name, property), at, faults);
+                    look_at_property(root, keywords, (name, property), at, &known, faults);
                 }
                 true
             }
@@ -70,13 +75,28 @@ fn look_at_property(
     keywords: &Map<String, Value>,
     (name, property): (&String, &Value),
     at: &str,
+    known: &BTreeSet<String>,
     faults: &mut Vec<String>,
 ) {
     let named = keywords.get("properties").and_then(|properties| properties.get(name));
     match named.or_else(|| keywords.get("additionalProperties")) {
-        Some(schema) => look(root, schema, property, &format!("{at}.{name}"), faults),
+        Some(schema) => look(root, schema, property, &format!("{at}.{name}"), &BTreeSet::new(), faults),
+        None if known.contains(name) => {}
         None => faults.push(format!("{at}: the schema has no `{name}`")),
     }
+}
+
+/// The names of properties that a schema has for a value, those of its alternatives among them.
+fn names(root: &Value, schema: &Value) -> BTreeSet<String> {
+    let mut found: BTreeSet<String> =
+        schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    for alternative in ["oneOf", "anyOf"].into_iter().filter_map(|of| schema[of].as_array()).flatten() {
+        found.extend(names(root, alternative));
+    }
+    if let Some(path) = schema.get("$ref") {
+        found.extend(names(root, definition(root, path)));
+    }
+    found
 }
 
 fn is_of(types: &Value, value: &Value) -> bool {
@@ -98,10 +118,10 @@ fn definition<'a>(root: &'a Value, path: &Value) -> &'a Value {
     root.pointer(pointer).unwrap_or_else(|| panic!("the schema has no {path}"))
 }
 
-fn admitted(root: &Value, schemas: &Value, value: &Value, at: &str) -> usize {
+fn admitted(root: &Value, schemas: &Value, value: &Value, at: &str, beside: &BTreeSet<String>) -> usize {
     let admits = |schema: &&Value| {
         let mut faults = Vec::new();
-        look(root, schema, value, at, &mut faults);
+        look(root, schema, value, at, beside, &mut faults);
         faults.is_empty()
     };
     schemas.as_array().expect("schemas").iter().filter(admits).count()

@@ -13,6 +13,8 @@ use support::{BINARIES, Ended, Home, files, folder, missing, recipe, sample, ski
 use xtask::cli::Document;
 
 mod binaries;
+mod stream;
+mod builds;
 #[path = "../kit/schema.rs"]
 mod schema;
 #[path = "../support/mod.rs"]
@@ -368,7 +370,7 @@ fn the_schema_of_each_result_is_printed_without_a_home() {
         assert_eq!(schema["properties"]["format"]["const"], 1, "{name}");
         assert!(schema["properties"][property]["description"].is_string(), "{name}: {schema}");
     }
-    refused(&home, &mut home.ami(["schema", "nonsense"]), &["nonsense", "list, plan, check"]);
+    refused(&home, &mut home.ami(["schema", "nonsense"]), &["nonsense", "list, plan, check, report, events"]);
     assert_eq!(files(home.path()), [] as [Utf8PathBuf; 0]);
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    fmt::Write as _,
+    fmt::{Display, Write as _},
     rc::Rc,
     time::Duration,
 };
@@ -104,7 +104,7 @@ impl<F: Fate> Cloud<F> {
         self.settled.get()
     }
 
-    pub fn note(&self, line: impl std::fmt::Display) {
+    pub fn note(&self, line: impl Display) {
         let at = self.began.elapsed().as_millis();
         let _ = writeln!(self.trace.borrow_mut(), "{:>9}.{:03} {line}", at / 1000, at % 1000);
     }
@@ -117,7 +117,7 @@ impl<F: Fate> Cloud<F> {
     pub async fn call<T>(
         &self,
         verb: Verb,
-        place: &str,
+        place: impl Display,
         deed: impl FnOnce(&mut Books, &mut F) -> Result<T>,
     ) -> Result<T> {
         self.call_of(verb, place, "", deed).await
@@ -127,12 +127,13 @@ impl<F: Fate> Cloud<F> {
     pub async fn call_of<T>(
         &self,
         verb: Verb,
-        place: &str,
-        id: &str,
+        place: impl Display,
+        id: impl Display,
         deed: impl FnOnce(&mut Books, &mut F) -> Result<T>,
     ) -> Result<T> {
         // It stands in the trace, so it has nothing in it that differs from run to run.
-        let what = [&format!("{verb:?}"), place, id].join(" ");
+        let place = &place.to_string();
+        let what = format!("{verb:?} {place} {id}");
         let what = what.trim_end();
         let crash = self.crash_at(verb);
         let (latency, fault) = self.fate.borrow_mut().of_call(verb, place);
@@ -180,7 +181,7 @@ impl<F: Fate> Cloud<F> {
         crash.map(|crash| crash.stage)
     }
 
-    async fn die<T>(&self, line: impl std::fmt::Display) -> Result<T> {
+    async fn die<T>(&self, line: impl Display) -> Result<T> {
         self.note(line);
         self.delay.set(Duration::ZERO);
         self.crashed.borrow().notify_one();

@@ -19,9 +19,11 @@ mod script;
 mod crash;
 mod cloud;
 mod verbs;
-mod machine;
 mod books;
+mod machines;
+mod images;
 mod laws;
+mod read_back;
 
 mod cases;
 mod story;

@@ -11,9 +11,9 @@ use xtask_ami::{
 };
 
 use crate::{
-    books::SimImage,
     cloud::Cloud,
     fate::{Fate, Fault, Verb},
+    images::SimImage,
     kit::Disk,
 };
 
@@ -34,7 +34,6 @@ pub struct Script {
     /// A file that has other bytes in the image.
     altered: Option<String>,
     dies_at_boot: bool,
-    shows_at_once: bool,
 }
 
 /// How an image that is begun comes out.
@@ -63,7 +62,7 @@ impl Fate for Script {
     }
 
     fn lag(&mut self, limit: Duration) -> Duration {
-        if self.shows_at_once { Duration::ZERO } else { limit / 2 }
+        limit / 2
     }
 
     fn is_full(&mut self) -> bool {
@@ -134,11 +133,6 @@ impl Cloud<Script> {
     /// Instances end before anybody can log in.
     pub fn instances_die(&self) {
         self.fate.borrow_mut().dies_at_boot = true;
-    }
-
-    /// What is created is shown from then on, not only some seconds later.
-    pub fn shows_at_once(&self) {
-        self.fate.borrow_mut().shows_at_once = true;
     }
 
     /// seal.sh leaves the machine's id where it is.

@@ -1,25 +1,27 @@
 //! The story of one seed: a build, crashes, those who go on with it or clean up after it, and what must hold at the end.
 
-use std::{collections::BTreeMap, fs::File, io::Read as _, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    time::Duration,
+};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::time::{Instant, sleep, timeout};
-use xtask::cli::{CleanFlags, CommonFlags, LogFormat};
 use xtask_ami::{
     ask::spec::{ReleaseSpec, Visibility},
-    event::Line,
     events::Events,
-    record::{folder::JOURNAL, journal::Reading, state::State},
-    state_dir::StateDir,
-    verbs::clean,
+    record::{folder::JOURNAL, journal::Reading},
 };
 
 use crate::{
     books::{Books, LAG},
     cloud::Cloud,
     crash::Crash,
-    kit::{Desk, FOR_EVER, Random},
+    kit::{Desk, FOR_EVER, Random, desk::release_to_end},
     laws::judge_journal,
+    read_back::ReadBack,
     weather::{Odds, Weather},
 };
 
@@ -61,6 +63,8 @@ struct Story {
     odds: Odds,
     /// Whether public images were blocked in each region, before anything began.
     blocks: Vec<bool>,
+    /// The build's journal, as far as it is read back; none before it began, and where a part of it was lost.
+    read: Rc<RefCell<Option<ReadBack>>>,
 }
 
 /// Plays a seed, in a folder of its own.
@@ -111,7 +115,8 @@ impl Story {
         let odds = Odds::of(&mut random);
         // The cloud's numbers are others than the story's.
         let cloud = Cloud::new(books, Weather::new(Random::new(!seed)));
-        Story { cloud, random, order, desk: Desk::new(folder), build: String::new(), odds, blocks: Vec::new() }
+        let desk = Desk::new(folder);
+        Story { cloud, random, order, desk, build: String::new(), odds, blocks: Vec::new(), read: Rc::default() }
     }
 
     async fn tell(&mut self) -> Ending {
@@ -191,11 +196,12 @@ impl Story {
         };
         self.build.clone_from(&build.id);
         self.cloud.begin(self.journal(), crash);
-        let work = self.desk.release(&self.cloud, &build, began);
+        let told = Cell::default();
+        let work = release_to_end(&self.cloud, &build, began, &told);
         let came = tokio::select! {
             biased;
             came = timeout(BOUND, work) => match came {
-                Ok(ended) if ended.outcome.is_ok() => Came::Released,
+                Ok(outcome) if outcome.is_ok() => Came::Released,
                 Ok(_) => Came::Failed,
                 Err(_) => {
                     self.expect(false, 8, "a process doesn't come to its end");
@@ -204,6 +210,9 @@ impl Story {
             },
             () = self.cloud.crashed() => Came::Crashed,
         };
+        if came == Came::Failed && !build.events.state(|state| state.left) {
+            self.cloud.books.borrow_mut().judge_failed(began);
+        }
         drop(build);
         if came == Came::Crashed {
             self.tear();
@@ -230,6 +239,7 @@ impl Story {
         let length = last as u64 + (bytes.len() - last) as u64 * part / 1000;
         let file = std::fs::File::options().write(true).open(&path).expect("the journal");
         file.set_len(length).expect("a shorter journal");
+        self.read.take();
     }
 
     /// Somebody needs a while to go on; mostly long enough for the cloud to show everything.
@@ -244,51 +254,34 @@ impl Story {
     async fn clean_up(&mut self) -> bool {
         sleep(LAG).await;
         let choice = self.random.below(3);
-        let (flags, home) = match choice {
-            0 => (self.clean_flags(None), StateDir::at(&self.desk.home.path().join("another computer's"))),
-            1 => (self.clean_flags(Some(&self.build)), StateDir::at(&self.desk.home.path().join("another computer's"))),
-            _ => (self.clean_flags(Some(&self.build)), self.desk.home.clone()),
-        };
+        let other = Desk::new(&self.desk.home.path().join("another computer's"));
+        let desk = if choice > 1 { &self.desk } else { &other };
+        let named = (choice > 0).then_some(self.build.as_str());
         self.set_odds(self.odds);
         let crash = self.random.happens(500).then(|| Crash::of(&mut self.random));
-        self.clean(&home, &flags, crash).await;
+        self.clean(desk, named, crash).await;
         self.set_odds(Odds::default());
         sleep(LAG * 60).await;
-        self.clean(&home, &flags, None).await;
+        self.clean(desk, named, None).await;
         // A private image whose journal is lost stays until its time has come, or its build is named; so does what is public
         // in some regions only.
         let needs_its_name = !self.cloud.books.borrow().public || self.cloud.books.borrow().is_half_public();
-        if flags.build.is_none() && needs_its_name {
-            self.clean(&home, &self.clean_flags(Some(&self.build)), None).await;
+        if named.is_none() && needs_its_name {
+            self.clean(desk, Some(&self.build), None).await;
         }
         sleep(LAG * 2).await;
         self.cloud.books.borrow_mut().judge_cleaned();
         choice > 1
     }
 
-    fn clean_flags(&self, build: Option<&str>) -> CleanFlags {
-        CleanFlags { build: build.map(str::to_owned), older_than: Duration::ZERO.into(), expired: false }
-    }
-
-    async fn clean(&self, home: &StateDir, flags: &CleanFlags, crash: Option<Crash>) {
-        let common = CommonFlags {
-            local: false,
-            root: None,
-            yes: true,
-            json: false,
-            profile: None,
-            quiet: true,
-            log_format: LogFormat::Text,
-            verbose: false,
-        };
+    async fn clean(&self, desk: &Desk, build: Option<&str>, crash: Option<Crash>) {
         self.cloud.begin(self.journal(), crash);
-        self.cloud
-            .note(format_args!("-- it cleans up, {}", if flags.build.is_some() { "by the id" } else { "by tag" }));
+        self.cloud.note(format_args!("-- it cleans up, {}", if build.is_some() { "by the id" } else { "by tag" }));
         self.cloud.books.borrow_mut().cleaning = true;
         let events = self.events();
-        let work = clean::clean(&self.cloud, home, flags, &common, &events);
+        let work = desk.clean(&self.cloud, build, Duration::ZERO, &events);
         let odds = self.cloud.fate.borrow().odds;
-        let calm = crash.is_none() && [odds.transient, odds.refused, odds.halves] == [0; 3];
+        let calm = crash.is_none() && [odds.transient, odds.opening, odds.refused, odds.halves] == [0; 4];
         let ended = tokio::select! {
             biased;
             ended = timeout(BOUND, work) => Some(ended),
@@ -309,15 +302,17 @@ impl Story {
     /// the one that is live.
     fn events(&self) -> Events {
         let events = self.desk.events();
-        let (home, cloud) = (self.desk.home.clone(), self.cloud.clone());
-        let mut read: Option<ReadBack> = None;
+        let (home, cloud, read) = (self.desk.home.clone(), self.cloud.clone(), Rc::clone(&self.read));
         events.witness(move |live| {
             let id = &live.about.as_ref().expect("a build that began").id;
+            let mut read = read.borrow_mut();
             let read = read.get_or_insert_with(|| ReadBack::of(&home.build(id).join(JOURNAL)));
-            read.catch_up();
-            if read.state != *live {
-                cloud.books.borrow_mut().violation(0, "a prefix of the journal reads back as another state".to_owned());
-            }
+            let fault = match read.catch_up() {
+                Ok(()) if read.state == *live => return,
+                Ok(()) => "reads back as another state".to_owned(),
+                Err(error) => format!("cannot be read back: {error}"),
+            };
+            cloud.books.borrow_mut().violation(0, format!("a prefix of the journal {fault}"));
         });
         events
     }
@@ -331,8 +326,12 @@ impl Story {
     }
 
     fn is_unfinished(&self) -> bool {
-        match Reading::of(&self.journal()) {
-            Ok(reading) => reading.state.can_be_resumed(),
+        let can_be_resumed = match self.read.borrow_mut().as_mut() {
+            Some(read) => read.catch_up().map(|()| read.state.can_be_resumed()),
+            None => Reading::of(&self.journal()).map(|reading| reading.state.can_be_resumed()),
+        };
+        match can_be_resumed {
+            Ok(can_be_resumed) => can_be_resumed,
             Err(error) => {
                 self.expect(false, 4, &format!("{error:#}"));
                 false
@@ -355,30 +354,6 @@ impl Story {
         let journal = std::fs::read_to_string(self.journal()).unwrap_or_default();
         for (law, fault) in judge_journal(&journal) {
             self.expect(false, law, fault);
-        }
-    }
-}
-
-/// A journal that is read back while it is written.
-struct ReadBack {
-    file: File,
-    state: State,
-    bytes: Vec<u8>,
-}
-
-impl ReadBack {
-    fn of(path: &Utf8Path) -> ReadBack {
-        ReadBack { file: File::open(path).expect("a journal"), state: State::default(), bytes: Vec::new() }
-    }
-
-    /// Reads what was written since.
-    fn catch_up(&mut self) {
-        self.bytes.clear();
-        self.file.read_to_end(&mut self.bytes).expect("lines");
-        for line in self.bytes.split_inclusive(|byte| *byte == b'\n') {
-            if let Some(change) = Line::parse_change(line).expect("a whole line") {
-                self.state.apply(&change);
-            }
         }
     }
 }

@@ -12,8 +12,11 @@ use aws_smithy_types::date_time::{DateTime, Format};
 use rand::Rng as _;
 use xtask::region::Region;
 
-use super::answer::{Answer as _, causes};
-use crate::ground::api_error::ApiError;
+use super::{
+    answer::{Answer as _, causes},
+    calls::Calls,
+};
+use crate::{events::Events, ground::api_error::ApiError};
 
 /// The timeout of one attempt. The slowest call, `CreateImage`, answers within some seconds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,6 +44,7 @@ pub struct Clients {
     preflight_clients: RefCell<BTreeMap<Region, Client>>,
     /// Prefix of the per-region retry token buckets; the SDK's default bucket is shared by the whole process.
     retry_prefix: String,
+    events: Events,
 }
 
 /// The identity that the credentials belong to, from STS.
@@ -56,15 +60,15 @@ pub struct Caller {
 
 impl Clients {
     /// Loads credentials in the SDK's usual order: environment, profile, SSO, role.
-    pub async fn open(profile: Option<&str>, region: &Region) -> Clients {
+    pub async fn open(profile: Option<&str>, region: &Region, events: &Events) -> Clients {
         let https = Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring));
         // A dated version, so that an SDK update can't change retries or timeouts silently.
         let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(https.build_https());
-        Clients::load(loader, profile, region).await
+        Clients::load(loader, profile, region, events).await
     }
 
     /// The same with a loader that the caller has configured.
-    pub async fn load(loader: ConfigLoader, profile: Option<&str>, region: &Region) -> Clients {
+    pub async fn load(loader: ConfigLoader, profile: Option<&str>, region: &Region, events: &Events) -> Clients {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
             .read_timeout(ATTEMPT_TIMEOUT)
@@ -81,12 +85,8 @@ impl Clients {
             loader = loader.profile_name(profile);
         }
         let retry_prefix = format!("account-{:08x}", rand::rng().next_u32());
-        Clients {
-            shared: loader.load().await,
-            clients: RefCell::default(),
-            preflight_clients: RefCell::default(),
-            retry_prefix,
-        }
+        let (clients, preflight_clients) = (RefCell::default(), RefCell::default());
+        Clients { shared: loader.load().await, clients, preflight_clients, retry_prefix, events: events.clone() }
     }
 
     /// The EC2 client of a region.
@@ -106,15 +106,17 @@ impl Clients {
     }
 
     fn config(&self, region: &Region) -> aws_sdk_ec2::config::Builder {
+        let calls = Calls::new(region.as_str(), &self.events);
         let region = aws_config::Region::new(region.to_string());
         let retries = RetryPartition::new(format!("{}-{region}", self.retry_prefix));
-        aws_sdk_ec2::config::Builder::from(&self.shared).region(region).retry_partition(retries)
+        aws_sdk_ec2::config::Builder::from(&self.shared).region(region).retry_partition(retries).interceptor(calls)
     }
 
     /// The Service Quotas client of a region, for preflight.
     pub fn quotas(&self, region: &Region) -> aws_sdk_servicequotas::Client {
+        let calls = Calls::new(region.as_str(), &self.events);
         let region = aws_config::Region::new(region.to_string());
-        let config = aws_sdk_servicequotas::config::Builder::from(&self.shared).region(region);
+        let config = aws_sdk_servicequotas::config::Builder::from(&self.shared).region(region).interceptor(calls);
         let config = config.timeout_config(preflight_timeouts()).retry_config(preflight_retries());
         aws_sdk_servicequotas::Client::from_conf(config.build())
     }
@@ -149,8 +151,9 @@ impl Clients {
             .map_err(|error| anyhow!("failed to get AWS credentials: {}", causes(&error).join(": ")))?;
         let config = aws_sdk_sts::config::Builder::from(&self.shared);
         let retries = preflight_retries().with_max_attempts(STS_ATTEMPTS);
-        let config = config.timeout_config(preflight_timeouts()).retry_config(retries);
         let region = self.shared.region().map(ToString::to_string).unwrap_or_default();
+        let config = config.timeout_config(preflight_timeouts()).retry_config(retries);
+        let config = config.interceptor(Calls::new(&region, &self.events));
         let answer = aws_sdk_sts::Client::from_conf(config.build()).get_caller_identity().send().await;
         let answer = answer.answer("GetCallerIdentity", &region)?;
         let missing = |what: &str| ApiError {

@@ -87,7 +87,7 @@ pub struct Ec2 {
 impl Ec2 {
     /// Loads credentials in the SDK's usual order: environment, profile, SSO, role.
     pub async fn open(settings: Settings, build_region: &Region, recipe: Recipe, events: &Events) -> Ec2 {
-        let clients = Clients::open(settings.profile.as_deref(), build_region).await;
+        let clients = Clients::open(settings.profile.as_deref(), build_region, events).await;
         Ec2::with(clients, settings, build_region, recipe, events)
     }
 
@@ -99,7 +99,7 @@ impl Ec2 {
         recipe: Recipe,
         events: &Events,
     ) -> Ec2 {
-        let clients = Clients::load(loader, settings.profile.as_deref(), build_region).await;
+        let clients = Clients::load(loader, settings.profile.as_deref(), build_region, events).await;
         Ec2::with(clients, settings, build_region, recipe, events)
     }
 

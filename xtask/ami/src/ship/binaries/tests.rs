@@ -186,6 +186,18 @@ fn a_file_from_an_earlier_build_does_not_count_as_built() {
     checkout.build(false).expect("without clean, an up-to-date binary is accepted");
 }
 
+/// The output of a program that was just written. While another test starts a program, its child may hold this file open
+/// for writing (ETXTBSY).
+fn run(program: &Utf8Path) -> Vec<u8> {
+    for _ in 0..1000 {
+        match std::process::Command::new(program).output() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            output => return output.expect("an answer").stdout,
+        }
+    }
+    panic!("{program} stays busy");
+}
+
 #[test]
 fn variants_with_the_same_result_path_are_not_mixed_up() {
     let mut checkout = Checkout::machida_only();
@@ -197,7 +209,7 @@ fn variants_with_the_same_result_path_are_not_mixed_up() {
     // Not even without clean may one be taken for the other.
     for _ in 0..2 {
         let built = checkout.build(false).expect("binaries");
-        let said = |binary: &Built| std::process::Command::new(&binary.path).output().expect("an answer").stdout;
+        let said = |binary: &Built| run(&binary.path);
         assert_eq!((said(&built[0]), said(&built[1])), (b"\n".to_vec(), b"resilience\n".to_vec()));
     }
     let error = checkout.existing().expect_err("one file for two binaries").to_string();

@@ -63,8 +63,7 @@ async fn an_interruption_while_publishing_withdraws_all() {
         let rig = Rig::alone();
         rig.cloud.once(verb, "sa-east-1", Fault::Interrupted);
         let ended = rig.release().await;
-        assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
-        assert!(ended.said.contains("interrupted by Ctrl-C"), "{ended}");
+        ended.failed(130, &["interrupted by Ctrl-C"]);
         assert_eq!(ended.called_public(), [""; 0], "{ended}");
         all_is_withdrawn(&rig);
     }
@@ -76,7 +75,7 @@ async fn an_interruption_while_publishing_names_what_can_not_be_withdrawn() {
     rig.cloud.once(Verb::ImagePublic, "sa-east-1", Fault::Interrupted);
     rig.cloud.always(Verb::ImagePrivate, "eu-west-1", Fault::Refused);
     let ended = rig.release().await;
-    assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
+    ended.failed(130, &[]);
     let id = rig.made("eu-west-1").expect("an image");
     assert_eq!(ended.called_public(), [format!("eu-west-1: {id} (PUBLIC)")], "{ended}");
     assert_eq!(rig.cloud.public(), ["eu-west-1"]);
@@ -119,7 +118,7 @@ async fn a_lifted_block_is_set_again_after_an_interruption() {
         rig.cloud.block("sa-east-1");
         rig.cloud.once(verb, "sa-east-1", Fault::Interrupted);
         let ended = rig.release().await;
-        assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
+        ended.failed(130, &[]);
         assert_eq!(rig.cloud.public(), [""; 0], "{ended}");
         assert_eq!(rig.cloud.blocked(), ["sa-east-1"], "{ended}");
     }
@@ -141,7 +140,7 @@ async fn a_block_that_can_not_be_set_again_is_said_with_what_to_type() {
     rig.cloud.block("sa-east-1");
     rig.cloud.always(Verb::Block, "sa-east-1", Fault::Refused);
     let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{ended}");
+    ended.report();
     let command =
         "aws ec2 enable-image-block-public-access --image-block-public-access-state block-new-sharing --region";
     assert!(ended.said.contains(&format!("{command} sa-east-1")), "{ended}");
@@ -151,7 +150,7 @@ async fn a_block_that_can_not_be_set_again_is_said_with_what_to_type() {
 async fn a_shared_image_is_opened_to_those_named_and_to_nobody_else() {
     let rig = Rig::shared(&["123456789012", "210987654321"]);
     let ended = rig.release().await;
-    let report = ended.outcome.as_ref().unwrap_or_else(|_| panic!("{ended}"));
+    let report = ended.report();
     assert_eq!((report.public, report.shared_with.len()), (false, 2));
     let expected =
         ["123456789012 may copy", "123456789012 may launch", "210987654321 may copy", "210987654321 may launch"];
@@ -175,7 +174,7 @@ async fn after_an_interruption_a_withdrawal_that_hangs_keeps_no_block_lifted_and
     rig.cloud.once(Verb::ImagePublic, "sa-east-1", Fault::Interrupted);
     rig.cloud.always(Verb::ImagePrivate, "eu-west-1", Fault::Hangs);
     let ended = rig.release().await;
-    assert_eq!(ended.outcome.as_ref().err(), Some(&130), "{ended}");
+    ended.failed(130, &[]);
     assert_eq!(rig.cloud.blocked(), ["sa-east-1"], "{ended}");
     assert_eq!(rig.cloud.left(), [""; 0], "{ended}");
 }

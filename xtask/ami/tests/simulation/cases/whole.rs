@@ -9,7 +9,7 @@ use crate::fate::Verb;
 async fn a_release_is_public_everywhere_and_leaves_nothing_else() {
     let rig = Rig::public();
     let ended = rig.release().await;
-    let report = ended.outcome.as_ref().unwrap_or_else(|_| panic!("{ended}"));
+    let report = ended.report();
     assert_eq!(ended.said, "");
 
     let regions: Vec<&str> = report.images.iter().map(|image| image.region.as_str()).collect();
@@ -34,8 +34,7 @@ async fn all_snapshots_are_public_before_any_image_is_and_all_copies_before_any_
     // What is slow must be waited for, whichever it is.
     rig.cloud.slowly(Verb::CopyImage, "eu-west-1", Duration::from_secs(1800));
     rig.cloud.slowly(Verb::SnapshotsPublic, "sa-east-1", Duration::from_secs(60));
-    let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{ended}");
+    rig.release().await.report();
 
     let (snapshots, images) = (rig.cloud.positions(Verb::SnapshotsPublic), rig.cloud.positions(Verb::ImagePublic));
     assert_eq!((snapshots.len(), images.len()), (REGIONS.len(), REGIONS.len()));
@@ -48,8 +47,7 @@ async fn all_snapshots_are_public_before_any_image_is_and_all_copies_before_any_
 async fn a_slow_verification_is_waited_for() {
     let rig = Rig::public();
     rig.cloud.slowly(Verb::Run, "check", Duration::from_secs(1500));
-    let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{ended}");
+    rig.release().await.report();
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +58,7 @@ async fn copies_and_verification_go_side_by_side() {
         rig.cloud.slowly(Verb::CopyImage, region, Duration::from_secs(1000));
     }
     let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{ended}");
+    ended.report();
     assert!(ended.took < Duration::from_secs(1800), "{:?}", ended.took);
 }
 
@@ -68,7 +66,7 @@ async fn copies_and_verification_go_side_by_side() {
 async fn a_private_image_is_in_one_region_and_never_public() {
     let rig = Rig::private();
     let ended = rig.release().await;
-    let report = ended.outcome.as_ref().unwrap_or_else(|_| panic!("{ended}"));
+    let report = ended.report();
     assert!(!report.public);
     assert_eq!(rig.regions_with_an_image(), [HOME]);
     for verb in [Verb::SnapshotsPublic, Verb::ImagePublic, Verb::CopyImage] {
