@@ -2,11 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use xtask::cli::{CleanFlags, CommonFlags, LogFormat};
+use xtask::cli::{CommonFlags, LogFormat};
 use xtask_ami::{
     cloud::{Imaging as _, ec2::Ec2},
     ground::outcome::Failure,
-    verbs::clean,
 };
 
 use crate::{
@@ -251,9 +250,7 @@ pub async fn clean(rig: &Rig, build: Option<&str>, older_than_secs: u64) {
 
 /// The same with the credentials that are given; what it says is kept.
 pub async fn try_clean(rig: &Rig, cloud: &Ec2, build: Option<&str>, older_than_secs: u64) -> Result<(), Failure> {
-    let older_than = Duration::from_secs(older_than_secs).into();
-    let flags = CleanFlags { build: build.map(str::to_owned), older_than, expired: false };
-    clean::clean(cloud, &rig.desk.home, &flags, &COMMON, &rig.events()).await
+    rig.desk.clean(cloud, build, Duration::from_secs(older_than_secs), &rig.events()).await
 }
 
 /// The flags of a command on EC2 that confirms nothing.
