@@ -28,6 +28,8 @@ const MAX_EARLIER_LINES: usize = 2000;
 #[derive(Clone)]
 pub struct Events(Rc<Inner>);
 
+type Witness = Box<dyn FnMut(&State)>;
+
 struct Inner {
     terminal: Terminal,
     /// The build that is worked on; none of a command that works on none.
@@ -37,7 +39,7 @@ struct Inner {
     /// The fold of the build's events.
     state: RefCell<State>,
     /// Shown each state right after the event that led to it was written: for the law that it is read back as it was.
-    witness: RefCell<Option<Box<dyn FnMut(&State)>>>,
+    witness: RefCell<Option<Witness>>,
     /// The wall clock and the monotonic one at the beginning: times of events never go backwards.
     began: (SystemTime, Instant),
     waits: RefCell<u64>,

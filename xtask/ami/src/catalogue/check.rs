@@ -110,10 +110,11 @@ fn faults_of<C: Cloud>(cloud: &C, images: &[Entry], name: &str) -> Vec<Fault> {
         }];
     };
     let id = &image.id;
-    let enable = Some(format!("; to enable it: {}", cloud.how_to(HowTo::Enable(region, id))));
     let state = match &image.state {
         ImageState::Available => None,
-        ImageState::Disabled => Some(format!("{id} is disabled{}", enable.unwrap_or_default())),
+        ImageState::Disabled => {
+            Some(format!("{id} is disabled; to enable it: {}", cloud.how_to(HowTo::Enable(region, id))))
+        }
         state => Some(format!("{id} is {state}")),
     };
     let named = (image.name != name).then(|| format!("{id} is named `{}`, not `{name}`", image.name));

@@ -78,6 +78,21 @@ pub struct Reading {
     whole_bytes: u64,
 }
 
+/// Whether a build began in the folder of this journal. One whose process was killed before the first line was whole did
+/// nothing yet; and one that cannot be read may have.
+#[must_use]
+pub fn has_begun(path: &Utf8Path) -> bool {
+    let first_line = || -> std::io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        std::io::BufReader::new(std::fs::File::open(path)?).read_until(b'\n', &mut line)?;
+        Ok(line)
+    };
+    match first_line() {
+        Ok(line) => line.ends_with(b"\n"),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
+}
+
 impl Reading {
     /// Reads the journal at `path`.
     ///

@@ -221,13 +221,11 @@ impl State {
         (intention.attempt == self.attempts).then(|| InstanceId(intention.by.as_str().to_owned()))
     }
 
-    /// Whether an instance's launch is under way in this process: it may be carried out, and not be shown yet.
+    /// Whether an instance's launch is under way, in this process or where an earlier one was cut short: it may be carried
+    /// out, and not be shown yet.
     #[must_use]
     pub fn is_launching(&self) -> bool {
-        Role::ALL.iter().any(|role| {
-            let launch = self.steps.get(&Step::Launch(*role));
-            launch.is_some_and(|launch| launch.is_open() && self.is_of_this_attempt(launch))
-        })
+        Role::ALL.iter().any(|role| self.steps.get(&Step::Launch(*role)).is_some_and(Progress::is_open))
     }
 
     /// Whether a role has a key pair and a security group of this process, or may have.

@@ -7,7 +7,7 @@ use xtask::cli::{Ami, Cli, Task};
 
 use super::{
     folder::{self, JOURNAL},
-    journal::Reading,
+    journal::{self, Reading},
     state::State,
 };
 use crate::{
@@ -214,7 +214,7 @@ fn states(state_dir: &StateDir, is_named: impl Fn(&str) -> bool) -> Result<Vec<(
     for entry in entries {
         let entry = entry.with_context(|| format!("failed to list {folder}"))?;
         let path = entry.path().join(JOURNAL);
-        if is_named(entry.file_name()) && path.exists() {
+        if is_named(entry.file_name()) && journal::has_begun(&path) {
             all.push((entry.file_name().to_owned(), Reading::of(&path).map(|reading| reading.state)));
         }
     }

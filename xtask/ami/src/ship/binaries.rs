@@ -65,7 +65,7 @@ pub async fn build(job: &Job<'_>, clean: bool, events: &Events) -> Result<Vec<Bu
     for binary in &job.recipe.binaries {
         built.push(build_one(job, binary, clean, events).await?);
     }
-    check_runnable(job, built)
+    check_runnable(job, built).await
 }
 
 /// Copies the existing binaries from the checkout, for `--skip-build`.
@@ -87,7 +87,7 @@ pub async fn copy_existing(job: &Job<'_>, events: &Events) -> Result<Vec<Built>>
     for binary in &job.recipe.binaries {
         built.push(copy_out(job, binary).await?);
     }
-    check_runnable(job, built)
+    check_runnable(job, built).await
 }
 
 /// Locks the checkout. Two builds in one checkout would pick up each other's binaries, and `--skip-build` could read a
@@ -251,11 +251,15 @@ fn copy(source: &Utf8Path, target: &Utf8Path) -> Result<Digest> {
 }
 
 /// Returns the binaries if they can run on the system.
-fn check_runnable(job: &Job<'_>, built: Vec<Built>) -> Result<Vec<Built>> {
-    let faults = built
-        .iter()
-        .flat_map(|binary| elf::faults_of_file(&binary.name, &binary.path, job.system_name, job.system))
-        .collect::<Vec<_>>();
+async fn check_runnable(job: &Job<'_>, built: Vec<Built>) -> Result<Vec<Built>> {
+    let files: Vec<_> = built.iter().map(|binary| (binary.name.clone(), binary.path.clone())).collect();
+    let (system_name, system) = (job.system_name.to_owned(), job.system.clone());
+    // On a thread of its own, as the copies are.
+    let faults = tokio::task::spawn_blocking(move || {
+        let faults = |(name, path)| elf::faults_of_file(name, path, &system_name, &system);
+        files.iter().map(|(name, path)| (name.as_str(), path.as_path())).flat_map(faults).collect::<Vec<_>>()
+    });
+    let faults = faults.await?;
     if !faults.is_empty() {
         bail!("the binaries cannot run on {}:\n  {}", job.system_name, faults.join("\n  "));
     }

@@ -1,6 +1,6 @@
 //! The release, from the first instance to the result; and what happens when it stops on the way.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use futures_util::future::OptionFuture;
@@ -35,9 +35,10 @@ pub async fn release<C: Cloud>(
     signals: &mut Signals,
     tell: impl Fn(&Report) -> Result<()>,
 ) -> Result<Report, Failure> {
+    let swept = Cell::new(false);
     // Boxed, because the compiler gives up on futures that are nested as deeply as the SDK's within ours.
     let outcome = tokio::select! {
-        outcome = Box::pin(pipeline(cloud, run, &tell)) => outcome.map_err(Failure::Failed),
+        outcome = Box::pin(pipeline(cloud, run, &swept, &tell)) => outcome.map_err(Failure::Failed),
         signal = signals.next() => Err(Failure::Interrupted(signal)),
     };
     let mut kept = Vec::new();
@@ -81,16 +82,22 @@ pub async fn release<C: Cloud>(
     if failure.is_err() {
         teardown::say_what_exists(cloud, run, &kept, cleaned.is_ok());
     }
-    if let Err(error) = run.events.end(how, cleaned.is_err()) {
+    if let Err(error) = run.events.end(how, cleaned.is_err() || !swept.get()) {
         run.events.warn(format_args!("{error:#}"));
     }
     failure.map_err(|failure| Failure::Reported(failure.exit_code()))
 }
 
 /// The picture: nothing is public before the image was verified and every region's copy is available. Instances that have
-/// done their work terminate beside it.
-async fn pipeline<C: Cloud>(cloud: &C, run: &Run, tell: impl Fn(&Report) -> Result<()>) -> Result<Report> {
+/// done their work terminate beside it. `swept` tells whether what earlier processes left is gone.
+async fn pipeline<C: Cloud>(
+    cloud: &C,
+    run: &Run,
+    swept: &Cell<bool>,
+    tell: impl Fn(&Report) -> Result<()>,
+) -> Result<Report> {
     teardown::sweep(cloud, run).await?;
+    swept.set(true);
     let home = bake::bake(cloud, run).await?;
     let (pass_on, verified) = oneshot::channel();
     let verify = async {

@@ -60,8 +60,9 @@ pub async fn sweep<C: Cloud>(cloud: &C, run: &Run) -> Result<()> {
     if run.attempt == 1 {
         return Ok(());
     }
+    let instances = find_instances(cloud, run, &[], Urgency::None).await?;
     let detach_until = Instant::now() + DETACH_LIMIT;
-    for instance in cloud.instances_of(run.build_region(), &run.id).await? {
+    for instance in instances {
         run.events.say(Progress::Terminating { instance: instance.clone() });
         end_instance(cloud, run, &instance, detach_until, Urgency::None).await?;
     }

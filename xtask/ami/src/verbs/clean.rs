@@ -25,7 +25,7 @@ use crate::{
     machine::openssh,
     record::{
         folder::{self, JOURNAL, Lock},
-        journal::Reading,
+        journal::{self, Reading},
         ownership,
         unfinished::{Survey, Unfinished},
     },
@@ -88,7 +88,7 @@ pub async fn clean<C: Cloud>(
 /// With the command that works; and when the journal of the build cannot be read.
 pub fn refuse_other_kind(flags: &CleanFlags, common: &CommonFlags, state_dir: &StateDir) -> Result<()> {
     let journal = flags.build.as_ref().map(|id| state_dir.build(id).join(JOURNAL));
-    let Some(journal) = journal.filter(|journal| journal.exists()) else { return Ok(()) };
+    let Some(journal) = journal.filter(|journal| journal::has_begun(journal)) else { return Ok(()) };
     ownership::refuse_other_kind(Reading::of(&journal)?.state.about()?, common.local, "clean")
 }
 
@@ -111,7 +111,7 @@ impl Named {
         let Some(id) = &flags.build else { return Ok(None) };
         let folder = state_dir.build(id);
         let journal = folder.join(JOURNAL);
-        if !journal.exists() {
+        if !journal::has_begun(&journal) {
             return Ok(None);
         }
         let lock = folder::lock(&folder)?;

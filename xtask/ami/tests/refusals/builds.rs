@@ -126,3 +126,17 @@ fn a_build_is_resumed_in_its_own_checkout_only() {
         assert_eq!(std::fs::read(&journal).expect("a journal"), before, "{same}");
     }
 }
+
+#[test]
+fn a_build_that_was_killed_before_its_first_line_is_none() {
+    let (home, (_guard, folder)) = (Home::new(), folder());
+    let journal = put_build(&home, &sample(&folder), true, &json!({}));
+    for begun in ["", "{\"at\":\"2020-01-02T03"] {
+        write(&journal, begun);
+        let none = format!("no unfinished build {ID} is known");
+        refused_untouched(&home, &journal, &["resume", ID, "--local"], &[&none]);
+        refused_untouched(&home, &journal, &["resume", "--local"], &["no build is unfinished"]);
+        let ended = run(&mut ami(&home, &["clean", ID, "--local", "--yes"]));
+        assert_eq!(ended.code, Some(0), "{ended}");
+    }
+}

@@ -1,13 +1,12 @@
 //! What must hold, by the cloud's own books.
 
-use tokio::time::Instant;
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{ImageState, InstanceState},
     event::ids::{ImageId, InstanceId},
 };
 
-use crate::{books::Books, images::SimImage, machines::SimInstance};
+use crate::{books::Books, images::SimImage};
 
 impl Books {
     /// Somebody compared the bytes on an instance of the image; whether they are good, these books know themselves.
@@ -79,14 +78,12 @@ impl Books {
         }
     }
 
-    /// A process that began then failed, and has written down since that it cleaned up.
-    pub fn judge_failed(&mut self, began: Instant) {
+    /// A process failed, and has written down that it cleaned up.
+    pub fn judge_failed(&mut self) {
         if self.is_half_public() {
             self.violation(9, "a process failed and cleaned up, and left the image public in some regions".to_owned());
         }
-        // One that was launched before, and not shown yet then, no process can know of.
-        let known = |it: &SimInstance| it.launched >= began || it.listed <= began;
-        let left = self.alive(known);
+        let left = self.alive();
         if !left.is_empty() {
             self.violation(1, format!("a process failed and cleaned up, and left {}", left.join(", ")));
         }
@@ -99,15 +96,15 @@ impl Books {
     }
 
     /// Machines that are left.
-    fn alive(&self, which: impl Fn(&SimInstance) -> bool) -> Vec<String> {
-        let alive = self.instances.iter().filter(|(_, it)| it.state() != InstanceState::Terminated && which(it));
+    fn alive(&self) -> Vec<String> {
+        let alive = self.instances.iter().filter(|(_, it)| it.state() != InstanceState::Terminated);
         alive.map(|(id, _)| id.to_string()).collect()
     }
 
     /// Machines, and what lets in to them, that are left.
     pub fn running(&self) -> Vec<String> {
         let accesses = self.accesses.keys().map(|name| format!("the access {}", ordinal(name)));
-        self.alive(|_| true).into_iter().chain(accesses).collect()
+        self.alive().into_iter().chain(accesses).collect()
     }
 
     /// Somebody cleaned up: only what is public may be there.

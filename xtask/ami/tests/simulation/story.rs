@@ -211,7 +211,7 @@ impl Story {
             () = self.cloud.crashed() => Came::Crashed,
         };
         if came == Came::Failed && !build.events.state(|state| state.left) {
-            self.cloud.books.borrow_mut().judge_failed(began);
+            self.cloud.books.borrow_mut().judge_failed();
         }
         drop(build);
         if came == Came::Crashed {

@@ -54,7 +54,7 @@ impl Imaging for Qemu {
         let _lock = store::lock_for_writing(&self.state_dir, &self.events).await?;
         // A concurrent call may have placed it while this one waited for the lock.
         if store::read(&self.state_dir, region, id)?.is_none() {
-            store::place(&self.state_dir, region, id, &partial)?;
+            store::place(&self.state_dir, region, id, partial).await?;
             store::write(&self.state_dir, region, id, &attributes, &self.events).await?;
         }
         Ok(Some(attributes.image(id, ImageState::Available)))

@@ -186,11 +186,16 @@ fn is_incomplete(path: &Utf8Path) -> bool {
 ///
 /// # Errors
 /// When it can't be moved.
-pub fn place(state_dir: &StateDir, region: &Region, id: &ImageId, finished: &Utf8Path) -> Result<()> {
+pub async fn place(state_dir: &StateDir, region: &Region, id: &ImageId, finished: Utf8PathBuf) -> Result<()> {
     let to = place_of(state_dir, region, id)?;
-    // Synced: once its attributes exist the image must be complete, even after a power cut.
-    let moved = fs::File::open(finished).and_then(|file| file.sync_all()).and_then(|()| fs::rename(finished, &to));
-    moved.with_context(|| format!("failed to put {finished} at {to}"))
+    let failed = format!("failed to put {finished} at {to}");
+    // Synced: once its attributes exist the image must be complete, even after a power cut. On a thread of its own: that
+    // takes a while, and this thread also serves the logins.
+    let moved = tokio::task::spawn_blocking(move || {
+        fs::File::open(&finished)?.sync_all()?;
+        fs::rename(&finished, &to)
+    });
+    moved.await?.context(failed)
 }
 
 /// Places another image's disk as the disk of this image: a hard link, or a copy where links aren't possible.

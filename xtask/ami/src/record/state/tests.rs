@@ -96,12 +96,12 @@ fn images_are_half_open_from_the_intention_to_the_end_of_publishing_or_withdrawi
 }
 
 #[test]
-fn what_another_process_launched_is_not_this_ones() {
+fn a_launch_that_was_cut_short_is_waited_for_and_an_access_is_its_process_own() {
     let launch = [intended("bake access"), done("bake access", Value::Null), intended("bake launch")];
     let state = after(launch.clone());
     assert!(state.is_launching() && state.has_access(Role::Bake) && !state.has_access(Role::Verify));
     let state = after(launch.into_iter().chain([Event::Resumed {}]));
-    assert!(!state.is_launching() && !state.has_access(Role::Bake));
+    assert!(state.is_launching() && !state.has_access(Role::Bake));
     let launch = || [intended("bake launch"), failed("bake launch")];
     assert!(!after(launch()).is_launching());
     assert!(after(launch().into_iter().chain([Event::InDoubt { step: step("bake launch") }])).is_launching());
