@@ -5,6 +5,7 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
+    event::about::{About, Invocation},
     events::Events,
     recipe::Recipe,
     ship::sha256::{self, Digest},
@@ -27,6 +28,31 @@ pub fn events() -> Events {
 /// The SHA-256 of a file.
 pub fn sha256_file(path: &Utf8Path) -> Digest {
     sha256::copy(std::fs::File::open(path).expect("a file"), std::io::sink()).expect("its content")
+}
+
+/// What is being built, of a release in two regions.
+pub fn about() -> About {
+    About {
+        id: "b".to_owned(),
+        version: "0.6.1".parse().expect("a version"),
+        name: "Wallaroo 0.6.1".to_owned(),
+        began: "2026-11-22T00:00:00Z".to_owned(),
+        root: "/wallaroo".into(),
+        commit: None,
+        branch: None,
+        dirty: false,
+        local: false,
+        identity: None,
+        profile: None,
+        build_region: "us-west-2".parse().expect("a region"),
+        regions: ["eu-west-1", "us-west-2"].map(|region| region.parse().expect("a region")).to_vec(),
+        private: false,
+        shared_with: Vec::new(),
+        expires_secs: None,
+        system: "ubuntu-16.04".to_owned(),
+        call: Invocation::default(),
+        inputs: Default::default(),
+    }
 }
 
 /// The shipped recipe.

@@ -12,7 +12,7 @@ use super::{
     run::Run,
 };
 use crate::{
-    cloud::{Audience, Cloud},
+    cloud::{Account, Audience, Imaging, Opening},
     event::{
         ids::{ImageId, Images},
         progress::Progress,
@@ -32,7 +32,7 @@ const VISIBLE: Patience = Patience {
 ///
 /// # Errors
 /// When they do not pass, or cannot be opened; then none is open.
-pub async fn through_the_gate<C: Cloud>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
+pub async fn through_the_gate<C: Imaging + Opening + Account>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
     // An earlier process may have opened some of them, which it only did because all of them were good.
     let began = run.events.state(|state| state.intended(&Step::Publish));
     let openness = if began { Openness::Either } else { Openness::Private };
@@ -57,7 +57,12 @@ pub async fn through_the_gate<C: Cloud>(cloud: &C, run: &Run, images: &Images) -
 /// # Errors
 /// When it fails anywhere. What was opened is withdrawn before this returns; where that fails, too, the message says
 /// which regions are open.
-async fn publish<C: Cloud>(cloud: &C, run: &Run, images: &Images, audience: &Audience) -> Result<()> {
+async fn publish<C: Imaging + Opening + Account>(
+    cloud: &C,
+    run: &Run,
+    images: &Images,
+    audience: &Audience,
+) -> Result<()> {
     let public = *audience == Audience::Everybody;
     let regions = images.iter().map(|(region, _)| region.clone()).collect();
     run.events.say(Progress::Publishing { name: run.spec.name.clone(), regions, public });
@@ -76,7 +81,7 @@ async fn publish<C: Cloud>(cloud: &C, run: &Run, images: &Images, audience: &Aud
 }
 
 /// Waits until every region shows the image as public, and all of them alike.
-async fn until_shown<C: Cloud>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
+async fn until_shown<C: Imaging + Opening + Account>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
     wait::until("all regions to show the image as public", VISIBLE, &run.events, async || {
         let faults = gate::faults(cloud, &run.spec.name, images, Openness::Public).await?;
         Ok(if faults.is_empty() { Poll::Ready(()) } else { Poll::NotYet(faults.join("\n  ")) })
@@ -88,7 +93,7 @@ async fn until_shown<C: Cloud>(cloud: &C, run: &Run, images: &Images) -> Result<
 ///
 /// # Errors
 /// When that fails anywhere; the message says where.
-pub async fn withdraw<C: Cloud>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
+pub async fn withdraw<C: Imaging + Opening + Account>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
     let Some(audience) = run.spec.visibility.audience() else { return Ok(()) };
     let work = all(images, async |region, id| {
         // Each is tried whatever came of the other.

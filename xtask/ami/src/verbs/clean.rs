@@ -14,7 +14,7 @@ use xtask::{
 };
 
 use crate::{
-    cloud::{Cloud, Kind, Leftover, Phase},
+    cloud::{Cloud, HowTo, Kind, Leftover, Phase},
     event::{How, progress::Progress},
     events::Events,
     ground::{
@@ -59,8 +59,11 @@ pub async fn clean<C: Cloud>(
         }
     }
     let mut found: Vec<_> = all.into_iter().filter(|(_, leftover)| choice.takes(leftover)).collect();
-    // Instances first: their security groups cannot be deleted before them.
-    found.sort_by(|(a_region, a), (b_region, b)| (a.kind, a_region, &a.id).cmp(&(b.kind, b_region, &b.id)));
+    // Instances first: their security groups cannot be deleted before them. Of images that are half open, the open ones:
+    // when this is cut short, those that remain still say that the build was not open everywhere.
+    found.sort_by(|(a_region, a), (b_region, b)| {
+        (a.kind, !a.public, a_region, &a.id).cmp(&(b.kind, !b.public, b_region, &b.id))
+    });
     if found.is_empty() {
         events.say(Progress::NothingToRemove);
     } else {
@@ -77,6 +80,16 @@ pub async fn clean<C: Cloud>(
         Some(named) => named.forget(cloud, !found.is_empty(), events).await.map_err(Failure::Failed),
         None => Ok(()),
     }
+}
+
+/// Fails where the build that is named is of the other kind of cloud. No cloud is asked for that.
+///
+/// # Errors
+/// With the command that works; and when the journal of the build cannot be read.
+pub fn refuse_other_kind(flags: &CleanFlags, common: &CommonFlags, state_dir: &StateDir) -> Result<()> {
+    let journal = flags.build.as_ref().map(|id| state_dir.build(id).join(JOURNAL));
+    let Some(journal) = journal.filter(|journal| journal.exists()) else { return Ok(()) };
+    ownership::refuse_other_kind(Reading::of(&journal)?.state.about()?, common.local, "clean")
 }
 
 /// The build that is named to be cleaned up, where this computer has its journal.
@@ -116,20 +129,24 @@ impl Named {
     }
 
     /// Sets blocks on public images again that the build lifted, and writes down that nothing is left of it, so that it is
-    /// not resumed.
+    /// not resumed. Where it may be another account's build, neither.
     async fn forget<C: Cloud>(self, cloud: &C, removed_something: bool, events: &Events) -> Result<()> {
         let state = &self.reading.state;
-        for region in state.unblocked() {
-            cloud.block_public_images(&region, true).await?;
-            events.say(Progress::Blocked { region });
-        }
         if state.about()?.identity.is_none() && !removed_something {
             let id = &state.about()?.id;
+            let blocks = state.unblocked().into_iter().map(|region| cloud.how_to(HowTo::BlockPublicImages(&region)));
             events.warn(format_args!(
                 "nothing of the build {id} was found, and its journal does not say which account it belongs to: it is not \
                  marked as cleaned up; where it was another account's, clean it up with that account's --profile"
             ));
+            for command in blocks {
+                events.note(format_args!("To set a block on public images again, in that account:\n    {command}"));
+            }
             return Ok(());
+        }
+        for region in state.unblocked() {
+            cloud.block_public_images(&region, true).await?;
+            events.say(Progress::Blocked { region });
         }
         bake::delete_leftovers(&self.folder);
         openssh::forget(&self.folder);

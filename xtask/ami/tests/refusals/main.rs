@@ -13,6 +13,7 @@ use support::{BINARIES, Ended, Home, files, folder, missing, recipe, sample, ski
 use xtask::cli::Document;
 
 mod binaries;
+mod builds;
 #[path = "../kit/schema.rs"]
 mod schema;
 #[path = "../support/mod.rs"]

@@ -42,7 +42,7 @@ pub struct SimInstance {
     pub tags: Tags,
     pub user_data: String,
     pub address: SocketAddr,
-    launched: Instant,
+    pub launched: Instant,
     visible: Instant,
     pub listed: Instant,
     stopping: Option<Instant>,

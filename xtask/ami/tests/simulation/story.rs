@@ -19,7 +19,7 @@ use crate::{
     books::{Books, LAG},
     cloud::Cloud,
     crash::Crash,
-    kit::{Desk, FOR_EVER, Random, release_to_end},
+    kit::{Desk, FOR_EVER, Random, desk::release_to_end},
     laws::judge_journal,
     read_back::ReadBack,
     weather::{Odds, Weather},
@@ -210,6 +210,9 @@ impl Story {
             },
             () = self.cloud.crashed() => Came::Crashed,
         };
+        if came == Came::Failed && !build.events.state(|state| state.left) {
+            self.cloud.books.borrow_mut().judge_failed(began);
+        }
         drop(build);
         if came == Came::Crashed {
             self.tear();
@@ -278,7 +281,7 @@ impl Story {
         let events = self.events();
         let work = desk.clean(&self.cloud, build, Duration::ZERO, &events);
         let odds = self.cloud.fate.borrow().odds;
-        let calm = crash.is_none() && [odds.transient, odds.refused, odds.halves] == [0; 3];
+        let calm = crash.is_none() && [odds.transient, odds.opening, odds.refused, odds.halves] == [0; 4];
         let ended = tokio::select! {
             biased;
             ended = timeout(BOUND, work) => Some(ended),
