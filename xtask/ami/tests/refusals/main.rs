@@ -296,7 +296,7 @@ fn commands_about_images_that_are_not_there() {
     let home = Home::new();
     let ended = run(&mut home.ami(["list", "--local"]));
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{ended}");
-    assert!(ended.stderr.contains("to make an image"), "{ended}");
+    assert!(ended.stderr.contains("to make one: cargo xtask ami"), "{ended}");
     let ended = run(&mut home.ami(["list", "--local", "--json"]));
     assert_eq!(ended.code, Some(0), "{ended}");
     assert_eq!(expect_valid(Document::List, &ended.stdout), serde_json::json!({ "format": 1, "images": [] }));
