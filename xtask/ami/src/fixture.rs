@@ -1,4 +1,4 @@
-//! What the tests need: folders that go away by themselves, and small programs made by gcc.
+//! Fixtures of unit tests: temporary folders, and small programs compiled by gcc.
 
 use std::process::Command;
 
@@ -15,12 +15,12 @@ use crate::{
 /// A folder that is removed when the guard is dropped.
 pub fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
     let guard = tempfile::tempdir().expect("a temporary folder");
-    // Below a link, as /tmp is on macOS, paths would not compare equal.
+    // Resolved, so that paths compare equal where /tmp is a link, as on macOS.
     let path = guard.path().canonicalize().expect("the folder").try_into().expect("a path in UTF-8");
     (guard, path)
 }
 
-/// Events of which only warnings and errors are shown.
+/// Events that only show warnings and errors.
 pub fn events() -> Events {
     Events::new(Terminal::stderr(Level::Quiet, Form::Text))
 }
@@ -30,7 +30,7 @@ pub fn sha256_file(path: &Utf8Path) -> Digest {
     sha256::copy(std::fs::File::open(path).expect("a file"), std::io::sink()).expect("its content")
 }
 
-/// What is being built, of a release in two regions.
+/// The facts of a build for two regions.
 pub fn about() -> About {
     About {
         id: "b".to_owned(),
@@ -61,7 +61,7 @@ pub fn recipe() -> Recipe {
     Recipe::parse(Utf8Path::new("ami.toml"), text).expect("the shipped recipe")
 }
 
-/// Compiles C to `folder/name`.
+/// Compiles C to the program `folder/name`.
 pub fn gcc(folder: &Utf8Path, name: &str, source: &str, flags: &[&str]) -> Utf8PathBuf {
     let c = folder.join(format!("{name}.c"));
     std::fs::write(&c, source).expect("C");
@@ -72,17 +72,17 @@ pub fn gcc(folder: &Utf8Path, name: &str, source: &str, flags: &[&str]) -> Utf8P
     path
 }
 
-/// Writes a file, with the folders that it lies in.
+/// Writes a file, and creates its folders.
 pub fn write(path: &Utf8Path, bytes: impl AsRef<[u8]>) {
     std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
     std::fs::write(path, bytes).expect("a file");
 }
 
-/// Runs git in `folder`, with nothing of the user's configuration.
+/// Runs git in `folder`, without the user's configuration.
 pub fn git(folder: &Utf8Path, words: &[&str]) {
     let mut command = Command::new("git");
     command.current_dir(folder).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
-    command.args(["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]);
+    command.args(["-c", "user.name=Tester", "-c", "user.email=tester@example.com"]);
     let output = command.args(words).output().expect("git");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

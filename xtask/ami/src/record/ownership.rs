@@ -47,7 +47,8 @@ pub fn refuse_elsewhere(about: &About, here: &Identity, verb: &str) -> Result<()
         (None, None) => String::new(),
     };
     bail!(
-        "the build {} belongs to {}, and these credentials are for {}: nothing was done\n    {environment}cargo xtask ami {verb} {}{}",
+        "the build {} belongs to {}, and these credentials are for {}: nothing was done\n    {environment}cargo xtask ami \
+         {verb} {}{}",
         about.id,
         named(theirs),
         named(here),

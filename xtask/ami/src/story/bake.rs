@@ -32,7 +32,7 @@ const BAKE_KEY: &str = "bake-key-";
 /// How long an image whose id is known may take to become visible (EC2's eventual consistency).
 const VISIBLE: Patience = Patience {
     limit: Duration::from_secs(60),
-    pace: Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) },
+    pace: Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) },
 };
 
 /// An available image in the build region, and how it was made.

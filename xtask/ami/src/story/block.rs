@@ -35,7 +35,7 @@ async fn lift_in<C: Opening + Account>(cloud: &C, run: &Run, region: &Region) ->
     }
     let patience = Patience { limit: LIMIT, pace: cloud.pace(Phase::Block) };
     let work = async {
-        cloud.block_public_images(region, false).await?;
+        cloud.unblock_public_images(region).await?;
         wait::until(format_args!("public images in {region} to be unblocked"), patience, &run.events, async || {
             let blocked = cloud.public_images_blocked(region).await?;
             Ok(if blocked { Poll::NotYet("blocked".to_owned()) } else { Poll::Ready(()) })
@@ -52,7 +52,7 @@ async fn lift_in<C: Opening + Account>(cloud: &C, run: &Run, region: &Region) ->
 pub async fn restore<C: Opening + Account>(cloud: &C, run: &Run) -> Result<()> {
     let regions = run.events.state(|state| state.unblocked());
     let work = async |region: &Region| {
-        run.record(Step::Block(region.clone()), region, cloud.block_public_images(region, true)).await
+        run.record(Step::Block(region.clone()), region, cloud.block_public_images(region)).await
     };
     let results: Vec<Result<()>> = join_all(regions.iter().map(work)).await;
     let failed: Vec<String> = regions

@@ -54,7 +54,7 @@ pub async fn log_in<C: Compute>(cloud: &C, run: &Run, role: Role, source: Launch
         token,
         source,
         access: access.name,
-        user_data: cloud_init::user_data(&login.host_key, spec.recipe.limits.machine)?,
+        user_data: cloud_init::user_data(&login.host_key, spec.recipe.limits.machine_lifetime)?,
         instance_type: spec.recipe.instance.instance_type.clone(),
         root_volume_gib: spec.recipe.instance.root_volume_gib,
         tags: run.tags(),
@@ -163,7 +163,7 @@ fn reusable_for(seen: &Instance) -> Duration {
 /// When the limit passes, or the cloud does not answer.
 pub async fn await_terminated<C: Compute>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
     let region = run.build_region();
-    let patience = Patience { limit: TERMINATION_LIMIT, pace: cloud.pace(Phase::End) };
+    let patience = Patience { limit: TERMINATION_LIMIT, pace: cloud.pace(Phase::Termination) };
     wait::until(format_args!("{instance} to terminate"), patience, &run.events, async || {
         let now = match cloud.instance(region, instance).await? {
             None | Some(Instance { state: InstanceState::Terminated, .. }) => return Ok(Poll::Ready(())),
@@ -196,7 +196,7 @@ pub async fn revoke<C: Compute>(cloud: &C, run: &Run, role: Role) -> Result<()> 
 /// # Errors
 /// When the limit passes, or the cloud refuses for good.
 pub async fn await_revoked<C: Compute>(cloud: &C, run: &Run, access: &str) -> Result<()> {
-    let pace = Pace { first_look: Duration::ZERO, ..cloud.pace(Phase::End) };
+    let pace = Pace { first_check: Duration::ZERO, ..cloud.pace(Phase::Termination) };
     let patience = Patience { limit: TERMINATION_LIMIT, pace };
     let what = format!("the key pair and security group {access} to be deleted");
     wait::until(what, patience, &run.events, async || {

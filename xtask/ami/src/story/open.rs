@@ -12,7 +12,7 @@ use super::{
     run::Run,
 };
 use crate::{
-    cloud::{Account, Audience, Imaging, Opening},
+    cloud::{Account, Audience, Imaging, Opening, Permission},
     event::{
         ids::{ImageId, Images},
         progress::Progress,
@@ -25,7 +25,7 @@ use crate::{
 /// it as public at once.
 const VISIBLE: Patience = Patience {
     limit: Duration::from_secs(120),
-    pace: Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) },
+    pace: Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) },
 };
 
 /// Opens the images to the audience of the release, once they have passed the gate.
@@ -39,7 +39,7 @@ pub async fn through_the_gate<C: Imaging + Opening + Account>(cloud: &C, run: &R
     gate::pass(cloud, &run.spec.name, images, openness).await?;
     let Some(audience) = run.spec.visibility.audience() else { return Ok(()) };
     let opened = async {
-        if audience == Audience::Everybody && run.spec.unblock_public_access {
+        if audience == Audience::Public && run.spec.unblock_public_access {
             block::lift(cloud, run, images).await?;
         }
         publish(cloud, run, images, &audience).await
@@ -63,13 +63,14 @@ async fn publish<C: Imaging + Opening + Account>(
     images: &Images,
     audience: &Audience,
 ) -> Result<()> {
-    let public = *audience == Audience::Everybody;
+    let public = *audience == Audience::Public;
     let regions = images.iter().map(|(region, _)| region.clone()).collect();
     run.events.say(Progress::Publishing { name: run.spec.name.clone(), regions, public });
     let published = run.record(Step::Publish, Handle::NONE, async {
         // Whoever can launch an image can copy it only when its snapshots are open, too, so they come first.
-        all(images, async |region, id| cloud.permit_copying(region, id, audience, true).await).await?;
-        all(images, async |region, id| cloud.permit_launching(region, id, audience, true).await).await?;
+        let grant = Permission::Grant;
+        all(images, async |region, id| cloud.set_volume_permission(region, id, audience, grant).await).await?;
+        all(images, async |region, id| cloud.set_launch_permission(region, id, audience, grant).await).await?;
         if public { until_shown(cloud, run, images).await } else { Ok(()) }
     });
     let Err(error) = published.await else { return Ok(()) };
@@ -97,8 +98,8 @@ pub async fn withdraw<C: Imaging + Opening + Account>(cloud: &C, run: &Run, imag
     let Some(audience) = run.spec.visibility.audience() else { return Ok(()) };
     let work = all(images, async |region, id| {
         // Both are tried, even if the first fails.
-        let launch = cloud.permit_launching(region, id, &audience, false).await;
-        let copy = cloud.permit_copying(region, id, &audience, false).await;
+        let launch = cloud.set_launch_permission(region, id, &audience, Permission::Revoke).await;
+        let copy = cloud.set_volume_permission(region, id, &audience, Permission::Revoke).await;
         match (launch, copy) {
             (Ok(()), Ok(())) => Ok(()),
             _ if matches!(cloud.image(region, id).await, Ok(None)) => Ok(()),

@@ -262,7 +262,7 @@ fn about(spec: &ReleaseSpec, id: &str, began: SystemTime, identity: Identity) ->
         shared_with: spec.visibility.names(),
         expires_secs,
         system: spec.system_name.clone(),
-        call: spec.call.clone(),
+        call: spec.invocation.clone(),
         inputs: inputs::files(spec),
     }
 }

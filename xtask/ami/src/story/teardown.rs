@@ -26,7 +26,7 @@ use crate::{
 /// How long an instance whose launch was cut short may take to become visible (EC2's eventual consistency).
 const VISIBLE: Patience = Patience {
     limit: Duration::from_secs(30),
-    pace: Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) },
+    pace: Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) },
 };
 
 /// The same after an interruption.
@@ -92,7 +92,7 @@ pub async fn clean_up<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], urgen
         if !kept.is_empty() {
             return Vec::new();
         }
-        openssh::forget(&run.folder);
+        openssh::delete_keys(&run.folder);
         end_instances(cloud, run, urgency).await
     };
     // At once: time may be short, and a region that does not answer must not delay the rest.
@@ -212,7 +212,7 @@ pub fn say_what_exists<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], all_
                 "{id} was being sealed. It may refuse logins, and does not terminate by itself. To terminate it:\n    {command}"
             ));
         } else {
-            let lifetime = humantime::format_duration(run.spec.recipe.limits.machine);
+            let lifetime = humantime::format_duration(run.spec.recipe.limits.machine_lifetime);
             events.note(format_args!("{id} terminates by itself {lifetime} after its launch."));
         }
     }
@@ -259,7 +259,7 @@ pub async fn keep_instances<C: Cloud>(cloud: &C, run: &Run, signals: &mut Signal
             }
         }
     }
-    if up.is_empty() || cloud.machines_outlive_us() {
+    if up.is_empty() || cloud.machines_outlive_process() {
         return up;
     }
     run.events.note("It ends with this command. To end both, press Ctrl-C.");

@@ -14,7 +14,7 @@ use xtask::{
 };
 
 use crate::{
-    cloud::{Cloud, HowTo, Kind, Leftover, Phase},
+    cloud::{Cloud, HowTo, Leftover, LeftoverKind, Phase},
     event::{How, progress::Progress},
     events::Events,
     ground::{
@@ -145,11 +145,11 @@ impl Named {
             return Ok(());
         }
         for region in state.unblocked() {
-            cloud.block_public_images(&region, true).await?;
+            cloud.block_public_images(&region).await?;
             events.say(Progress::Blocked { region });
         }
         bake::delete_leftovers(&self.folder);
-        openssh::forget(&self.folder);
+        openssh::delete_keys(&self.folder);
         if state.ended == Some(How::Done) {
             // It is not resumed anyway, and what it published was its purpose.
             return Ok(());
@@ -176,7 +176,8 @@ struct Choice<'a> {
 
 impl Choice<'_> {
     fn of<'a>(flags: &'a CleanFlags, all: &[(Region, Leftover)], survey: Survey, named: Option<&Named>) -> Choice<'a> {
-        let images = || all.iter().map(|(_, leftover)| leftover).filter(|leftover| leftover.kind == Kind::Image);
+        let images =
+            || all.iter().map(|(_, leftover)| leftover).filter(|leftover| leftover.kind == LeftoverKind::Image);
         let public = images().filter(|image| image.public).map(|image| image.build.clone()).collect();
         let is_half_public = flags.build.as_ref().is_some_and(|id| {
             let (open, closed): (Vec<_>, Vec<_>) =
@@ -202,10 +203,10 @@ impl Choice<'_> {
         }
         let expires = leftover.expires.as_deref().and_then(|at| humantime::parse_rfc3339(at).ok());
         if self.flags.expired {
-            return leftover.kind == Kind::Image && expires.is_some_and(|at| at <= self.now);
+            return leftover.kind == LeftoverKind::Image && expires.is_some_and(|at| at <= self.now);
         }
         // A private image is the purpose of its build until it expires.
-        let is_wanted = leftover.kind == Kind::Image
+        let is_wanted = leftover.kind == LeftoverKind::Image
             && (leftover.expires.is_some()
                 || self.survey.done.contains(&leftover.build)
                 || self.public.contains(&leftover.build));
@@ -227,7 +228,7 @@ impl Choice<'_> {
             let command = withdrawal(leftover.version.as_deref(), flags);
             return Some(format!("{id} in {region} is public, and is kept; to withdraw it: {command}"));
         }
-        let is_closed_one = leftover.kind == Kind::Image && !leftover.public && self.public.contains(build);
+        let is_closed_one = leftover.kind == LeftoverKind::Image && !leftover.public && self.public.contains(build);
         let is_ours = self.flags.build.is_none() && !self.flags.expired && self.is_old(leftover);
         (is_closed_one && is_ours && !self.survey.done.contains(build)).then(|| {
             let command = format!("cargo xtask ami clean {build}{flags}");
@@ -282,7 +283,7 @@ async fn remove_all<C: Cloud>(cloud: &C, found: &[(Region, Leftover)], events: &
 
 /// Removes a resource. If the cloud refuses because it is still in use, tries again for a while.
 async fn remove<C: Cloud>(cloud: &C, region: &Region, leftover: &Leftover, events: &Events) -> Result<()> {
-    let pace = wait::Pace { first_look: Duration::ZERO, ..cloud.pace(Phase::End) };
+    let pace = wait::Pace { first_check: Duration::ZERO, ..cloud.pace(Phase::Termination) };
     let what = format!("{} to be removed", leftover.id);
     wait::until(what, Patience { limit: TERMINATION_LIMIT, pace }, events, async || {
         cloud.remove(region, leftover).await.map(Poll::Ready)

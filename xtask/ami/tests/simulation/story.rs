@@ -291,7 +291,7 @@ impl Story {
         match ended {
             Some(Err(_)) => self.expect(false, 8, "cleaning up doesn't come to its end"),
             Some(Ok(Err(failure))) if calm => {
-                failure.say(&events);
+                failure.report(&events);
                 self.expect(false, 1, "cleaning up fails, and nothing goes wrong");
             }
             _ => {}

@@ -7,8 +7,8 @@ use camino::Utf8Path;
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
-        Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, Kind, Launch, Leftover, NewImage,
-        Opening, Paced, Phase, SshAccess,
+        Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, Launch, Leftover, LeftoverKind,
+        NewImage, Opening, Paced, Permission, Phase, SshAccess,
         ec2::commands,
         preflight::{Preflight, Request},
     },
@@ -35,14 +35,14 @@ impl<F: Fate> Paced for Cloud<F> {
     fn pace(&self, phase: Phase) -> Pace {
         // Looks take most of the time that a seed takes.
         let interval = Duration::from_secs(if matches!(phase, Phase::Image | Phase::Copy) { 60 } else { 5 });
-        Pace { first_look: Duration::from_secs(1), interval }
+        Pace { first_check: Duration::from_secs(1), interval }
     }
 }
 
 impl<F: Fate> Compute for Cloud<F> {
     type Machine = SimMachine<F>;
 
-    fn machines_outlive_us(&self) -> bool {
+    fn machines_outlive_process(&self) -> bool {
         true
     }
 
@@ -135,15 +135,29 @@ impl<F: Fate> Opening for Cloud<F> {
         self.call_of(Verb::LookAtSnapshots, region, id, deed).await
     }
 
-    async fn permit_copying(&self, region: &Region, id: &ImageId, to: &Audience, permit: bool) -> Result<()> {
+    async fn set_volume_permission(
+        &self,
+        region: &Region,
+        id: &ImageId,
+        to: &Audience,
+        permission: Permission,
+    ) -> Result<()> {
+        let permit = permission == Permission::Grant;
         let deed = |books: &mut Books, _: &mut F| books.permit(region, id, to, permit, "copy");
-        let verb = permission(to, permit, [Verb::SnapshotsPublic, Verb::SnapshotsPrivate]);
+        let verb = permission_verb(to, permit, [Verb::SnapshotsPublic, Verb::SnapshotsPrivate]);
         self.call_of(verb, region, id, deed).await
     }
 
-    async fn permit_launching(&self, region: &Region, id: &ImageId, to: &Audience, permit: bool) -> Result<()> {
+    async fn set_launch_permission(
+        &self,
+        region: &Region,
+        id: &ImageId,
+        to: &Audience,
+        permission: Permission,
+    ) -> Result<()> {
+        let permit = permission == Permission::Grant;
         let deed = |books: &mut Books, _: &mut F| books.permit(region, id, to, permit, "launch");
-        let verb = permission(to, permit, [Verb::ImagePublic, Verb::ImagePrivate]);
+        let verb = permission_verb(to, permit, [Verb::ImagePublic, Verb::ImagePrivate]);
         self.call_of(verb, region, id, deed).await
     }
 
@@ -151,7 +165,17 @@ impl<F: Fate> Opening for Cloud<F> {
         self.call(Verb::LookAtBlock, region, |books, _| Ok(books.is_blocked(region))).await
     }
 
-    async fn block_public_images(&self, region: &Region, block: bool) -> Result<()> {
+    async fn block_public_images(&self, region: &Region) -> Result<()> {
+        self.set_block(region, true).await
+    }
+
+    async fn unblock_public_images(&self, region: &Region) -> Result<()> {
+        self.set_block(region, false).await
+    }
+}
+
+impl<F: Fate> Cloud<F> {
+    async fn set_block(&self, region: &Region, block: bool) -> Result<()> {
         let verb = if block { Verb::Block } else { Verb::Unblock };
         self.call(verb, region, |books, _| books.block(region, block)).await
     }
@@ -173,10 +197,10 @@ impl<F: Fate> Account for Cloud<F> {
     async fn remove(&self, region: &Region, leftover: &Leftover) -> Result<()> {
         let id = &leftover.id;
         match leftover.kind {
-            Kind::Instance => self.terminate(region, &InstanceId(id.clone())).await,
-            Kind::KeyPair | Kind::SecurityGroup => self.revoke_access(region, id).await,
-            Kind::Image => self.deregister(region, &ImageId(id.clone())).await,
-            Kind::Snapshot => {
+            LeftoverKind::Instance => self.terminate(region, &InstanceId(id.clone())).await,
+            LeftoverKind::KeyPair | LeftoverKind::SecurityGroup => self.revoke_access(region, id).await,
+            LeftoverKind::Image => self.deregister(region, &ImageId(id.clone())).await,
+            LeftoverKind::Snapshot => {
                 let deed = |books: &mut Books, _: &mut F| {
                     books.snapshots.remove(&(region.clone(), id.clone()));
                     Ok(())
@@ -200,11 +224,11 @@ impl<F: Fate> Account for Cloud<F> {
 }
 
 /// The verb for a permission that is given or taken back.
-fn permission(to: &Audience, permit: bool, [opens, closes]: [Verb; 2]) -> Verb {
+fn permission_verb(to: &Audience, permit: bool, [opens, closes]: [Verb; 2]) -> Verb {
     match (to, permit) {
-        (Audience::Everybody, true) => opens,
-        (Audience::Everybody, false) => closes,
-        (Audience::These(_), true) => Verb::Share,
-        (Audience::These(_), false) => Verb::Unshare,
+        (Audience::Public, true) => opens,
+        (Audience::Public, false) => closes,
+        (Audience::Grantees(_), true) => Verb::Share,
+        (Audience::Grantees(_), false) => Verb::Unshare,
     }
 }

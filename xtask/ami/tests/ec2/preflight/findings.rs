@@ -55,7 +55,7 @@ async fn a_name_that_is_taken_elsewhere_on_a_later_page() {
     }
     rig.endpoint.region("eu-west-1", |region| region.public_image_quota = 2000);
     put(&rig, "eu-west-1", "ami-z", crate::books::ACCOUNT, "Wallaroo 0.6.1");
-    let problem = "there is an image `Wallaroo 0.6.1` already: ami-z in eu-west-1";
+    let problem = "the image name `Wallaroo 0.6.1` is already taken: ami-z in eu-west-1";
     one(rig, problem, "cargo xtask ami retire --version 0.6.1").await;
 }
 
@@ -218,11 +218,11 @@ async fn an_instance_type_that_is_offered_nowhere_or_elsewhere() {
         rig
     };
     let all = ["us-west-2a", "us-west-2b", "us-west-2c"];
-    one(without(&all), "us-west-2 doesn't offer the instance type m5.large", "--instance-type").await;
+    one(without(&all), "EC2 does not offer the instance type m5.large in us-west-2", "--instance-type").await;
 
     let mut rig = without(&["us-west-2a"]);
     rig.settings.subnet = Some("subnet-us-west-2a".to_owned());
-    one(rig, "the subnet subnet-us-west-2a, in us-west-2a, has no m5.large", "--subnet").await;
+    one(rig, "the subnet subnet-us-west-2a is in us-west-2a, but EC2 offers m5.large only in", "--subnet").await;
     assert_eq!(findings(&without(&["us-west-2a"])).await, []);
 }
 
