@@ -43,7 +43,7 @@ async fn credentials_that_never_were_any_are_refused_at_once() {
     let rig = Rig::public(&[HOME]);
     rig.endpoint.world(|world| world.credentials = Some((Duration::ZERO, CredentialTrouble::Invalid)));
     let error = refused(&rig).await;
-    assert!(error.starts_with("AWS doesn't know these credentials"), "{error}");
+    assert!(error.starts_with("the AWS credentials are not valid"), "{error}");
     assert!(error.contains("aws configure"), "{error}");
 }
 
@@ -85,7 +85,7 @@ async fn all_that_is_denied_is_one_finding() {
     let findings = findings(&rig).await;
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     for part in [
-        "arn:aws:iam::111122223333:user/tests may not",
+        "arn:aws:iam::111122223333:user/tests lacks permissions",
         "ec2:CopyImage in eu-west-1, us-east-1;",
         "ec2:ModifySnapshotAttribute in eu-west-1, us-east-1, us-west-2",
         "ec2:RunInstances in us-west-2",

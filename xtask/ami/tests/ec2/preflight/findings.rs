@@ -89,7 +89,7 @@ async fn public_snapshots_are_blocked() {
 async fn the_quota_is_reached() {
     let rig = Rig::public(&REGIONS);
     publish_own(&rig, 5);
-    one(rig, "its quota L-0E3CBAB9 is 5", "aws service-quotas request-service-quota-increase").await;
+    one(rig, "its quota there (L-0E3CBAB9) is 5", "aws service-quotas request-service-quota-increase").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,7 +136,11 @@ async fn no_base_and_what_there_is_instead() {
     put(&rig, HOME, "ami-jammy", CANONICAL, jammy);
     let found = findings(&rig).await;
     let [finding] = found.as_slice() else { panic!("{found:?}") };
-    assert!(finding.problem.starts_with("there is no base in us-west-2: 099720109477 has no image `ubuntu/images/"));
+    assert!(
+        finding
+            .problem
+            .starts_with("no base found in us-west-2: the account 099720109477 has no image named `ubuntu/images/")
+    );
     for part in ["--base-image", "name_pattern", &format!("\n      ami-jammy  {jammy}")] {
         assert!(finding.remedy.contains(part), "{part}: {finding}");
     }
@@ -156,7 +160,7 @@ async fn a_base_that_its_owner_deprecated_is_found_and_told_so() {
 async fn a_pattern_that_matches_testing_images_too() {
     let mut rig = Rig::public(&REGIONS);
     rig.order.recipe.base.name_pattern = "*ubuntu-xenial-16.04-amd64-server-*".to_owned();
-    one(rig, "matches what its owner only tries out", "begin with").await;
+    one(rig, "starts with a wildcard, so it would also match testing images", "fixed prefix").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,7 +175,7 @@ async fn a_base_of_a_system_that_the_recipe_does_not_describe() {
     let mut rig = Rig::public(&REGIONS);
     put(&rig, HOME, "ami-jammy", CANONICAL, "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240701");
     rig.settings.base_image = Some("ami-jammy".to_owned());
-    one(rig, "is ubuntu-22.04, and the recipe describes", "[system.\"ubuntu-22.04\"]").await;
+    one(rig, "is ubuntu-22.04, but the recipe only describes", "[system.\"ubuntu-22.04\"]").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,7 +195,7 @@ async fn a_base_that_could_not_be_made_public() {
 async fn a_base_that_needs_a_larger_disk() {
     let rig = Rig::public(&REGIONS);
     change_base(&rig, |base| base.volume_gib = 30);
-    one(rig, "needs a disk of 30 GiB, and the recipe's has 8", "root_volume_gib").await;
+    one(rig, "needs a disk of 30 GiB, but the recipe's has 8 GiB", "root_volume_gib").await;
 }
 
 #[tokio::test(start_paused = true)]
