@@ -1,13 +1,13 @@
 #!/bin/bash
-# Judges an instance of the image, before the image may become public: does it run Wallaroo, and is nothing of the
-# build left in it?
+# Checks an instance of the image before the image is published: it must run Wallaroo, and must contain nothing of the
+# build.
 #
 #   check.sh LOGIN_PUBLIC_KEY BINARY_PATH...
 #
-# It runs as root on an instance that got a login key of its own, from a file or from stdin. Each check prints a line
-# on stdout, `ok NAME` or `not ok NAME: DETAIL`, and all are made even if some fail. The last line, `checked N`, says that
-# they were. The exit code is 1 if any failed.
-# Processes are few, because this also runs on emulated CPUs, where starting one is slow.
+# It runs as root, from a file or from stdin, on an instance that was launched with the login key. Each check prints one
+# line on stdout, `ok NAME` or `not ok NAME: FAULT`, and a failure does not stop the others. The last line, `checked N`,
+# shows that all of them ran. The exit code is 1 if any check failed.
+# It starts few processes, because starting one is slow on the emulated CPUs that this also runs on.
 
 # shellcheck disable=SC2317 # check() calls the functions by name.
 set -Eeuo pipefail
@@ -27,7 +27,7 @@ main() {
     fi
     local login_key=$1 binaries=("${@:2}") binary name checked=0 failed=0
 
-    # First, because it waits until everything that the other checks look at has been done.
+    # First, because it waits for the boot to finish, and the other checks look at the result.
     check "system is up" system_is_up
 
     for binary in "${binaries[@]}"; do
@@ -52,9 +52,10 @@ main() {
     check "no passwords" no_account_has_a_password
     check "sshd" sshd_wants_keys
 
-    # Both are used by several checks. A file's time may be a little before that which the kernel derives for the boot.
+    # Several checks use these. A file written early in the boot can be older than the boot time that the kernel
+    # computes, hence the five seconds.
     local personal_files boot_time
-    # Files come and go while it looks.
+    # find fails when files disappear while it runs.
     personal_files=$(find_personal_files || true)
     boot_time=$(awk '/^btime / { print $2 - 5 }' /proc/stat)
     check "login keys" only_the_given_login_key
@@ -71,7 +72,7 @@ main() {
     exit "$failed"
 }
 
-# Runs a check: a command that prints what is wrong, one fault a line, and nothing if all is well.
+# Runs a check: a command that prints one fault a line, or nothing if it passes.
 check() {
     local name=$1 faults status=0
     checked=$((checked + 1))
@@ -101,7 +102,7 @@ system_is_up() {
         degraded)
             for unit in $(systemctl --failed --no-legend --plain | awk '{ print $1 }'); do
                 case $unit in
-                    # These only fetch news, and a machine that checks an image need not reach the internet.
+                    # These only download things, and the machine that checks an image need not reach the internet.
                     apt-daily.service | apt-daily-upgrade.service | apt-news.service | esm-cache.service) ;;
                     motd-news.service | ua-timer.service | fwupd-refresh.service) ;;
                     *) echo "$unit failed" ;;
@@ -119,14 +120,14 @@ is_program() {
         echo "$1 is: $found; it must be: regular file, root:root, 755"
 }
 
-# ldd itself fails for static programs, which need none.
+# ldd itself fails for static programs, which need no libraries.
 finds_libraries() {
     { ldd "$1" 2>&1 || true; } | grep -E 'not found|No such file' || true
 }
 
 answers_help() {
     local output status=0
-    # Braces, for bash warns when there are zero bytes in the output.
+    # The braces hide bash's warning about zero bytes in the output.
     { output=$(timeout --kill-after=2 "$HELP_LIMIT_SECS" "$1" --help 2>&1 < /dev/null) || status=$?; } 2> /dev/null
     case $status in
         124 | 137) echo "no answer to --help within $HELP_LIMIT_SECS s" ;;
@@ -139,7 +140,7 @@ answers_help() {
 # Prints a line `sha256 HASH  PATH` for each file, and `package NAME VERSION` for each package.
 read_manifest() {
     if [[ -z $python ]]; then
-        echo "there is no python to read it"
+        echo "no python is installed to read it"
         return 1
     fi
     # Without -S and -E python takes much longer to start.
@@ -161,7 +162,7 @@ manifest_is_sound() {
     if [[ -n $manifest_fault ]]; then
         echo "$MANIFEST: $manifest_fault"
     elif [[ $(stat -c '%U, %a' "$MANIFEST") != "root, "*[4-7] ]]; then
-        echo "$MANIFEST must be root's, and everybody must be able to read it"
+        echo "$MANIFEST must belong to root and be readable by all users"
     fi
 }
 
@@ -200,18 +201,18 @@ wallaroo_can_be_imported() {
     if [[ $folder/ =~ /(python[0-9.]*)/ ]]; then
         interpreter=${BASH_REMATCH[1]}
     fi
-    # -B, so that no compiled file is left that the manifest doesn't know.
+    # -B, so that python writes no compiled file, which the manifest would not list.
     "$interpreter" -B -S -E -W ignore -c 'import sys; sys.path.insert(0, sys.argv[1]); import wallaroo' "$folder" 2>&1 |
         tail -n 1
 }
 
 rc_local_ran() {
     local trace=/run/wallaroo/rc.local state
-    [[ -x /etc/rc.local ]] || echo "/etc/rc.local is not there, or not executable"
+    [[ -x /etc/rc.local ]] || echo "/etc/rc.local is missing, or not executable"
     state=$(systemctl show -p ActiveState -p Result rc-local.service | sort | paste -s -d ' ')
     [[ $state == "ActiveState=active Result=success" ]] || echo "rc-local.service has $state"
     if [[ ! -e $trace ]]; then
-        echo "it didn't run to its end in this boot"
+        echo "it did not finish in this boot"
     elif grep -q failed "$trace"; then
         echo "it could not take all hyperthreads offline: $(< "$trace")"
     fi
@@ -223,7 +224,7 @@ one_thread_a_core() {
         [[ -r $file ]] || continue
         siblings=$(< "$file")
         if [[ $siblings == *[,-]* && $seen != *" $siblings "* ]]; then
-            echo "CPUs $siblings share a core, and all are online"
+            echo "CPUs $siblings share a core, and all of them are online"
             seen+=" $siblings "
         fi
     done
@@ -241,7 +242,7 @@ sshd_wants_keys() {
     local user settings
     for user in root "${SUDO_USER:-nobody}"; do
         settings=$(sshd -T -C "user=$user,host=localhost,addr=127.0.0.1" 2> /dev/null) ||
-            echo "sshd doesn't accept its own configuration"
+            echo "sshd rejects its own configuration"
         grep -E '^(passwordauthentication|kbdinteractiveauthentication|challengeresponseauthentication|permitemptypasswords|permitrootlogin) yes$' \
             <<< "$settings" | sed "s/\$/, for $user/" || true
     done
@@ -249,8 +250,7 @@ sshd_wants_keys() {
         grep -vE '^authorizedkeysfile \.ssh/authorized_keys( \.ssh/authorized_keys2)?$' || true
 }
 
-# Whatever is named like something that belongs to a person. The folders that are passed over have only what packages
-# bring.
+# Prints the files whose names look like a user's own. The folders that it skips only have files of packages.
 find_personal_files() {
     find / \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /usr -o -path /opt -o -path /snap \) -prune \
         -o \( -name '.*' -o -path '*/.config/*' -o -path '*/.ssh/*' -o -name 'authorized_keys*' \) -print
@@ -278,7 +278,7 @@ only_the_given_login_key() {
 machine_id_is_set() {
     grep -qxE '[0-9a-f]{32}' /etc/machine-id || echo "/etc/machine-id is not set"
     if [[ -e /var/lib/dbus/machine-id ]] && ! cmp -s /etc/machine-id /var/lib/dbus/machine-id; then
-        echo "/var/lib/dbus/machine-id is another one"
+        echo "/var/lib/dbus/machine-id differs from it"
     fi
 }
 
@@ -286,9 +286,9 @@ cloud_init_saw_one_instance() {
     local instances result=/run/cloud-init/result.json
     command -v cloud-init > /dev/null || return 0
     instances=$(find /var/lib/cloud/instances -mindepth 1 -maxdepth 1 -printf '%f ')
-    [[ $instances =~ ^[^\ ]+\ $ ]] || echo "not just one instance: $instances"
+    [[ $instances =~ ^[^\ ]+\ $ ]] || echo "more or fewer than one instance: $instances"
     if [[ ! -s $result ]]; then
-        echo "it didn't finish"
+        echo "it did not finish"
     elif ! tr -d '[:space:]' < "$result" | grep -q '"errors":\[\]'; then
         echo "it reports an error: $(tr -s '[:space:]' ' ' < "$result")"
     fi
@@ -303,6 +303,6 @@ no_file_before_the_boot() {
     find "$@" -type f ! -empty ! -newermt "@$boot_time" -printf '%p\n'
 }
 
-# All has been read when this line runs, so children can't eat the script from stdin.
+# Bash has read the whole script when this line runs, so children cannot consume the rest of it from stdin.
 main "$@" < /dev/null
 exit

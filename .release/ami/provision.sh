@@ -1,8 +1,8 @@
 #!/bin/bash
 # Turns a freshly booted base machine into one that runs Wallaroo applications.
 #
-#   provision.sh prepare PACKAGE...   waits for the machine to settle, installs packages, writes /etc/rc.local
-#   provision.sh install FOLDER       lays FOLDER/root over /, as FOLDER/SHA256SUMS says, and removes FOLDER
+#   provision.sh prepare PACKAGE...   waits for cloud-init, installs packages, writes /etc/rc.local
+#   provision.sh install FOLDER       copies FOLDER/root to /, verified by FOLDER/SHA256SUMS, and removes FOLDER
 #
 # It runs as root, from a file or from stdin: `sudo -n bash -s -- prepare numactl < provision.sh`.
 # It must work on Ubuntu 16.04 (bash 4.3, systemd 229, apt 1.2) as well as on current Debian and Ubuntu.
@@ -43,8 +43,8 @@ prepare() {
     write_rc_local
 }
 
-# The final stage of every cloud-init since 0.7.3 writes result.json when it ends, while `cloud-init status --wait`
-# is missing from older ones. Only real errors are listed there; what newer versions call "degraded" is not.
+# Since 0.7.3, the final stage of cloud-init writes result.json when it ends. `cloud-init status --wait` is missing from
+# older versions. result.json lists only real errors; what newer versions call "degraded" is not among them.
 wait_for_cloud_init() {
     local result=/run/cloud-init/result.json
     command -v cloud-init > /dev/null || return 0
@@ -58,9 +58,9 @@ wait_for_cloud_init() {
     say "cloud-init has finished"
 }
 
-# Ubuntu updates itself soon after boot, and then holds the locks for minutes. Masks in /run end with this boot, so
-# instances of the image still update themselves. What runs already isn't killed, for that could leave packages half
-# installed: the locks are waited for.
+# Ubuntu updates itself soon after boot, and then holds apt's locks for minutes. Masks in /run last until the next boot,
+# so instances of the image still update themselves. An update that already runs is not killed, because that could leave
+# packages half installed; install_packages waits for its locks.
 hold_back_background_apt() {
     [[ -d /run/systemd/system ]] || return 0
     local timers=(apt-daily.timer apt-daily-upgrade.timer)
@@ -72,27 +72,27 @@ install_packages() {
     local attempt pause=5 log
     log=$(mktemp)
     for ((attempt = 1; attempt <= APT_ATTEMPTS; attempt++)); do
-        wait_until "$APT_LOCK_LIMIT_SECS" "nobody else holds apt's locks" apt_is_free
+        wait_until "$APT_LOCK_LIMIT_SECS" "apt's locks are free" apt_is_free
         if update_lists "$log" && apt_get "$log" install --no-install-recommends -- "$@"; then
             rm -f "$log"
             return
         fi
-        # No later attempt will find a package that isn't in the lists.
+        # A package that is missing from the lists stays missing, so another attempt is useless.
         if grep -E "Unable to locate package|has no installation candidate" "$log" >&2; then
-            fail "the base's package sources don't have all packages"
+            fail "some packages are not in the base's package sources"
         fi
         if ((attempt < APT_ATTEMPTS)); then
-            say "attempt $attempt of $APT_ATTEMPTS to install packages failed, the next one follows in $pause s"
+            say "attempt $attempt of $APT_ATTEMPTS to install packages failed; the next one begins in $pause s"
             sleep "$pause"
             pause=$((pause * 2))
             dpkg --configure -a || true
         fi
     done
-    fail "could not install packages in $APT_ATTEMPTS attempts: $(grep -E '^[EW]:' "$log" | tail -n 3 || true)"
+    fail "failed to install packages in $APT_ATTEMPTS attempts: $(grep -E '^[EW]:' "$log" | tail -n 3 || true)"
 }
 
-# apt-get ends well when some of the lists could not be fetched. Such an image might lack security updates, so that is
-# a failure here. Newer versions have an option for this; of older ones the warnings are read.
+# apt-get exits with 0 even if it could not fetch some of the lists. An image made that way might lack security updates,
+# so it is a failure here. Newer versions have an option for this; for older ones the warnings are read.
 update_lists() {
     local log=$1
     apt_get "$log" -o APT::Update::Error-Mode=any -o Acquire::Languages=none update &&
@@ -101,15 +101,14 @@ update_lists() {
 
 apt_get() {
     local log=$1
-    # Versions that don't know one of the options ignore it. The image is synced as a whole before it is taken, so
-    # dpkg need not sync each file.
+    # Versions that do not know an option ignore it. seal.sh syncs the whole disk, so dpkg need not sync each file.
     apt-get -q -y -o DPkg::Lock::Timeout="$APT_LOCK_LIMIT_SECS" -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 \
         -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
         -o Dpkg::Options::=--force-unsafe-io "${@:2}" 2>&1 | tee "$log"
 }
 
 # shellcheck disable=SC2317 # wait_until calls it.
-# /proc/locks is read because apt before 1.9.11 can't wait, and because fuser isn't everywhere.
+# It reads /proc/locks, because apt before 1.9.11 cannot wait for locks, and not every base has fuser.
 apt_is_free() {
     local file inode
     for file in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
@@ -129,12 +128,12 @@ verify_packages() {
             missing+=("$package")
         fi
     done
-    ((${#missing[@]} == 0)) || fail "apt-get ended well, but these packages are not installed: ${missing[*]}"
+    ((${#missing[@]} == 0)) || fail "apt-get succeeded, but these packages are not installed: ${missing[*]}"
 }
 
-# The whole file is ours, because text that is added to another's comes after an `exit`, or depends on its shell. What
-# the base did there is kept as a program of its own and still runs, after our part. Ubuntu's default, which has nothing
-# but comments and `exit 0`, is not worth keeping.
+# This replaces the whole file: text appended to the base's file could come after an `exit`, or run in another shell.
+# The base's file is kept as a separate program, which runs after our part. Ubuntu's default, which has only comments
+# and `exit 0`, is not kept.
 write_rc_local() {
     local file=/etc/rc.local base=/etc/rc.local.base new
     if [[ -e $file ]] && ! grep -q '^# Wallaroo:' "$file" && grep -qvE '^[[:space:]]*(#.*|exit( 0)?)?$' "$file"; then
@@ -147,7 +146,7 @@ write_rc_local() {
     mv "$new" "$file"
 
     [[ -d /run/systemd/system ]] || return 0
-    # systemd takes up rc.local only if it is executable when the units are read.
+    # systemd runs rc.local only if the file is executable when systemd reads its units.
     systemctl daemon-reload
     systemctl show -p WantedBy rc-local.service | grep -q multi-user.target ||
         fail "systemd will not run $file at boot: rc-local.service is not part of multi-user.target"
@@ -157,20 +156,20 @@ write_rc_local() {
 rc_local() {
     cat << 'RC_LOCAL'
 #!/bin/sh -e
-# Wallaroo: takes all hyperthreads but the first of each core offline, so that each of its threads has a core.
+# Wallaroo: takes every hyperthread offline except the first one of each core, so that each worker thread has a core.
 #
-# A CPU stays if it is the first in its own list of siblings, which looks like 0,2 or 0-1. The lists get shorter while
-# CPUs go offline, but never lose their first, so the order doesn't matter, and doing it again changes nothing. CPU 0 is
-# always a first, and without hyperthreads every CPU is.
+# A CPU stays online if it is the first in its own list of siblings, which looks like 0,2 or 0-1. A list gets shorter
+# when CPUs go offline, but its first entry stays. So the order does not matter, and a second run changes nothing. CPU 0
+# is always the first; without hyperthreads, every CPU is.
 
 offline=
 failed=
 for cpu in /sys/devices/system/cpu/cpu[0-9]*; do
     number=${cpu##*/cpu}
-    # CPU 0 often has no such file, for it can't go offline.
+    # CPU 0 often has no such file, because it cannot go offline.
     online=1
     [ ! -r "$cpu/online" ] || read -r online < "$cpu/online"
-    # Not with `read`: this shell reads single bytes, and the kernel gives this file only as a whole.
+    # Not with `read`: this shell reads byte by byte, and the kernel returns this file only in one read.
     siblings=$(cat "$cpu/topology/thread_siblings_list" 2> /dev/null || true)
     first=${siblings%%[,-]*}
     if [ "$online" = 0 ] || [ "${first:-$number}" = "$number" ]; then
@@ -182,50 +181,50 @@ for cpu in /sys/devices/system/cpu/cpu[0-9]*; do
     fi
 done
 
-# The trace that this ran, and what it did, in this boot.
+# check.sh reads this file to see that the script ran in this boot, and what it did.
 mkdir -p /run/wallaroo
 echo "offline:${offline:- none}${failed:+ failed:$failed}" > /run/wallaroo/rc.local
 logger -t rc.local "hyperthreads taken offline:${offline:- none}${failed:+, failed:$failed}" || true
 
-# What the image's base has in its own rc.local.
+# The rc.local of the image's base.
 [ ! -x /etc/rc.local.base ] || /etc/rc.local.base
 [ -z "$failed" ]
 RC_LOCAL
 }
 
-# Nothing of the tree is used before all of it is known to be what was sent, and nothing is left out or added.
+# The whole tree is checked against SHA256SUMS before any of it is installed. No file may be missing or extra.
 install_tree() {
     local folder root sums file mode
     folder=$(realpath -- "$1")
     root=$folder/root
     sums=$folder/SHA256SUMS
-    [[ -d $root && -f $sums ]] || fail "$folder must have the folder root and the file SHA256SUMS"
+    [[ -d $root && -f $sums ]] || fail "$folder must contain the folder root and the file SHA256SUMS"
 
     local odd
     odd=$(find "$root" ! -type f ! -type d -print -quit)
     [[ -z $odd ]] || fail "$odd is neither a file nor a folder"
     diff <(sed -E 's/^[0-9a-f]{64} [ *]//' "$sums" | sort) <(cd "$root" && find . -type f -printf '%P\n' | sort) >&2 ||
-        fail "SHA256SUMS (<) doesn't list exactly the files of $root (>)"
-    (cd "$root" && sha256sum --check --strict --quiet -- "$sums") || fail "a file of $root is not what was sent"
+        fail "SHA256SUMS (<) does not list exactly the files of $root (>)"
+    (cd "$root" && sha256sum --check --strict --quiet -- "$sums") || fail "a file of $root differs from SHA256SUMS"
 
     while IFS= read -r file; do
         mode=0644
         [[ $file != usr/bin/* ]] || mode=0755
-        # This leaves the modes of folders that exist as they are.
+        # Folders that exist keep their modes.
         install -D -T -o root -g root -m "$mode" -- "$root/$file" "/$file"
     done < <(cd "$root" && find . -type f -printf '%P\n' | sort)
 
-    (cd / && sha256sum --check --strict -- "$sums") || fail "a file is not what was sent after it was installed"
+    (cd / && sha256sum --check --strict -- "$sums") || fail "an installed file differs from SHA256SUMS"
     rm -rf -- "$folder"
 }
 
-# Runs a command once a second until it succeeds: LIMIT_SECS, what is waited for, the command.
+# Runs a command once a second until it succeeds. Arguments: the limit in seconds, the condition in words, the command.
 wait_until() {
     local limit_secs=$1 what=$2 deadline=$((SECONDS + $1)) said=
     until "${@:3}"; do
         [[ -n $said ]] || say "waiting until $what, at most $limit_secs s"
         said=1
-        ((SECONDS < deadline)) || fail "waited $limit_secs s, and it is still not so that $what"
+        ((SECONDS < deadline)) || fail "timed out after $limit_secs s of waiting until $what"
         sleep 1
     done
 }
@@ -240,6 +239,6 @@ fail() {
     exit 1
 }
 
-# All has been read when this line runs, so children can't eat the script from stdin.
+# Bash has read the whole script when this line runs, so children cannot consume the rest of it from stdin.
 main "$@" < /dev/null
 exit

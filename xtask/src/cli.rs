@@ -19,23 +19,25 @@ pub struct Cli {
 pub enum Task {
     /// Build, bake, verify and publish Wallaroo's machine image
     Ami(Box<Ami>),
-    /// Check everything that the project checks, installing what that needs
+    /// Run every check of this repository; installs what the checks need
     Test(TestFlags),
 }
 
-/// `cargo xtask ami`: a release, or one of the commands that look after what releases made.
+/// `cargo xtask ami`: a release, or one of the commands that manage what releases made.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, disable_version_flag = true)]
 #[command(subcommand_help_heading = "Other commands", subcommand_value_name = "COMMAND")]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 refused before anything was created, 130 interrupted.")]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 refused before anything was created, 130 interrupted.\n\
+Examples:\n  cargo xtask ami plan --version 0.6.1\n  cargo xtask ami --version 0.6.1\n  \
+cargo xtask ami --version 0.6.1 --local --root xtask/ami/sample")]
 pub struct Ami {
-    /// Another command than the release itself.
+    /// A command other than the release itself.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The flags of a release.
     #[command(flatten)]
     pub release: Option<ReleaseFlags>,
-    /// The flags that go with every command.
+    /// The flags that every command takes.
     #[command(flatten)]
     pub common: CommonFlags,
 }
@@ -43,55 +45,66 @@ pub struct Ami {
 /// The commands beside the release itself.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show what a release would do, and what stands in its way; creates nothing
+    /// Show what a release would do, and every problem that would stop it; creates nothing
     Plan(Box<ReleaseFlags>),
-    /// Go on with a build that did not come to its end; what is done is not done again
+    /// Resume an unfinished build; finished steps are not repeated
     Resume(ResumeFlags),
-    /// Remove what builds that did not come to their end have left
+    /// Remove what unfinished builds left behind; asks first
     Clean(CleanFlags),
-    /// Show the images by version and region
+    /// List the images in all regions
     List,
-    /// Check that a version is public, and named and described alike, in every region
+    /// Check that a version is public, and has the same name and description, in every region
     Check(ImageFlags),
-    /// Withdraw a version: deregister its images, with their snapshots, in every region
+    /// Remove a version: deregister its images and delete their snapshots in every region; asks first
     Retire(ImageFlags),
-    /// Print the least IAM policy that all of this needs, as JSON
+    /// Print the minimal IAM policy that these commands need, as JSON
     IamPolicy,
-    /// Print the JSON Schema of a result
+    /// Print the JSON Schema of an output format
     Schema(SchemaFlags),
-    /// Install on this computer what --local needs
+    /// Install the programs that --local needs on this computer
     Setup,
-    /// Start a local image on this computer and log in to it
+    /// Boot a local image on this computer and log in
     Boot(BootFlags),
 }
 
-/// The flags that go with every command.
+/// The heading of the flags that every command takes.
+const GLOBAL: &str = "Global options";
+/// The heading of the flags that say who may launch the image.
+const AUDIENCE: &str = "Audience";
+/// The heading of the flags that say where the image is made and published.
+const REGIONS: &str = "Regions";
+/// The heading of the flags that say how the image is made.
+const BUILD: &str = "Build";
+/// The heading of the flags that only EC2 takes.
+const ON_EC2: &str = "On EC2";
+
+/// The flags that every command takes.
 #[derive(Clone, Debug, Args)]
 pub struct CommonFlags {
-    /// No cloud: virtual machines on this computer (QEMU), same pipeline
-    #[arg(long, global = true)]
+    /// Use virtual machines on this computer (QEMU) instead of EC2
+    #[arg(long, help_heading = GLOBAL, global = true)]
     pub local: bool,
-    /// The checkout; its own .release/ami and regions, where it has them, come before the workspace's [default: the
-    /// workspace's root]
-    #[arg(long, global = true, value_name = "DIR")]
+    /// The Wallaroo checkout; its own `.release/ami` and `regions` take precedence [default: this workspace]
+    #[arg(long, help_heading = GLOBAL, global = true, value_name = "DIR")]
     pub root: Option<Utf8PathBuf>,
-    /// Don't ask (needed where there is no terminal)
-    #[arg(long, short, global = true)]
+    /// Do not ask for confirmation, and with --local install missing programs; required where stdin is no terminal
+    #[arg(long, short, help_heading = GLOBAL, global = true)]
     pub yes: bool,
-    /// Print the result as JSON
-    #[arg(long, global = true)]
+    /// Print the result as JSON (`list`, `plan`, `check` and releases; see `ami schema`)
+    #[arg(long, help_heading = GLOBAL, global = true)]
     pub json: bool,
-    /// The profile of the AWS configuration files [default: as everywhere, AWS_PROFILE or `default`]
-    #[arg(long, global = true, value_name = "NAME", conflicts_with = "local")]
+    /// The AWS profile to use [default: $AWS_PROFILE, else `default`]
+    #[arg(long, help_heading = GLOBAL, global = true, value_name = "NAME", conflicts_with = "local")]
     pub profile: Option<String>,
-    /// How progress is printed on stderr: `text`, or `json`, one event a line
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    /// The format of progress on stderr: `text`, or `json` for one event a line (see `ami schema events`)
+    #[arg(long, help_heading = GLOBAL, global = true, value_enum, value_name = "FORMAT")]
+    #[arg(default_value_t = LogFormat::Text, hide_possible_values = true)]
     pub log_format: LogFormat,
-    /// Print warnings, errors and the result, nothing else
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    /// Print only warnings, errors and the result
+    #[arg(long, short, help_heading = GLOBAL, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Print what the commands on the machines print, too
-    #[arg(long, short, global = true)]
+    /// Also print the output of programs, and of commands on the machines
+    #[arg(long, short, help_heading = GLOBAL, global = true)]
     pub verbose: bool,
 }
 
@@ -104,69 +117,69 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is to be released, and how.
+/// What to release, and how.
 #[derive(Clone, Debug, Args)]
 pub struct ReleaseFlags {
-    /// The version; the image's name is made of it, `Wallaroo X`
+    /// The version to release; the image is named `Wallaroo X`
     #[arg(long, value_name = "X")]
     pub version: Version,
-    /// One region, nobody else may launch it, tagged with an expiry
-    #[arg(long)]
+    /// Make a private image, in one region and with an expiry date
+    #[arg(long, help_heading = AUDIENCE)]
     pub private: bool,
-    /// Private, but these accounts and organizations may launch it, too
-    #[arg(long, value_name = "ACCOUNT|ORG-ARN", value_delimiter = ',', conflicts_with = "local")]
+    /// Make a private image, and share it with these accounts and organizations
+    #[arg(long, help_heading = AUDIENCE, value_name = "ACCOUNT|ORG-ARN", value_delimiter = ',', conflicts_with = "local")]
     pub share: Vec<Grantee>,
-    /// When a private image may be cleaned away, counted from now [default: 7d]
-    #[arg(long, value_name = "DURATION", value_parser = expiry)]
+    /// How long to keep a private image; then `clean --expired` removes it [default: 7d]
+    #[arg(long, help_heading = AUDIENCE, value_name = "DURATION", value_parser = expiry)]
     pub expires: Option<humantime::Duration>,
-    /// The regions to publish in, instead of those of the file `regions`
-    #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "region_file")]
+    /// The regions to publish in [default: those in the file `regions`; a private image: the build region]
+    #[arg(long, help_heading = REGIONS, value_name = "A,B", value_delimiter = ',', conflicts_with = "region_file")]
     pub regions: Vec<Region>,
-    /// Another file than `regions`: one region a line
-    #[arg(long, value_name = "FILE")]
+    /// The file with the regions to publish in, one a line [default: `regions`]
+    #[arg(long, help_heading = REGIONS, value_name = "FILE")]
     pub region_file: Option<Utf8PathBuf>,
-    /// Where the image is made [default: the recipe's]
-    #[arg(long, value_name = "REGION")]
+    /// The region to make the image in, one of those to publish in [default: the recipe's, else the first]
+    #[arg(long, help_heading = REGIONS, value_name = "REGION")]
     pub build_region: Option<Region>,
-    /// Another base than the recipe's; with --local a file, qcow2 or raw
-    #[arg(long, value_name = "ID|FILE")]
+    /// The image to start from: an AMI, or with --local a qcow2 or raw file [default: the recipe's]
+    #[arg(long, help_heading = BUILD, value_name = "ID|FILE")]
     pub base_image: Option<Utf8PathBuf>,
-    /// Use the binaries as they lie in the tree
-    #[arg(long)]
+    /// Do not run `make`; use the binaries that are in the checkout
+    #[arg(long, help_heading = BUILD)]
     pub skip_build: bool,
-    /// Release what is in the tree although it has changes that are not committed
-    #[arg(long)]
+    /// Release even if the checkout has uncommitted changes
+    #[arg(long, help_heading = BUILD)]
     pub allow_dirty: bool,
-    /// Release although the file VERSION names another version
-    #[arg(long)]
+    /// Release even if the file VERSION names another version
+    #[arg(long, help_heading = BUILD)]
     pub allow_version_mismatch: bool,
-    /// Leave the machine up when something fails on it, and print how to log in
-    #[arg(long)]
+    /// Keep the machines running after a failure, and print how to log in
+    #[arg(long, help_heading = BUILD)]
     pub keep_on_failure: bool,
-    /// The instance type that the image is made and verified on [default: the recipe's]
-    #[arg(long, help_heading = "On EC2", value_name = "TYPE", conflicts_with = "local")]
+    /// The instance type to make and verify the image on [default: the recipe's]
+    #[arg(long, help_heading = ON_EC2, value_name = "TYPE", conflicts_with = "local")]
     pub instance_type: Option<String>,
-    /// The subnet of the instances [default: those of the default VPC]
-    #[arg(long, help_heading = "On EC2", value_name = "ID", conflicts_with = "local")]
+    /// The subnet to launch the instances in [default: one of the default VPC]
+    #[arg(long, help_heading = ON_EC2, value_name = "ID", conflicts_with = "local")]
     pub subnet: Option<String>,
-    /// A security group that lets this computer reach port 22 [default: one of the build's own]
-    #[arg(long, help_heading = "On EC2", value_name = "ID", conflicts_with_all = ["local", "ssh_from"])]
+    /// An existing security group that allows SSH from this computer [default: a temporary one]
+    #[arg(long, help_heading = ON_EC2, value_name = "ID", conflicts_with_all = ["local", "ssh_from"])]
     pub security_group: Option<String>,
-    /// The addresses that may reach port 22 of the instances [default: this computer's own]
-    #[arg(long, help_heading = "On EC2", value_name = "CIDR", value_parser = cidr, conflicts_with = "local")]
+    /// The IPv4 addresses to allow SSH from [default: this computer's public address]
+    #[arg(long, help_heading = ON_EC2, value_name = "CIDR", value_parser = cidr, conflicts_with = "local")]
     pub ssh_from: Option<ipnet::Ipv4Net>,
-    /// Publish in the other regions when the image can't be copied to some
-    #[arg(long, help_heading = "On EC2", conflicts_with_all = ["local", "private", "share"])]
+    /// Publish in the other regions if some copies fail
+    #[arg(long, help_heading = ON_EC2, conflicts_with_all = ["local", "private", "share"])]
     pub skip_failed_regions: bool,
-    /// Where the account blocks public images, lift the block, publish, and set it again
-    #[arg(long, help_heading = "On EC2", conflicts_with_all = ["local", "private", "share"])]
+    /// Lift the account's block on public images while publishing, then restore it
+    #[arg(long, help_heading = ON_EC2, conflicts_with_all = ["local", "private", "share"])]
     pub unblock_public_access: bool,
 }
 
-/// Which build to go on with.
+/// Which build to resume.
 #[derive(Clone, Debug, Args)]
 pub struct ResumeFlags {
-    /// The build's id [default: the one that is unfinished]
+    /// The id of the build to resume [default: the only unfinished build]
     #[arg(value_name = "BUILD")]
     pub build: Option<String>,
 }
@@ -174,34 +187,35 @@ pub struct ResumeFlags {
 /// What to remove.
 #[derive(Clone, Debug, Args)]
 pub struct CleanFlags {
-    /// The build's id: also one that could be gone on with [default: all that can't, and are old enough]
+    /// Clean this build, even if it could be resumed [default: every build that cannot be resumed and is older than
+    /// --older-than]
     #[arg(value_name = "BUILD")]
     pub build: Option<String>,
-    /// Leave alone what is younger
+    /// Only clean builds that began longer ago than this
     #[arg(long, value_name = "DURATION", value_parser = age, default_value = "1d", conflicts_with = "build")]
     pub older_than: humantime::Duration,
-    /// Remove private images whose time has come, instead
+    /// Remove expired private images, and nothing else
     #[arg(long, conflicts_with = "build")]
     pub expired: bool,
 }
 
-/// Which image a command is about.
+/// Which version a command is about.
 #[derive(Clone, Debug, Args)]
 pub struct ImageFlags {
-    /// The version
+    /// The version, as it was given to the release
     #[arg(long, value_name = "X")]
     pub version: Version,
 }
 
-/// Which result to describe.
+/// Which output format to describe.
 #[derive(Clone, Debug, Args)]
 pub struct SchemaFlags {
-    /// The result
+    /// The output format
     #[arg(value_name = "NAME")]
     pub name: Document,
 }
 
-/// A result as JSON.
+/// A JSON output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Document {
     /// What `list --json` prints
@@ -210,42 +224,42 @@ pub enum Document {
     Plan,
     /// What `check --json` prints
     Check,
-    /// What a release prints with `--json`, and keeps as `report.json`
+    /// What a release prints with `--json`, and keeps in `report.json`
     Report,
-    /// A line of `--log-format json`, and of a journal
+    /// A line of `--log-format json`, and of a build's journal
     Events,
 }
 
 /// What to boot.
 #[derive(Clone, Debug, Args)]
 pub struct BootFlags {
-    /// A local image: its id, or its version
+    /// The id or the version of a local image
     #[arg(value_name = "IMAGE")]
     pub image: String,
-    /// Run this instead of a shell, and end the machine with it: several words as they are, a single one as a line for the
-    /// machine's shell, such as 'ls /usr/bin | wc -l'
+    /// Run this instead of a login shell: several words are a program and its arguments, a single word is a line for
+    /// the shell, such as 'ls /usr/bin | wc -l'
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
 
-/// What to check.
+/// Which checks to run.
 #[derive(Clone, Debug, Args)]
 pub struct TestFlags {
-    /// Leave out the checks that start virtual machines
+    /// Leave out the checks that start virtual machines or need the AWS SDK
     #[arg(long)]
     pub quick: bool,
-    /// Kill builds on real machines in every phase, not in a handful: hours under emulation
+    /// Kill builds on virtual machines in every phase, not in a few; takes hours under emulation
     #[arg(long, conflicts_with = "quick")]
     pub every_phase: bool,
-    /// Only play this seed of the simulated cloud, and print what happened
+    /// Only play this seed of the simulated cloud, and print what happens
     #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase"])]
     pub seed: Option<u64>,
-    /// Only play so many seeds of the simulated cloud
+    /// Only play this many seeds of the simulated cloud
     #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase", "seed"])]
     pub seeds: Option<u64>,
 }
 
-/// A private image's life.
+/// How long a private image is kept.
 fn expiry(text: &str) -> Result<humantime::Duration, String> {
     duration::parse(text, &duration::PRIVATE_LIFE).map(Into::into)
 }
@@ -255,14 +269,14 @@ fn age(text: &str) -> Result<humantime::Duration, String> {
     duration::parse(text, &duration::AGE).map(Into::into)
 }
 
-/// Addresses, or a single one. Instances are reached at their IPv4 addresses.
+/// A block of addresses, or a single one. Instances are reached at their IPv4 addresses.
 fn cidr(text: &str) -> Result<ipnet::Ipv4Net, String> {
     let single = text.parse::<std::net::Ipv4Addr>().map(ipnet::Ipv4Net::from);
-    single.or_else(|_| text.parse()).map_err(|_| "it is no CIDR of IPv4, such as 203.0.113.7/32".to_owned())
+    single.or_else(|_| text.parse()).map_err(|_| "not an IPv4 address or CIDR block, such as 203.0.113.7/32".to_owned())
 }
 
 impl Ami {
-    /// The flags of the release that is asked for, or planned.
+    /// The flags of the release to make or to plan.
     #[must_use]
     pub fn release_flags(&self) -> Option<&ReleaseFlags> {
         match &self.command {

@@ -1,4 +1,4 @@
-//! Lengths of time, such as `1h 30min`, and those that each place takes: what is parsed can be reckoned with.
+//! Durations, such as `1h 30min`, each bounded where it is parsed, so that later arithmetic cannot overflow.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -7,33 +7,34 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Ten years as humantime counts them, so that `10y` is one of them.
 const TEN_YEARS: Duration = Duration::from_secs(10 * 31_557_600);
 
-/// How old a leftover can be: of any age, also none, and nothing that this tool made is older.
+/// How old a leftover can be. Zero is allowed: it means any age.
 pub const AGE: RangeInclusive<Duration> = Duration::ZERO..=TEN_YEARS;
 
-/// How long a private image is kept. It takes minutes to make, and one that is kept for ever is a mistake.
+/// How long a private image is kept. Making one takes minutes, and keeping one for ever is a mistake.
 pub const PRIVATE_LIFE: RangeInclusive<Duration> = Duration::from_secs(60)..=TEN_YEARS;
 
-/// How old a public image is when it is deprecated, counted from the beginning of its build. EC2 takes no date that has
-/// passed when the image is made, which a day is enough for, and none after two years. It counts them from the image's
-/// creation, which is later; here they are without a leap day. EC2 user guide, "Deprecate an Amazon EC2 AMI".
+/// How old a public image is when it is deprecated, counted from the beginning of its build. EC2 refuses a date that has
+/// passed by the time the image exists, and a day is long enough for a build. It also refuses a date more than two years
+/// after the image's creation; the bound here is two years without a leap day. EC2 user guide, "Deprecate an Amazon EC2
+/// AMI".
 pub const DEPRECATED_AT: RangeInclusive<Duration> = DAY..=Duration::from_secs(730 * 86_400);
 
-/// How long a phase of a build may take: what gets no time fails, and no phase takes a month.
+/// How long a phase of a build may take: with no time it always fails, and no phase takes a month.
 pub const PHASE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
 
-/// A number of ten digits is three hundred years in seconds already.
+/// The most digits of a number: ten digits of seconds are three hundred years.
 const LONGEST_NUMBER: usize = 10;
 
-/// More text than this is no length of time that somebody means.
+/// The longest text that is parsed, in bytes. A duration that was meant is shorter.
 const LONGEST_TEXT: usize = 100;
 
-/// The length of time that `text` says, as humantime writes it, when it is one of those that are `allowed`.
+/// Parses a duration in humantime's notation, and checks that it is within `allowed`.
 ///
 /// # Errors
-/// When it says none, or another one; the message says which are allowed.
+/// When `text` is no duration, or is out of bounds; the message names the bound.
 pub fn parse(text: &str, allowed: &RangeInclusive<Duration>) -> Result<Duration, String> {
-    let too_long = || format!("it is too long; give at most {}", words(*allowed.end()));
-    // At the end of what a Duration holds, humantime 2.4 panics over the carry of its nanoseconds.
+    let too_long = || format!("too long; give at most {}", words(*allowed.end()));
+    // Close to the maximum of a Duration, humantime 2.4 panics when nanoseconds carry over.
     let numbers = text.split(|c: char| !c.is_ascii_digit() && !c.is_whitespace());
     let longest = numbers.map(|number| number.chars().filter(char::is_ascii_digit).count()).max().unwrap_or_default();
     if longest > LONGEST_NUMBER || text.len() > LONGEST_TEXT {
@@ -42,12 +43,12 @@ pub fn parse(text: &str, allowed: &RangeInclusive<Duration>) -> Result<Duration,
     let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     match time {
         time if time > *allowed.end() => Err(too_long()),
-        time if time < *allowed.start() => Err(format!("it is too short; give at least {}", words(*allowed.start()))),
+        time if time < *allowed.start() => Err(format!("too short; give at least {}", words(*allowed.start()))),
         time => Ok(time),
     }
 }
 
-/// A bound as somebody would type it: humantime itself makes `1year 11months 29days …` of two years.
+/// A bound in the form in which users type it: humantime itself formats two years as `1year 11months 29days …`.
 fn words(bound: Duration) -> String {
     match bound.as_secs() / DAY.as_secs() {
         1 => "1day".to_owned(),
@@ -72,7 +73,7 @@ mod tests {
         for text in
             ["18446744073709551615s 500ms 500ms", "1844674407 3709551615s 500ms 500ms", &"9999999999y ".repeat(99)]
         {
-            let refused = Err("it is too long; give at most 30days".to_owned());
+            let refused = Err("too long; give at most 30days".to_owned());
             assert_eq!(parse(text, &PHASE), refused, "{text}");
         }
     }

@@ -1,8 +1,8 @@
-//! Who may launch an image that not everybody may.
+//! The accounts and organizations that a private image is shared with.
 
 use std::{fmt, str::FromStr};
 
-/// An account, or a part of an organization.
+/// An account, an organization, or an organizational unit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grantee {
     /// An account's twelve digits.
@@ -43,7 +43,7 @@ fn is_account(text: &str) -> bool {
 }
 
 fn neither() -> String {
-    "it is neither an account's twelve digits nor the ARN of an organization or organizational unit".to_owned()
+    "not an account ID of twelve digits, and not the ARN of an organization or organizational unit".to_owned()
 }
 
 impl fmt::Display for Grantee {

@@ -1,6 +1,6 @@
-//! What the dispatcher and the tools behind it share: the command line, and the types that its flags are parsed into.
+//! The command line, and the types that its flags are parsed into. The dispatcher and the tool share them.
 //!
-//! It is a library so that flags are checked, and `--help` is answered, before anything heavier is compiled.
+//! They are a library so that flags are checked, and `--help` is answered, before anything heavier is compiled.
 
 pub mod cli;
 pub mod duration;

@@ -1,7 +1,7 @@
 //! The dispatcher: parses the command line and hands over to the tool that does the work.
 //!
-//! It compiles in seconds. `cargo xtask ami --help` and every mistake in the flags are answered from here, and the AWS
-//! SDK, minutes to compile, is only built for commands that talk to AWS.
+//! It compiles in seconds. `cargo xtask ami --help` and mistakes in the flags are answered here. The AWS SDK, which takes
+//! minutes to compile, is only built for commands that talk to AWS.
 
 use std::{
     env,
@@ -25,36 +25,36 @@ fn main() -> ExitCode {
     match ended {
         Ok(code) => code,
         Err(error) => {
-            // A terminal that went away leaves nobody to tell.
+            // If the terminal is gone, there is no place left to report that.
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Becomes the tool, compiled first where it has to be.
+/// Replaces this process with the tool, which cargo compiles first if necessary.
 fn hand_over(ami: &Ami) -> Result<ExitCode> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["run", "--package", "xtask-ami"]);
     if !ami.needs_aws() {
         cargo.arg("--no-default-features");
     }
-    // Whoever waits for the first compile wants to see it go on; later there is nothing to see.
+    // The first compile takes long enough that its progress should show; later compiles do not.
     let folder = env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
     let sdk_is_compiled = || has_file(&folder.join("deps"), "libaws_sdk_ec2-", ".rlib");
     if ami.needs_aws() && !sdk_is_compiled() {
-        let note = "note: this compiles the AWS SDK first: minutes, and up to 9 GB of memory, once";
+        let note = "note: the AWS SDK is compiled first, once: this takes several minutes and up to 9 GB of memory";
         let _ = writeln!(std::io::stderr(), "{note}");
     } else if folder.join("xtask-ami").exists() {
         cargo.arg("--quiet");
     }
-    // What cargo set for this process is not for the tool, and would make it compile anew.
+    // Cargo set these for this process. The tool must not inherit them: they would make cargo compile it again.
     cargo.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
     cargo.arg("--").args(env::args_os().skip(1));
     Err(cargo.exec()).context("failed to start cargo")
 }
 
-/// Whether a folder has a file whose name begins and ends like this.
+/// Whether a folder has a file whose name begins with `begin` and ends with `end`.
 fn has_file(folder: &Path, begin: &str, end: &str) -> bool {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     files.map(|file| file.file_name()).any(|name| {

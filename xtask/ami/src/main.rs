@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         LogFormat::Json => Form::Json,
     };
     let events = Events::new(Terminal::stderr(level, form));
-    // One thread does: the work is waiting for other machines.
+    // One thread is enough: the work is mostly waiting for other machines.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
             () = events.terminal().keep_drawing() => Ok(()),
         }
     });
-    // A thread that still reads the terminal, or a disk, must not keep the command from ending.
+    // A thread that still reads the terminal or a disk must not keep the process alive.
     runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! What is recorded: the journal of a build, what it tells, and the builds of this computer.
+//! The records: the journal of a build, the state that is read from it, and the builds of this computer.
 
 pub mod unfinished;
 pub mod ownership;

@@ -1,4 +1,4 @@
-//! What is shown: the terminal, the log, and the words for what happens.
+//! The output: the terminal, the log, the results, and the wording of events.
 
 pub mod result;
 pub mod confirm;

@@ -1,4 +1,4 @@
-//! The story of a release: launch, bake, verify, copy, publish; and what is left when it stops.
+//! The story of a release: launch, bake, verify, copy, publish; and the cleanup, however it ends.
 
 pub mod release;
 pub mod bake;

@@ -1,4 +1,4 @@
-//! The commands, one module each, and the one place that says which command line is which.
+//! The commands, one module each, and the dispatch from the command line.
 
 use anyhow::{Result, anyhow};
 use xtask::cli::{Ami, Command};
@@ -25,15 +25,15 @@ pub mod resume;
 pub mod retire;
 pub mod schema;
 
-/// What every command on images has.
+/// What the commands on images share.
 pub struct App<'a, C> {
-    /// The cloud that the images are in.
+    /// The cloud with the images.
     pub cloud: &'a C,
     /// The checkout that the command is about.
     pub checkout: &'a Checkout,
-    /// The folder of journals, and of everything else that is kept.
+    /// The state folder, with the journals and everything else that is kept.
     pub state_dir: &'a StateDir,
-    /// Where what happens is emitted.
+    /// Where events are emitted.
     pub events: &'a Events,
 }
 
@@ -93,7 +93,7 @@ async fn on_ec2(
     let recipe = preflight::recipe_with(&checkout.recipe, flags);
     let cloud = until_signal(signals, Ec2::open(settings, &build_region, recipe, events)).await?;
     if flags.is_none() || resumed.is_some() {
-        // The preflight of a release that begins does that by itself.
+        // The preflight of a new release signs in by itself.
         until_signal(signals, cloud.sign_in()).await?.map_err(Failure::Refused)?;
     }
     on(&App { cloud: &cloud, checkout, state_dir, events }, ami, resumed, signals).await
@@ -109,7 +109,7 @@ async fn on_ec2(
     _: &mut Signals,
 ) -> Result<(), Failure> {
     Err(Failure::Refused(anyhow!(
-        "this was compiled without EC2: run `cargo xtask ami`, which knows when to compile it"
+        "this program was compiled without EC2: run `cargo xtask ami`, which compiles it with EC2 if necessary"
     )))
 }
 

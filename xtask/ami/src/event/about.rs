@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xtask::{region::Region, version::Version};
 
-/// What is being built, where and for whom: what whoever resumes the build must not ask the checkout for again.
+/// What is being built, where and for whom. A resumed build takes these from its journal, not from the checkout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct About {
     /// The build's id: unique, and legal in tags, tokens and file names.
@@ -22,18 +22,18 @@ pub struct About {
     /// The checkout.
     #[schemars(with = "String")]
     pub root: Utf8PathBuf,
-    /// The commit that is checked out; none where git knows of none.
+    /// The commit that is checked out, if git knows of one.
     pub commit: Option<String>,
     /// The branch.
     pub branch: Option<String>,
-    /// Whether the checkout has changes that are not committed.
+    /// Whether the checkout has uncommitted changes.
     pub dirty: bool,
     /// Whether the build is one of `--local`.
     pub local: bool,
-    /// The account that the build belongs to; unknown of a build that an earlier version of the tool began.
+    /// The account that the build belongs to. A build that an earlier version of the tool began has none.
     #[serde(default)]
     pub identity: Option<Identity>,
-    /// The profile of the AWS configuration files that was in use, for the commands in messages.
+    /// The AWS profile that was in use, for the commands in messages.
     #[serde(default)]
     pub profile: Option<String>,
     /// The region that the image is made in.
@@ -66,7 +66,7 @@ impl About {
     }
 }
 
-/// How a build was asked for, so that it can be resumed.
+/// The command that began a build, so that it can be resumed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Invocation {
     /// The words of the command line.
@@ -76,23 +76,23 @@ pub struct Invocation {
     pub folder: Utf8PathBuf,
 }
 
-/// Which cloud, and whose: what was made in one is in no other.
+/// The cloud and the account that a build belongs to. Resources of one do not exist in another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Identity {
-    /// Which of the clouds.
+    /// The kind of cloud.
     pub kind: CloudKind,
-    /// The account: its twelve digits on EC2; `local` on this computer, where the state folder is all there is.
+    /// The account: its twelve digits on EC2, or `local` on this computer.
     pub account: String,
-    /// The URL that stands in for the cloud's own endpoint, where one was set.
+    /// The endpoint that replaces the cloud's own, if one was set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
 }
 
-/// The clouds that there are.
+/// A kind of cloud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CloudKind {
-    /// EC2, or what answers as it does.
+    /// EC2, or a server that implements its API.
     Ec2,
     /// QEMU on this computer.
     Local,

@@ -1,4 +1,4 @@
-//! What steps return, and the journal keeps: the facts that a resumed build, its result and its page are made of.
+//! The results of steps, which the journal keeps. A resumed build and the result of a release are made of them.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::ids::{ImageId, InstanceId};
 pub struct Base {
     /// What the cloud launches: an image's id, or a file.
     pub id: String,
-    /// The name that people know; it goes into the image's description.
+    /// The name for people, which goes into the image's description.
     pub name: String,
     /// Which of the recipe's systems it is, such as `ubuntu-16.04`.
     pub system: String,
@@ -24,7 +24,7 @@ pub struct Base {
 pub struct Built {
     /// Its name in /usr/bin.
     pub name: String,
-    /// The copy that was taken as soon as it was built.
+    /// The copy that was made as soon as it was built.
     #[schemars(with = "String")]
     pub path: Utf8PathBuf,
     /// The copy's SHA-256.
@@ -39,13 +39,13 @@ pub type Sources = BTreeMap<String, String>;
 /// An instance that is ready to be imaged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SealedDisk {
-    /// What it was made of.
+    /// The base that it was made from.
     pub base: Base,
     /// The SHA-256 of each file that was installed, by its path on the image.
     pub sha256: BTreeMap<String, String>,
     /// The packages that the recipe lists, with the versions that were installed.
     pub packages: BTreeMap<String, String>,
-    /// The instance's id, in the sense of machine-id(5); instances of the image must have others.
+    /// The instance's machine id, as in machine-id(5). Instances of the image must have different ones.
     pub machine_id: String,
 }
 
@@ -54,16 +54,16 @@ pub struct SealedDisk {
 pub struct AvailableImage {
     /// Its id.
     pub id: ImageId,
-    /// Its description, as everybody sees it.
+    /// Its description, which is public.
     pub description: String,
-    /// The instance that it was made of, by its tag.
+    /// The instance that it was made from, according to its tag.
     pub made_of: Option<InstanceId>,
 }
 
-/// The checks that were made of an image.
+/// The checks of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verification {
-    /// All checks, in the order in which they were made.
+    /// All checks, in the order in which they ran.
     pub checks: Vec<Check>,
 }
 
@@ -72,7 +72,7 @@ pub struct Verification {
 pub struct Check {
     /// Its name.
     pub name: String,
-    /// What is wrong; none when the check passed.
+    /// What is wrong; none if the check passed.
     pub fault: Option<String>,
 }
 
@@ -93,7 +93,7 @@ impl Verification {
 pub struct Verified {
     /// The checks.
     pub seen: Verification,
-    /// The instance that it was verified on; its termination is ordered.
+    /// The instance that it was verified on. Its termination has been ordered.
     pub instance: InstanceId,
 }
 
@@ -102,7 +102,7 @@ pub struct Verified {
 pub struct Timing {
     /// The step.
     pub step: String,
-    /// When it was over, from the build's beginning, in milliseconds.
+    /// When it ended, in milliseconds from the beginning of the build.
     pub ended_ms: u64,
     /// How long it took, in milliseconds.
     pub took_ms: u64,

@@ -1,4 +1,4 @@
-//! Ids of what a cloud has, a type for each kind, so that none is taken for another.
+//! Ids of a cloud's resources, with a type for each kind, so that they cannot be mixed up.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -22,7 +22,7 @@ macro_rules! id {
 }
 
 id!(
-    /// The id of an image, such as `ami-0123456789abcdef0`. It means something in its region only.
+    /// The id of an image, such as `ami-0123456789abcdef0`. It is valid in its region only.
     ImageId
 );
 id!(

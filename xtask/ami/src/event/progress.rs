@@ -1,4 +1,4 @@
-//! What moves on beside the steps: for people who watch, and for the page of a build.
+//! Progress that is not a step of its own, for people who watch a build.
 
 use camino::Utf8PathBuf;
 use schemars::JsonSchema;
@@ -7,11 +7,11 @@ use xtask::region::Region;
 
 use super::ids::{ImageId, InstanceId};
 
-/// What moved on.
+/// A piece of progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Progress {
-    /// Preflight tells a fact.
+    /// A fact that preflight found.
     Fact {
         /// What it is about, in a word.
         label: String,
@@ -23,9 +23,9 @@ pub enum Progress {
         /// Their names.
         programs: Vec<String>,
     },
-    /// This computer has all that `--local` needs.
+    /// This computer has everything that `--local` needs.
     Ready {
-        /// How virtual machines run on it.
+        /// How virtual machines run on it, such as KVM.
         accelerator: String,
     },
     /// A binary is being built.
@@ -42,9 +42,9 @@ pub enum Progress {
         /// How long that took.
         took_secs: u64,
     },
-    /// Another build has to be done with something first.
+    /// Another build holds a lock that this one needs.
     Queued {
-        /// What is waited for.
+        /// What is awaited.
         on: String,
     },
     /// A local base is being made.
@@ -59,7 +59,7 @@ pub enum Progress {
         /// How long that took.
         took_secs: u64,
     },
-    /// An instance that an earlier process left is being terminated.
+    /// An instance that an earlier process left behind is being terminated.
     Terminating {
         /// The instance.
         instance: InstanceId,
@@ -71,14 +71,14 @@ pub enum Progress {
         /// Where.
         instance: InstanceId,
     },
-    /// The payload is on its way.
+    /// The payload is being uploaded.
     Uploading {
-        /// How many files it has.
+        /// The number of its files.
         files: usize,
     },
-    /// The image is ordered.
+    /// The image was ordered.
     Imaging {
-        /// The instance that it is made of.
+        /// The instance that it is made from.
         instance: InstanceId,
         /// Its id.
         image: ImageId,
@@ -99,7 +99,7 @@ pub enum Progress {
     Copied {
         /// The image that was copied.
         image: ImageId,
-        /// To how many regions.
+        /// The number of regions that it was copied to.
         regions: usize,
     },
     /// The booted image is being checked.
@@ -116,7 +116,7 @@ pub enum Progress {
         /// Where.
         #[schemars(with = "Vec<String>")]
         regions: Vec<Region>,
-        /// To everybody; else to the accounts and organizations that were named.
+        /// Whether they become public; otherwise they are shared with the accounts and organizations that were named.
         public: bool,
     },
     /// Something was removed.
@@ -133,9 +133,9 @@ pub enum Progress {
         #[schemars(with = "String")]
         region: Region,
     },
-    /// A file that a killed process left was removed.
+    /// A file that a killed process left behind was removed.
     Swept {
-        /// Which.
+        /// The file.
         #[schemars(with = "String")]
         path: Utf8PathBuf,
     },
@@ -143,7 +143,7 @@ pub enum Progress {
     NothingToRemove,
     /// There are no images.
     NoImages {
-        /// The flags that a command needs to talk to this cloud.
+        /// The flags that a command needs for this cloud.
         flags: String,
     },
     /// A local image is being booted.
@@ -153,7 +153,7 @@ pub enum Progress {
         /// Its name.
         name: String,
     },
-    /// The booted image takes logins.
+    /// The booted image accepts logins.
     Reached {
         /// Where.
         address: String,

@@ -1,4 +1,4 @@
-//! The steps of a build, and what finds the result of one again.
+//! The steps of a build, and the handles that find their results again.
 
 use std::{fmt, str::FromStr};
 
@@ -13,7 +13,7 @@ use super::ids::{ImageId, InstanceId};
 pub enum Role {
     /// The image is made of it.
     Bake,
-    /// The image is tried on it.
+    /// The image is verified on it.
     Verify,
 }
 
@@ -33,14 +33,14 @@ impl Role {
 
 /// A step of a build: work that is recorded as intended before it begins, and as done after.
 ///
-/// In the journal it is text, such as `bake launch` or `copy eu-west-1`; [`fmt::Display`] and [`FromStr`] give it.
+/// The journal has its name, such as `bake launch` or `copy eu-west-1`; see [`fmt::Display`] and [`FromStr`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "String", try_from = "String")]
 #[schemars(with = "String")]
 pub enum Step {
-    /// The base is found, or made.
+    /// The base is found or made.
     Base,
-    /// A key pair and a security group are made for the instance of a role.
+    /// A key pair and a security group are created for the instance of a role.
     Access(Role),
     /// The instance of a role is launched.
     Launch(Role),
@@ -50,15 +50,15 @@ pub enum Step {
     Revoke(Role),
     /// The recipe's packages are installed.
     Packages,
-    /// The binaries are built, or taken as they are in the tree.
+    /// The binaries are built, or taken from the checkout.
     Binaries,
-    /// The files that go from the checkout to the image as they are.
+    /// The files that go from the checkout to the image unchanged are hashed.
     Sources,
     /// The payload is installed.
     Install,
-    /// The instance is being sealed: from here on its timed shutdown is off, and logins may be refused.
+    /// The instance is being sealed. From now on its timed shutdown is off, and it may refuse logins.
     Seal,
-    /// The instance is sealed, and all that the image needs to be trusted is known.
+    /// The payload is installed and the instance sealed. The result says what is on its disk.
     Sealed(InstanceId),
     /// The sealed instance is stopped.
     Stop,
@@ -78,7 +78,7 @@ pub enum Step {
     Withdraw,
     /// The account's block on public images is lifted in a region.
     Unblock(Region),
-    /// The block is set again.
+    /// The block is restored.
     Block(Region),
 }
 
@@ -159,17 +159,17 @@ impl TryFrom<String> for Step {
     }
 }
 
-/// What finds the result of a step again when its answer is lost: a token, a unique name, an id. Empty where the step
-/// can simply be done again.
+/// A token, a unique name or an id that finds the result of a step again if its answer is lost. Empty if the step can
+/// simply be repeated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Handle(String);
 
 impl Handle {
-    /// Of a step that can simply be done again.
+    /// The handle of a step that can simply be repeated.
     pub const NONE: Handle = Handle(String::new());
 
-    /// As the journal has it.
+    /// The handle as it is in the journal.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -184,7 +184,7 @@ impl<T: fmt::Display> From<T> for Handle {
 
 impl<'de> Deserialize<'de> for Handle {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Handle, D::Error> {
-        // Format 1 has lists and empty objects as well, for steps that can simply be done again.
+        // Format 1 also has lists and empty objects, for steps that can simply be repeated.
         let value = serde_json::Value::deserialize(deserializer)?;
         Ok(Handle(value.as_str().unwrap_or_default().to_owned()))
     }

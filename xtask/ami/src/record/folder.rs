@@ -11,27 +11,27 @@ use crate::state_dir;
 /// The name of the journal in the build's folder.
 pub const JOURNAL: &str = "journal.jsonl";
 
-/// The name of the log in the build's folder: all that was said, one line each, for people.
+/// The name of the log in the build's folder: its events, one line each, for people.
 pub const LOG: &str = "build.log";
 
-/// The file in a build's folder that is locked by whoever works on it.
+/// The file in a build's folder that a process locks while it works on the build.
 const LOCK: &str = "lock";
 
-/// The lock of a build. It is over when this is dropped, and the system frees that of a process that has ended.
+/// The lock of a build. Dropping it unlocks the build, and so does the end of the process.
 #[derive(Debug)]
 pub struct Lock(File);
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // To close the file is not enough while a program that is just being started still has it.
+        // Closing the file is not enough while a child process that is being started still has it open.
         let _ = system::unlock(&self.0);
     }
 }
 
-/// Makes sure that no other process works on a build.
+/// Locks a build, so that no other process works on it.
 ///
 /// # Errors
-/// When another one does, or the file system has no locks.
+/// When another process works on it, or the file system does not support locks.
 pub fn lock(folder: &Utf8Path) -> Result<Lock> {
     let path = folder.join(LOCK);
     let file = File::options().create(true).truncate(false).write(true).open(&path);
@@ -39,24 +39,24 @@ pub fn lock(folder: &Utf8Path) -> Result<Lock> {
     match system::lock(&file) {
         Ok(()) => Ok(Lock(file)),
         Err(Errno::EAGAIN | Errno::EACCES) => {
-            Err(anyhow!("another process works on the build in {folder}: let it end, or end it"))
+            Err(anyhow!("another process works on the build in {folder}: wait for it, or stop it"))
         }
         Err(error) => Err(anyhow!(error).context(format!(
-            "failed to lock {path}; set {} to a folder of a file system that has locks",
+            "failed to lock {path}; set {} to a folder on a file system that supports locks",
             state_dir::VARIABLE
         ))),
     }
 }
 
-/// Whether a process works on a build. Nothing is taken or made, so the look is in nobody's way.
+/// Whether a process works on a build. This takes no lock and creates no file, so it disturbs no other process.
 #[must_use]
 pub fn is_locked(folder: &Utf8Path) -> bool {
-    // Without the file nobody has ever worked on it; and whoever then locks it finds out what can't be seen here.
+    // Without the file, no process has worked on it. If the file cannot be read, locking the build will report that.
     File::open(folder.join(LOCK)).is_ok_and(|file| system::is_locked(&file))
 }
 
-/// Linux's locks of open file descriptions: the only ones that it can be asked about without taking them and that also
-/// keep two parts of one process apart. See fcntl(2) on `F_OFD_GETLK`.
+/// Linux's open file description locks. Only these can be queried without being taken, and also exclude two parts of one
+/// process. See fcntl(2) on `F_OFD_GETLK`.
 #[cfg(target_os = "linux")]
 mod system {
     use std::fs::File;
@@ -67,9 +67,9 @@ mod system {
         libc,
     };
 
-    /// All of a file.
+    /// A lock on a whole file.
     fn whole(kind: libc::c_int) -> libc::flock {
-        // They are small numbers, which fcntl(2) takes in these types.
+        // Both are small numbers, which fcntl(2) takes in these types.
         let (kind, whence) = (kind as libc::c_short, libc::SEEK_SET as libc::c_short);
         libc::flock { l_type: kind, l_whence: whence, l_start: 0, l_len: 0, l_pid: 0 }
     }
@@ -89,7 +89,7 @@ mod system {
     }
 }
 
-/// Elsewhere only an attempt tells, which is in the way of others for as long as it lasts.
+/// On other systems a lock can only be queried by trying to take it, which briefly blocks other processes.
 #[cfg(not(target_os = "linux"))]
 mod system {
     use std::fs::File;
@@ -112,11 +112,11 @@ mod system {
     }
 }
 
-/// Removes the files in a build's folder whose names begin like this.
-pub fn delete(folder: &Utf8Path, beginning: &str) {
+/// Removes the files in a build's folder whose names begin with `prefix`.
+pub fn delete(folder: &Utf8Path, prefix: &str) {
     let Ok(entries) = folder.read_dir_utf8() else { return };
-    for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_name().starts_with(beginning)) {
-        // Keys open nothing any more, and all else only takes space.
+    for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_name().starts_with(prefix)) {
+        // A file that stays does no harm: the keys open nothing by now, and the rest only takes space.
         let _ = std::fs::remove_file(entry.path());
     }
 }

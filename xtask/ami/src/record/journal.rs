@@ -1,9 +1,9 @@
 //! The journal of a build: a file of JSON lines, one an event.
 //!
-//! What decides about a resumed build is on the disk before the build goes any further (see
-//! [`Keeping`](crate::event::Keeping)): a step as intended, with the token or unique name that its work uses, before the
-//! work begins; as done, with its result, after. So whatever ends this process, the file says what may exist. A torn last
-//! line is normal: it was being written when the process ended.
+//! Events that decide what a resumed build does are on the disk before the build continues (see
+//! [`Keeping`](crate::event::Keeping)). A step is recorded as intended before its work begins, with the token or unique
+//! name that the work uses, and as done after, with its result. So the file says what may exist, however the process
+//! ends. A torn last line is normal: it was being written when the process ended.
 
 use std::{
     fs::File,
@@ -21,7 +21,7 @@ use crate::event::{Event, FORMAT, Keeping, Line};
 pub struct Journal {
     path: Utf8PathBuf,
     file: File,
-    /// The length of the lines that are whole, in bytes.
+    /// The length of the complete lines, in bytes.
     whole_bytes: u64,
 }
 
@@ -36,7 +36,7 @@ impl Journal {
         Ok(Journal { path: path.to_owned(), file, whole_bytes: 0 })
     }
 
-    /// Opens the journal at `path` to write below what was read of it.
+    /// Opens the journal at `path` to append to what was read of it.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -48,16 +48,16 @@ impl Journal {
         Ok(Journal { path: path.to_owned(), file, whole_bytes: reading.whole_bytes })
     }
 
-    /// Writes an event, and flushes it to the disk where it is kept so.
+    /// Writes an event, and flushes it to the disk if it is to be kept so.
     ///
     /// # Errors
-    /// When it cannot be written: then the work that it is about must not begin.
+    /// When it cannot be written. Then the work that it announces must not begin.
     pub fn write(&mut self, line: &Line) -> Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         let failed = || format!("failed to write the journal {}", self.path);
         if let Err(error) = self.file.write_all(&text) {
-            // A part of it would spoil the next line, once there is room for one.
+            // A partial line would spoil the next one, once there is room for it.
             let _ = self.file.set_len(self.whole_bytes);
             return Err(error).with_context(failed);
         }
@@ -69,12 +69,12 @@ impl Journal {
     }
 }
 
-/// What a journal tells.
+/// The contents of a journal.
 #[derive(Clone, Debug)]
 pub struct Reading {
     /// The state of its build.
     pub state: State,
-    /// The length of the lines that are whole, in bytes.
+    /// The length of the complete lines, in bytes.
     whole_bytes: u64,
 }
 
@@ -97,14 +97,14 @@ impl Reading {
     /// Reads the journal at `path`.
     ///
     /// # Errors
-    /// When it cannot be read, was written by a newer version of this tool, or has a line, other than a torn last one,
-    /// that is no journal's; the message says which.
+    /// When it cannot be read, has a newer format than this tool, or has an invalid line other than a torn last one; the
+    /// message has its number.
     pub fn of(path: &Utf8Path) -> Result<Reading> {
         let bytes = std::fs::read(path).with_context(|| format!("failed to read the journal {path}"))?;
         Reading::parse(&bytes).with_context(|| format!("cannot resume from {path}"))
     }
 
-    /// What the bytes of a journal tell.
+    /// Reads the bytes of a journal.
     ///
     /// # Errors
     /// As [`Reading::of`].
@@ -112,27 +112,27 @@ impl Reading {
         let mut state = State::default();
         let whole_bytes = changes(bytes, |line| state.apply(line))?;
         if state.attempts == 0 {
-            bail!("line 1: it ends before it began");
+            bail!("line 1: the journal is empty");
         }
         Ok(Reading { state, whole_bytes })
     }
 }
 
-/// Hands on the whole lines of a journal that change the state of its build, and the length of all in bytes.
+/// Calls `take` with each complete line that changes the state of the build. Returns the length of all complete lines.
 fn changes(bytes: &[u8], mut take: impl FnMut(&Line)) -> Result<u64> {
     let (mut rest, mut bytes, mut whole_bytes) = (bytes, Vec::new(), 0);
     for number in 1.. {
         bytes.clear();
         rest.read_until(b'\n', &mut bytes)?;
-        // What does not end was being written when the process ended.
+        // A line without a newline was being written when the process ended.
         let Some(text) = bytes.strip_suffix(b"\n") else { break };
         if number == 1 {
             known_format(text)?;
         }
-        let change = Line::parse_change(text).with_context(|| format!("line {number} is no journal's"))?;
+        let change = Line::parse_change(text).with_context(|| format!("line {number} is not a line of a journal"))?;
         let begins = change.as_ref().is_some_and(|line| matches!(line.event, Event::Began { .. }));
         if (number == 1) != begins {
-            bail!("line {number}: a journal begins once, in its first line");
+            bail!("line {number}: a journal has one `began`, in its first line");
         }
         change.iter().for_each(&mut take);
         whole_bytes += bytes.len() as u64;
@@ -140,15 +140,17 @@ fn changes(bytes: &[u8], mut take: impl FnMut(&Line)) -> Result<u64> {
     Ok(whole_bytes)
 }
 
-/// The first line says which format the rest has, so it is looked at before anything else is understood.
+/// Checks the format, which the first line has, before anything else is parsed.
 fn known_format(line: &[u8]) -> Result<()> {
-    let value: Value = serde_json::from_slice(line).context("line 1 is no journal's")?;
+    let value: Value = serde_json::from_slice(line).context("line 1 is not a line of a journal")?;
     match value["format"].as_u64() {
         Some(format) if format > u64::from(FORMAT) => {
-            bail!("line 1: it is of format {format}, and this version of the tool knows {FORMAT}: use a newer one")
+            bail!(
+                "line 1: the journal has format {format}, and this version of the tool reads up to {FORMAT}: use a newer one"
+            )
         }
         Some(_) => Ok(()),
-        None => bail!("line 1: it does not say which format it has"),
+        None => bail!("line 1: the journal does not say which format it has"),
     }
 }
 

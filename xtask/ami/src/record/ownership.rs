@@ -1,5 +1,5 @@
-//! Whose a build is: it belongs to the account, the endpoint and the kind of cloud that it began in, and is resumed and
-//! cleaned up only there; and it is resumed in its own checkout.
+//! The owner of a build: the account, the endpoint and the kind of cloud that it began in. It is resumed and cleaned up
+//! only there, and resumed only in its own checkout.
 
 use anyhow::{Result, bail};
 use camino::Utf8Path;
@@ -9,7 +9,7 @@ use crate::{
     shell::quote,
 };
 
-/// The flags that a command needs for a build, each with a space before it.
+/// The flags that a command needs for a build, each after a space.
 #[must_use]
 pub fn flags(about: &About) -> String {
     let local = if about.local { " --local" } else { "" };
@@ -17,7 +17,7 @@ pub fn flags(about: &About) -> String {
     format!("{local}{}", profile.unwrap_or_default())
 }
 
-/// Fails where a build is one of `--local`, and the command is not, or the other way round.
+/// Fails if a build is of `--local` and the command is not, or the other way round.
 ///
 /// # Errors
 /// With the command that works.
@@ -34,8 +34,8 @@ pub fn refuse_other_kind(about: &About, local: bool, verb: &str) -> Result<()> {
     )
 }
 
-/// Fails where a build belongs to another account or endpoint than the one that this command has. A journal of format 1
-/// names none, so it is taken to belong here.
+/// Fails if a build belongs to another account or endpoint than this command's. A journal of format 1 names no account,
+/// so its build is taken to belong here.
 ///
 /// # Errors
 /// With the command that works.
@@ -57,8 +57,8 @@ pub fn refuse_elsewhere(about: &About, here: &Identity, verb: &str) -> Result<()
     )
 }
 
-/// Fails where a command names another checkout than that of a build: what is in it is not what the build began with.
-/// `root` is its canonical path.
+/// Fails if a command names another checkout than the build's, whose contents may differ. `root` is the canonical path of
+/// the named one.
 ///
 /// # Errors
 /// With the command that works.

@@ -1,4 +1,4 @@
-//! The state of a build: a fold of its events, the same one while the build runs and when its journal is read back.
+//! The state of a build: the fold of its events. It is the same while the build runs and when its journal is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,31 +15,31 @@ use crate::event::{
     step::{Handle, Role, Step},
 };
 
-/// What is known of a build from its events.
+/// What the events of a build say about it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
-    /// What is being built; none before the first event.
+    /// What is being built. None before the first event.
     pub about: Option<About>,
-    /// How often a process began or resumed the build.
+    /// How many processes have begun or resumed the build.
     pub attempts: u32,
-    /// How the last process ended; none when it did not come to its end, or still runs.
+    /// How the last process ended. None if it died or still runs.
     pub ended: Option<How>,
-    /// Whether instances, key pairs or security groups may still have existed then.
+    /// Whether instances, key pairs or security groups may have existed when it ended.
     pub left: bool,
     /// The images that exist, as far as the build knows.
     pub images: BTreeMap<Region, RegionImage>,
     /// The regions that are left out of the release, and why.
     pub gave_up: BTreeMap<Region, String>,
-    /// What was warned of.
+    /// The warnings.
     pub warnings: Vec<String>,
     /// How long each step took, in the order in which they ended.
     pub timings: Vec<Timing>,
-    /// How many events there were: the order of two of them is that of their numbers.
+    /// How many events there were. Their numbers order them.
     events: u64,
     steps: BTreeMap<Step, Progress>,
 }
 
-/// How far a step is: the numbers of the events that last said so.
+/// The progress of a step: the numbers of its last events.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Progress {
     intended: Option<Intention>,
@@ -51,12 +51,12 @@ struct Progress {
 struct Intention {
     event: u64,
     by: Handle,
-    /// Which process intended it.
+    /// The number of the process that intended it.
     attempt: u32,
 }
 
 impl Progress {
-    /// Whether the work is under way, or its end is not known: it may be carried out.
+    /// Whether the work is under way, or its result is unknown, so that it may have been done.
     fn is_open(&self) -> bool {
         let ended = self.done.as_ref().map(|(event, _)| *event).max(self.failed);
         self.intended.as_ref().is_some_and(|intention| ended < Some(intention.event))
@@ -68,12 +68,12 @@ impl Progress {
 pub struct RegionImage {
     /// Its id.
     pub id: ImageId,
-    /// Whether others than its owner may launch it, or might: its opening began.
+    /// Whether others than its owner may be able to launch it: its opening has begun.
     pub open: bool,
 }
 
 impl State {
-    /// Takes an event in.
+    /// Applies an event.
     pub fn apply(&mut self, line: &Line) {
         if !line.event.changes_state() {
             return;
@@ -97,7 +97,7 @@ impl State {
             Event::Failed { step, .. } => {
                 self.steps.entry(step.clone()).or_default().failed = Some(self.events);
                 if let Step::Available(region) = step {
-                    // An image that never became available is none to name among those that exist.
+                    // An image that never became available is not worth naming among those that exist.
                     self.images.remove(region);
                 }
             }
@@ -124,7 +124,7 @@ impl State {
         let intention = Intention { event: self.events, by: by.clone(), attempt: self.attempts };
         self.steps.entry(step.clone()).or_default().intended = Some(intention);
         match step {
-            // An error, or an interruption, may come after the deed: from here on all count as open.
+            // An error or an interruption may come after the images were opened, so all count as open from here on.
             Step::Publish => self.images.values_mut().for_each(|image| image.open = true),
             Step::Remove(region, id) if self.images.get(region).is_some_and(|image| image.id == *id) => {
                 self.images.remove(region);
@@ -162,35 +162,35 @@ impl State {
         self.about.as_ref().context("no build has begun")
     }
 
-    /// Whether a step's work was about to begin, whatever came of it.
+    /// Whether a step was ever intended, with any result.
     #[must_use]
     pub fn intended(&self, step: &Step) -> bool {
         self.steps.get(step).is_some_and(|step| step.intended.is_some())
     }
 
-    /// Whether a step's work was done.
+    /// Whether a step is done.
     #[must_use]
     pub fn is_done(&self, step: &Step) -> bool {
         self.steps.get(step).is_some_and(|step| step.done.is_some())
     }
 
-    /// What a step returned; none when it was not done.
+    /// The result of a step; none if it is not done.
     ///
     /// # Errors
-    /// When it is none of this kind.
+    /// When the result cannot be parsed as a `T`.
     pub fn result<T: DeserializeOwned>(&self, step: &Step) -> Result<Option<T>> {
         let Some((_, value)) = self.steps.get(step).and_then(|step| step.done.as_ref()) else { return Ok(None) };
         let result = T::deserialize(value);
-        result.map(Some).with_context(|| format!("the journal's result of the step `{step}` cannot be understood"))
+        result.map(Some).with_context(|| format!("the journal has an invalid result of the step `{step}`"))
     }
 
-    /// How many images that failed were removed from a region, or were about to be.
+    /// How many failed images were removed from a region, or were about to be.
     #[must_use]
     pub fn removed(&self, region: &Region) -> usize {
         self.steps.keys().filter(|step| matches!(step, Step::Remove(of, _) if of == region)).count()
     }
 
-    /// The regions whose block on public images was lifted, or was about to be, and has not been set again.
+    /// The regions whose block on public images was lifted, or was about to be, and has not been restored.
     #[must_use]
     pub fn unblocked(&self) -> BTreeSet<Region> {
         let lifted = self.steps.iter().filter_map(|(step, progress)| match step {
@@ -204,8 +204,8 @@ impl State {
         lifted.filter(|(region, lifted)| set_again(region) < Some(*lifted)).map(|(region, _)| region.clone()).collect()
     }
 
-    /// Whether images are being opened, or were and may be half open: publication began, and neither it nor a withdrawal
-    /// came to its end since.
+    /// Whether images may be open in some regions only: publishing began, and since then neither it nor a withdrawal was
+    /// done.
     #[must_use]
     pub fn is_half_open(&self) -> bool {
         let Some(publish) = self.steps.get(&Step::Publish) else { return false };
@@ -214,21 +214,20 @@ impl State {
         done(Some(publish)) < Some(intended) && done(self.steps.get(&Step::Withdraw)) < Some(intended)
     }
 
-    /// The instance whose sealing began, by this process: its timed shutdown is off, and it may refuse logins.
+    /// The instance that this process began to seal: its timed shutdown is off, and it may refuse logins.
     #[must_use]
     pub fn sealing(&self) -> Option<InstanceId> {
         let intention = self.steps.get(&Step::Seal)?.intended.as_ref()?;
         (intention.attempt == self.attempts).then(|| InstanceId(intention.by.as_str().to_owned()))
     }
 
-    /// Whether an instance's launch is under way, in this process or where an earlier one was cut short: it may be carried
-    /// out, and not be shown yet.
+    /// Whether this process or an earlier one may have launched an instance that the cloud does not show yet.
     #[must_use]
     pub fn is_launching(&self) -> bool {
         Role::ALL.iter().any(|role| self.steps.get(&Step::Launch(*role)).is_some_and(Progress::is_open))
     }
 
-    /// Whether a role has a key pair and a security group of this process, or may have.
+    /// Whether this process may have created a key pair and a security group for a role.
     #[must_use]
     pub fn has_access(&self, role: Role) -> bool {
         let Some(access) = self.steps.get(&Step::Access(role)) else { return false };
@@ -241,20 +240,20 @@ impl State {
         step.intended.as_ref().is_some_and(|intention| intention.attempt == self.attempts)
     }
 
-    /// Whether an instance was ready for its image, so that nothing of the checkout is needed if the image exists.
+    /// Whether an instance was sealed and its image ordered. If that image exists, the checkout is not needed.
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         self.steps.iter().any(|(step, progress)| matches!(step, Step::Sealed(_)) && progress.done.is_some())
             && self.has_image()
     }
 
-    /// Whether the image in the build region was ordered, or about to be.
+    /// Whether the image in the build region was ordered, or was about to be.
     #[must_use]
     pub fn has_image(&self) -> bool {
         self.about.as_ref().is_some_and(|about| self.intended(&Step::Image(about.build_region.clone())))
     }
 
-    /// Whether something of the build may exist that is neither released nor cleaned up.
+    /// Whether the build may have left something that is neither released nor cleaned up.
     #[must_use]
     pub fn is_unfinished(&self) -> bool {
         match self.ended {
@@ -264,7 +263,7 @@ impl State {
         }
     }
 
-    /// Whether resuming the build saves something: it is unfinished, or its binaries are there.
+    /// Whether resuming the build is useful: it is unfinished, or its binaries are built.
     #[must_use]
     pub fn can_be_resumed(&self) -> bool {
         let is_over = matches!(self.ended, Some(How::Done | How::Cleaned));
@@ -280,13 +279,13 @@ impl State {
     /// The image in the build region, as it became available.
     ///
     /// # Errors
-    /// When the journal's word on it cannot be understood.
+    /// When the journal has an invalid result.
     pub fn home_image(&self) -> Result<Option<AvailableImage>> {
         let about = self.about()?;
         self.result(&Step::Available(about.build_region.clone()))
     }
 
-    /// What was on the disk that the image in the build region was made of.
+    /// The disk that the image in the build region was made from.
     ///
     /// # Errors
     /// As [`State::home_image`].

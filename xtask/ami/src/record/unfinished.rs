@@ -1,4 +1,4 @@
-//! The builds of this computer that did not come to their end, and can be resumed.
+//! The unfinished builds of this computer, which can be resumed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,26 +18,26 @@ use crate::{
     state_dir::StateDir,
 };
 
-/// What a build is known by to other builds.
+/// What two builds of the same release have in common.
 pub struct Release<'a> {
     /// The version.
     pub version: &'a str,
     /// The image's name.
     pub name: &'a str,
-    /// Whether it is made on this computer.
+    /// Whether it is made on this computer, with `--local`.
     pub local: bool,
 }
 
-/// A build that did not come to its end.
+/// An unfinished build.
 pub struct Unfinished {
     /// Its id.
     pub id: String,
-    /// Its state, by its journal.
+    /// Its state, according to its journal.
     pub state: State,
 }
 
 impl Unfinished {
-    /// The builds that are wanted, oldest first, and what is wrong with journals that cannot be read.
+    /// The selected builds, oldest first, and the errors of journals that cannot be read.
     fn which(
         state_dir: &StateDir,
         is_named: impl Fn(&str) -> bool,
@@ -55,7 +55,7 @@ impl Unfinished {
         Ok((found, unreadable))
     }
 
-    /// What the journals of this computer say of its builds.
+    /// Reads the journals of all builds of this computer.
     ///
     /// # Errors
     /// When the folder of builds cannot be listed.
@@ -90,14 +90,14 @@ impl Unfinished {
         self.state.about.as_ref().map_or("", |about| &about.name)
     }
 
-    /// Whether another process works on it now.
+    /// Whether another process is working on it.
     #[must_use]
     pub fn is_worked_on(&self, state_dir: &StateDir) -> bool {
         folder::is_locked(&state_dir.build(&self.id))
     }
 
-    /// The build to resume: the one that is named, or the only one. A build that failed cleanly before it had an image is
-    /// resumed only if named; usually one just starts a new build.
+    /// The build to resume: the named one, or the only unfinished one. A build that failed cleanly before it had an image
+    /// is resumed only if it is named; usually one starts a new build instead.
     ///
     /// # Errors
     /// When there is none, or there are several to choose from.
@@ -119,9 +119,11 @@ impl Unfinished {
             }
             (0, _) if !others.is_empty() => bail!("{}", elsewhere(&others, local)?),
             (0, Some(wanted)) => match unreadable.into_iter().next() {
-                Some(error) => Err(error.context(format!("no unfinished build {wanted} is known"))),
+                Some(error) => Err(error.context(format!("there is no unfinished build {wanted}"))),
                 None => {
-                    bail!("no unfinished build {wanted} is known; `cargo xtask ami resume{flag}` shows those that are")
+                    bail!(
+                        "there is no unfinished build {wanted}; to list the unfinished builds: cargo xtask ami resume{flag}"
+                    )
                 }
             },
             (0, None) => Err(unreadable.into_iter().next().context("there is one")?),
@@ -132,7 +134,7 @@ impl Unfinished {
         }
     }
 
-    /// Fails where an unfinished build of this version exists.
+    /// Fails if an unfinished build of this version exists.
     ///
     /// # Errors
     /// With the commands that resume it, or clean it up.
@@ -140,7 +142,7 @@ impl Unfinished {
         Unfinished::refuse_beside(state_dir, one, None)
     }
 
-    /// The same for the build with this id, which is no second one to itself.
+    /// The same, without regard to the build with this id.
     ///
     /// # Errors
     /// As [`Unfinished::refuse_second`].
@@ -162,30 +164,32 @@ impl Unfinished {
         )
     }
 
-    /// The command line that began it, parsed, and the folder that it was typed in.
+    /// The command line that began it, parsed, and as it was typed.
     ///
     /// # Errors
-    /// When this version of the tool does not understand it.
+    /// When this version of the tool cannot parse it.
     pub fn command(&self) -> Result<(Ami, Invocation)> {
         use clap::Parser as _;
         let call = self.about()?.call.clone();
         let words = std::iter::once("xtask".to_owned()).chain(call.words.iter().cloned());
         match Cli::try_parse_from(words) {
             Ok(Cli { task: Task::Ami(ami) }) if ami.release.is_some() => Ok((*ami, call)),
-            Ok(_) => Err(anyhow!("the command line in the journal is no release: {}", call.words.join(" "))),
-            Err(error) => Err(anyhow!("this version of the tool does not understand the command line: {error}")),
+            Ok(_) => Err(anyhow!("the command line in the journal is not a release: {}", call.words.join(" "))),
+            Err(error) => {
+                Err(anyhow!("this version of the tool cannot parse the command line in the journal: {error}"))
+            }
         }
     }
 }
 
-/// What the journals of this computer say of its builds.
+/// The builds of this computer, according to their journals.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// The builds that a process works on, or can resume.
     pub unfinished: BTreeSet<String>,
-    /// The builds that came to their good end.
+    /// The builds that are done.
     pub done: BTreeSet<String>,
-    /// The builds whose journal cannot be read, and why: they may be unfinished as well.
+    /// The builds whose journal cannot be read, and why. They may be unfinished.
     pub unreadable: BTreeMap<String, anyhow::Error>,
 }
 
@@ -193,7 +197,7 @@ fn listed(builds: &[Unfinished]) -> String {
     builds.iter().map(|build| format!("\n    {} ({})", build.id, build.name())).collect()
 }
 
-/// No build fits, but some would with the other kind of cloud: the commands that resume them.
+/// The message when no build fits, but some would with the other kind of cloud. It has the commands that resume them.
 fn elsewhere(others: &[Unfinished], local: bool) -> Result<String> {
     let (here, there) = if local { ("with --local", "on EC2") } else { ("on EC2", "with --local") };
     let command = |build: &Unfinished| -> Result<String> {
@@ -203,7 +207,7 @@ fn elsewhere(others: &[Unfinished], local: bool) -> Result<String> {
     Ok(format!("no build is unfinished {here}, but {there}; to resume it:{commands}"))
 }
 
-/// What the journal of each build with such an id tells, or why it tells nothing.
+/// The state of each build with such an id, or why its journal cannot be read.
 fn states(state_dir: &StateDir, is_named: impl Fn(&str) -> bool) -> Result<Vec<(String, Result<State>)>> {
     let folder = state_dir.path().join("builds");
     let entries = match folder.read_dir_utf8() {

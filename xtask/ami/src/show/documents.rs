@@ -1,8 +1,8 @@
-//! The results as JSON, for other programs: one module a document.
+//! The results as JSON, for other programs: one module for each document.
 //!
-//! Each has a `format`, which grows when a program that reads the former one could be misled; `cargo xtask ami schema`
-//! prints the JSON Schema of each. The types are plain, so that nothing of the inside changes a document unnoticed:
-//! words for states, maps for pairs, `null` where something isn't known.
+//! Each has a `format`, which grows when a program that reads the former format could misread the new one. `cargo xtask
+//! ami schema` prints the JSON Schema of each. The types are separate from the tool's own, so that no refactoring changes
+//! a document unnoticed. States are words, pairs are maps, and unknown values are `null`.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,6 +17,6 @@ pub mod plan;
 pub enum Visibility {
     /// Everyone.
     Public,
-    /// Its owner, and whom it is shared with.
+    /// Its owner, and the accounts and organizations that it is shared with.
     Private,
 }

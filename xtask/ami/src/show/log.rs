@@ -1,5 +1,4 @@
-//! The log of a build: all that was said, one line each, for people. It is kept in the build's folder, also of a build
-//! that failed.
+//! The log of a build: its events, one line each, for people. It is kept in the build's folder, even if the build failed.
 
 use std::{fs::File, io::Write as _};
 
@@ -12,11 +11,11 @@ use super::{
 };
 use crate::event::{Event, Line};
 
-/// A log that is open.
+/// An open log.
 pub struct Log(File);
 
 impl Log {
-    /// Opens the log at `path` to write below what it has.
+    /// Opens the log at `path` for appending.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -25,7 +24,7 @@ impl Log {
         file.map(Log).with_context(|| format!("failed to open the log {path}"))
     }
 
-    /// Appends an event. Whether that succeeds decides nothing: the journal has what does.
+    /// Appends an event. A failure is ignored: the journal is what counts.
     pub fn append(&mut self, line: &Line, words: &Words) {
         let text = match words.kind {
             Kind::Change => format!("{} {}", words.verb, words.text),

@@ -29,9 +29,9 @@ pub struct Report {
     pub version: String,
     /// The image's name, the same in all regions.
     pub name: String,
-    /// The image's description, as everybody sees it.
+    /// The image's description, which is public.
     pub description: String,
-    /// Whether everybody may launch it.
+    /// Whether every account may launch it.
     pub public: bool,
     /// The image in each region, sorted by region.
     pub images: Vec<PublishedImage>,
@@ -43,7 +43,7 @@ pub struct Report {
     pub commit: Option<String>,
     /// Whether the checkout had changes that were not committed.
     pub dirty: bool,
-    /// What it was made of.
+    /// The base that it was made from.
     pub base: Base,
     /// The SHA-256 of each file that was installed, by its path on the image.
     pub sha256: BTreeMap<String, String>,
@@ -51,7 +51,7 @@ pub struct Report {
     pub packages: BTreeMap<String, String>,
     /// The checks of the booted image.
     pub verification: Verification,
-    /// What was warned of.
+    /// The warnings.
     pub warnings: Vec<String>,
     /// How long each step took, in all processes that worked on the build.
     pub timings: Vec<Timing>,
@@ -69,14 +69,14 @@ pub struct PublishedImage {
 }
 
 impl Report {
-    /// The result of a build in this state, which made these images.
+    /// The result of a build in this state, with these images.
     ///
     /// # Errors
-    /// When the journal does not tell all of it.
+    /// When the journal lacks a part of it.
     pub fn of(state: &State, images: &Images, folder: &Utf8Path) -> Result<Report> {
         let about = state.about()?;
-        let image = state.home_image()?.context("the journal does not tell of an image that became available")?;
-        let disk = state.sealed_disk()?.context("the journal does not tell what is on the image")?;
+        let image = state.home_image()?.context("the journal has no available image")?;
+        let disk = state.sealed_disk()?.context("the journal does not say what is on the image")?;
         let published = |(region, id): (&xtask::region::Region, &ImageId)| PublishedImage {
             region: region.to_string(),
             id: id.clone(),
@@ -96,14 +96,14 @@ impl Report {
             base: disk.base,
             sha256: disk.sha256,
             packages: disk.packages,
-            verification: state.verification()?.context("the journal does not tell of a verification")?,
+            verification: state.verification()?.context("the journal has no verification")?,
             warnings: state.warnings.clone(),
             timings: state.timings.clone(),
             folder: folder.to_string(),
         })
     }
 
-    /// Keeps the report in the build's folder.
+    /// Writes the report to `report.json` in the build's folder.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -113,7 +113,7 @@ impl Report {
             .with_context(|| format!("failed to write the report {path}"))
     }
 
-    /// The text for stdout: one line for each region, sorted, last; or the JSON.
+    /// The text for stdout: one line for each region, sorted; or JSON.
     ///
     /// # Errors
     /// When it cannot be encoded.

@@ -1,8 +1,8 @@
-//! The terminal: cargo's manner, on stderr.
+//! The terminal: progress on stderr, in cargo's style.
 //!
-//! One line for each change, a verb right-aligned to 12 columns and the object. On a terminal one transient line below
-//! them says what is being waited for; elsewhere the same is said in a plain line, at most once a minute. With
-//! `--log-format json` each event is a JSON line instead.
+//! Each change is one line: a verb, right-aligned to 12 columns, and its object. On a terminal, a transient line below
+//! them shows what is awaited. Elsewhere a plain line says so, at most once a minute for each wait. With `--log-format
+//! json`, each event is a line of JSON instead.
 
 use std::{
     cell::RefCell,
@@ -23,7 +23,7 @@ const WAIT: Style = AnsiColor::Cyan.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
-/// How often a wait is mentioned where there is no terminal.
+/// How often a wait is mentioned if stderr is not a terminal.
 const PLAIN_LINE_EVERY: Duration = Duration::from_secs(60);
 
 /// How much is printed.
@@ -37,20 +37,20 @@ pub enum Level {
     Verbose,
 }
 
-/// In which form events are printed.
+/// The format in which events are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Lines for people.
     Text,
-    /// Each event as a line of JSON, whatever the level.
+    /// Each event as a line of JSON, at every level.
     Json,
 }
 
-/// A terminal, or whatever else stderr leads to.
+/// A terminal, or another destination of stderr.
 pub struct Terminal {
     level: Level,
     form: Form,
-    /// There while something is waited for: an idle one would draw over a question, or a shell.
+    /// The transient line. It exists only during a wait: an idle one would draw over a question or a shell.
     line: RefCell<Option<ProgressBar>>,
     transient: bool,
     out: RefCell<Box<dyn Write>>,
@@ -75,14 +75,14 @@ impl Terminal {
         Terminal { transient, ..Terminal::to(anstream::stderr(), level, form) }
     }
 
-    /// One that writes elsewhere, as where there is no terminal.
+    /// One that writes to `out`, in the way for a destination that is no terminal.
     #[must_use]
     pub fn to(out: impl Write + 'static, level: Level, form: Form) -> Terminal {
         let out: RefCell<Box<dyn Write>> = RefCell::new(Box::new(out));
         Terminal { level, form, line: RefCell::default(), transient: false, out, waits: RefCell::default() }
     }
 
-    /// Shows an event in these words, or, where events are shown as JSON, as it is.
+    /// Shows an event: in these words, or as JSON.
     pub fn show(&self, line: &Line, words: Option<&Words>) {
         if self.form == Form::Json {
             if let Ok(json) = serde_json::to_string(line) {
@@ -134,7 +134,7 @@ impl Terminal {
         self.draw();
     }
 
-    /// Keeps the transient line alive; never returns, so it is to be raced against the work.
+    /// Redraws the waits every second. It never returns, so it has to run beside the work, in a `select!`.
     pub async fn keep_drawing(&self) {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -172,7 +172,7 @@ impl Terminal {
     }
 
     fn print(&self, line: impl Display) {
-        // A terminal that went away must not end a build.
+        // A terminal that is gone must not end a build.
         let write = || drop(writeln!(self.out.borrow_mut(), "{line}"));
         match self.line.borrow().as_ref() {
             Some(transient) => transient.suspend(write),
@@ -181,13 +181,13 @@ impl Terminal {
     }
 }
 
-/// Text of whatever origin, without what would do something to a terminal: consoles and damaged files are full of it.
+/// Text from any source, without control sequences for terminals, of which consoles and damaged files are full.
 pub fn harmless(text: impl Display) -> String {
     let text = text.to_string();
     if !text.contains(char::is_control) {
         return text;
     }
-    // Each line by itself: a sequence that isn't ended must not take the rest of the message with it.
+    // Line by line, so that an unterminated sequence does not swallow the rest of the message.
     let lines = text.split('\n').map(|line| {
         let line = anstream::adapter::strip_str(line.trim_end_matches('\r')).to_string();
         line.replace('\r', " ").replace(|c: char| c.is_control() && c != '\t', "?")

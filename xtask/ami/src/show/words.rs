@@ -1,4 +1,4 @@
-//! The words for what happens. All wording of progress stands here.
+//! The wording of events. All wording of progress is here.
 
 use std::{borrow::Cow, fmt::Display, time::Duration};
 
@@ -16,15 +16,14 @@ use crate::{
     record::state::State,
 };
 
-/// How an event is said.
+/// The wording of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words {
     /// What kind of line it is.
     pub kind: Kind,
-    /// A verb in the third person or the participle, such as `Built`, or the label of a fact; empty but for
-    /// [`Kind::Change`].
+    /// A participle, such as `Built`, or the label of a fact; empty unless the kind is [`Kind::Change`].
     pub verb: Cow<'static, str>,
-    /// Its object, or the whole line.
+    /// The verb's object, or the whole line.
     pub text: String,
 }
 
@@ -39,13 +38,13 @@ pub enum Kind {
     Error,
     /// A line below a warning or an error.
     Note,
-    /// What a program printed.
+    /// The output of a program.
     Output,
     /// For the log alone.
     Detail,
 }
 
-/// How an event is said; nothing of one that is no news.
+/// The wording of an event; none if there is nothing to say.
 #[must_use]
 pub fn words(event: &Event, state: &State) -> Option<Words> {
     let of = |kind: Kind, text: &dyn Display| Some(Words { kind, verb: Cow::Borrowed(""), text: text.to_string() });
@@ -59,14 +58,16 @@ pub fn words(event: &Event, state: &State) -> Option<Words> {
             let left = if *left { "; instances, key pairs or security groups may be left" } else { "" };
             of(Kind::Detail, &format_args!("the process ends: {how:?}{left}"))
         }
-        Event::InDoubt { step } => of(Kind::Detail, &format_args!("{step} may have been carried out all the same")),
+        Event::InDoubt { step } => {
+            of(Kind::Detail, &format_args!("{step} got no answer, and may have been done all the same"))
+        }
         Event::GaveUp { region, why } => of(Kind::Warning, &format_args!("{region} is left out: {why}")),
         Event::Seen { .. } => None,
         Event::Warned { text } => of(Kind::Warning, text),
         Event::Error { text } => of(Kind::Error, text),
         Event::Noted { text } => of(Kind::Note, text),
         Event::Progress { progress } => Some(moved_on(progress)),
-        // The terminal has a line of its own for waits.
+        // The terminal shows waits in its own way; these lines are for the log.
         Event::Waiting { on, state, .. } if state.is_empty() => of(Kind::Detail, &format_args!("waiting for {on}")),
         Event::Waiting { on, state, .. } => of(Kind::Detail, &format_args!("waiting for {on}: {state}")),
         Event::Waited { on, took_ms, .. } => {
@@ -94,7 +95,7 @@ fn intended(step: &Step, by: &Handle) -> Option<Words> {
         Step::Unblock(region) => {
             change("Unblocking", format_args!("public images in {region} while this one is published"))
         }
-        Step::Withdraw => change("Withdrawing", "the images from their audience"),
+        Step::Withdraw => change("Withdrawing", "the images in all regions"),
         _ => return None,
     })
 }
@@ -154,10 +155,10 @@ fn moved_on(progress: &Progress) -> Words {
         Progress::Swept { path } => change("Removed", format_args!("{path}, left by a killed process")),
         Progress::NothingToRemove => change("Clean", "there is nothing to remove"),
         Progress::NoImages { flags } => {
-            change("Nothing", format_args!("yet; to make an image: cargo xtask ami --version X{flags}"))
+            change("Empty", format_args!("there are no images; to make one: cargo xtask ami --version X{flags}"))
         }
         Progress::Booting { image, name } => change("Booting", format_args!("{image} ({name})")),
-        Progress::Reached { address } => change("Reached", format_args!("{address}; the machine ends with this login")),
+        Progress::Reached { address } => change("Reached", format_args!("{address}; logging out ends the machine")),
     }
 }
 
@@ -168,7 +169,7 @@ fn regions_text(regions: &[Region]) -> String {
     }
 }
 
-/// A length of time in whole seconds, such as `1m 20s`.
+/// A duration in whole seconds, such as `1m 20s`.
 #[must_use]
 pub fn seconds(time: Duration) -> String {
     humantime::format_duration(Duration::from_secs(time.as_secs())).to_string()

@@ -29,27 +29,27 @@ use crate::{
 /// Prefix of the files with the login keys of instances that were imaged, in the build's folder.
 const BAKE_KEY: &str = "bake-key-";
 
-/// How long an image whose id is known may take to be shown (EC2's eventual consistency).
+/// How long an image whose id is known may take to become visible (EC2's eventual consistency).
 const VISIBLE: Patience = Patience {
     limit: Duration::from_secs(60),
     pace: Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) },
 };
 
-/// An available image in the build region, and what is known of how it was made.
+/// An available image in the build region, and how it was made.
 pub struct HomeImage {
     /// The image.
     pub image: ImageId,
-    /// The instance that it was made of.
+    /// The instance that it was made from.
     pub made_of: InstanceId,
     /// What was on that instance's disk.
     pub disk: SealedDisk,
-    /// The key that logged in to the instance; the image must not know it. None once the image was verified.
+    /// The login key of that instance, which the image must refuse. None if the key is gone.
     pub key: Option<LoginKey>,
-    /// The instance of this process, whose termination is ordered; none when an earlier process made the image.
+    /// The instance of this process, whose termination has been ordered. None if an earlier process made the image.
     pub instance: Option<InstanceId>,
 }
 
-/// Makes the image. Compiling goes on while the instance boots and installs packages; a fault in either ends both.
+/// Makes the image. The binaries are compiled while the instance boots and installs packages; a failure in one ends both.
 ///
 /// # Errors
 /// When any part fails; the caller terminates what was launched.
@@ -65,11 +65,11 @@ pub async fn bake<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Resul
     });
     let disk = disk.await?;
     stop(cloud, run, &instance).await?;
-    // Whoever resumes the build has to know which key the image must not know.
+    // A resumed build needs the key, to verify that the image refuses it.
     session.login.key.write(&key_path(run, &instance))?;
     let found = make_image(cloud, run, &instance, &disk.base).await?;
     if found.made_of.as_ref().is_some_and(|made_of| *made_of != instance) {
-        // An earlier process had ordered it, which came to light only when it was ordered again.
+        // An earlier process had ordered the image, which showed only when it was ordered again.
         let home = known(run, &found.id, found.made_of)?;
         return Ok(HomeImage { instance: Some(instance), ..home });
     }
@@ -81,15 +81,15 @@ fn key_path(run: &Run, instance: &InstanceId) -> Utf8PathBuf {
     run.folder.join(format!("{BAKE_KEY}{instance}"))
 }
 
-/// Removes from a build's folder what only a resumed build needs: the keys of instances that were imaged, and a payload
-/// that was on its way to one.
+/// Removes the files that only a resumed build needs: the keys of instances that were imaged, and a payload that was being
+/// uploaded.
 pub fn delete_leftovers(build_folder: &Utf8Path) {
     for prefix in [BAKE_KEY, install::PAYLOAD_TAR] {
         folder::delete(build_folder, prefix);
     }
 }
 
-/// The image that an earlier process made, or began to make; none when there is none that will be good.
+/// The image that an earlier process made or ordered, unless it failed.
 async fn take_up<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Result<Option<HomeImage>> {
     if !run.events.state(|state| state.has_image()) {
         return Ok(None);
@@ -110,14 +110,14 @@ async fn take_up<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Result
     Ok(Some(home))
 }
 
-/// The image that an earlier process was told the id of, when the cloud takes a while to list it.
+/// The image whose id an earlier process recorded, if the cloud takes a while to list it.
 async fn not_listed_yet<C: Compute + Imaging + Account>(
     cloud: &C,
     run: &Run,
     region: &Region,
 ) -> Result<Option<Image>> {
     let known = run.events.state(|state| {
-        // One that was seen to be available, and is gone, was removed by hand.
+        // An image that was available once, and is gone, was removed by hand.
         let is_gone = state.removed(region) > 0 || state.is_done(&Step::Available(region.clone()));
         if is_gone { Ok(None) } else { state.result::<ImageId>(&Step::Image(region.clone())) }
     });
@@ -127,15 +127,17 @@ async fn not_listed_yet<C: Compute + Imaging + Account>(
         let seen = cloud.image(region, &id).await?;
         Ok(seen.map_or_else(|| Poll::NotYet("unknown to the cloud".to_owned()), Poll::Ready))
     });
-    // One that is not shown by then does not exist; one that failed is not waited for.
+    // An image that is not visible by then does not exist. One that failed is of no use.
     Ok(shown.await.ok().filter(|image| !matches!(image.state, ImageState::Failed(_))))
 }
 
-/// An image that an earlier process made, and what the journal knows of it.
+/// An image that an earlier process made, with what the journal records about it.
 fn known(run: &Run, image: &ImageId, made_of: Option<InstanceId>) -> Result<HomeImage> {
-    let made_of = made_of.with_context(|| format!("{image} does not say which instance it was made of"))?;
+    let made_of = made_of.with_context(|| format!("{image} has no tag that says which instance it was made from"))?;
     let disk = run.events.state(|state| state.result::<SealedDisk>(&Step::Sealed(made_of.clone())))?;
-    let disk = disk.with_context(|| format!("nothing is known of {made_of}, which {image} was made of"))?;
+    let disk = disk.with_context(|| {
+        format!("{image} was made from {made_of}, and the journal does not record what is on its disk")
+    })?;
     let key = Some(key_path(run, &made_of)).filter(|path| path.exists());
     let key = key.map(|path| LoginKey::read(&path)).transpose()?;
     Ok(HomeImage { image: image.clone(), made_of, disk, key, instance: None })
@@ -146,7 +148,7 @@ async fn prepare<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Result
     let base = run.record(Step::Base, Handle::NONE, cloud.base(&run.log("base"))).await?;
     ensure!(
         base.system == run.spec.system_name,
-        "the base {} is {}, and preflight took it for {}: start again",
+        "the base {} is {}, but preflight took it for {}: start again",
         base.name,
         base.system,
         run.spec.system_name
@@ -166,7 +168,7 @@ async fn prepare<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Result
     Ok((base, session))
 }
 
-/// Installs the payload, and seals the instance.
+/// Installs the payload and seals the instance.
 async fn finish<M: Machine>(run: &Run, session: &Session<M>, base: &Base, parts: &Parts) -> Result<SealedDisk> {
     let (machine, limit) = (&session.machine, run.spec.recipe.limits.script);
     let packages = installed_packages(machine, run).await?;
@@ -189,7 +191,7 @@ async fn installed_packages(machine: &impl Machine, run: &Run) -> Result<BTreeMa
     Ok(versions(&listed))
 }
 
-/// The versions of packages by their names, from lines of the two; a package that is not installed has none.
+/// Parses lines of a package's name and its version. A package that is not installed has no version.
 fn versions(listed: &str) -> BTreeMap<String, String> {
     let pairs = listed.lines().filter_map(|line| line.split_once(' ')).filter(|(_, version)| !version.is_empty());
     pairs.map(|(name, version)| (name.to_owned(), version.to_owned())).collect()
@@ -233,7 +235,7 @@ async fn make_image<C: Compute + Imaging + Account>(
     let (image_id, name) = (id.clone(), image.name.clone());
     run.events.say(Progress::Imaging { instance: instance.clone(), image: image_id, name });
     let available = images::complete(cloud, run, region, &id, &image).await;
-    // The instance has done its work, and terminating it now is one thing less to terminate later.
+    // The instance has done its work. Terminated now, it does not have to be found later.
     launch::terminate(cloud, run, instance).await;
     available
 }

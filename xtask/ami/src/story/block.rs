@@ -1,6 +1,6 @@
 //! Lifts an account's block on public images for as long as the image is published.
 //!
-//! The block is set again in every exit: after publishing, when that fails, and when cleaning up after an interruption.
+//! The block is restored in every case: after publishing, when publishing fails, and in the cleanup after an interruption.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use crate::{
 /// "It can take up to 10 minutes" until the block is lifted: EC2 user guide, "Block public access to your AMIs".
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Lifts the block in the regions of these images where there is one, and waits until that has taken effect.
+/// Lifts the block in the regions of these images that have one, and waits until this has taken effect.
 ///
 /// # Errors
-/// When the cloud refuses, or it takes no effect.
+/// When the cloud refuses, or the limit passes.
 pub async fn lift<C: Opening + Account>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
     join_all(images.iter().map(|(region, _)| lift_in(cloud, run, region))).await.into_iter().collect()
 }
@@ -45,7 +45,7 @@ async fn lift_in<C: Opening + Account>(cloud: &C, run: &Run, region: &Region) ->
     run.record(step, region, work).await
 }
 
-/// Sets the block again wherever it was lifted.
+/// Restores the block in every region where it was lifted.
 ///
 /// # Errors
 /// When that fails anywhere; the message says where, and what to type.

@@ -15,15 +15,15 @@ use crate::{
     },
 };
 
-/// How much of the source's id is in the token of its copy: tokens have 64 characters at most.
+/// How many characters of the source's id are in the token of its copy. A token has at most 64 characters.
 const SOURCE_CHARS: usize = 6;
 
 /// Copies the image from the build region to all others, side by side, and waits until every copy is available. Returns
 /// the images of all regions, the build region's among them.
 ///
 /// # Errors
-/// When any copy fails, and regions are not to be skipped for that; the others go on to their end, and the message names
-/// all that failed.
+/// When a copy fails and failed regions are not to be skipped. The other copies continue, and the message names all that
+/// failed.
 pub async fn everywhere<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Images> {
     let targets = run.spec.regions.iter().filter(|region| *region != run.build_region());
     let results = join_all(targets.map(async |region| (region, copy(cloud, run, home, region).await))).await;
@@ -51,7 +51,7 @@ pub async fn everywhere<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeI
 
 async fn copy<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeImage, region: &Region) -> Result<ImageId> {
     let mut image = run.new_image(region, &home.disk.base.name, &home.made_of);
-    // The same token for a copy of another image would be refused.
+    // EC2 refuses a token that was used for a copy of another image.
     let source = home.image.0.get(home.image.0.len().saturating_sub(SOURCE_CHARS)..).unwrap_or_default();
     image.token = run.token(&format!("{region}-{source}"));
     let mut found = None;
@@ -77,8 +77,8 @@ async fn copy<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeImage, regi
     let available = images::complete(cloud, run, region, &id, &image).await?;
     match available.made_of {
         Some(made_of) if made_of != home.made_of => bail!(
-            "{id} was copied from an image that this build made before {}, and that is gone: clean the build up and begin \
-             again: cargo xtask ami clean {}{}",
+            "{id} is a copy of an earlier image of this build, which {} has replaced: clean the build up and begin again: \
+             cargo xtask ami clean {}{}",
             home.image,
             run.id,
             cloud.flags()

@@ -1,4 +1,5 @@
-//! The gate: what is about to be opened is what was made and verified, in every region, and nothing else has its name.
+//! The gate before publishing: in every region, the image is the one that was made and verified, and no other image has
+//! its name.
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::future::join_all;
@@ -9,7 +10,7 @@ use crate::{
     event::ids::{ImageId, Images},
 };
 
-/// Whether images are open to everybody.
+/// Whether images are public.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Openness {
     /// All of them.
@@ -20,10 +21,10 @@ pub enum Openness {
     Either,
 }
 
-/// Fails unless these images, and no others of their name, are available and as open as they should be.
+/// Fails unless these images are available, as open as they should be, and the only ones with their name.
 ///
 /// # Errors
-/// With all faults in one message; and when the cloud does not answer.
+/// With all faults in one message, and when the cloud does not answer.
 pub async fn pass<C: Imaging + Opening>(cloud: &C, name: &str, images: &Images, openness: Openness) -> Result<()> {
     let faults = faults(cloud, name, images, openness).await?;
     if !faults.is_empty() {
@@ -32,7 +33,7 @@ pub async fn pass<C: Imaging + Opening>(cloud: &C, name: &str, images: &Images, 
     Ok(())
 }
 
-/// What is wrong with these images, each with its region.
+/// Everything that is wrong with these images, with the region of each fault.
 ///
 /// # Errors
 /// When the cloud does not answer.
@@ -51,7 +52,7 @@ pub async fn faults<C: Imaging + Opening>(
         let Some(found) = found else { continue };
         let expected = description.get_or_insert_with(|| found.description.clone());
         if found.description != *expected {
-            faults.push(format!("{region}: {id} is described as `{}`, not as elsewhere", found.description));
+            faults.push(format!("{region}: {id} has another description than elsewhere: `{}`", found.description));
         }
     }
     Ok(faults)
@@ -68,7 +69,7 @@ async fn look<C: Imaging + Opening>(
     named.retain(|image| image.name == name);
     let mut faults: Vec<String> = Vec::new();
     for other in named.iter().filter(|image| image.id != *id) {
-        faults.push(format!("{} has the name `{name}` as well, and {id} is the one that was verified", other.id));
+        faults.push(format!("{} also has the name `{name}`, but {id} is the image that was verified", other.id));
     }
     let Some(image) = named.into_iter().find(|image| image.id == *id) else {
         faults.push(format!("there is no image {id} named `{name}`"));
@@ -79,7 +80,7 @@ async fn look<C: Imaging + Opening>(
     }
     match (openness, image.public) {
         (Openness::Public, false) => faults.push(format!("{id} is not public: no other account can launch it")),
-        (Openness::Private, true) => faults.push(format!("{id} is public, and must not be yet")),
+        (Openness::Private, true) => faults.push(format!("{id} is already public")),
         _ => {}
     }
     if openness == Openness::Public && !cloud.snapshots_are_public(region, id).await? {

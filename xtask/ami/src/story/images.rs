@@ -1,4 +1,4 @@
-//! An image of this build in one region: found, waited for, completed.
+//! An image of this build in one region: finding it, waiting for it, completing it.
 
 use anyhow::{Error, Result, anyhow, bail};
 use xtask::region::Region;
@@ -17,7 +17,7 @@ use crate::{
     ground::wait::{self, Patience, Poll},
 };
 
-/// The image of this build in a region, if there is one that is available or will be. One that failed is removed.
+/// The image of this build in a region, if one is available or pending. One that failed is removed.
 ///
 /// # Errors
 /// When the cloud does not answer.
@@ -37,16 +37,16 @@ pub async fn find<C: Imaging + Account>(cloud: &C, run: &Run, region: &Region) -
     Ok(good)
 }
 
-/// Why a build cannot use an image of its own that was disabled meanwhile.
+/// The error for an image of this build that has been disabled.
 fn disabled<C: Imaging + Account>(cloud: &C, region: &Region, id: &ImageId) -> Error {
     let command = cloud.how_to(HowTo::Enable(region, id));
-    anyhow!("the image {id} in {region} is disabled; enable it, and resume the build: {command}")
+    anyhow!("the image {id} in {region} is disabled; enable it, then resume the build: {command}")
 }
 
-/// Waits until an image is available, and gives it what could not be ordered with it.
+/// Waits until an image is available, and sets the attributes that could not be ordered with it.
 ///
 /// # Errors
-/// When it fails, or the limit passes.
+/// When the image fails, or the limit passes.
 pub async fn complete<C: Imaging + Account>(
     cloud: &C,
     run: &Run,

@@ -1,4 +1,4 @@
-//! Puts the payload on the instance: the binaries, the checkout's files, and the manifest.
+//! Installs the payload on the instance: the binaries, the checkout's files, and the manifest.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +20,10 @@ use crate::{
 /// Where the payload is unpacked on the instance.
 const STAGING: &str = "/var/tmp/wallaroo-staging";
 
-/// The payload, in the build's folder, while it is on its way.
+/// The payload's name in the build's folder, until it is installed.
 pub const PAYLOAD_TAR: &str = "payload.tar";
 
-/// The manifest's place on the image.
+/// The manifest's path on the image.
 const MANIFEST: &str = "/usr/share/wallaroo/manifest.json";
 
 /// Installs the payload, and returns the SHA-256 of each file by its path on the image.
@@ -77,10 +77,10 @@ fn manifest(run: &Run, base: &Base, sha256: &Sources, packages: &BTreeMap<String
     format!("{manifest:#}\n")
 }
 
-/// Writes the payload as a tar. What it contains must be what was built and hashed.
+/// Writes the payload as a tar. Its contents must be what was built and hashed.
 async fn write(run: &Run, parts: &Parts, manifest: String, tar: Utf8PathBuf, expected: Sources) -> Result<()> {
     let (root, files, binaries) = (run.spec.source.root.clone(), run.system()?.files.clone(), parts.binaries.clone());
-    // Every byte is read: a signal, and the image's instance, must not wait for that on this thread.
+    // On another thread, because it reads every byte, and signals and the instance need this one meanwhile.
     let written = tokio::task::spawn_blocking(move || {
         let mut payload = Payload::gather(&binaries, &root, &files)?;
         payload.add(MANIFEST.into(), manifest.into_bytes())?;

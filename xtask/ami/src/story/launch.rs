@@ -1,4 +1,4 @@
-//! An instance of a build: launched, logged in to, terminated.
+//! An instance of a build: launching it, logging in, terminating it.
 
 use std::time::Duration;
 
@@ -27,10 +27,10 @@ const REUSE_ANSWER_FOR: (Duration, Duration) = (Duration::from_secs(5), Duration
 /// How long an instance may take to terminate, and the cloud to delete its key pair and security group.
 pub const TERMINATION_LIMIT: Duration = Duration::from_secs(600);
 
-/// How long an instance that is about to be terminated may take to leave its security group.
+/// How long an instance may take to leave its security group before it is terminated.
 const DETACH_LIMIT: Duration = Duration::from_secs(5);
 
-/// A login on an instance of this process.
+/// An instance of this process, with a login on it.
 pub struct Session<M> {
     /// The instance.
     pub instance: InstanceId,
@@ -40,10 +40,10 @@ pub struct Session<M> {
     pub machine: M,
 }
 
-/// Launches an instance and logs in, as soon as that is possible.
+/// Launches an instance, and logs in as soon as possible.
 ///
 /// # Errors
-/// When it cannot be launched, terminates, or takes no login within the limit; the message has its console's last lines.
+/// When it cannot be launched, terminates, or accepts no login within the limit; the message has its console's last lines.
 pub async fn log_in<C: Compute>(cloud: &C, run: &Run, role: Role, source: LaunchSource) -> Result<Session<C::Machine>> {
     let (spec, region) = (&run.spec, run.build_region());
     let login = run.new_login(role)?;
@@ -73,7 +73,7 @@ pub async fn log_in<C: Compute>(cloud: &C, run: &Run, role: Role, source: Launch
     Ok(Session { instance, login, machine })
 }
 
-/// A result that means nothing to another process: the journal only says that it was there.
+/// A result that is of no use to another process. The journal only records that there was one.
 struct Unrecorded<T>(T);
 
 impl<T> serde::Serialize for Unrecorded<T> {
@@ -93,7 +93,7 @@ async fn first_login<C: Compute>(
     let log = run.log(role.word());
     let patience = Patience { limit: run.spec.recipe.limits.login, pace: cloud.pace(Phase::Login) };
     let what = format!("a login on {instance}");
-    // A login is tried more often than the cloud is asked about the instance: a call costs more.
+    // Logins are tried more often than the cloud is asked about the instance, because a call costs more.
     let mut last_seen: Option<(Instance, Instant)> = None;
     let reached = wait::until(what, patience, &run.events, async || {
         let now = match last_seen.take() {
@@ -121,7 +121,7 @@ async fn first_login<C: Compute>(
     match reached.await {
         Ok(machine) => Ok(machine),
         Err(error) => {
-            // The console is the best hint there is; without it the error stands alone.
+            // The console is the best hint. If it cannot be read, the error has to do.
             let console = cloud.console(region, instance).await.unwrap_or_default();
             match console.trim() {
                 "" => bail!("{error:#}\nthe instance printed nothing on its console"),
@@ -131,17 +131,18 @@ async fn first_login<C: Compute>(
     }
 }
 
-/// Terminates an instance that has done its work. Failing to is no reason to lose what it did: cleaning up tries again.
+/// Terminates an instance that has done its work. A failure is only warned of: the work counts, and the cleanup tries
+/// again.
 pub async fn terminate<C: Compute>(cloud: &C, run: &Run, instance: &InstanceId) {
-    // A group that it does not leave now is free once it has terminated.
+    // A security group that it does not leave now is free once it has terminated.
     let _ = tokio::time::timeout(DETACH_LIMIT, cloud.detach_access(run.build_region(), instance)).await;
     if let Err(error) = cloud.terminate(run.build_region(), instance).await {
         run.events.warn(format_args!("failed to terminate {instance}: {error:#}"));
     }
 }
 
-/// Waits until an instance whose termination is ordered has terminated, and deletes its key pair and security group.
-/// Failing to is no reason to lose what it did: cleaning up tries again.
+/// Waits until an instance whose termination was ordered has terminated, and deletes its key pair and security group. A
+/// failure is only warned of, as in [`terminate`].
 pub async fn discard<C: Compute>(cloud: &C, run: &Run, role: Role, instance: &InstanceId) {
     let (gone, revoked) = tokio::join!(await_terminated(cloud, run, instance), revoke(cloud, run, role));
     if gone.is_ok() && revoked.is_ok() {
@@ -156,7 +157,7 @@ fn reusable_for(seen: &Instance) -> Duration {
     if seen.address.is_some() { REUSE_ANSWER_FOR.0 } else { REUSE_ANSWER_FOR.1 }
 }
 
-/// Waits until an instance whose termination is ordered has terminated.
+/// Waits until an instance whose termination was ordered has terminated.
 ///
 /// # Errors
 /// When the limit passes, or the cloud does not answer.
@@ -169,7 +170,7 @@ pub async fn await_terminated<C: Compute>(cloud: &C, run: &Run, instance: &Insta
             Some(now) => now,
         };
         if now.state != InstanceState::Stopping {
-            // The order to terminate it did not get through.
+            // The order to terminate it was lost.
             cloud.terminate(region, instance).await?;
         }
         Ok(Poll::NotYet(now.state.to_string()))
@@ -204,10 +205,10 @@ pub async fn await_revoked<C: Compute>(cloud: &C, run: &Run, access: &str) -> Re
     .await
 }
 
-/// The result of work on an instance; when it failed because the instance is gone, the error says that.
+/// The result of work on an instance. If it failed and the instance is not running, the error says so.
 ///
 /// # Errors
-/// The work's own.
+/// The error of the work.
 pub async fn with_its_state<C: Compute, T>(
     cloud: &C,
     run: &Run,

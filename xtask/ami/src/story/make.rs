@@ -1,4 +1,4 @@
-//! The parts of the payload that come from the checkout: binaries, built or taken as they are, and files.
+//! The parts of the payload that come from the checkout: binaries, built or as they are, and files.
 
 use anyhow::Result;
 
@@ -16,7 +16,7 @@ use crate::{
 pub struct Parts {
     /// The binaries, as they were built.
     pub binaries: Vec<Built>,
-    /// The SHA-256 of the files that go to the image as they are.
+    /// The SHA-256 of the files that go to the image unchanged.
     pub sources: Sources,
 }
 
@@ -29,7 +29,7 @@ pub async fn parts(run: &Run) -> Result<Parts> {
     // After make, which may have its part in them.
     let sources = async {
         let spec = run.spec.clone();
-        // They may be large, and the login on an instance waits on this thread as well.
+        // On another thread, because they may be large, and the login on the instance needs this one meanwhile.
         tokio::task::spawn_blocking(move || inputs::sources(&spec)).await?
     };
     let sources = run.once(Step::Sources, Handle::NONE, sources).await?;

@@ -21,8 +21,8 @@ use crate::{
     ground::wait::{self, Pace, Patience, Poll},
 };
 
-/// How long a region may show an image as private after it was made public (EC2's eventual consistency): mostly not at
-/// all.
+/// How long a region may show an image as private after it was made public (EC2's eventual consistency). Usually it shows
+/// it as public at once.
 const VISIBLE: Patience = Patience {
     limit: Duration::from_secs(120),
     pace: Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) },
@@ -31,9 +31,9 @@ const VISIBLE: Patience = Patience {
 /// Opens the images to the audience of the release, once they have passed the gate.
 ///
 /// # Errors
-/// When they do not pass, or cannot be opened; then none is open.
+/// When they do not pass, or cannot be opened. Then none of them is open.
 pub async fn through_the_gate<C: Imaging + Opening + Account>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
-    // An earlier process may have opened some of them, which it only did because all of them were good.
+    // An earlier process may have opened some of them already, after they had all passed.
     let began = run.events.state(|state| state.intended(&Step::Publish));
     let openness = if began { Openness::Either } else { Openness::Private };
     gate::pass(cloud, &run.spec.name, images, openness).await?;
@@ -46,7 +46,7 @@ pub async fn through_the_gate<C: Imaging + Opening + Account>(cloud: &C, run: &R
     };
     let opened = opened.await;
     if let Err(error) = block::restore(cloud, run).await {
-        // Cleaning up tries again. The images are as they should be, or the error that says otherwise matters more.
+        // Only a warning, because the cleanup tries again, and an error in publishing matters more.
         run.events.warn(format_args!("{error:#}"));
     }
     opened
@@ -55,8 +55,8 @@ pub async fn through_the_gate<C: Imaging + Opening + Account>(cloud: &C, run: &R
 /// Opens the images to an audience in every region, snapshots first; all or none.
 ///
 /// # Errors
-/// When it fails anywhere. What was opened is withdrawn before this returns; where that fails, too, the message says
-/// which regions are open.
+/// When it fails anywhere. Then everything is withdrawn before this returns; if that fails as well, the message says which
+/// regions are open.
 async fn publish<C: Imaging + Opening + Account>(
     cloud: &C,
     run: &Run,
@@ -74,14 +74,14 @@ async fn publish<C: Imaging + Opening + Account>(
         if public { until_shown(cloud, run, images).await } else { Ok(()) }
     });
     let Err(error) = published.await else { return Ok(()) };
-    run.events.warn(format_args!("publishing failed, so it is withdrawn everywhere: {error:#}"));
+    run.events.warn(format_args!("publishing failed, and is being withdrawn in all regions: {error:#}"));
     Err(match withdraw(cloud, run, images).await {
         Ok(()) => error.context("publishing failed; nothing is public"),
         Err(still) => error.context(format!("publishing failed, and could not be undone: {still:#}")),
     })
 }
 
-/// Waits until every region shows the image as public, and all of them alike.
+/// Waits until every region shows the image as public, with the same name and description.
 async fn until_shown<C: Imaging + Opening + Account>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
     wait::until("all regions to show the image as public", VISIBLE, &run.events, async || {
         let faults = gate::faults(cloud, &run.spec.name, images, Openness::Public).await?;
@@ -90,14 +90,14 @@ async fn until_shown<C: Imaging + Opening + Account>(cloud: &C, run: &Run, image
     .await
 }
 
-/// Closes the images in every region. One that is gone is closed.
+/// Closes the images in every region. An image that is gone counts as closed.
 ///
 /// # Errors
 /// When that fails anywhere; the message says where.
 pub async fn withdraw<C: Imaging + Opening + Account>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
     let Some(audience) = run.spec.visibility.audience() else { return Ok(()) };
     let work = all(images, async |region, id| {
-        // Each is tried whatever came of the other.
+        // Both are tried, even if the first fails.
         let launch = cloud.set_launch_permission(region, id, &audience, Permission::Revoke).await;
         let copy = cloud.set_volume_permission(region, id, &audience, Permission::Revoke).await;
         match (launch, copy) {
@@ -110,7 +110,7 @@ pub async fn withdraw<C: Imaging + Opening + Account>(cloud: &C, run: &Run, imag
     run.record(Step::Withdraw, Handle::NONE, work).await.context("these may still be public")
 }
 
-/// Does the same in all regions side by side; what failed is reported together.
+/// Does the same work in all regions at once, and reports all failures together.
 async fn all(images: &Images, work: impl AsyncFn(&Region, &ImageId) -> Result<()>) -> Result<()> {
     let results = join_all(images.iter().map(|(region, id)| work(region, id))).await;
     let failed: Vec<String> = images

@@ -1,4 +1,4 @@
-//! The release, from the first instance to the result; and what happens when it stops on the way.
+//! The release, from the first instance to the result, and the cleanup when it fails or is interrupted.
 
 use std::{cell::Cell, time::Duration};
 
@@ -17,18 +17,18 @@ use crate::{
     show::result::Report,
 };
 
-/// How long cleaning up after an interruption may take; a second signal ends it at once. With what it takes to say what
-/// exists, that is less than the 15 s that are promised.
+/// How long cleaning up after an interruption may take; a second signal ends it at once. README promises 15 s, which leaves
+/// a second to say what exists.
 const INTERRUPTED_LIMIT: Duration = Duration::from_secs(14);
 
-/// How long cleaning up after a failure may take: longer than each wait in it.
+/// How long cleaning up after a failure may take: longer than any single wait in it.
 const CLEANUP_LIMIT: Duration = launch::TERMINATION_LIMIT.saturating_mul(3);
 
-/// Makes the image, and leaves nothing behind but it: whatever happens, the instances are terminated. The result is told
-/// as soon as it is there; that the last instance has terminated is waited for after.
+/// Makes the image, and leaves nothing else behind: the instances are terminated even after a failure. `tell` gets the
+/// result as soon as it is complete, before the last instance has terminated.
 ///
 /// # Errors
-/// When a part fails or a signal arrives. Why, what exists then, and what to type next, has been said by then.
+/// When a part fails or a signal arrives. By then the user has been told why, what exists, and what to type next.
 pub async fn release<C: Cloud>(
     cloud: &C,
     run: &Run,
@@ -36,7 +36,7 @@ pub async fn release<C: Cloud>(
     tell: impl Fn(&Report) -> Result<()>,
 ) -> Result<Report, Failure> {
     let swept = Cell::new(false);
-    // Boxed, because the compiler gives up on futures that are nested as deeply as the SDK's within ours.
+    // Boxed, because the SDK's futures within ours are nested too deeply for the compiler.
     let outcome = tokio::select! {
         outcome = Box::pin(pipeline(cloud, run, &swept, &tell)) => outcome.map_err(Failure::Failed),
         signal = signals.next() => Err(Failure::Interrupted(signal)),
@@ -71,7 +71,7 @@ pub async fn release<C: Cloud>(
         run.events.warn(format_args!("{error:#}; resources of build {id} may still exist and cost money"));
     }
     if outcome.is_ok() {
-        // A build that is done is not resumed.
+        // A build that is done is never resumed.
         bake::delete_leftovers(&run.folder);
     }
     let (how, failure) = match outcome {
@@ -88,8 +88,9 @@ pub async fn release<C: Cloud>(
     failure.map_err(|failure| Failure::Reported(failure.exit_code()))
 }
 
-/// The picture: nothing is public before the image was verified and every region's copy is available. Instances that have
-/// done their work terminate beside it. `swept` tells whether what earlier processes left is gone.
+/// The pipeline. Nothing is public before the image is verified and the copy in every region is available. Instances that
+/// have done their work terminate meanwhile.
+/// Sets `swept` once what earlier processes left is gone.
 async fn pipeline<C: Cloud>(
     cloud: &C,
     run: &Run,
@@ -101,18 +102,18 @@ async fn pipeline<C: Cloud>(
     let home = bake::bake(cloud, run).await?;
     let (pass_on, verified) = oneshot::channel();
     let verify = async {
-        // The checks of one image say nothing of another, which may have taken its place.
+        // The step names the image: the checks of one image say nothing about its replacement.
         let step = Step::Verify(home.image.clone());
         let verified = run.once(step, &home.image, verify::verify(cloud, run, &home)).await;
         let instance = verified.as_ref().ok().map(|verified| verified.instance.clone());
-        // The receiver waits for the copies as well, and so is still there.
+        // The receiver also waits for the copies, so it still exists.
         let _ = pass_on.send(verified);
         if let Some(instance) = instance {
             launch::discard(cloud, run, Role::Verify, &instance).await;
         }
     };
     let release = async {
-        // Each goes on to its end when the other fails, so that all faults are known at once.
+        // Each continues when the other fails, so that all faults are reported at once.
         let (verified, copied) = tokio::join!(verified, copy::everywhere(cloud, run, &home));
         let images = match (verified.context("the verification ended without a result")?, copied) {
             (Ok(_), Ok(images)) => images,
@@ -123,7 +124,7 @@ async fn pipeline<C: Cloud>(
         open::through_the_gate(cloud, run, &images).await?;
         let report = run.events.state(|state| Report::of(state, &images, &run.folder))?;
         if let Err(error) = report.keep(&run.folder) {
-            // The images are there, and good.
+            // The images are complete, so this is no reason to fail.
             run.events.warn(format_args!("{error:#}"));
         }
         tell(&report)?;

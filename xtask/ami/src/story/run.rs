@@ -1,4 +1,4 @@
-//! A release under way: what is to be released, where its records are, and what happened so far.
+//! A release under way: what to release, where its records are, and what happened so far.
 
 use std::{cell::RefCell, time::SystemTime};
 
@@ -35,23 +35,23 @@ use crate::{
     state_dir::StateDir,
 };
 
-/// How long EC2 lets an image's description be (API reference, `CreateImage`). The base stands at its end, and names of
-/// bases can be long.
+/// The longest description that EC2 gives an image (API reference, `CreateImage`). A longer one is cut at its end, where
+/// the base is, because names of bases can be long.
 const MAX_DESCRIPTION_CHARS: usize = 255;
 
 /// A release under way.
 pub struct Run {
     /// The build's id: unique, and legal in tags, tokens and file names.
     pub id: String,
-    /// What is to be released.
+    /// What to release.
     pub spec: ReleaseSpec,
     /// The folder of journal, logs and manifest.
     pub folder: Utf8PathBuf,
-    /// What happens, and what happened.
+    /// Where its events are emitted, and its state is.
     pub events: Events,
-    /// The instances that were launched, and their keys. No event has them: keys are never written down.
+    /// The instances that were launched, and their keys. No event has them: keys are not recorded.
     pub logins: RefCell<Vec<(InstanceId, Login)>>,
-    /// How often a process began or resumed the build, this one included.
+    /// How many processes have begun or resumed the build, this one included.
     pub attempt: u32,
     began: SystemTime,
     /// Held for as long as this process works on the build.
@@ -67,7 +67,7 @@ impl Run {
         let began = SystemTime::now();
         let id = new_id(&spec.version, began);
         let folder = state_dir.build(&id);
-        // Preflight has looked for one, but that is a while ago; under this lock no other build begins meanwhile.
+        // Preflight checked this a while ago. Under this lock, no other build can begin meanwhile.
         let _alone = lock_builds(state_dir, events).await?;
         Unfinished::refuse_second(state_dir, &spec.release())?;
         std::fs::create_dir_all(&folder).with_context(|| format!("failed to make the build's folder {folder}"))?;
@@ -76,7 +76,7 @@ impl Run {
         Ok(Run { attempt: 1, events: events.clone(), logins: RefCell::default(), id, spec, folder, began, _lock: lock })
     }
 
-    /// Resumes a build that did not come to its end.
+    /// Resumes an unfinished build.
     ///
     /// # Errors
     /// When another process works on it, its journal cannot be read, it belongs to another account, it began at no
@@ -103,7 +103,7 @@ impl Run {
         Ok(Run { id: id.to_owned(), spec, folder, events, logins, attempt, began, _lock: lock })
     }
 
-    /// Does a step's work, recorded: [`Events::record`].
+    /// Does a step's work and records it: [`Events::record`].
     ///
     /// # Errors
     /// As there.
@@ -135,8 +135,8 @@ impl Run {
         &self.spec.build_region
     }
 
-    /// The name of the key pair and the security group of a role in an attempt, and the token of its instance: never used
-    /// twice, because the instance that was launched with it may have terminated since.
+    /// The name of the key pair and the security group of a role in an attempt, and the token of its instance. Each attempt
+    /// has its own, because the instance that was launched with an earlier one may have terminated since.
     #[must_use]
     pub fn role_token(&self, role: Role, attempt: u32) -> String {
         match attempt {
@@ -177,7 +177,7 @@ impl Run {
         tags
     }
 
-    /// The image that this build makes in `region`, of this base and this instance.
+    /// The image that this build makes in `region`, from this base and this instance.
     #[must_use]
     pub fn new_image(&self, region: &Region, base_name: &str, made_of: &InstanceId) -> NewImage {
         let spec = &self.spec;
@@ -203,7 +203,7 @@ impl Run {
         }
     }
 
-    /// A log of this build.
+    /// The path of a log of this build.
     #[must_use]
     pub fn log(&self, name: &str) -> Utf8PathBuf {
         self.folder.join(format!("{name}.log"))
@@ -238,7 +238,7 @@ fn began(about: &About) -> Result<SystemTime> {
     Ok(began)
 }
 
-/// What the first event of the build tells.
+/// What is being built, for the first event of the build.
 fn about(spec: &ReleaseSpec, id: &str, began: SystemTime, identity: Identity) -> About {
     let expires_secs = match spec.visibility {
         Visibility::Public => None,

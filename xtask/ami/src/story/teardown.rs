@@ -1,5 +1,5 @@
-//! What a build leaves when it ends: instances are terminated, their key pairs and security groups deleted, what is half
-//! open is closed, and what exists then is said.
+//! The cleanup when a build ends: terminates its instances, deletes their key pairs and security groups, closes images
+//! that are open in some regions only, and says what exists then.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::{
     machine::openssh,
 };
 
-/// How long an instance whose launch was cut short may take to be shown (EC2's eventual consistency).
+/// How long an instance whose launch was cut short may take to become visible (EC2's eventual consistency).
 const VISIBLE: Patience = Patience {
     limit: Duration::from_secs(30),
     pace: Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) },
@@ -37,7 +37,7 @@ const VISIBLE_SOON: Patience =
 /// it they are terminated anyway.
 const DETACH_LIMIT: Duration = Duration::from_secs(9);
 
-/// How long the console of an instance may take to be read before it is terminated.
+/// How long reading the console of an instance may delay its termination.
 const CONSOLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The pause before an instance that could not be terminated is terminated again.
@@ -48,11 +48,11 @@ const TERMINATE_PAUSE: Duration = Duration::from_secs(2);
 pub enum Urgency {
     /// There is.
     None,
-    /// A signal came: it is enough that instances are ordered to terminate, which nothing takes back.
+    /// A signal came. It is enough to order the instances to terminate, which cannot be undone.
     Interrupted,
 }
 
-/// Terminates the instances that earlier processes may have left, and deletes their key pairs and security groups.
+/// Terminates the instances that earlier processes left, and deletes their key pairs and security groups.
 ///
 /// # Errors
 /// When the cloud refuses, or the limit passes.
@@ -74,8 +74,9 @@ pub async fn sweep<C: Cloud>(cloud: &C, run: &Run) -> Result<()> {
     Ok(())
 }
 
-/// Terminates the build's instances, deletes their key pairs and security groups, and closes images that are half open.
-/// All of it is tried whatever fails, and the faults are reported together. What is `kept` is not terminated.
+/// Terminates the build's instances, deletes their key pairs and security groups, and closes images that are open in some
+/// regions only. A failure stops none of the rest, and all are reported together. If instances are `kept`, none is
+/// terminated.
 ///
 /// # Errors
 /// With everything that could not be done.
@@ -95,7 +96,7 @@ pub async fn clean_up<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], urgen
         openssh::delete_keys(&run.folder);
         end_instances(cloud, run, urgency).await
     };
-    // Side by side: time may be short, and none of them is to wait for another's region that does not answer.
+    // At once: time may be short, and a region that does not answer must not delay the rest.
     let (withdrawn, restored, mut faults) = tokio::join!(withdraw, block::restore(cloud, run), terminate);
     faults.splice(0..0, [withdrawn, restored].into_iter().filter_map(Result::err));
     let faults: Vec<String> = faults.iter().map(|error| format!("{error:#}")).collect();
@@ -105,7 +106,7 @@ pub async fn clean_up<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], urgen
 async fn end_instances<C: Cloud>(cloud: &C, run: &Run, urgency: Urgency) -> Vec<Error> {
     let mut faults = Vec::new();
     let detach_until = Instant::now() + DETACH_LIMIT;
-    // An instance that was launched just now may not be found by its tag yet.
+    // A tag search may not find an instance yet that was launched just now.
     let launched = run.logins.borrow().iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
     let found = find_instances(cloud, run, &launched, urgency).await.unwrap_or_else(|error| {
         faults.push(error.context("failed to look for instances"));
@@ -118,15 +119,15 @@ async fn end_instances<C: Cloud>(cloud: &C, run: &Run, urgency: Urgency) -> Vec<
     let all_ended = faults.is_empty();
     let revoke = async |role: Role| match all_ended {
         true => launch::revoke(cloud, run, role).await,
-        // The security group of an instance that lives on cannot be deleted, so there is nothing to wait for.
+        // The security group of an instance that still runs cannot be deleted, so there is nothing to wait for.
         false => cloud.revoke_access(run.build_region(), &run.role_token(role, run.attempt)).await,
     };
     faults.extend(join_all(Role::ALL.map(revoke)).await.into_iter().filter_map(Result::err));
     faults
 }
 
-/// The instances that carry the build's tag. One whose launch was cut short is waited for: it may become visible late, and
-/// run on.
+/// The instances with the build's tag. If a launch was cut short, its instance may become visible late and keep running, so
+/// this waits for it.
 async fn find_instances<C: Cloud>(
     cloud: &C,
     run: &Run,
@@ -145,7 +146,7 @@ async fn find_instances<C: Cloud>(
     });
     match found.await {
         Ok(found) => Ok(found),
-        // Mostly the launch was not carried out.
+        // Most likely there was no launch.
         Err(_) => cloud.instances_of(region, &run.id).await,
     }
 }
@@ -159,14 +160,14 @@ async fn end_instance<C: Cloud>(
     urgency: Urgency,
 ) -> Result<()> {
     let region = run.build_region();
-    // A failure is understood by its console, which may be gone with the instance; but the instance costs money meanwhile.
+    // The console explains a failure, and may be lost with the instance. But the instance costs money while it is read.
     let console = tokio::time::timeout(CONSOLE_LIMIT, cloud.console(region, instance));
     let what = format!("{instance} to leave its security group");
     let limit = detach_until.saturating_duration_since(Instant::now());
     let detached = wait::until(what, Patience { limit, pace: VISIBLE_SOON.pace }, &run.events, async || {
         cloud.detach_access(region, instance).await.map(Poll::Ready)
     });
-    // A group that it does not leave now is free once it has terminated.
+    // A security group that it does not leave now is free once it has terminated.
     let (console, _) = tokio::join!(console, detached);
     let console = console.ok().and_then(Result::ok).unwrap_or_default();
     let path = run.log(&format!("console-{instance}"));
@@ -177,7 +178,7 @@ async fn end_instance<C: Cloud>(
     if urgency == Urgency::Interrupted { Ok(()) } else { launch::await_terminated(cloud, run, instance).await }
 }
 
-/// Orders an instance to terminate; what costs money by the hour is worth a second and a third try.
+/// Orders an instance to terminate, in up to three attempts, because it costs money by the hour.
 async fn terminate<C: Cloud>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
     let mut ended = cloud.terminate(run.build_region(), instance).await;
     for _ in 0..2 {
@@ -190,8 +191,7 @@ async fn terminate<C: Cloud>(cloud: &C, run: &Run, instance: &InstanceId) -> Res
     ended
 }
 
-/// Asks the cloud which images a build that did not come to its end has: those that carry its tag, whatever the journal
-/// says.
+/// Asks the cloud which images with the build's tag exist. This counts more than the journal.
 pub async fn look_what_exists<C: Cloud>(cloud: &C, run: &Run) {
     let looks = run.spec.regions.iter().map(async |region| (region, cloud.images(region).await));
     for (region, images) in join_all(looks).await {
@@ -202,7 +202,7 @@ pub async fn look_what_exists<C: Cloud>(cloud: &C, run: &Run) {
     }
 }
 
-/// Says what exists after a build that did not come to its end, and what to type next.
+/// Says what exists after a build that failed or was interrupted, and what to type next.
 pub fn say_what_exists<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], all_ended: bool) {
     let (events, flags) = (&run.events, cloud.flags());
     let sealing = events.state(|state| state.sealing());
@@ -210,7 +210,7 @@ pub fn say_what_exists<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], all_
         if sealing.as_ref() == Some(id) {
             let command = cloud.how_to(HowTo::Terminate(run.build_region(), id));
             events.note(format_args!(
-                "{id} was being sealed: it may refuse logins, and does not terminate by itself. To terminate it:\n    {command}"
+                "{id} was being sealed. It may refuse logins, and does not terminate by itself. To terminate it:\n    {command}"
             ));
         } else {
             let lifetime = humantime::format_duration(run.spec.recipe.limits.machine_lifetime);
@@ -242,8 +242,8 @@ pub fn say_what_exists<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], all_
     events.note(format_args!("Journal and logs: {}", run.folder));
 }
 
-/// Leaves the instances up, and says how to log in. Where they end with this process, waits for the signal to end it;
-/// else returns those that are left.
+/// Leaves the instances running, and says how to log in. If they end with this process, waits for a signal to end it;
+/// otherwise returns them.
 pub async fn keep_instances<C: Cloud>(cloud: &C, run: &Run, signals: &mut Signals) -> Vec<InstanceId> {
     let logins = run.logins.borrow().clone();
     let mut up = Vec::new();
@@ -252,16 +252,18 @@ pub async fn keep_instances<C: Cloud>(cloud: &C, run: &Run, signals: &mut Signal
         let Some(address) = instance.address.filter(|_| instance.state == InstanceState::Running) else { continue };
         match openssh::command_line(&run.folder, &login, address) {
             Ok(command) => {
-                run.events.note(format_args!("{id} is left up. To log in:\n    {command}"));
+                run.events.note(format_args!("{id} keeps running. To log in:\n    {command}"));
                 up.push(id);
             }
-            Err(error) => run.events.warn(format_args!("{id} is up, and its key could not be kept: {error:#}")),
+            Err(error) => {
+                run.events.warn(format_args!("{id} is running, but its login key could not be saved: {error:#}"))
+            }
         }
     }
     if up.is_empty() || cloud.machines_outlive_process() {
         return up;
     }
-    run.events.note("It ends when this command does: with Ctrl-C.");
+    run.events.note("It ends with this command. To end both, press Ctrl-C.");
     signals.next().await;
     Vec::new()
 }

@@ -1,4 +1,4 @@
-//! Boots the image and checks it; the checks are data.
+//! Boots the image and checks it.
 
 use std::collections::BTreeMap;
 
@@ -20,16 +20,16 @@ use crate::{
     machine::{Input, Machine, keys::Login, ssh::LoginRefused},
 };
 
-/// Checks the image's disk, boots the image with keys of its own, and checks what runs.
+/// Checks the image's disk, boots the image with new keys, and checks the running instance.
 ///
 /// # Errors
-/// When it cannot be checked, and when any check fails: then all faults, in one message.
+/// When the image cannot be checked, or a check fails; the message has all faults.
 pub async fn verify<C: Compute + Imaging>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Verified> {
     let source = LaunchSource::Image(home.image.clone());
     let (mut seen, session) =
         tokio::try_join!(check_disk(cloud, run, home), launch::log_in(cloud, run, Role::Verify, source))?;
     let checked = check_instance(cloud, run, home, &session, &mut seen).await;
-    // Kept whether it passed or not: a failure is understood by the checks that passed.
+    // Written even if a check failed, because the checks that passed help to understand the failure.
     let path = run.folder.join("verification.json");
     std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&seen)?))
         .with_context(|| format!("failed to write {path}"))?;
@@ -44,17 +44,17 @@ pub async fn verify<C: Compute + Imaging>(cloud: &C, run: &Run, home: &HomeImage
             faults.join("\n  ")
         );
     }
-    // An instance of an image with a fault is left for --keep-on-failure.
+    // If a check failed, the instance is left for --keep-on-failure.
     launch::terminate(cloud, run, &session.instance).await;
     Ok(Verified { seen, instance: session.instance })
 }
 
-/// The checks of the disk that nothing has booted from; none where the cloud cannot show it.
+/// Checks the disk before anything boots from it. No checks if the cloud cannot show the disk.
 async fn check_disk<C: Compute + Imaging>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Verification> {
     let Some(disk) = cloud.disk(run.build_region(), &home.image, &run.folder).await? else {
         return Ok(Verification::default());
     };
-    // Walking a whole file system takes a while, in which a signal, and the booting instance, must not wait.
+    // On another thread, because walking a file system takes a while, and signals and the booting instance need this one.
     let checked = tokio::task::spawn_blocking(move || {
         let mut seen = Verification::default();
         look_at_disk(disk.open()?.as_ref(), &mut seen).map(|()| seen)
@@ -62,7 +62,7 @@ async fn check_disk<C: Compute + Imaging>(cloud: &C, run: &Run, home: &HomeImage
     checked.await?
 }
 
-/// What AWS's checklist for shared images asks of the disk, before anything has booted from it.
+/// Checks the disk against AWS's checklist for shared images.
 fn look_at_disk(disk: &dyn DiskFiles, seen: &mut Verification) -> Result<()> {
     let mut homes = disk.files("/root")?;
     homes.extend(disk.files("/home")?);
@@ -80,7 +80,7 @@ fn look_at_disk(disk: &dyn DiskFiles, seen: &mut Verification) -> Result<()> {
     let machine_id = disk.read("/etc/machine-id")?.map(|id| String::from_utf8_lossy(&id).trim().to_owned());
     let fault = machine_id.filter(|id| !id.is_empty() && id != "uninitialized").map(|id| format!("it is {id}"));
     seen.add("on the disk: no machine id", fault);
-    // A seed is part of the base, as seal.sh sees it.
+    // cloud-init's seed belongs to the base, so seal.sh keeps it.
     let state = disk.files("/var/lib/cloud")?.into_iter().map(|(path, _)| path);
     let state = state.filter(|path| !path.starts_with("/var/lib/cloud/seed/"));
     seen.add("on the disk: no state of cloud-init", present(state.collect()));
@@ -108,12 +108,12 @@ async fn check_instance<C: Compute + Imaging>(
     run.events.say(Progress::Checking { image: home.image.clone(), instance: session.instance.clone() });
     seen.add("it boots, with the host key that it was given", None);
 
-    // The login comes before the end of the first boot, which check.sh waits for.
+    // The login works before the first boot has finished; check.sh waits for that.
     let check = install::script(&run.spec.scripts.check)?;
     let binaries = run.spec.recipe.binaries.iter().map(|binary| format!("/usr/bin/{}", binary.name));
     let mut words = vec![shlex::try_quote(&session.login.key.public()?)?.into_owned()];
     words.extend(binaries);
-    // The script's own lines are the result; its exit status only says the same in one bit.
+    // The script's output is the result. Exit code 1 only says that a check failed.
     let command = format!("sudo -n bash -s -- {} || test $? = 1", words.join(" "));
     let printed = machine.run("checking the image (check.sh)", &command, Input::Text(&check), limit).await?;
     seen.checks.extend(parse_checks(&printed)?);
@@ -128,13 +128,13 @@ async fn check_instance<C: Compute + Imaging>(
     let same = machine_id.trim() == home.disk.machine_id;
     seen.add(
         "its machine id is its own",
-        same.then(|| "it is that of the machine that the image was made on".to_owned()),
+        same.then(|| "it is the machine id of the instance that the image was made from".to_owned()),
     );
     seen.add("the key of the machine it was made on is refused", old_key_fault(cloud, run, home, session).await?);
     Ok(())
 }
 
-/// Tries to log in with the key that the image was made with.
+/// Tries to log in with the key of the instance that the image was made from.
 async fn old_key_fault<C: Compute + Imaging>(
     cloud: &C,
     run: &Run,
@@ -144,8 +144,8 @@ async fn old_key_fault<C: Compute + Imaging>(
     let instance = cloud.instance(run.build_region(), &session.instance).await?;
     let instance = instance.filter(|instance| instance.state == InstanceState::Running);
     let address = instance.and_then(|instance| instance.address);
-    let address = address.with_context(|| format!("{} is no longer there", session.instance))?;
-    let key = home.key.clone().with_context(|| format!("the key that logged in to {} is lost", home.made_of))?;
+    let address = address.with_context(|| format!("{} is no longer running", session.instance))?;
+    let key = home.key.clone().with_context(|| format!("the login key of {} is lost", home.made_of))?;
     let login = Login { key, ..session.login.clone() };
     match cloud.connect(address, &login, &run.log(Role::Verify.word())).await {
         Ok(_) => Ok(Some("it still logs in".to_owned())),
@@ -154,34 +154,35 @@ async fn old_key_fault<C: Compute + Imaging>(
     }
 }
 
-/// The checks that check.sh printed, a line each: `ok NAME` or `not ok NAME: FAULT`, and at the end `checked N`.
+/// Parses the output of check.sh: one line for each check, `ok NAME` or `not ok NAME: FAULT`, and `checked N` at the end.
 fn parse_checks(printed: &str) -> Result<Vec<Check>> {
     let parse = |line: &str| {
         if let Some(rest) = line.strip_prefix("not ok ") {
             let (name, fault) = rest.split_once(": ").unwrap_or((rest, "failed"));
             return Ok(Check { name: name.to_owned(), fault: Some(fault.to_owned()) });
         }
-        let name = line.strip_prefix("ok ").with_context(|| format!("check.sh printed what is no check: {line}"))?;
+        let name =
+            line.strip_prefix("ok ").with_context(|| format!("check.sh printed a line that is not a check: {line}"))?;
         Ok(Check { name: name.to_owned(), fault: None })
     };
     let (printed, announced) = printed.trim_end().rsplit_once('\n').unwrap_or(("", printed.trim_end()));
     let checks: Vec<Check> =
         printed.lines().filter(|line| !line.trim().is_empty()).map(parse).collect::<Result<_>>()?;
-    // A script that stopped half-way, or checked nothing, must not pass for one that found nothing wrong.
+    // A script that stopped half-way, or checked nothing, must not count as passed.
     if checks.is_empty() || announced.trim() != format!("checked {}", checks.len()) {
-        bail!("check.sh did not come to its end: it made {} checks, and its last line is `{announced}`", checks.len());
+        bail!("check.sh did not finish: it printed {} checks, and its last line is `{announced}`", checks.len());
     }
     Ok(checks)
 }
 
-/// Compares what `sha256sum` printed with what was built.
+/// Compares the output of `sha256sum` with the sums of what was built.
 fn compare_sums(built: &BTreeMap<String, String>, printed: &str, seen: &mut Verification) {
     let sums: BTreeMap<&str, &str> =
         printed.lines().filter_map(|line| line.split_once("  ")).map(|(sum, path)| (path, sum)).collect();
     for (path, sum) in built {
         let fault = match sums.get(path.as_str()) {
             None => Some("it is missing".to_owned()),
-            Some(other) if other != sum => Some(format!("its SHA-256 is {other}, and {sum} was built")),
+            Some(other) if other != sum => Some(format!("its SHA-256 is {other}, but what was built has {sum}")),
             Some(_) => None,
         };
         seen.add(format!("{path} has the bytes that were built"), fault);
@@ -310,6 +311,6 @@ mod tests {
         let mut seen = Verification::default();
         compare_sums(&built, "11  /usr/bin/a\n99  /usr/bin/b\n", &mut seen);
         let faults: Vec<_> = seen.faults().map(|check| check.fault.clone().unwrap_or_default()).collect();
-        assert_eq!(faults, ["its SHA-256 is 99, and 22 was built", "it is missing"]);
+        assert_eq!(faults, ["its SHA-256 is 99, but what was built has 22", "it is missing"]);
     }
 }

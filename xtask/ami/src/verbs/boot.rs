@@ -1,4 +1,4 @@
-//! Starts a local image and logs in to it.
+//! `ami boot`: boots a local image and logs in.
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
@@ -25,10 +25,10 @@ use crate::{
     },
 };
 
-/// Starts the image that the flags name, gives a shell (or runs the command) on it, and ends it with the shell.
+/// Boots the image that the flags name, opens a shell or runs the command on it, and ends the machine after that.
 ///
 /// # Errors
-/// When there is no such image, it doesn't come up, or the shell ends with another code than 0.
+/// When there is no such image, it does not boot, or the shell or command exits with another code than 0.
 pub async fn boot(
     cloud: &Qemu,
     checkout: &Checkout,
@@ -39,10 +39,10 @@ pub async fn boot(
     cloud.prepare_to_boot(common.yes).await.map_err(Failure::Refused)?;
     let catalogue = Catalogue::look(cloud, &checkout.recipe).await.map_err(Failure::Failed)?;
     let Entry { region, image, .. } = pick(&catalogue, &flags.image).map_err(Failure::Refused)?;
-    let system = image.tag(TAG_SYSTEM).context("the image doesn't say which system it is");
+    let system = image.tag(TAG_SYSTEM).context("the image has no tag that says which system it is");
     let system = system.and_then(|name| checkout.recipe.system(name)).map_err(Failure::Refused)?;
     let keys = tempfile::Builder::new().prefix("wallaroo-boot-").tempdir();
-    let keys = keys.context("failed to make a folder for the keys").map_err(Failure::Failed)?;
+    let keys = keys.context("failed to create a folder for the keys").map_err(Failure::Failed)?;
     let folder = Utf8Path::from_path(keys.path()).context("set TMPDIR to a path in UTF-8").map_err(Failure::Failed)?;
     let session = Session { cloud, checkout, region, image, folder, events };
     let login = session.login(&system.ssh_user).map_err(Failure::Failed)?;
@@ -53,11 +53,11 @@ pub async fn boot(
     }
 }
 
-/// The image with this id or version; the first region's, for they are all the same.
+/// The image with this id or version. Of a version, the first region's: all regions have the same image.
 fn pick<'a>(catalogue: &'a Catalogue, wanted: &str) -> Result<&'a Entry> {
     let is_it = |entry: &&Entry| entry.image.id.0 == wanted || entry.is_of(wanted);
     catalogue.entries.iter().find(is_it).with_context(|| {
-        format!("there is no local image `{wanted}`; `cargo xtask ami list --local` shows those that are")
+        format!("there is no local image `{wanted}`; to list the images: cargo xtask ami list --local")
     })
 }
 

@@ -1,4 +1,4 @@
-//! Says whether a version is public, and named and described alike, in every region.
+//! `ami check`: whether a version is public, and has the same name and description, in every region.
 
 use anyhow::anyhow;
 use xtask::{cli::CommonFlags, region::Region, version::Version};
@@ -14,10 +14,10 @@ use crate::{
     },
 };
 
-/// Prints whether all is well with a version in these regions.
+/// Checks a version in these regions, and prints the result.
 ///
 /// # Errors
-/// When it isn't, with all that is wrong anywhere; a region that does not answer is a fault among the others.
+/// With all faults in all regions. A region that does not answer is a fault as well.
 pub async fn check<C: Cloud>(
     cloud: &C,
     recipe: &Recipe,
@@ -37,13 +37,13 @@ pub async fn check<C: Cloud>(
         return Err(Failure::Failed(anyhow!("`{name}` is not as it should be:\n  {}", faults.join("\n  "))));
     }
     if !common.json {
-        let text = format!("`{name}` is public, and described alike, in {} regions\n", regions.len());
+        let text = format!("`{name}` is public, and has the same description, in {} regions\n", regions.len());
         print::print(&text).map_err(Failure::Failed)?;
     }
     Ok(())
 }
 
-/// What was seen, for other programs.
+/// The result for other programs.
 #[must_use]
 pub fn document(version: &Version, checked: &Checked) -> Check {
     let region = |seen: &check::Seen| CheckedRegion {

@@ -1,5 +1,5 @@
-//! Removes what unfinished builds left: found by tag in all regions, so that neither a lost journal nor another computer
-//! matters.
+//! `ami clean`: removes what unfinished builds left. It is found by tag in all regions, so it does not matter if a journal
+//! is lost or on another computer.
 
 use std::{
     collections::BTreeSet,
@@ -35,7 +35,7 @@ use crate::{
     story::{bake, launch::TERMINATION_LIMIT},
 };
 
-/// Shows what would be removed, asks, and removes it.
+/// Lists what would be removed, asks for confirmation, and removes it.
 ///
 /// # Errors
 /// When it is not confirmed, the build belongs elsewhere, or something cannot be removed; the message says what remains.
@@ -49,7 +49,7 @@ pub async fn clean<C: Cloud>(
     let named = Named::open(cloud, state_dir, flags, common).await.map_err(Failure::Refused)?;
     let survey = Unfinished::survey(state_dir).map_err(Failure::Refused)?;
     for (id, error) in &survey.unreadable {
-        events.warn(format_args!("the build {id} is left alone: {error:#}"));
+        events.warn(format_args!("the build {id} is not cleaned up: {error:#}"));
     }
     let all = everything(cloud).await.map_err(Failure::Failed)?;
     let choice = Choice::of(flags, &all, survey, named.as_ref());
@@ -71,7 +71,7 @@ pub async fn clean<C: Cloud>(
             let public = if leftover.public { ", PUBLIC in some regions only" } else { "" };
             events.note(format_args!("{region}: {} {} of {}{public}", leftover.kind, leftover.id, leftover.build));
         }
-        let question = format!("Remove for good what is listed, {} in all?", found.len());
+        let question = format!("Remove everything listed above for good ({} in all)?", found.len());
         let asked = confirm(&question, common.yes).await;
         asked.context("nothing was removed").map_err(Failure::Refused)?;
         remove_all(cloud, &found, events).await.map_err(Failure::Failed)?;
@@ -82,7 +82,7 @@ pub async fn clean<C: Cloud>(
     }
 }
 
-/// Fails where the build that is named is of the other kind of cloud. No cloud is asked for that.
+/// Fails if the named build is of the other kind of cloud. This asks no cloud.
 ///
 /// # Errors
 /// With the command that works; and when the journal of the build cannot be read.
@@ -92,16 +92,16 @@ pub fn refuse_other_kind(flags: &CleanFlags, common: &CommonFlags, state_dir: &S
     ownership::refuse_other_kind(Reading::of(&journal)?.state.about()?, common.local, "clean")
 }
 
-/// The build that is named to be cleaned up, where this computer has its journal.
+/// The build that is named, if this computer has its journal.
 struct Named {
     folder: Utf8PathBuf,
     reading: Reading,
-    /// Held until its journal says that it is cleaned up: no process may resume it meanwhile.
+    /// Held until the journal says that the build is cleaned up, so that no process resumes it meanwhile.
     _lock: Lock,
 }
 
 impl Named {
-    /// The build that the flags name; none when they name none, or this computer does not know it.
+    /// The build that the flags name; none if they name none, or this computer has no journal of it.
     async fn open<C: Cloud>(
         cloud: &C,
         state_dir: &StateDir,
@@ -128,8 +128,8 @@ impl Named {
         state.about.as_ref().map_or(0, |about| about.regions.len().saturating_sub(state.gave_up.len()))
     }
 
-    /// Sets blocks on public images again that the build lifted, and writes down that nothing is left of it, so that it is
-    /// not resumed. Where it may be another account's build, neither.
+    /// Restores the blocks on public images that the build lifted, and records that it is cleaned up, so that it is not
+    /// resumed. Does neither if the build may be another account's.
     async fn forget<C: Cloud>(self, cloud: &C, removed_something: bool, events: &Events) -> Result<()> {
         let state = &self.reading.state;
         if state.about()?.identity.is_none() && !removed_something {
@@ -151,26 +151,26 @@ impl Named {
         bake::delete_leftovers(&self.folder);
         openssh::delete_keys(&self.folder);
         if state.ended == Some(How::Done) {
-            // It is not resumed anyway, and what it published stays what it was for.
+            // It is not resumed anyway, and what it published was its purpose.
             return Ok(());
         }
-        events
-            .resume(&self.folder, self.reading)
-            .with_context(|| format!("all is removed, but {} still says otherwise", quote(self.folder.as_str())))?;
+        events.resume(&self.folder, self.reading).with_context(|| {
+            format!("everything was removed, but the journal in {} could not be updated", quote(self.folder.as_str()))
+        })?;
         events.end(How::Cleaned, false)
     }
 }
 
-/// Which of the resources are removed.
+/// Chooses the resources to remove.
 struct Choice<'a> {
     flags: &'a CleanFlags,
     now: SystemTime,
-    /// What this computer knows of its builds: nothing of an unfinished one is left over, and the images of one that is
-    /// done are what it was for.
+    /// The builds of this computer. Resources of an unfinished one are not leftovers, nor are the images of one that is
+    /// done.
     survey: Survey,
     /// The builds with a public image.
     public: BTreeSet<String>,
-    /// Whether the build that is named is public in some of its regions only.
+    /// Whether the named build is public in some of its regions only.
     is_half_public: bool,
 }
 
@@ -183,7 +183,7 @@ impl Choice<'_> {
             let (open, closed): (Vec<_>, Vec<_>) =
                 images().filter(|image| image.build == *id).partition(|it| it.public);
             let is_half = match named {
-                // A release that is done stays what it is, whatever was done to one of its images since.
+                // A release that is done counts as published, even if one of its images was changed since.
                 Some(named) if named.reading.state.ended == Some(How::Done) => false,
                 Some(named) => named.reading.state.is_half_open() && open.len() < named.regions(),
                 None => !closed.is_empty(),
@@ -195,7 +195,7 @@ impl Choice<'_> {
 
     fn takes(&self, leftover: &Leftover) -> bool {
         if let Some(id) = &self.flags.build {
-            // What is published is no leftover; what is half published was never meant to be.
+            // Public images are no leftovers, unless they are public in some regions only by accident.
             return leftover.build == *id && (!leftover.public || self.is_half_public);
         }
         if leftover.public {
@@ -205,7 +205,7 @@ impl Choice<'_> {
         if self.flags.expired {
             return leftover.kind == LeftoverKind::Image && expires.is_some_and(|at| at <= self.now);
         }
-        // A private image is what its build was for, until its time has come.
+        // A private image is the purpose of its build until it expires.
         let is_wanted = leftover.kind == LeftoverKind::Image
             && (leftover.expires.is_some()
                 || self.survey.done.contains(&leftover.build)
@@ -216,23 +216,25 @@ impl Choice<'_> {
     }
 
     fn is_old(&self, leftover: &Leftover) -> bool {
-        // What began longer ago than the clock can say is no younger than anything.
+        // A build that began in the future, by this computer's clock, is not old.
         let age = began(&leftover.build).and_then(|began| self.now.duration_since(began).ok());
         age.is_some_and(|age| age >= *self.flags.older_than)
     }
 
-    /// The warning about something that is left alone, and that might be taken for a leftover.
+    /// The warning about a resource that is kept, though it might be taken for a leftover.
     fn spared(&self, region: &Region, leftover: &Leftover, flags: &str) -> Option<String> {
         let (id, build) = (&leftover.id, &leftover.build);
         if self.flags.build.as_ref() == Some(build) && leftover.public && !self.is_half_public {
             let command = withdrawal(leftover.version.as_deref(), flags);
-            return Some(format!("{id} in {region} is public, and stays; to withdraw it: {command}"));
+            return Some(format!("{id} in {region} is public, and is kept; to withdraw it: {command}"));
         }
         let is_closed_one = leftover.kind == LeftoverKind::Image && !leftover.public && self.public.contains(build);
         let is_ours = self.flags.build.is_none() && !self.flags.expired && self.is_old(leftover);
         (is_closed_one && is_ours && !self.survey.done.contains(build)).then(|| {
             let command = format!("cargo xtask ami clean {build}{flags}");
-            format!("{id} in {region} is private, and its build is public elsewhere: it stays; to clean up: {command}")
+            format!(
+                "{id} in {region} is private, but its build is public elsewhere, so it is kept; to clean up: {command}"
+            )
         })
     }
 }
@@ -243,7 +245,7 @@ fn withdrawal(version: Option<&str>, flags: &str) -> String {
     format!("cargo xtask ami retire --version {version}{flags}")
 }
 
-/// When a build began, which its id begins with: `20261122T161746Z-…`.
+/// When a build began, according to its id: `20261122T161746Z-…`.
 fn began(id: &str) -> Option<SystemTime> {
     let (time, _) = id.split_once('-')?;
     let part = |range: std::ops::Range<usize>| time.get(range);
@@ -279,7 +281,7 @@ async fn remove_all<C: Cloud>(cloud: &C, found: &[(Region, Leftover)], events: &
     if remaining.is_empty() { Ok(()) } else { Err(anyhow!("these remain:\n  {}", remaining.join("\n  "))) }
 }
 
-/// Removes something; where the cloud needs a while to let go of it, waits for that.
+/// Removes a resource. If the cloud refuses because it is still in use, tries again for a while.
 async fn remove<C: Cloud>(cloud: &C, region: &Region, leftover: &Leftover, events: &Events) -> Result<()> {
     let pace = wait::Pace { first_check: Duration::ZERO, ..cloud.pace(Phase::Termination) };
     let what = format!("{} to be removed", leftover.id);

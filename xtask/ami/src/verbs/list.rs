@@ -1,4 +1,4 @@
-//! Shows the images by version and region.
+//! `ami list`: lists the images in all regions.
 
 use std::time::SystemTime;
 
@@ -23,7 +23,7 @@ use crate::{
 /// Prints the images of all regions, sorted by name and region.
 ///
 /// # Errors
-/// When the cloud doesn't answer.
+/// When the cloud does not answer.
 pub async fn list<C: Cloud>(cloud: &C, recipe: &Recipe, common: &CommonFlags, events: &Events) -> Result<(), Failure> {
     let catalogue = Catalogue::look(cloud, recipe).await.map_err(Failure::Failed)?;
     if catalogue.entries.is_empty() {

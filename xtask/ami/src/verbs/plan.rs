@@ -1,4 +1,4 @@
-//! What a release would do, before it does it.
+//! `ami plan`: what a release would do.
 
 use anyhow::Result;
 
@@ -18,7 +18,7 @@ use crate::{
 /// The plan as text, or as JSON.
 ///
 /// # Errors
-/// When it can't be encoded.
+/// When it cannot be encoded.
 pub fn text(order: &ReleaseSpec, preflight: &Preflight, json: bool) -> Result<String> {
     if json { print::json(&document(order, preflight)) } else { Ok(lines(order, preflight)) }
 }
@@ -84,7 +84,7 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
     };
     lines.push(("Goes to".to_owned(), goes_to));
     let time = humantime::format_duration(preflight.estimate);
-    lines.push(("Time".to_owned(), format!("about {time}, longer where compiling takes longer")));
+    lines.push(("Time".to_owned(), format!("about {time}, more if compiling takes longer")));
     let cost = match &preflight.cost {
         None => "none".to_owned(),
         Some(preflight::Cost { once_usd, monthly_usd, remark }) => {
@@ -99,7 +99,7 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
 fn binaries_line(order: &ReleaseSpec, binaries: &[&str]) -> String {
     let cpu = &order.recipe.build.target_cpu;
     if order.skip_build {
-        return format!("{}, as they lie in the tree", binaries.join(" "));
+        return format!("{}, as they are in the checkout", binaries.join(" "));
     }
-    format!("{}, built in the tree for {cpu}", binaries.join(" "))
+    format!("{}, built in the checkout for {cpu}", binaries.join(" "))
 }

@@ -31,7 +31,7 @@ pub async fn release<C: Cloud>(
     finish(app, &run, common, signals).await
 }
 
-/// Runs a release that begins or is resumed to its end.
+/// Runs a new or resumed release, and prints its result.
 pub(super) async fn finish<C: Cloud>(
     app: &App<'_, C>,
     run: &Run,
@@ -42,7 +42,7 @@ pub(super) async fn finish<C: Cloud>(
     release::release(app.cloud, run, signals, tell).await.map(drop)
 }
 
-/// Everything before something is created; every fault is a refusal.
+/// Prepares a release. Nothing is created here, so every error is a refusal.
 async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &ReleaseFlags, common: &CommonFlags) -> Result<Run> {
     let App { cloud, checkout, state_dir, events } = *app;
     let draft = preflight::draft(checkout, flags, common, Purpose::Begin)?;
@@ -58,7 +58,7 @@ async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &ReleaseFlags, common: &Comm
     if spec.visibility == Visibility::Public && !common.local {
         let regions = spec.regions.len();
         let question = format!("Make `{}` public in {regions} regions?", spec.name);
-        confirm(&question, common.yes).await.context("nothing was begun")?;
+        confirm(&question, common.yes).await.context("the release was not started")?;
     }
     Run::begin(spec, cloud.identity().await?, state_dir, events).await
 }

@@ -1,4 +1,4 @@
-//! `ami resume`: goes on where a build stopped.
+//! `ami resume`: resumes an unfinished build.
 
 use anyhow::{Context as _, Result};
 use xtask::cli::{Ami, Command, CommonFlags, ReleaseFlags};
@@ -14,14 +14,14 @@ use crate::{
     story::run::Run,
 };
 
-/// The command line to carry out; for `resume` that with which the build began, and the build's id.
+/// The command line to carry out. For `resume` it is the one that began the build, with the build's id.
 ///
 /// # Errors
 /// When there is no build to resume, or several to choose from; and when `--root` names another checkout than the build's.
 pub fn command_line(ami: Ami, state_dir: &StateDir) -> Result<(Ami, Option<String>)> {
     let Some(Command::Resume(flags)) = &ami.command else { return Ok((ami, None)) };
     let unfinished = Unfinished::pick(state_dir, flags.build.as_deref(), ami.common.local)?;
-    // A path counts from the folder of this command.
+    // Resolved before the folder is changed below.
     let root = ami.common.root.as_ref().map(|root| {
         let root = root.canonicalize_utf8().with_context(|| format!("there is no checkout at {root}"))?;
         ownership::refuse_other_root(unfinished.about()?, &root)?;
@@ -30,7 +30,7 @@ pub fn command_line(ami: Ami, state_dir: &StateDir) -> Result<(Ami, Option<Strin
     let root = root.transpose()?;
     let (mut began, call) = unfinished.command()?;
     std::env::set_current_dir(&call.folder)
-        .with_context(|| format!("the build began in {}, and its paths count from there", call.folder))?;
+        .with_context(|| format!("failed to enter the folder {}, where the build began", call.folder))?;
     let CommonFlags { yes, json, quiet, verbose, log_format, profile, .. } = ami.common;
     began.common.profile = profile.or(began.common.profile);
     began.common.root = root.or(began.common.root);

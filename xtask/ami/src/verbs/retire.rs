@@ -1,4 +1,4 @@
-//! Withdraws a version: removes its images, with their snapshots, in every region.
+//! `ami retire`: removes a version's images, with their snapshots, in every region.
 
 use anyhow::{Context as _, anyhow};
 use xtask::{cli::CommonFlags, version::Version};
@@ -13,13 +13,13 @@ use crate::{
     show::confirm::confirm,
 };
 
-/// Shows a version's images, asks, and deregisters them with their snapshots, in every region.
+/// Lists a version's images, asks for confirmation, and deregisters them and deletes their snapshots in every region.
 ///
-/// A version's images are those with its tag, and those of the account that are named like it, whatever made them: the
-/// name is free again only when all of them are gone. The list says which ones this tool didn't make.
+/// A version's images are those with its tag, and all others of the account with its name, because the name is free again
+/// only when all of them are gone. The list says which ones this tool did not make.
 ///
 /// # Errors
-/// When there is none, it isn't confirmed, or one can't be removed; then the message says what remains.
+/// When there is none, it is not confirmed, or an image cannot be removed; the message says what remains.
 pub async fn retire<C: Cloud>(
     cloud: &C,
     recipe: &Recipe,
@@ -32,14 +32,14 @@ pub async fn retire<C: Cloud>(
     let images: Vec<&Entry> = catalogue.of_version(version, &name).collect();
     if images.is_empty() {
         return Err(Failure::Refused(anyhow!(
-            "there is no image `{name}`; `cargo xtask ami list{}` shows those that are",
+            "there is no image `{name}`; to list the images: cargo xtask ami list{}",
             cloud.flags()
         )));
     }
     for entry in &images {
         events.note(line(entry, &name));
     }
-    let question = format!("Remove for good what is listed, {} of `{name}`?", images.len());
+    let question = format!("Remove all listed images of `{name}` for good ({} in all)?", images.len());
     confirm(&question, common.yes).await.context("nothing was removed").map_err(Failure::Refused)?;
     let removed = everywhere::for_each(images.iter().map(|entry| (&entry.region, *entry)), async |region, entry| {
         let removed = cloud.deregister(region, &entry.image.id).await;
@@ -53,7 +53,7 @@ pub async fn retire<C: Cloud>(
     if remaining.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!("{}", remaining.join("\n  ")))) }
 }
 
-/// What is shown of an image before it is removed.
+/// The line about an image before it is removed.
 fn line(entry: &Entry, name: &str) -> String {
     let Entry { region, image, .. } = entry;
     let public = if image.public { "public" } else { "private" };
@@ -62,13 +62,14 @@ fn line(entry: &Entry, name: &str) -> String {
     format!("{region}: {} ({})", image.id, remarks.collect::<Vec<_>>().join(", "))
 }
 
-/// Why an image remains; where this tool's policy doesn't reach it, for it isn't tagged, with the command for whoever may.
+/// Why an image remains. `ami iam-policy` does not allow removing an image that this tool did not make, so the message for
+/// such an image has the command to use with other credentials.
 fn remains<C: Cloud>(cloud: &C, entry: &Entry, error: &anyhow::Error) -> String {
     let Entry { region, image, .. } = entry;
     let by_hand = match image.origin() {
         Origin::Other => Some(cloud.how_to(HowTo::Deregister(region, &image.id))),
         Origin::ThisTool { .. } => None,
     };
-    let by_hand = by_hand.map(|command| format!("\n    to remove it with other permissions: {command}"));
+    let by_hand = by_hand.map(|command| format!("\n    to remove it with other credentials: {command}"));
     format!("{} remains: {error:#}{}", image.id, by_hand.unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! Prints the JSON Schema of a result, made from the types that the result is made of.
+//! `ami schema`: prints the JSON Schema of a document, generated from its types.
 
 use anyhow::Result;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
@@ -25,7 +25,7 @@ pub fn of(document: Document) -> Schema {
     }
 }
 
-/// The schema of what is written: where something isn't known there is a `null`, never nothing.
+/// The schema of a document as it is written: unknown values are `null`, not absent.
 fn written_as<T: JsonSchema>() -> Schema {
     SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
 }

@@ -218,7 +218,7 @@ async fn copies_of_an_image_that_somebody_removed_are_not_published() {
     cloud.deregister(&home, &image).await.expect("to go");
     let ended = rig.resume().await;
     ended.failed(1, &[]);
-    for word in ["was copied from an image that this build made before", "cargo xtask ami clean 2"] {
+    for word in ["is a copy of an earlier image of this build", "cargo xtask ami clean 2"] {
         assert!(ended.said.contains(word), "no {word:?} in {}", ended.said);
     }
     assert_eq!((rig.endpoint.images().len(), rig.endpoint.public_in().len()), (REGIONS.len(), 0), "{}", ended.said);

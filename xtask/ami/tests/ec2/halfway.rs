@@ -60,7 +60,7 @@ async fn what_was_half_open_and_cannot_be_opened_is_withdrawn_by_whoever_resumes
             lose(&rig, region).await;
             let ended = rig.resume().await;
             assert_eq!(ended.outcome.as_ref().err(), Some(&1), "{region}: {ended}");
-            let why = if region == HOME { "was copied from an image that" } else { "ResourceLimitExceeded" };
+            let why = if region == HOME { "is a copy of an earlier image" } else { "ResourceLimitExceeded" };
             assert!(ended.said.contains(why), "{region}: {ended}");
             assert_eq!(open_in(&rig), [""; 0], "all but {closed} were open, and that in {region} is gone: {ended}");
             assert_eq!(rig.endpoint.left(), [""; 0], "{region}: {ended}");
@@ -75,7 +75,7 @@ async fn what_was_half_open_and_does_not_pass_the_gate_is_withdrawn_by_whoever_r
         make_another(&rig, region);
         let ended = rig.resume().await;
         assert_eq!(ended.outcome.as_ref().err(), Some(&1), "{region}: {ended}");
-        assert!(ended.said.contains("has the name `Wallaroo 0.6.1` as well"), "{region}: {ended}");
+        assert!(ended.said.contains("also has the name `Wallaroo 0.6.1`"), "{region}: {ended}");
         assert_eq!(open_in(&rig), [""; 0], "{region}: {ended}");
         assert_eq!(rig.endpoint.left(), [""; 0], "{region}: {ended}");
     }

@@ -97,7 +97,7 @@ async fn a_machine_that_is_kept_stays_with_its_way_in_and_how_to_log_in_is_said(
     let mut rig = Rig::private();
     rig.order.keep_on_failure = true;
     rig.order.scripts.seal = "/nowhere/seal.sh".into();
-    rig.release().await.failed(1, &["is left up. To log in:\n    ssh ", "terminates by itself 5h after its launch"]);
+    rig.release().await.failed(1, &["keeps running. To log in:\n    ssh ", "terminates by itself 5h after its launch"]);
     assert_eq!(rig.endpoint.left().len(), 3, "an instance, a key and a group: {:?}", rig.endpoint.left());
 }
 

@@ -61,7 +61,7 @@ async fn a_build_whose_journal_cannot_be_read_loses_nothing() {
     let newer = |text: &str| text.replacen("\"format\":2", "\"format\":99", 1);
     let broken = |text: &str| text.replacen('\n', "\nnonsense\n", 1);
     let spoilt: [(&dyn Fn(&str) -> String, &str); 2] =
-        [(&newer, "it is of format 99, and this version of the tool knows 2"), (&broken, "line 2 is no journal's")];
+        [(&newer, "the journal has format 99, and this version of the tool reads up to 2"), (&broken, "line 2 is not a line of a journal")];
     for (spoil, why) in spoilt {
         let rig = Rig::public(&REGIONS);
         dies_after(&rig, "CopyImage", 5).await;
@@ -74,7 +74,7 @@ async fn a_build_whose_journal_cannot_be_read_loses_nothing() {
 
         clean(&rig, None, 0).await;
         assert_eq!((rig.endpoint.images().len(), rig.endpoint.left()), there, "{why}");
-        assert!(rig.said().contains(&format!("warning: the build {id} is left alone: ")), "{}", rig.said());
+        assert!(rig.said().contains(&format!("warning: the build {id} is not cleaned up: ")), "{}", rig.said());
         assert!(rig.said().contains(why), "{}", rig.said());
 
         let refused = try_clean(&rig, &rig.ec2().await, Some(&id), 0).await;

@@ -65,7 +65,7 @@ fn provisioning_fails_and_the_machine_is_kept() {
     running.wait_for("error: preparing the machine (provision.sh) failed (exit status 7); the last lines");
     running.wait_for("    the first half is done");
     running.wait_for("    no such package");
-    running.wait_for("is left up. To log in:");
+    running.wait_for("keeps running. To log in:");
     let command = running.wait_for("ssh ");
     let hello = Command::new("sh").args(["-c", &format!("{command} 'id -un; sudo -n id -un'")]).output().expect("ssh");
     let said = String::from_utf8_lossy(&hello.stdout).into_owned();

@@ -77,11 +77,11 @@ fn illegal_versions() {
     let home = Home::new();
     let long = "1".repeat(200);
     for (version, word) in [
-        ("0.6.1+dev", "'+' can't be in the name of an image"),
-        ("", "can't be empty"),
+        ("0.6.1+dev", "'+' is not allowed in an image's name"),
+        ("", "cannot be empty"),
         (&long, "it has 200 characters"),
-        ("0.6\n1", "'\\n' can't be"),
-        ("0.6.1\n", "end with white space"),
+        ("0.6\n1", "'\\n' is not allowed"),
+        ("0.6.1\n", "end with whitespace"),
     ] {
         refused(&home, &mut home.ami(["--version", version, "--local", "--yes"]), &["--version", word]);
         refused(&home, &mut home.ami(["plan", "--version", version, "--local"]), &["--version", word]);
@@ -297,7 +297,7 @@ fn commands_about_images_that_are_not_there() {
     let home = Home::new();
     let ended = run(&mut home.ami(["list", "--local"]));
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{ended}");
-    assert!(ended.stderr.contains("to make an image"), "{ended}");
+    assert!(ended.stderr.contains("to make one: cargo xtask ami"), "{ended}");
     let ended = run(&mut home.ami(["list", "--local", "--json"]));
     assert_eq!(ended.code, Some(0), "{ended}");
     assert_eq!(expect_valid(Document::List, &ended.stdout), serde_json::json!({ "format": 1, "images": [] }));

@@ -41,8 +41,8 @@ fn a_torn_last_line_is_normal_wherever_it_is_torn() {
 fn what_is_no_journal_is_refused_with_its_line() {
     let (began, intended) = (line(0), line(1));
     assert!(complaint("").contains("line 1"));
-    assert!(complaint("nonsense\n").contains("line 1 is no journal's"));
-    assert!(complaint(&format!("{began}\nnonsense\n{intended}\n")).contains("line 2 is no journal's"));
+    assert!(complaint("nonsense\n").contains("line 1 is not a line of a journal"));
+    assert!(complaint(&format!("{began}\nnonsense\n{intended}\n")).contains("line 2 is not a line of a journal"));
     assert!(complaint(&format!("{began}\n{began}\n")).contains("line 2"));
     assert!(complaint(&format!("{intended}\n")).contains("line 1"));
     let step = intended.replace("\"bake access\"", "\"bake cake\"");

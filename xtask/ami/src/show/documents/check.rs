@@ -52,16 +52,16 @@ pub enum FaultKind {
     Missing,
     /// There is more than one.
     Several,
-    /// It can't be launched: it is pending, failed or disabled.
+    /// It cannot be launched: it is pending, failed or disabled.
     NotAvailable,
-    /// It isn't public, so others can't launch it.
+    /// It is not public, so other accounts cannot launch it.
     NotPublic,
-    /// Its snapshots aren't public, so others can't copy it.
+    /// Its snapshots are not public, so other accounts cannot copy it.
     PrivateSnapshots,
     /// It has another name than the recipe gives the version.
     OtherName,
     /// It has another description than in most regions.
     OtherDescription,
-    /// The region didn't answer, so it isn't known.
+    /// The region did not answer.
     Unanswered,
 }

@@ -31,7 +31,7 @@ pub struct Image {
     pub name: String,
     /// Its version, by its tag, or its name where it has none; null when neither says it.
     pub version: Option<String>,
-    /// The id of the build that made it; null when this tool didn't make it.
+    /// The id of the build that made it; null if this tool did not make it.
     pub build: Option<String>,
     /// What it is, as strangers see it.
     pub description: String,
@@ -45,7 +45,7 @@ pub struct Image {
     pub expires: Option<String>,
     /// When it was made (RFC 3339).
     pub created: String,
-    /// When it is deprecated (RFC 3339); null when it isn't.
+    /// When it is deprecated (RFC 3339); null if it is not.
     pub deprecate_at: Option<String>,
     /// Its tags, as its owner sees them.
     pub tags: BTreeMap<String, String>,

@@ -44,7 +44,7 @@ pub struct Plan {
     pub facts: Vec<Fact>,
     /// What stands in the way; empty, when nothing does.
     pub findings: Vec<Finding>,
-    /// What doesn't stand in the way, and should be known all the same.
+    /// Problems that do not stop the release.
     pub warnings: Vec<String>,
     /// How long the cloud's part of the build takes, about, in seconds.
     pub estimated_secs: u64,

@@ -83,7 +83,7 @@ async fn an_image_that_a_check_finds_fault_with_stays_private() {
 async fn an_image_that_was_not_checked_stays_private() {
     let rig = Rig::public();
     rig.cloud.check_prints(&[]);
-    rig.fails(&["check.sh did not come to its end"]).await;
+    rig.fails(&["check.sh did not finish"]).await;
     nothing_public_and_nothing_lost(&rig, &REGIONS);
 }
 
