@@ -60,8 +60,10 @@ async fn a_build_that_is_being_cleaned_up_is_not_resumed_until_its_journal_says_
 async fn a_build_whose_journal_cannot_be_read_loses_nothing() {
     let newer = |text: &str| text.replacen("\"format\":2", "\"format\":99", 1);
     let broken = |text: &str| text.replacen('\n', "\nnonsense\n", 1);
-    let spoilt: [(&dyn Fn(&str) -> String, &str); 2] =
-        [(&newer, "the journal has format 99, and this version of the tool reads up to 2"), (&broken, "line 2 is not a line of a journal")];
+    let spoilt: [(&dyn Fn(&str) -> String, &str); 2] = [
+        (&newer, "the journal has format 99, and this version of the tool reads up to 2"),
+        (&broken, "line 2 is not a line of a journal"),
+    ];
     for (spoil, why) in spoilt {
         let rig = Rig::public(&REGIONS);
         dies_after(&rig, "CopyImage", 5).await;
