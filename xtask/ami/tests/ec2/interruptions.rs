@@ -64,11 +64,7 @@ async fn what_cannot_be_taken_away_in_time_is_said() {
     let (ended, interrupted) = tokio::join!(rig.release(), interrupt);
     assert!(ended.took - interrupted < ENDS_WITHIN, "{}", ended.said);
     assert_eq!(rig.endpoint.live_instances().len(), 0, "the machine itself is told to end: {}", ended.said);
-    assert!(
-        ended.said.contains("may still exist") && ended.said.contains("cargo xtask ami clean 2"),
-        "{}",
-        ended.said
-    );
+    assert!(ended.said.contains("may still exist") && ended.said.contains("cargo xtask ami clean 2"), "{}", ended.said);
     tokio::time::sleep(Duration::from_secs(60)).await;
     crate::crashes::clean(&rig, Some(&rig.unfinished()), 0).await;
     assert_eq!(rig.endpoint.left(), [""; 0]);

@@ -83,7 +83,8 @@ async fn each_machine_has_a_way_in_of_its_own_from_one_address_only_and_imds_v2(
 #[tokio::test(start_paused = true)]
 async fn a_given_security_group_is_taken_and_none_is_made() {
     let mut rig = Rig::private();
-    let group = rig.endpoint.region(HOME, |region| region.give_group("sg-given"));
+    let group = "sg-given".to_owned();
+    rig.endpoint.region(HOME, |region| region.give_group(&group, "given"));
     rig.settings.security_group = Some(group.clone());
     rig.settings.ssh_from = None;
     rig.release().await.report();

@@ -10,7 +10,7 @@ use xtask_ami::{
 };
 
 use crate::{
-    books::{ACCOUNT, Image, Outcome, Snapshot},
+    books::{ACCOUNT, Image, Outcome},
     faults::{Fault, Plan},
     rig::{HOME, Rig},
 };
@@ -122,10 +122,7 @@ async fn an_image_of_that_name_without_our_tags_is_seen() {
     let ended = rig.release().await;
     let made = ended.report().images.iter();
     let image = Image::of_somebody("ami-z", "snap-z", ACCOUNT, "Wallaroo 0.6.1", "2024-07-01T12:00:00.000Z");
-    rig.endpoint.region("eu-west-1", |region| {
-        region.snapshots.insert(image.snapshot.clone(), Snapshot::of_somebody(&image));
-        region.images.insert(image.id.clone(), image);
-    });
+    rig.endpoint.put("eu-west-1", image);
     let cloud = rig.ec2().await;
     let images = made.map(|image| (image.region.parse().expect("a region"), image.id.clone())).collect();
     let faults = gate::faults(&cloud, "Wallaroo 0.6.1", &images, Openness::Public).await.expect("a look");

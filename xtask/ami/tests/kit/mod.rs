@@ -1,7 +1,7 @@
 //! What tests of a whole release share: an order for one, where it is asked for, the machines that it runs commands on,
 //! and chance that a seed decides.
 
-mod desk;
+pub mod desk;
 mod folder;
 mod guest;
 mod order;
@@ -9,7 +9,7 @@ mod random;
 mod said;
 mod turn;
 
-pub use desk::{Desk, Ended, release_to_end};
+pub use desk::{Desk, Ended};
 pub use folder::folder;
 pub use guest::{Disk, Scripts, word};
 pub use order::order;

@@ -19,7 +19,7 @@ use crate::{
     books::{Books, LAG},
     cloud::Cloud,
     crash::Crash,
-    kit::{Desk, FOR_EVER, Random, release_to_end},
+    kit::{Desk, FOR_EVER, Random, desk::release_to_end},
     laws::judge_journal,
     read_back::ReadBack,
     weather::{Odds, Weather},

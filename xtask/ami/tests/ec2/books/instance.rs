@@ -6,9 +6,10 @@ use super::Tags;
 use crate::delays::Delays;
 
 /// How an instance that is launched fares.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Fate {
     /// As it should.
+    #[default]
     Runs,
     /// It ends by itself when it should run; the code of the reason, such as `Server.InternalError`.
     Ends(String),
@@ -17,7 +18,7 @@ pub enum Fate {
 }
 
 /// An instance.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Instance {
     pub id: String,
     pub image: String,

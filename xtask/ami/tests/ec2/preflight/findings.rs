@@ -2,7 +2,7 @@
 
 use super::{findings, look};
 use crate::{
-    books::{CANONICAL, Image, Snapshot},
+    books::{ACCOUNT, CANONICAL, Image},
     rig::{HOME, Rig},
 };
 
@@ -23,10 +23,7 @@ fn one(rig: Rig, problem: &str, remedy: &str) -> impl Future<Output = ()> {
 /// Puts an image into a region, with its snapshot.
 fn put(rig: &Rig, region: &str, id: &str, owner: &str, name: &str) {
     let image = Image::of_somebody(id, &format!("snap-of-{id}"), owner, name, "2024-07-01T12:00:00.000Z");
-    rig.endpoint.region(region, |region| {
-        region.snapshots.insert(image.snapshot.clone(), Snapshot::of_somebody(&image));
-        region.images.insert(image.id.clone(), image);
-    });
+    rig.endpoint.put(region, image);
 }
 
 fn change_base(rig: &Rig, change: impl FnOnce(&mut Image)) {
@@ -51,10 +48,10 @@ async fn a_region_that_the_account_does_not_have() {
 async fn a_name_that_is_taken_elsewhere_on_a_later_page() {
     let rig = Rig::public(&REGIONS);
     for number in 0..1001 {
-        put(&rig, "eu-west-1", &format!("ami-{number:017}"), crate::books::ACCOUNT, &format!("other {number}"));
+        put(&rig, "eu-west-1", &format!("ami-{number:017}"), ACCOUNT, &format!("other {number}"));
     }
     rig.endpoint.region("eu-west-1", |region| region.public_image_quota = 2000);
-    put(&rig, "eu-west-1", "ami-z", crate::books::ACCOUNT, "Wallaroo 0.6.1");
+    put(&rig, "eu-west-1", "ami-z", ACCOUNT, "Wallaroo 0.6.1");
     let problem = "there is an image `Wallaroo 0.6.1` already: ami-z in eu-west-1";
     one(rig, problem, "cargo xtask ami retire --version 0.6.1").await;
 }
@@ -105,7 +102,7 @@ async fn the_quota_is_asked_for_where_the_default_would_be_reached_and_only_ther
 /// The account has so many public images already.
 fn publish_own(rig: &Rig, count: u32) {
     for number in 0..count {
-        put(rig, "eu-west-1", &format!("ami-old{number}"), crate::books::ACCOUNT, &format!("Wallaroo 0.5.{number}"));
+        put(rig, "eu-west-1", &format!("ami-old{number}"), ACCOUNT, &format!("Wallaroo 0.5.{number}"));
     }
 }
 
