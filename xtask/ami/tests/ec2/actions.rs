@@ -35,11 +35,5 @@ pub fn find(action: &str) -> Option<Deed> {
             modify_snapshot_attribute;
         snapshots_and_tags: describe_snapshots, delete_snapshot, create_tags, delete_tags;
     };
-    // DescribeImages is describe_images.
-    let words = action.split_inclusive(|_| true).map(str::to_lowercase);
-    let words = words
-        .zip(action.chars())
-        .map(|(small, letter)| if letter.is_uppercase() { format!("_{small}") } else { small });
-    let name: String = words.collect();
-    deeds.into_iter().find(|(deed, _)| name.strip_prefix('_') == Some(*deed)).map(|(_, deed)| deed)
+    deeds.into_iter().find(|(deed, _)| deed.replace('_', "").eq_ignore_ascii_case(action)).map(|(_, deed)| deed)
 }

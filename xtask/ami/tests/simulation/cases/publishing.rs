@@ -12,24 +12,15 @@ fn all_is_withdrawn(rig: &Rig) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_permission_that_is_refused_in_one_region_withdraws_all() {
-    for verb in [Verb::SnapshotsPublic, Verb::ImagePublic] {
-        let rig = Rig::public();
-        rig.cloud.once(verb, "sa-east-1", Fault::Refused);
-        let ended = rig.fails(&["nothing is public", "sa-east-1", "is refused"]).await;
-        assert_eq!(ended.called_public(), [""; 0], "{ended}");
-        all_is_withdrawn(&rig);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_permission_whose_answer_is_lost_withdraws_all() {
-    for verb in [Verb::SnapshotsPublic, Verb::ImagePublic] {
-        let rig = Rig::public();
-        rig.cloud.once(verb, "sa-east-1", Fault::Lost);
-        let ended = rig.fails(&["nothing is public", "sa-east-1", "is lost"]).await;
-        assert_eq!(ended.called_public(), [""; 0], "{ended}");
-        all_is_withdrawn(&rig);
+async fn a_permission_that_is_refused_or_whose_answer_is_lost_in_one_region_withdraws_all() {
+    for (fault, word) in [(Fault::Refused, "is refused"), (Fault::Lost, "is lost")] {
+        for verb in [Verb::SnapshotsPublic, Verb::ImagePublic] {
+            let rig = Rig::public();
+            rig.cloud.once(verb, "sa-east-1", fault);
+            let ended = rig.fails(&["nothing is public", "sa-east-1", word]).await;
+            assert_eq!(ended.called_public(), [""; 0], "{ended}");
+            all_is_withdrawn(&rig);
+        }
     }
 }
 
