@@ -1,6 +1,6 @@
 //! What goes wrong with calls, as a test plans it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use crate::{kit::Random, request::Call, xml::Refusal};
 
@@ -35,33 +35,21 @@ impl Fault {
 }
 
 /// Which calls a fault befalls: each that all conditions hold for.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     fault: Fault,
     action: Option<String>,
     region: Option<String>,
     dry_runs: bool,
-    condition: Option<Condition>,
     chance: Option<(f64, Random)>,
     skip: u32,
     times: u32,
 }
 
-type Condition = Arc<dyn Fn(&Call) -> bool + Send + Sync>;
-
 impl Plan {
     /// Befalls every call, dry runs aside.
     pub fn always(fault: Fault) -> Plan {
-        Plan {
-            fault,
-            action: None,
-            region: None,
-            dry_runs: false,
-            condition: None,
-            chance: None,
-            skip: 0,
-            times: u32::MAX,
-        }
+        Plan { fault, action: None, region: None, dry_runs: false, chance: None, skip: 0, times: u32::MAX }
     }
 
     /// Befalls the next call, dry runs aside.
@@ -77,11 +65,6 @@ impl Plan {
     /// Calls in this region only.
     pub fn region(self, region: &str) -> Plan {
         Plan { region: Some(region.to_owned()), ..self }
-    }
-
-    /// Calls that this is true of only. It is asked while the endpoint is held, so it can't ask the endpoint.
-    pub fn when(self, condition: impl Fn(&Call) -> bool + Send + Sync + 'static) -> Plan {
-        Plan { condition: Some(Arc::new(condition)), ..self }
     }
 
     /// Dry runs too.
@@ -108,8 +91,7 @@ impl Plan {
     pub fn befalls(&mut self, call: &Call) -> Option<Fault> {
         let fits = self.action.as_ref().is_none_or(|action| *action == call.action)
             && self.region.as_ref().is_none_or(|region| *region == call.region)
-            && (self.dry_runs || !call.dry_run)
-            && self.condition.as_ref().is_none_or(|condition| condition(call));
+            && (self.dry_runs || !call.dry_run);
         if !fits || self.times == 0 {
             return None;
         }
@@ -124,11 +106,5 @@ impl Plan {
         }
         self.times -= 1;
         Some(self.fault.clone())
-    }
-}
-
-impl fmt::Debug for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} in {:?} of {:?}", self.fault, self.region, self.action)
     }
 }

@@ -10,7 +10,7 @@ use xtask_ami::{
 };
 
 use crate::{
-    books::{ACCOUNT, Image, Outcome},
+    books::{ACCOUNT, BlockPublicAccess, Image, Outcome},
     faults::{Fault, Plan},
     rig::{HOME, Rig},
 };
@@ -18,25 +18,16 @@ use crate::{
 const REGIONS: [&str; 3] = ["eu-west-1", "sa-east-1", HOME];
 
 #[tokio::test(start_paused = true)]
-async fn a_copy_that_fails_stops_no_other_and_nothing_is_public() {
-    let rig = Rig::public(&REGIONS);
-    let why = "The snapshot copy failed".to_owned();
-    rig.endpoint.region("sa-east-1", |region| region.images_come_out = Outcome::Failed(why));
-    rig.release().await.failed(1, &["sa-east-1", "The snapshot copy failed"]);
-    assert_eq!(rig.endpoint.public_in(), [""; 0]);
-    let available = |region: &str| {
-        let images = rig.endpoint.images();
-        images.iter().any(|(at, image)| at == region && rig.endpoint.image_state(image) == "available")
-    };
-    assert!(available("eu-west-1") && available(HOME), "good images are kept");
-    assert_eq!(rig.endpoint.left(), [""; 0]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_copy_that_is_pending_for_long_is_given_up_with_how_far_it_was() {
-    let rig = Rig::public(&REGIONS);
-    rig.endpoint.region("sa-east-1", |region| region.images_come_out = Outcome::PendingForEver);
-    rig.release().await.failed(1, &["in sa-east-1 after 1h; last state: pending, 99%"]);
+async fn a_copy_that_fails_or_is_pending_for_long_is_told_with_what_ec2_says_of_it() {
+    for (outcome, words) in [
+        (Outcome::Failed("The <copy> failed".to_owned()), ["sa-east-1", "The <copy> failed"]),
+        (Outcome::PendingForEver, ["in sa-east-1 after 1h", "last state: pending, 99%"]),
+    ] {
+        let rig = Rig::public(&REGIONS);
+        rig.endpoint.region("sa-east-1", |region| region.images_come_out = outcome);
+        rig.release().await.failed(1, &words);
+        assert_eq!(rig.endpoint.public_in(), [""; 0]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -55,14 +46,18 @@ async fn what_cannot_be_made_public_in_one_region_is_withdrawn_in_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_block_on_public_images_is_lifted_until_the_image_is_published() {
-    let mut rig = Rig::public(&REGIONS);
-    rig.order.unblock_public_access = true;
-    rig.endpoint.region("sa-east-1", |region| region.block_public_access.blocked = true);
-    rig.release().await.report();
-    assert_eq!(rig.endpoint.public_in(), REGIONS);
-    tokio::time::sleep(Duration::from_secs(600)).await;
-    assert_eq!(rig.endpoint.public_access_blocked_in(), ["sa-east-1"]);
+async fn a_block_on_public_images_whatever_it_is_called_is_lifted_until_the_image_is_published() {
+    for called in [None, Some("block-all-sharing")] {
+        let mut rig = Rig::public(&REGIONS);
+        rig.order.unblock_public_access = true;
+        rig.endpoint.region("sa-east-1", |region| {
+            region.block_public_access = BlockPublicAccess { blocked: true, called, ..BlockPublicAccess::default() };
+        });
+        rig.release().await.report();
+        assert_eq!(rig.endpoint.public_in(), REGIONS);
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(rig.endpoint.public_access_blocked_in(), ["sa-east-1"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,19 +160,4 @@ async fn what_is_published_is_read_back() {
     let ended = tokio::select! { ended = rig.release() => ended, () = close => unreachable!("it goes on for ever") };
     ended.failed(1, &["all regions to show the image as public", "sa-east-1", "is not public"]);
     assert_eq!(rig.endpoint.public_in(), [""; 0], "{}", ended.said);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_block_of_a_kind_that_nobody_knows_yet_is_a_block() {
-    let mut rig = Rig::public(&REGIONS);
-    rig.order.unblock_public_access = true;
-    rig.endpoint.region("sa-east-1", |region| {
-        region.block_public_access.blocked = true;
-        region.block_public_access.called = Some("block-all-sharing");
-    });
-    let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{}", ended.said);
-    assert_eq!(rig.endpoint.public_in(), REGIONS);
-    tokio::time::sleep(Duration::from_secs(600)).await;
-    assert_eq!(rig.endpoint.public_access_blocked_in(), ["sa-east-1"]);
 }

@@ -31,6 +31,12 @@ pub const HOME: &str = "us-west-2";
 /// The base that the shipped recipe asks for.
 pub const BASE: &str = "ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-20210928";
 
+/// The regions of the file `regions`.
+pub fn all_regions() -> Vec<&'static str> {
+    let file = include_str!("../../../../regions");
+    file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+}
+
 /// What is tried.
 pub struct Rig {
     pub endpoint: Endpoint,

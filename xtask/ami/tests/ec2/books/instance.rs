@@ -13,8 +13,6 @@ pub enum Fate {
     Runs,
     /// It ends by itself when it should run; the code of the reason, such as `Server.InternalError`.
     Ends(String),
-    /// It never gets beyond `pending`.
-    PendingForEver,
 }
 
 /// An instance.
@@ -92,7 +90,7 @@ impl Instance {
             (Some(_), _) => InstanceState::ShuttingDown,
             (None, Some(told)) if now >= told + delays.stop => InstanceState::Stopped,
             (None, Some(_)) => InstanceState::Stopping,
-            (None, None) if now < runs_from || self.fate == Fate::PendingForEver => InstanceState::Pending,
+            (None, None) if now < runs_from => InstanceState::Pending,
             (None, None) if self.fate == Fate::Runs => InstanceState::Running,
             (None, None) => InstanceState::Terminated,
         }
