@@ -19,9 +19,6 @@ use crate::{
 /// How long a machine may take to shut down by itself under emulation.
 const ENDS_ITSELF_WITHIN: Duration = Duration::from_secs(120);
 
-/// How soon what a run started has to be gone after it: the system ends it, so it is a matter of scheduling.
-const GONE_WITHIN: Duration = Duration::from_secs(5);
-
 /// How soon what a run starts beside something else has to be there: a matter of scheduling, too.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -146,20 +143,10 @@ impl Bench {
         }
     }
 
-    /// Fails the test unless all is gone that a run had running.
-    #[track_caller]
-    pub fn expect_nothing_runs(&self, ended: &Ended) {
-        let deadline = Instant::now() + GONE_WITHIN;
-        while !self.home.processes().is_empty() {
-            assert!(Instant::now() < deadline, "still there: {:?}\n{ended}", self.home.processes());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
     /// Fails the test unless there is no process, no machine and no image, and the run said so.
     #[track_caller]
     pub fn expect_nothing_left(&self, ended: &Ended) {
-        self.expect_nothing_runs(ended);
+        self.home.expect_nothing_runs(ended);
         assert_eq!(files(&self.home.path().join("instances")), [] as [Utf8PathBuf; 0], "{ended}");
         let images = files(&self.home.path().join("images"));
         assert!(images.iter().all(|path| path.is_dir()), "{images:?}: {ended}");

@@ -97,7 +97,7 @@ fn an_image_that_fails_its_checks_stays_private() {
     assert!(ended.stderr.contains("\n  2 of ") || ended.stderr.contains("error: 2 of "), "{ended}");
     assert_eq!(ended.stdout, "");
     assert!(!ended.stderr.contains("PUBLIC"), "{ended}");
-    bench.expect_nothing_runs(&ended);
+    bench.home.expect_nothing_runs(&ended);
     bench.journal("failed");
     let listed = bench.manage(&["list"]);
     assert_eq!(listed.stdout.lines().filter(|line| line.contains(" private ")).count(), 2, "{listed}");
