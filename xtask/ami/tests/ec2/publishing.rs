@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use xtask_ami::{
-    ask::spec::Visibility,
     cloud::Imaging as _,
     event::ids::ImageId,
     story::gate::{self, Openness},
@@ -12,6 +11,7 @@ use xtask_ami::{
 use crate::{
     books::{ACCOUNT, BlockPublicAccess, Image, Outcome},
     faults::{Fault, Plan},
+    kit::private,
     rig::{HOME, Rig},
 };
 
@@ -64,9 +64,7 @@ async fn a_block_on_public_images_whatever_it_is_called_is_lifted_until_the_imag
 async fn an_image_is_shared_with_accounts_and_organizations_alone() {
     let mut rig = Rig::private();
     let organization = "arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5";
-    let shared_with = ["123456789012", organization].map(|grantee| grantee.parse().expect("a grantee"));
-    rig.order.visibility =
-        Visibility::Private { expires: Duration::from_secs(86_400), shared_with: shared_with.to_vec() };
+    rig.order.visibility = private(&["123456789012", organization]);
     rig.release().await.report();
     let (_, image) = &rig.endpoint.images()[0];
     let permissions: Vec<&str> = image.launch_permissions.iter().map(String::as_str).collect();

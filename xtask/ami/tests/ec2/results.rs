@@ -11,6 +11,7 @@ use xtask_ami::{
 
 use crate::{
     faults::{Fault, Plan},
+    kit,
     rig::{HOME, Rig},
     schema::expect_valid,
 };
@@ -125,10 +126,7 @@ async fn the_regions_that_do_not_answer_are_told_together() {
 async fn a_plan_says_who_may_launch_the_image_as_data() {
     let organization = "arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5";
     let (public, mut private) = (Rig::public(&REGIONS), Rig::private());
-    private.order.visibility = xtask_ami::ask::spec::Visibility::Private {
-        expires: std::time::Duration::from_secs(86_400),
-        shared_with: vec![organization.parse().expect("a grantee")],
-    };
+    private.order.visibility = kit::private(&[organization]);
     let planned = async |rig: &Rig| {
         let cloud = rig.ec2().await;
         let draft = Draft { spec: rig.order.clone(), findings: Vec::new() };
@@ -139,6 +137,6 @@ async fn a_plan_says_who_may_launch_the_image_as_data() {
     assert_eq!((&plan["visibility"], &plan["shared_with"]), (&"public".into(), &serde_json::json!([])), "{plan}");
     assert!(plan["expires_after_secs"].is_null() && plan["estimated_cost"]["once_usd"].is_f64(), "{plan}");
     let plan = planned(&private).await;
-    assert_eq!((&plan["visibility"], &plan["expires_after_secs"]), (&"private".into(), &86_400.into()), "{plan}");
+    assert_eq!((&plan["visibility"], &plan["expires_after_secs"]), (&"private".into(), &604_800.into()), "{plan}");
     assert_eq!(plan["shared_with"], serde_json::json!([organization]), "{plan}");
 }

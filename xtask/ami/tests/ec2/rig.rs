@@ -71,8 +71,7 @@ impl Rig {
 
     /// A developer's image.
     pub fn private() -> Rig {
-        let expires = Duration::from_secs(7 * 24 * 60 * 60);
-        Rig::new(Visibility::Private { expires, shared_with: Vec::new() }, &[HOME], Turn::beside_others())
+        Rig::new(kit::private(&[]), &[HOME], Turn::beside_others())
     }
 
     fn new(visibility: Visibility, regions: &[&str], turn: Turn) -> Rig {

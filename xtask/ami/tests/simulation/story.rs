@@ -19,7 +19,7 @@ use crate::{
     books::{Books, LAG},
     cloud::Cloud,
     crash::Crash,
-    kit::{Desk, FOR_EVER, Random, desk::release_to_end},
+    kit::{Desk, FOR_EVER, Random, desk::release_to_end, private},
     laws::judge_journal,
     read_back::ReadBack,
     weather::{Odds, Weather},
@@ -93,11 +93,8 @@ impl Story {
         let mut random = Random::new(seed);
         let mut order = order.clone();
         order.visibility = match random.below(5) {
-            0 => Visibility::Private { expires: Duration::from_secs(7 * 86_400), shared_with: Vec::new() },
-            1 => {
-                let shared_with = vec!["123456789012".parse().expect("a grantee")];
-                Visibility::Private { expires: Duration::from_secs(7 * 86_400), shared_with }
-            }
+            0 => private(&[]),
+            1 => private(&["123456789012"]),
             _ => Visibility::Public,
         };
         let others = random.below(3) as usize;

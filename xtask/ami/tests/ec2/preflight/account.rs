@@ -30,21 +30,16 @@ async fn refused(rig: &Rig) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn expired_credentials_are_refused_at_once() {
-    let rig = Rig::public(&[HOME]);
-    rig.endpoint.world(|world| world.credentials = Some((Duration::ZERO, CredentialTrouble::Expired)));
-    let error = refused(&rig).await;
-    assert!(error.starts_with("the AWS credentials have expired"), "{error}");
-    assert!(error.contains("aws sso login"), "{error}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn credentials_that_never_were_any_are_refused_at_once() {
-    let rig = Rig::public(&[HOME]);
-    rig.endpoint.world(|world| world.credentials = Some((Duration::ZERO, CredentialTrouble::Invalid)));
-    let error = refused(&rig).await;
-    assert!(error.starts_with("AWS doesn't know these credentials"), "{error}");
-    assert!(error.contains("aws configure"), "{error}");
+async fn credentials_that_have_expired_or_are_unknown_are_refused_at_once() {
+    for (trouble, problem, remedy) in [
+        (CredentialTrouble::Expired, "the AWS credentials have expired", "aws sso login"),
+        (CredentialTrouble::Invalid, "AWS doesn't know these credentials", "aws configure"),
+    ] {
+        let rig = Rig::public(&[HOME]);
+        rig.endpoint.world(|world| world.credentials = Some((Duration::ZERO, trouble)));
+        let error = refused(&rig).await;
+        assert!(error.starts_with(problem) && error.contains(remedy), "{error}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
