@@ -18,7 +18,7 @@ macro_rules! deeds {
     ($($module:ident: $($deed:ident),*;)*) => { [$($((stringify!($deed), $module::$deed as Deed)),*),*] };
 }
 
-/// What an action does; none when nobody does it here.
+/// What an action does; none when the tool never asks for it.
 pub fn find(action: &str) -> Option<Deed> {
     let deeds = deeds! {
         account: get_caller_identity, get_service_quota, enable_ebs_encryption_by_default,

@@ -51,7 +51,7 @@ pub struct World {
     pub credentials: Option<(Duration, CredentialTrouble)>,
     /// Whether the public image quota can be read.
     pub quota_readable: bool,
-    /// What must never happen, and happened.
+    /// The rules that were broken.
     pub violations: Vec<String>,
     counter: u64,
 }
@@ -169,12 +169,12 @@ impl World {
         &self.regions[&call.region]
     }
 
-    /// Writes down what must never happen.
+    /// Records that a rule was broken.
     pub fn violated(&mut self, call: &Call, what: &str) {
         self.violations.push(format!("{} {}: {what}", call.region, call.action));
     }
 
-    /// Writes down when something is created without tags.
+    /// Records when something is created without tags.
     pub fn expect_tags(&mut self, call: &Call, kinds: &[&str]) {
         for kind in kinds {
             if call.parameters.tags(kind).is_empty() {

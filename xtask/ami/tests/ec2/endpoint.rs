@@ -76,7 +76,7 @@ impl Endpoint {
         self.region(region, |region| region.put(image, snapshot));
     }
 
-    /// Somebody else publishes an image, on a date such as `2021-09-28T12:00:00.000Z`.
+    /// Another account, or this one elsewhere, publishes an image, on a date such as `2021-09-28T12:00:00.000Z`.
     pub fn somebody_publishes(&self, region: &str, owner: &str, name: &str, date: &str) -> String {
         let (id, snapshot) = self.world(|world| (world.id("ami"), world.id("snap")));
         self.put(region, Image::of_somebody(&id, &snapshot, owner, name, date));
@@ -99,7 +99,7 @@ impl Endpoint {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().expect("nobody panicked in here")
+        self.0.lock().expect("no panic while it was held")
     }
 
     async fn serve(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
@@ -113,7 +113,7 @@ impl Endpoint {
             _ => sleep(answer).await,
         }
         let outcome = match fault {
-            Some(Fault::Unreachable) => return Err(ConnectorError::io("nobody answers".into())),
+            Some(Fault::Unreachable) => return Err(ConnectorError::io("no answer".into())),
             Some(Fault::Throttled) => Err(throttled(&call)),
             Some(Fault::InternalError) => Err(internal_error()),
             Some(Fault::Refused(refusal)) => Err(refusal),

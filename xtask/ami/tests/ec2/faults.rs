@@ -13,7 +13,7 @@ pub enum Fault {
     InternalError,
     /// It is done, and an error of EC2's own comes back.
     AnswerLost,
-    /// Nothing is done: nobody answers the connection.
+    /// Nothing is done: no connection comes about.
     Unreachable,
     /// It is done, and the connection breaks before the answer.
     Dropped,

@@ -15,13 +15,13 @@ use xtask_ami::{
 
 use crate::rig::{HOME, Rig, all_regions};
 
-/// How long somebody may be kept waiting for what preflight has to say, where each answer takes 100 ms.
+/// How long preflight may take where each answer takes 100 ms.
 const SOON: Duration = Duration::from_secs(10);
 
 /// How many calls that may cost; AWS counts them.
 const CALLS: usize = 157;
 
-/// Looks, and checks that nobody could have noticed.
+/// Runs preflight, and checks that it changed nothing.
 async fn look(rig: &Rig) -> Result<Preflight> {
     let cloud = rig.ec2().await;
     let before = rig.endpoint.log().len();

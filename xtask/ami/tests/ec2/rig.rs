@@ -128,7 +128,7 @@ impl Rig {
         self.run(&self.order, None, calls).await
     }
 
-    /// Goes on with the build that is unfinished, as another process would.
+    /// Resumes the unfinished build, as another process would.
     pub async fn resume(&self) -> Ended {
         self.resume_until(usize::MAX).await.expect("it comes to its end")
     }
@@ -144,12 +144,12 @@ impl Rig {
         Unfinished::pick(&self.desk.home, None, false).expect("an unfinished build").id
     }
 
-    /// A build that begins now, and that nobody works on yet.
+    /// A build that begins now, and that no process works on yet.
     pub async fn begin(&self) -> anyhow::Result<Run> {
         self.desk.begin(&self.ec2().await, &self.order, &self.events()).await
     }
 
-    /// Why the build that is unfinished can't be gone on with.
+    /// Why the unfinished build cannot be resumed.
     pub async fn refusal(&self) -> String {
         let (cloud, id, events) = (self.ec2().await, self.unfinished(), self.events());
         self.desk

@@ -22,7 +22,7 @@ use xtask_ami::{
 
 use super::{FOR_EVER, said::Said};
 
-/// Whoever asks for releases, on a computer of their own.
+/// The place where releases are asked for: a computer of its own.
 pub struct Desk {
     pub home: StateDir,
     /// In which form what happens is shown.

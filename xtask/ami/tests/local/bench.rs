@@ -30,7 +30,7 @@ install) cp -r "$2/root/." / && rm -r "$2" ;;
 esac
 "#;
 
-/// QEMU with the forwarded port led to one of the machine's on which nobody listens.
+/// QEMU with the forwarded port led to one of the machine's on which nothing listens.
 pub const DEAF_QEMU: &str = r#"for word; do
     shift
     case $word in
@@ -133,7 +133,7 @@ impl Bench {
         }
     }
 
-    /// Waits until there is no process any more whose command line begins like this.
+    /// Waits until the processes are gone whose command lines begin like this.
     #[track_caller]
     pub fn wait_for_no_process(&self, beginning: &str) {
         let deadline = Instant::now() + ENDS_ITSELF_WITHIN;
@@ -228,7 +228,7 @@ fn base() -> Utf8PathBuf {
     if plan.stdout.contains("to be made") {
         // One that another version of the tool made is of no use.
         let _ = std::fs::remove_dir_all(&shared);
-        // Nobody can log in, and that is given up at once, so what is left of this run is the base.
+        // No login is possible, and the wait for it is short, so what is left of this run is the base.
         let text = without_packages(&recipe(&[("login = \"10min\"", "login = \"1s\"")]));
         write(&root.join(".release/ami/ami.toml"), text);
         let ended = ami(&["--yes"]);

@@ -180,7 +180,7 @@ fn nobody_can_log_in() {
     bench.expect_nothing_left(&ended);
 }
 
-/// The dead-man's switch: nobody has to be there to end a machine. Here somebody is, who leaves it up, and sees it go.
+/// The dead-man's switch: a machine terminates by itself. Here the tool leaves it up, and sees it go.
 #[test]
 fn a_machine_that_nobody_ends_ends_itself() {
     let Some(bench) = Bench::quick() else { return };

@@ -142,8 +142,8 @@ impl<F: Fate> Account for Cloud<F> {
             Kind::Image => self.deregister(region, &ImageId(id.clone())).await,
             Kind::Snapshot => {
                 let place = (region.clone(), id.clone());
-                let deed = |books: &mut Books, _: &mut F| Ok(drop(books.snapshots.remove(&place)));
-                self.call_of(Verb::DeleteSnapshot, region, id, deed).await
+                let deed = |books: &mut Books, _: &mut F| Ok(books.snapshots.remove(&place));
+                self.call_of(Verb::DeleteSnapshot, region, id, deed).await.map(drop)
             }
         }
     }

@@ -81,7 +81,7 @@ impl fmt::Display for Phase {
     }
 }
 
-/// These phases, or all that there are when the environment has EVERY_PHASE: those of a build that nobody disturbs.
+/// These phases, or all that there are when the environment has EVERY_PHASE: those of an undisturbed build.
 pub fn telling_or_every(telling: &[&str], site: MakeSite) -> Vec<Phase> {
     if std::env::var_os("EVERY_PHASE").is_none_or(|value| value.is_empty()) {
         return telling.iter().map(|words| Phase::named(words)).collect();
@@ -101,7 +101,7 @@ pub fn telling_or_every(telling: &[&str], site: MakeSite) -> Vec<Phase> {
 }
 
 /// Kills builds until each of the phases has had its kill, resumes each build after each, and looks at what came of it in
-/// the end. A build that is gone on with doesn't come through all of them again, so it may take several builds.
+/// the end. A resumed build doesn't come through all of them again, so it may take several builds.
 pub fn kill_and_resume(site: MakeSite, mut phases: Vec<Phase>) {
     while !phases.is_empty() {
         let Some(site) = site() else { return };

@@ -1,4 +1,4 @@
-//! A run of the program that goes on beside the test.
+//! A run of the program beside the test.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},

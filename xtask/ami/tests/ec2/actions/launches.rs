@@ -56,12 +56,11 @@ fn launch(world: &mut World, call: &Call) -> Refused<Instance> {
         refuse!("InvalidAMIID.Unavailable", "The image ID '{}' is {state}", image.id);
     }
     let key_name = asked.get("KeyName").map(str::to_owned);
-    if let Some(name) = &key_name {
-        if !world.here(call).key_pairs.get(name).is_some_and(|key_pair| world.sees(key_pair.created)) {
-            refuse!("InvalidKeyPair.NotFound", "The key pair '{name}' does not exist");
-        }
+    let is_seen = |name| world.here(call).key_pairs.get(name).is_some_and(|key_pair| world.sees(key_pair.created));
+    if let Some(name) = key_name.as_ref().filter(|name| !is_seen(*name)) {
+        refuse!("InvalidKeyPair.NotFound", "The key pair '{name}' does not exist");
     }
-    let place = Place::asked(world, call)?;
+    let (subnet, groups, public) = place(world, call)?;
     let id = world.id("i");
     let launched = world.now();
     let region = world.region(call);
@@ -73,10 +72,10 @@ fn launch(world: &mut World, call: &Call) -> Refused<Instance> {
         token: asked.text("ClientToken"),
         instance_type: asked.required("InstanceType")?.to_owned(),
         key_name,
-        groups: place.groups,
-        vpc: place.subnet.vpc,
-        subnet: place.subnet.id,
-        zone: place.subnet.zone,
+        groups,
+        vpc: subnet.vpc,
+        subnet: subnet.id,
+        zone: subnet.zone,
         user_data: user_data(asked)?,
         tags: asked.tags("instance"),
         volume_tags: asked.tags("volume"),
@@ -85,7 +84,7 @@ fn launch(world: &mut World, call: &Call) -> Refused<Instance> {
         encrypted: region.encrypts_by_default,
         shutdown_behavior: asked.get("InstanceInitiatedShutdownBehavior").unwrap_or("stop").to_owned(),
         private_address: format!("172.31.0.{number}"),
-        public_address: place.public.then(|| format!("203.0.113.{number}")),
+        public_address: public.then(|| format!("203.0.113.{number}")),
         launched,
         fate: region.instances_fare.clone(),
         ..Instance::default()
@@ -113,38 +112,29 @@ fn volume_gib(asked: &Parameters, image: &Image) -> Refused<u32> {
     Ok(size)
 }
 
-/// Where an instance is to be, and who reaches it.
-struct Place {
-    subnet: Subnet,
-    groups: BTreeSet<String>,
-    public: bool,
-}
-
-impl Place {
-    fn asked(world: &World, call: &Call) -> Refused<Place> {
-        let asked = &call.parameters;
-        let interfaces = asked.parts("NetworkInterface");
-        let (top_groups, top_subnet) = (asked.list("SecurityGroupId"), asked.get("SubnetId"));
-        if !interfaces.is_empty() && (!top_groups.is_empty() || top_subnet.is_some()) {
-            let these = "Network interfaces and an instance-level subnet ID or security groups";
-            refuse!("InvalidParameterCombination", "{these} may not be specified on the same request");
-        }
-        let interface = interfaces.first();
-        let groups = interface.map_or(top_groups, |interface| interface.list("SecurityGroupId"));
-        let subnet = interface.map_or(top_subnet, |interface| interface.get("SubnetId"));
-        let subnet = find_subnet(world, call, subnet)?;
-        for group in &groups {
-            if world.group(&call.region, group)?.vpc != subnet.vpc {
-                let these = format!("Security group {group} and subnet {}", subnet.id);
-                refuse!("InvalidParameter", "{these} belong to different networks.");
-            }
-        }
-        check_capacity(world, call, &subnet.zone)?;
-        let wish = interface.and_then(|interface| interface.get("AssociatePublicIpAddress"));
-        let public = wish.map_or(subnet.default, |wish| wish == "true");
-        let groups = groups.into_iter().map(str::to_owned).collect();
-        Ok(Place { subnet, groups, public })
+/// Where an instance is to be, its security groups, and whether it has a public address.
+fn place(world: &World, call: &Call) -> Refused<(Subnet, BTreeSet<String>, bool)> {
+    let asked = &call.parameters;
+    let interfaces = asked.parts("NetworkInterface");
+    let (top_groups, top_subnet) = (asked.list("SecurityGroupId"), asked.get("SubnetId"));
+    if !interfaces.is_empty() && (!top_groups.is_empty() || top_subnet.is_some()) {
+        let these = "Network interfaces and an instance-level subnet ID or security groups";
+        refuse!("InvalidParameterCombination", "{these} may not be specified on the same request");
     }
+    let interface = interfaces.first();
+    let groups = interface.map_or(top_groups, |interface| interface.list("SecurityGroupId"));
+    let subnet = interface.map_or(top_subnet, |interface| interface.get("SubnetId"));
+    let subnet = find_subnet(world, call, subnet)?;
+    for group in &groups {
+        if world.group(&call.region, group)?.vpc != subnet.vpc {
+            let these = format!("Security group {group} and subnet {}", subnet.id);
+            refuse!("InvalidParameter", "{these} belong to different networks.");
+        }
+    }
+    check_capacity(world, call, &subnet.zone)?;
+    let wish = interface.and_then(|interface| interface.get("AssociatePublicIpAddress"));
+    let public = wish.map_or(subnet.default, |wish| wish == "true");
+    Ok((subnet, groups.into_iter().map(str::to_owned).collect(), public))
 }
 
 fn find_subnet(world: &World, call: &Call, wanted: Option<&str>) -> Refused<Subnet> {

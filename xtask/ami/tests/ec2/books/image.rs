@@ -7,12 +7,12 @@ use super::{ACCOUNT, Tags};
 /// How an image that is begun comes out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is good.
+    /// It becomes available.
     #[default]
     Available,
-    /// It never is, and why.
+    /// It fails, for this reason.
     Failed(String),
-    /// Nobody ever knows.
+    /// It stays pending.
     PendingForEver,
 }
 
@@ -46,7 +46,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// One that somebody else published long ago.
+    /// One that was published long ago.
     pub fn of_somebody(id: &str, snapshot: &str, owner: &str, name: &str, date: &str) -> Image {
         Image {
             id: id.to_owned(),

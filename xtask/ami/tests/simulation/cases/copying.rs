@@ -23,7 +23,7 @@ fn nothing_public_and_nothing_lost(rig: &Rig, regions: &[&str]) {
 async fn a_copy_that_fails_does_not_stop_the_others_and_nothing_is_public() {
     let rig = Rig::public();
     rig.cloud.images_come_out("sa-east-1", Outcome::Failed);
-    // It is still going on when the other one fails.
+    // It is still pending when the other one fails.
     rig.cloud.slowly(Verb::CopyImage, "us-east-1", HOUR);
     let ended = rig.fails(&["sa-east-1", "the snapshot was lost"]).await;
     assert!(!ended.error().lines().any(|line| line.contains("us-east-1: the")), "{ended}");
