@@ -1,4 +1,4 @@
-//! What is asked for: the flags read against the checkout, and all that stands in the way.
+//! The request: the flags and the checkout become a [`spec::ReleaseSpec`], with findings for what stands in its way.
 
 pub mod preflight;
 pub mod inputs;

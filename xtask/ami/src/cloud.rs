@@ -1,7 +1,8 @@
-//! The verbs that all clouds share, in four trades. The pipeline is written in them, and knows nothing else of a cloud.
+//! The API that the pipeline needs of a cloud, in four traits: [`Compute`], [`Imaging`], [`Opening`] and [`Account`].
+//! The pipeline knows nothing else of a cloud.
 //!
-//! Every verb that creates something takes a token or a unique name, and does the work at most once for it: called
-//! again after a lost answer or a crash, it gives the first result back.
+//! Every method that creates something takes a token or a unique name and is idempotent in it: called again after a
+//! lost answer or a crash, it returns the first result.
 
 use crate::ground::wait::Pace;
 
@@ -12,44 +13,44 @@ mod image;
 mod imaging;
 mod instance;
 mod leftover;
+pub mod name_conflict;
 mod opening;
 pub mod preflight;
 pub mod qemu;
 pub mod tags;
-pub mod taken;
 
 pub use account::{Account, HowTo};
 pub use compute::Compute;
 pub use image::{Image, ImageState, NewImage, Origin};
 pub use imaging::{ClosedDisk, DiskFiles, Imaging};
 pub use instance::{Instance, InstanceState, Launch, LaunchSource, SshAccess};
-pub use leftover::{Kind, Leftover};
-pub use opening::{Audience, Opening};
+pub use leftover::{Leftover, LeftoverKind};
+pub use opening::{Audience, Opening, Permission};
 
-/// A cloud that does all of it: machines are launched in it, and images made of them, kept, and opened.
+/// A whole cloud: it launches machines, makes and keeps images, and opens them.
 pub trait Cloud: Compute + Imaging + Opening + Account {}
 
 impl<C: Compute + Imaging + Opening + Account> Cloud for C {}
 
-/// What takes its time, and is waited for.
+/// A cloud whose long-running work is polled.
 pub trait Paced {
-    /// When to look for the end of a phase: how long it takes, and what a look costs, differs between clouds.
+    /// When to poll for the end of a phase: durations and the cost of a call differ between clouds.
     fn pace(&self, phase: Phase) -> Pace;
 }
 
-/// A phase whose end is waited for.
+/// A long-running phase that the pipeline waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// From the launch to the first login.
     Login,
-    /// From the order to shut down to the machine at rest.
+    /// From the stop request until the instance is stopped.
     Stop,
-    /// From the order to make an image to the image being available.
+    /// From the request for an image until it is available.
     Image,
-    /// From the order to copy an image to the copy being available.
+    /// From the request for a copy until it is available.
     Copy,
-    /// From the order to end a machine to it, and what let us in, being gone.
-    End,
-    /// From the order to block public images, or to lift the block, to that taking effect.
+    /// From the termination request until the instance has terminated and its SSH access is deleted.
+    Termination,
+    /// From blocking or unblocking public images until that takes effect.
     Block,
 }

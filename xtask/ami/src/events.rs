@@ -21,6 +21,9 @@ use crate::{
     show::{log::Log, terminal::Terminal, words::words},
 };
 
+/// How many events are kept for a build that may begin: preflight has some hundred calls and lines.
+const MAX_EARLIER_LINES: usize = 2000;
+
 /// The one way of what happens. Clones lead to the same place.
 #[derive(Clone)]
 pub struct Events(Rc<Inner>);
@@ -29,6 +32,8 @@ struct Inner {
     terminal: Terminal,
     /// The build that is worked on; none of a command that works on none.
     build: RefCell<Option<Build>>,
+    /// What happened while no build was worked on.
+    earlier: RefCell<Vec<Line>>,
     /// The fold of the build's events.
     state: RefCell<State>,
     /// Shown each state right after the event that led to it was written: for the law that it is read back as it was.
@@ -50,6 +55,7 @@ impl Events {
         Events(Rc::new(Inner {
             terminal,
             build: RefCell::default(),
+            earlier: RefCell::default(),
             state: RefCell::default(),
             witness: RefCell::default(),
             began: (SystemTime::now(), Instant::now()),
@@ -70,7 +76,8 @@ impl Events {
     pub fn begin(&self, folder: &Utf8Path, about: About) -> Result<()> {
         let journal = Journal::create(&folder.join(JOURNAL))?;
         self.take_up(State::default(), Build { journal, log: Log::open(&folder.join(LOG))? })?;
-        self.emit(Event::Began { format: FORMAT, build: Box::new(about) })
+        self.emit(Event::Began { format: FORMAT, build: Box::new(about) })?;
+        self.catch_up()
     }
 
     /// A build is resumed: what its journal tells has happened.
@@ -80,7 +87,8 @@ impl Events {
     pub fn resume(&self, folder: &Utf8Path, reading: Reading) -> Result<()> {
         let journal = Journal::append(&folder.join(JOURNAL), &reading)?;
         self.take_up(reading.state, Build { journal, log: Log::open(&folder.join(LOG))? })?;
-        self.emit(Event::Resumed {})
+        self.emit(Event::Resumed {})?;
+        self.catch_up()
     }
 
     fn take_up(&self, state: State, build: Build) -> Result<()> {
@@ -118,23 +126,56 @@ impl Events {
     pub fn emit(&self, event: Event) -> Result<()> {
         let at = self.0.began.0 + self.0.began.1.elapsed();
         let line = Line { at: humantime::format_rfc3339_millis(at).to_string(), event };
-        let keeping = line.event.keeping();
         let mut build = self.0.build.borrow_mut();
-        if let Some(build) = build.as_mut().filter(|_| keeping > Keeping::Logged) {
-            let written = build.journal.write(&line);
-            // What is not flushed is for later readers, and no reason to stop: a disk that is full stops the next step.
-            if keeping == Keeping::Flushed {
-                written?;
-            }
-            self.0.state.borrow_mut().apply(&line);
-            if let Some(witness) = self.0.witness.borrow_mut().as_mut().filter(|_| line.event.changes_state()) {
-                witness(&self.0.state.borrow());
-            }
+        if let Some(build) = build.as_mut() {
+            self.write(build, &line)?;
         }
         let words = words(&line.event, &self.0.state.borrow());
         self.0.terminal.show(&line, words.as_ref());
-        if let (Some(build), Some(words)) = (build.as_mut(), words) {
-            build.log.append(&line, &words);
+        match (build.as_mut(), words) {
+            (Some(build), Some(words)) => build.log.append(&line, &words),
+            (Some(_), None) => {}
+            (None, _) => self.keep_until_a_build_begins(line),
+        }
+        Ok(())
+    }
+
+    /// Writes an event to the journal of the build, and takes it into the state.
+    fn write(&self, build: &mut Build, line: &Line) -> Result<()> {
+        let keeping = line.event.keeping();
+        if keeping == Keeping::Logged {
+            return Ok(());
+        }
+        let written = build.journal.write(line);
+        // What is not flushed is for later readers, and no reason to stop: a disk that is full stops the next step.
+        if keeping == Keeping::Flushed {
+            written?;
+        }
+        self.0.state.borrow_mut().apply(line);
+        if let Some(witness) = self.0.witness.borrow_mut().as_mut().filter(|_| line.event.changes_state()) {
+            witness(&self.0.state.borrow());
+        }
+        Ok(())
+    }
+
+    /// What preflight says belongs to the build that follows it.
+    fn keep_until_a_build_begins(&self, line: Line) {
+        let mut earlier = self.0.earlier.borrow_mut();
+        if earlier.len() < MAX_EARLIER_LINES {
+            earlier.push(line);
+        }
+    }
+
+    /// Writes down what was said before the build began.
+    fn catch_up(&self) -> Result<()> {
+        let earlier = self.0.earlier.take();
+        let mut build = self.0.build.borrow_mut();
+        let Some(build) = build.as_mut() else { return Ok(()) };
+        for line in earlier {
+            self.write(build, &line)?;
+            if let Some(words) = words(&line.event, &self.0.state.borrow()) {
+                build.log.append(&line, &words);
+            }
         }
         Ok(())
     }
@@ -253,4 +294,30 @@ impl Drop for Waiting {
 
 fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event::progress::Progress, fixture};
+
+    #[test]
+    fn what_is_said_before_a_build_begins_is_in_its_journal_and_its_log() {
+        let (_guard, folder) = fixture::folder();
+        let events = fixture::events();
+        events.warn("the base is old");
+        events.say(Progress::Fact { label: "Cloud".to_owned(), fact: "this computer".to_owned() });
+        events.begin(&folder, fixture::about()).expect("a build");
+        events.end(How::Failed, false).expect("its end");
+        assert_eq!(events.state(|state| state.warnings.clone()), ["the base is old"]);
+        let reading = Reading::of(&folder.join(JOURNAL)).expect("a journal");
+        assert!(events.state(|state| *state == reading.state));
+        let log = std::fs::read_to_string(folder.join(LOG)).expect("a log");
+        assert!(log.contains("warning: the base is old") && log.contains("Cloud this computer"), "{log}");
+        // A second build of the same process begins with what is its own.
+        let (_guard, second) = fixture::folder();
+        events.begin(&second, fixture::about()).expect("a build");
+        assert_eq!(events.state(|state| state.warnings.len()), 0);
+        assert!(events.begin(&folder, fixture::about()).is_err(), "it works on one");
+    }
 }

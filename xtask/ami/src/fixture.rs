@@ -1,10 +1,11 @@
-//! What the tests need: folders that go away by themselves, and small programs made by gcc.
+//! Fixtures of unit tests: temporary folders, and small programs compiled by gcc.
 
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
+    event::about::{About, Invocation},
     events::Events,
     recipe::Recipe,
     ship::sha256::{self, Digest},
@@ -14,12 +15,12 @@ use crate::{
 /// A folder that is removed when the guard is dropped.
 pub fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
     let guard = tempfile::tempdir().expect("a temporary folder");
-    // Below a link, as /tmp is on macOS, paths would not compare equal.
+    // Resolved, so that paths compare equal where /tmp is a link, as on macOS.
     let path = guard.path().canonicalize().expect("the folder").try_into().expect("a path in UTF-8");
     (guard, path)
 }
 
-/// Events of which only warnings and errors are shown.
+/// Events that only show warnings and errors.
 pub fn events() -> Events {
     Events::new(Terminal::stderr(Level::Quiet, Form::Text))
 }
@@ -29,13 +30,38 @@ pub fn sha256_file(path: &Utf8Path) -> Digest {
     sha256::copy(std::fs::File::open(path).expect("a file"), std::io::sink()).expect("its content")
 }
 
+/// The facts of a build for two regions.
+pub fn about() -> About {
+    About {
+        id: "b".to_owned(),
+        version: "0.6.1".parse().expect("a version"),
+        name: "Wallaroo 0.6.1".to_owned(),
+        began: "2026-11-22T00:00:00Z".to_owned(),
+        root: "/wallaroo".into(),
+        commit: None,
+        branch: None,
+        dirty: false,
+        local: false,
+        identity: None,
+        profile: None,
+        build_region: "us-west-2".parse().expect("a region"),
+        regions: ["eu-west-1", "us-west-2"].map(|region| region.parse().expect("a region")).to_vec(),
+        private: false,
+        shared_with: Vec::new(),
+        expires_secs: None,
+        system: "ubuntu-16.04".to_owned(),
+        call: Invocation::default(),
+        inputs: Default::default(),
+    }
+}
+
 /// The shipped recipe.
 pub fn recipe() -> Recipe {
     let text = include_str!("../../../.release/ami/ami.toml");
     Recipe::parse(Utf8Path::new("ami.toml"), text).expect("the shipped recipe")
 }
 
-/// Compiles C to `folder/name`.
+/// Compiles C to the program `folder/name`.
 pub fn gcc(folder: &Utf8Path, name: &str, source: &str, flags: &[&str]) -> Utf8PathBuf {
     let c = folder.join(format!("{name}.c"));
     std::fs::write(&c, source).expect("C");
@@ -46,17 +72,17 @@ pub fn gcc(folder: &Utf8Path, name: &str, source: &str, flags: &[&str]) -> Utf8P
     path
 }
 
-/// Writes a file, with the folders that it lies in.
+/// Writes a file, and creates its folders.
 pub fn write(path: &Utf8Path, bytes: impl AsRef<[u8]>) {
     std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
     std::fs::write(path, bytes).expect("a file");
 }
 
-/// Runs git in `folder`, with nothing of the user's configuration.
+/// Runs git in `folder`, without the user's configuration.
 pub fn git(folder: &Utf8Path, words: &[&str]) {
     let mut command = Command::new("git");
     command.current_dir(folder).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
-    command.args(["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]);
+    command.args(["-c", "user.name=Tester", "-c", "user.email=tester@example.com"]);
     let output = command.args(words).output().expect("git");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,10 +1,11 @@
-//! The ground that the rest stands on: the wait loop, locks, work in all regions, programs, signals, dates, errors of clouds,
-//! and how a command ends.
+//! The ground floor: the wait loop, locks, work in all regions, child processes, signals, dates, API errors, and the
+//! outcome of a command.
 
 pub mod outcome;
 pub mod wait;
 pub mod locks;
 pub mod process;
+pub mod programs;
 pub mod signals;
 pub mod everywhere;
 pub mod date;

@@ -1,4 +1,4 @@
-//! A machine that one can log in to.
+//! Login sessions on machines.
 
 use std::time::Duration;
 
@@ -10,25 +10,25 @@ pub mod keys;
 pub mod openssh;
 pub mod ssh;
 
-/// A login on a machine.
-#[expect(async_fn_in_trait, reason = "the futures are awaited on one thread, so nobody needs them to be Send")]
+/// A login session on a machine.
+#[expect(async_fn_in_trait, reason = "the futures are awaited on one thread, so they need not be Send")]
 pub trait Machine {
-    /// Runs a shell command to its end, with `input` on its standard input, and gives back what it printed on its
-    /// standard output. Everything that it prints goes to the machine's log.
+    /// Runs a shell command with `input` on its standard input, and returns its standard output. All its output goes to
+    /// the machine's log.
     ///
     /// # Errors
-    /// When the connection is lost, `limit` passes, or it doesn't end with 0: the message says `what` failed and has
-    /// the last lines.
+    /// When the connection is lost, the command exceeds `limit`, or its exit status isn't 0. The message names `what`
+    /// failed, and has the last lines of output.
     async fn run(&self, what: &str, command: &str, input: Input<'_>, limit: Duration) -> Result<String>;
 }
 
-/// What a command reads on its standard input.
+/// The standard input of a command.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
-    /// Nothing.
+    /// Empty.
     None,
-    /// A text.
+    /// This text.
     Text(&'a str),
-    /// A file of this computer.
+    /// The content of a file on this computer.
     File(&'a Utf8Path),
 }

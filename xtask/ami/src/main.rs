@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            failure.say(&events);
+            failure.report(&events);
             ExitCode::from(failure.exit_code())
         }
     }

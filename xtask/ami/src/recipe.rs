@@ -1,4 +1,4 @@
-//! The recipe, `.release/ami/ami.toml`, parsed into types; and what is wrong with it.
+//! The recipe, `.release/ami/ami.toml`: its types, parsing and validation.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,73 +11,73 @@ use xtask::{
     version::{self, Version},
 };
 
-/// What is built, installed and named.
+/// How the image is named, built and installed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// The image's name; `{version}` is replaced.
+    /// The image's name, with the placeholder `{version}`.
     pub name: String,
-    /// Its description; `{version}`, `{commit}` and `{base}` are replaced.
+    /// The image's description, with the placeholders `{version}`, `{commit}` and `{base}`.
     pub description: String,
-    /// Where the image is made, before it is copied.
+    /// The region that the image is made in.
     #[serde(deserialize_with = "parsed")]
     pub build_region: Region,
-    /// The age at which a public image is deprecated.
+    /// The age at which a public image becomes deprecated.
     #[serde(deserialize_with = "deprecation")]
     pub deprecate_after: Duration,
-    /// Whether the image's instances take only session-oriented requests for metadata (IMDSv2).
+    /// Whether instances of the image require IMDSv2, session-oriented requests for metadata.
     #[serde(default)]
     pub require_imds_v2: bool,
-    /// The machine that the image is made on.
+    /// The machines of a build.
     pub instance: Instance,
-    /// How the binaries are made.
-    pub build: Build,
-    /// The binaries, in the order in which they are made.
+    /// The settings of make.
+    pub build: MakeSettings,
+    /// The binaries, in the order of the builds.
     #[serde(rename = "binary")]
     pub binaries: Vec<Binary>,
     /// The base on EC2.
     pub base: Base,
     /// The base of `--local`.
     pub local_base: LocalBase,
-    /// How long each phase may take.
+    /// The timeouts.
     #[serde(default)]
     pub limits: Limits,
-    /// The systems that a base may be, by the `ID-VERSION_ID` of its /etc/os-release.
+    /// The supported systems of a base, by `ID-VERSION_ID` of /etc/os-release.
     #[serde(rename = "system")]
     pub systems: BTreeMap<String, System>,
 }
 
-/// The machine that the image is made on.
+/// The machines that the image is made on and verified on.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Instance {
-    /// Its EC2 instance type.
+    /// The EC2 instance type.
     #[serde(rename = "type")]
     pub instance_type: String,
-    /// The size of the image's disk, in GiB.
+    /// The size of the root volume, in GiB.
     pub root_volume_gib: u32,
 }
 
-/// How long each phase may take before it is given up.
+/// The timeouts of a build.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Each run of make.
+    /// Of each run of make.
     #[serde(deserialize_with = "limit")]
     pub make: Duration,
     /// From the launch to the first login.
     #[serde(deserialize_with = "limit")]
     pub login: Duration,
-    /// Each script on a machine.
+    /// Of each script on a machine.
     #[serde(deserialize_with = "limit")]
     pub script: Duration,
-    /// From the order to shut down to the machine at rest.
+    /// From the stop request until the machine is stopped.
     #[serde(deserialize_with = "limit")]
     pub stop: Duration,
-    /// The life of a machine: then it ends itself, should nobody be there any more to end it.
-    #[serde(deserialize_with = "limit")]
-    pub machine: Duration,
-    /// From the order to make or copy an image to the image being available.
+    /// The age at which a machine shuts itself down, in case nothing terminates it. `machine` in older recipes.
+    #[serde(alias = "machine", deserialize_with = "limit")]
+    pub machine_lifetime: Duration,
+    /// From the request for an image or a copy until it is available.
     #[serde(deserialize_with = "limit")]
     pub image: Duration,
 }
@@ -90,52 +90,52 @@ impl Default for Limits {
             login: minutes(10),
             script: minutes(30),
             stop: minutes(5),
-            machine: minutes(300),
+            machine_lifetime: minutes(300),
             image: minutes(60),
         }
     }
 }
 
-/// How the binaries are made.
+/// The settings of make.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Build {
-    /// The CPU that ponyc compiles for; handed to make as `target_cpu=…`.
+pub struct MakeSettings {
+    /// The CPU that ponyc compiles for, passed to make as `target_cpu=…`.
     pub target_cpu: String,
     /// Make variables for every binary, as `name=value`.
     #[serde(default)]
     pub variables: Vec<String>,
-    /// What `make` is run through; `{root}` is the checkout. Nothing when it is empty.
+    /// A command to run `make` with, for instance in a container; `{root}` is the checkout. Empty for none.
     #[serde(default)]
     pub container: Vec<String>,
 }
 
-/// A program that is built in the tree and shipped.
+/// A program to build and install.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Binary {
-    /// Its name in /usr/bin.
+    /// The name in /usr/bin.
     pub name: String,
-    /// The words after `make` that build it, from the checkout's root.
+    /// The arguments of `make` that build it, in the checkout's root.
     pub make: Vec<String>,
-    /// The words after `make` that remove what an earlier build left of it.
+    /// The arguments of `make` that remove the result of an earlier build.
     pub clean: Vec<String>,
-    /// Where the build puts it, from the checkout's root.
+    /// The path of the result, relative to the checkout's root.
     pub result: Utf8PathBuf,
-    /// Make variables for this binary alone, as `name=value`.
+    /// Make variables for this binary only, as `name=value`.
     #[serde(default)]
     pub variables: Vec<String>,
 }
 
-/// Where the base on EC2 is found.
+/// How the base on EC2 is found.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Base {
-    /// Which of the systems it is.
+    /// Its system, one of [`Recipe::systems`].
     pub system: String,
-    /// The account that owns it.
+    /// The id of the account that owns it.
     pub owner: String,
-    /// What its name is like; the newest that matches is taken.
+    /// A pattern with `*` and `?` for its name. The newest match is used.
     pub name_pattern: String,
 }
 
@@ -143,54 +143,54 @@ pub struct Base {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LocalBase {
-    /// Which of the systems it is.
+    /// Its system, one of [`Recipe::systems`].
     pub system: String,
-    /// The Debian suite that it is made of.
+    /// The Debian suite that it is made from.
     pub suite: String,
-    /// The mirror that it is fetched from, where this computer's apt has no source of the suite.
+    /// A Debian mirror, for computers whose apt has no source of the suite.
     pub mirror: Option<String>,
 }
 
-/// A system that a base may be.
+/// A supported system of a base.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct System {
-    /// The version of its C library, such as `2.23`.
+    /// The version of the C library, such as `2.23`.
     pub glibc: String,
-    /// The user that its images let log in.
+    /// The user for SSH logins.
     pub ssh_user: String,
-    /// The shared libraries that it has before any package is installed, by soname.
+    /// The sonames of the shared libraries that it has before any package is installed.
     pub libraries: Vec<String>,
-    /// The packages that are installed.
+    /// The packages to install.
     #[serde(default, rename = "package")]
     pub packages: Vec<Package>,
-    /// What goes along from the tree, beside the binaries.
+    /// Files of the checkout to install, beside the binaries.
     #[serde(default, rename = "file")]
     pub files: Vec<File>,
 }
 
-/// A package that is installed.
+/// A package to install.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Package {
-    /// Its name.
+    /// The name of the Debian package.
     pub name: String,
     /// Why running applications need it.
     pub why: String,
-    /// The shared libraries that it brings, by soname.
+    /// The sonames of its shared libraries.
     #[serde(default)]
     pub libraries: Vec<String>,
 }
 
-/// A file or folder of the tree that goes along.
+/// A file or folder of the checkout to install.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// Where it lies, from the checkout's root.
+    /// The path relative to the checkout's root.
     pub source: Utf8PathBuf,
-    /// Where it goes on the image.
+    /// The path on the image.
     pub target: Utf8PathBuf,
-    /// Whether a tree without it is fine.
+    /// Whether it may be missing.
     #[serde(default)]
     pub optional: bool,
 }
@@ -199,20 +199,20 @@ impl Recipe {
     /// Reads the recipe at `path`.
     ///
     /// # Errors
-    /// When it can't be read; when it isn't TOML or not of this shape, with the line, and for an unknown key the
-    /// nearest known one; when what it says can't be, all such faults in one message.
+    /// When it can't be read; when it isn't valid TOML or has an unknown key, with the line and the nearest known key;
+    /// when values are invalid, with all faults in one message.
     pub fn read(path: &Utf8Path) -> Result<Recipe> {
         let text = std::fs::read_to_string(path).with_context(|| format!("failed to read the recipe {path}"))?;
         Recipe::parse(path, &text)
     }
 
-    /// The recipe that `text` is; `path` is for messages.
+    /// Parses a recipe. `path` is for messages.
     ///
     /// # Errors
     /// As [`Recipe::read`].
     pub fn parse(path: &Utf8Path, text: &str) -> Result<Recipe> {
         let recipe: Recipe = toml::from_str(text).map_err(|error| {
-            let mut message = format!("{path} is not a recipe: {}", error.to_string().trim_end());
+            let mut message = format!("failed to parse the recipe {path}: {}", error.to_string().trim_end());
             if let Some(known) = nearest_key(error.message()) {
                 message.push_str(&format!("\ndid you mean `{known}`?"));
             }
@@ -220,73 +220,76 @@ impl Recipe {
         })?;
         let faults = recipe.faults();
         if !faults.is_empty() {
-            bail!("{path} can't be carried out:\n  {}", faults.join("\n  "));
+            bail!("the recipe {path} has faults:\n  {}", faults.join("\n  "));
         }
         Ok(recipe)
     }
 
-    /// The image's name.
+    /// The image's name for a version.
     ///
     /// # Errors
-    /// When the name that the recipe gives this version is not one that EC2 takes.
+    /// When EC2 doesn't permit the name.
     pub fn image_name(&self, version: &Version) -> Result<String> {
         let name = self.name.replace("{version}", version.as_str());
         let length = name.chars().count();
         if !(version::IMAGE_NAME_MIN_CHARS..=version::IMAGE_NAME_MAX_CHARS).contains(&length) {
             bail!(
-                "the image's name `{name}` has {length} characters; EC2 takes {} to {}",
+                "the image name `{name}` has {length} characters; EC2 permits {} to {}",
                 version::IMAGE_NAME_MIN_CHARS,
                 version::IMAGE_NAME_MAX_CHARS
             );
         }
-        version::illegal_in_image_name(&name).map_err(|fault| anyhow!("the image's name `{name}`: {fault}"))?;
+        version::illegal_in_image_name(&name).map_err(|fault| anyhow!("the image name `{name}`: {fault}"))?;
         Ok(name)
     }
 
-    /// The version that an image with this name is of; none when the recipe gives no version such a name.
+    /// The version in an image's name; `None` when the name doesn't match the recipe's.
     #[must_use]
     pub fn version_in<'a>(&self, name: &'a str) -> Option<&'a str> {
         let (before, after) = self.name.split_once("{version}")?;
         let version = name.strip_prefix(before)?.strip_suffix(after)?;
-        let is_so_named = |version: Version| self.image_name(&version).is_ok_and(|it| it == name);
-        version.parse().is_ok_and(is_so_named).then_some(version)
+        let has_this_name = |version: Version| self.image_name(&version).is_ok_and(|it| it == name);
+        version.parse().is_ok_and(has_this_name).then_some(version)
     }
 
-    /// The system that a base is.
+    /// A system by its name.
     ///
     /// # Errors
     /// When the recipe doesn't describe it.
     pub fn system(&self, name: &str) -> Result<&System> {
         self.systems.get(name).with_context(|| {
             let known: Vec<&str> = self.systems.keys().map(String::as_str).collect();
-            format!("the recipe doesn't describe the system {name}, only {}; add [system.\"{name}\"]", known.join(", "))
+            format!(
+                "the recipe does not describe the system {name}, only {}; add [system.\"{name}\"]",
+                known.join(", ")
+            )
         })
     }
 
-    /// What can't be, though each value has the right type.
+    /// Faults of values that have the right type.
     fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         if !self.name.contains("{version}") {
             faults.push("name: it must contain {version}, or every release has the same name".to_owned());
         }
         if self.instance.root_volume_gib == 0 {
-            faults.push("instance.root_volume_gib: 0 GiB can't hold an image".to_owned());
+            faults.push("instance.root_volume_gib: it must be at least 1".to_owned());
         }
         if self.binaries.is_empty() {
-            faults.push("binary: there is none to build".to_owned());
+            faults.push("binary: there must be at least one".to_owned());
         }
         for (index, binary) in self.binaries.iter().enumerate() {
             let at = format!("binary {}", binary.name);
             if !is_plain_name(&binary.name) {
-                faults.push(format!("{at}: its name goes into /usr/bin, so it must be one plain word"));
+                faults.push(format!("{at}: the name must be one plain word, to be a file in /usr/bin"));
             }
             if self.binaries[..index].iter().any(|earlier| earlier.name == binary.name) {
                 faults.push(format!("{at}: two binaries have this name"));
             }
             if binary.make.is_empty() {
-                faults.push(format!("{at}: make: without words this would build the whole tree"));
+                faults.push(format!("{at}: make: without arguments this would build the default target"));
             }
-            faults.extend(outside_the_tree(&format!("{at}: result"), &binary.result));
+            faults.extend(outside_the_checkout(&format!("{at}: result"), &binary.result));
             faults.extend(not_variables(&at, &binary.variables));
         }
         faults.extend(not_variables("build", &self.build.variables));
@@ -316,11 +319,11 @@ impl System {
         for package in &self.packages {
             let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
             if package.name.len() < 2 || package.name.starts_with(['+', '-', '.']) || !package.name.chars().all(legal) {
-                faults.push(format!("system {name}: package `{}`: Debian's packages aren't named so", package.name));
+                faults.push(format!("system {name}: package `{}`: not a valid name of a Debian package", package.name));
             }
         }
         for file in &self.files {
-            faults.extend(outside_the_tree(&format!("system {name}: file source"), &file.source));
+            faults.extend(outside_the_checkout(&format!("system {name}: file source"), &file.source));
             let above = file.target.components().any(|part| part.as_str() == "..");
             if !file.target.is_absolute() || above {
                 faults.push(format!("system {name}: file target: `{}` must be a plain absolute path", file.target));
@@ -330,9 +333,9 @@ impl System {
     }
 }
 
-fn outside_the_tree(at: &str, path: &Utf8Path) -> Option<String> {
+fn outside_the_checkout(at: &str, path: &Utf8Path) -> Option<String> {
     let outside = path.is_absolute() || path.as_str().is_empty() || path.components().any(|part| part.as_str() == "..");
-    outside.then(|| format!("{at}: `{path}` must be a path below the checkout's root"))
+    outside.then(|| format!("{at}: `{path}` must be a path below the root of the checkout"))
 }
 
 fn not_variables<'a>(at: &'a str, variables: &'a [String]) -> impl Iterator<Item = String> + 'a {
@@ -340,21 +343,21 @@ fn not_variables<'a>(at: &'a str, variables: &'a [String]) -> impl Iterator<Item
     wrong.map(move |variable| format!("{at}: variables: `{variable}` is not name=value"))
 }
 
-/// Whether it is one word that no program takes for a flag.
+/// Whether this is one word that no program takes for a flag.
 #[must_use]
 pub fn is_plain_name(name: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
     !name.is_empty() && !name.starts_with(['-', '.']) && name.chars().all(legal)
 }
 
-/// Whether apt's list of sources, and the shell, take it for one word that is a URL.
+/// Whether this is a URL, and one word both in a sources.list and to a shell.
 #[must_use]
 pub fn is_url(text: &str) -> bool {
     let legal = |c: char| c.is_ascii_graphic() && !"'\"\\$`<>|".contains(c);
     text.contains(":/") && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(legal)
 }
 
-/// The known key nearest to the unknown one in serde's message ``unknown field `x`, expected one of `y`, `z` ``.
+/// The known key nearest to the unknown key in serde's message ``unknown field `x`, expected one of `y`, `z` ``.
 fn nearest_key(message: &str) -> Option<&str> {
     let (_, words) = message.split_once("unknown field ")?;
     let quoted: Vec<&str> = words.split('`').skip(1).step_by(2).collect();

@@ -1,9 +1,9 @@
-//! Words of a command line, as a user would type them.
+//! Quoting of words for a shell.
 
-/// A word of a command line as a user would type it.
+/// Quotes a word for a shell, if it needs to be.
 #[must_use]
 pub fn quote(word: &str) -> String {
-    // shlex quotes each `=`, which only the first word of a line needs: make's variables are full of them.
+    // shlex also quotes `=`, which only matters in the first word of a line, and would clutter make's variables.
     let plain = |c: char| c.is_ascii_alphanumeric() || "=-_./,:@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

@@ -1,4 +1,4 @@
-//! What is shipped: the binaries, what their headers say, and the tar that carries them.
+//! The payload: the binaries, the checks of their ELF headers, and the tar for the machine.
 
 pub mod binaries;
 pub mod elf;

@@ -1,22 +1,22 @@
-//! Where the tool keeps its state: journals, local images, cached bases, keys of running builds.
+//! The state folder: journals, local images, cached bases, keys of running builds.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use etcetera::BaseStrategy as _;
 use xtask::region::Region;
 
-/// The environment variable that names another folder than the platform's data directory.
+/// The environment variable for another folder than the default.
 pub const VARIABLE: &str = "WALLAROO_AMI_HOME";
 
-/// The folder of all state. Nothing in it is made before something is put there.
+/// The state folder. Its subfolders are created when needed.
 #[derive(Clone, Debug)]
 pub struct StateDir(Utf8PathBuf);
 
 impl StateDir {
-    /// The folder that `WALLAROO_AMI_HOME` names, else `wallaroo-ami` in the platform's data directory.
+    /// The folder in `WALLAROO_AMI_HOME`, else `wallaroo-ami` in the platform's data directory.
     ///
     /// # Errors
-    /// When neither the variable nor a home directory is there, or the path isn't UTF-8.
+    /// When neither the variable is set nor a home directory exists, or the path isn't UTF-8.
     pub fn find() -> Result<StateDir> {
         if let Some(folder) = std::env::var_os(VARIABLE).filter(|folder| !folder.is_empty()) {
             let folder = Utf8PathBuf::try_from(std::path::PathBuf::from(folder))
@@ -30,19 +30,19 @@ impl StateDir {
         Ok(StateDir(Utf8PathBuf::try_from(folder).with_context(|| format!("set {VARIABLE} to a path in UTF-8"))?))
     }
 
-    /// The state below `folder`.
+    /// The state in this folder.
     #[must_use]
     pub fn at(folder: &Utf8Path) -> StateDir {
         StateDir(folder.to_owned())
     }
 
-    /// The folder itself.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Utf8Path {
         &self.0
     }
 
-    /// The file that is locked while a build is begun or gone on with.
+    /// The lock file for beginning or resuming a build.
     #[must_use]
     pub fn builds_lock(&self) -> Utf8PathBuf {
         self.0.join("builds.lock")
@@ -66,7 +66,7 @@ impl StateDir {
         self.0.join("images").join(region.as_str())
     }
 
-    /// The disks and consoles of the virtual machines that run.
+    /// The disks and consoles of running virtual machines.
     #[must_use]
     pub fn instances(&self) -> Utf8PathBuf {
         self.0.join("instances")

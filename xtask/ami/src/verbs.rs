@@ -51,6 +51,10 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     }
     let state_dir = StateDir::find().map_err(Failure::Refused)?;
     let (ami, resumed) = resume::command_line(ami, &state_dir).map_err(Failure::Refused)?;
+    if let Some(Command::Clean(flags)) = &ami.command {
+        // Before it is asked whose the credentials are, which the build may not need at all.
+        clean::refuse_other_kind(flags, &ami.common, &state_dir).map_err(Failure::Refused)?;
+    }
     let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
     if ami.needs_aws() {
         return on_ec2(ami, resumed, &state_dir, &checkout, events, &mut signals).await;
@@ -130,7 +134,7 @@ async fn on<C: Cloud>(
         match &command {
             Command::Plan(flags) => {
                 let draft = preflight::draft(checkout, flags, &common, Purpose::Begin).map_err(Failure::Refused)?;
-                let (spec, preflight) = preflight::look(cloud, draft, false).await.map_err(Failure::Refused)?;
+                let (spec, preflight) = preflight::run(cloud, draft, false).await.map_err(Failure::Refused)?;
                 let text = plan::text(&spec, &preflight, common.json).map_err(Failure::Failed)?;
                 print(&text).map_err(Failure::Failed)?;
                 preflight::refuse(&preflight.findings).map_err(Failure::Refused)

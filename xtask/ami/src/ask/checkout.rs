@@ -1,4 +1,4 @@
-//! The checkout that a command is about, and what it says of itself.
+//! The checkout: its root, its recipe and its regions.
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -7,15 +7,15 @@ use xtask::{
     region::{self, Region},
 };
 
-use crate::recipe::Recipe;
+use crate::{ground::everywhere, recipe::Recipe};
 
-/// The checkout that a command is about, and what it says of itself.
+/// The checkout that a command works on.
 pub struct Checkout {
-    /// Its root.
+    /// The root of the checkout.
     pub root: Utf8PathBuf,
-    /// The root of the workspace that this tool lies in.
+    /// The root of the workspace that contains this tool.
     pub workspace: Utf8PathBuf,
-    /// Its recipe.
+    /// The recipe.
     pub recipe: Recipe,
 }
 
@@ -23,30 +23,30 @@ impl Checkout {
     /// The checkout that the flags name.
     ///
     /// # Errors
-    /// When it isn't there, or its recipe can't be carried out.
+    /// When it doesn't exist, or its recipe is missing or has faults.
     pub fn open(common: &CommonFlags) -> Result<Checkout> {
-        // Cargo says where it runs the tool; the place where it was compiled may have been moved since.
+        // Cargo sets the variable to the current path of the package; the compiled-in path may be of a moved workspace.
         let package = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
         let workspace = Utf8Path::new(&package).ancestors().nth(2);
-        let workspace = workspace.context("the tool lies in xtask/ami of its workspace")?;
+        let workspace = workspace.context("this tool must be in xtask/ami of its workspace")?;
         let root = common.root.as_deref().unwrap_or(workspace);
         let root = root.canonicalize_utf8().with_context(|| format!("there is no checkout at {root}"))?;
         let recipe = Recipe::read(&release_file(&root, workspace, "ami.toml"))?;
         Ok(Checkout { root, workspace: workspace.to_owned(), recipe })
     }
 
-    /// The regions that the flags or the file `regions` name, sorted, with the region that the image is made in.
+    /// The build region, and the regions of the flags or the file `regions`, sorted.
     ///
     /// # Errors
-    /// When the file isn't there, or has faults.
+    /// When the file is missing or has faults, or the build region isn't one of the regions.
     pub fn regions(&self, flags: &ReleaseFlags) -> Result<(Region, Vec<Region>)> {
-        let asked = flags.build_region.clone();
-        let home = asked.clone().unwrap_or_else(|| self.recipe.build_region.clone());
+        let given = flags.build_region.clone();
+        let build_region = given.clone().unwrap_or_else(|| self.recipe.build_region.clone());
         let mut regions = if is_private(flags) {
             if !flags.regions.is_empty() || flags.region_file.is_some() {
-                bail!("a private image is in one region: give it with --build-region, without --regions");
+                bail!("a private image is in one region only: give it with --build-region, without --regions");
             }
-            vec![home.clone()]
+            vec![build_region.clone()]
         } else if flags.regions.is_empty() {
             self.region_file(flags.region_file.as_deref())?
         } else {
@@ -54,19 +54,19 @@ impl Checkout {
         };
         regions.sort();
         regions.dedup();
-        // An image must not become public where nobody asked for it, and it is made where it will be.
-        let home = match (asked, regions.first()) {
-            _ if regions.contains(&home) => home,
+        // The build region keeps its image, and an image must not become public in a region that was not asked for.
+        let build_region = match (given, regions.first()) {
+            _ if regions.contains(&build_region) => build_region,
             (None, Some(first)) => first.clone(),
-            _ => bail!("the image can't be made in {home}, which isn't one of the regions: {}", join(&regions)),
+            _ => bail!("the build region {build_region} must be one of the regions: {}", everywhere::names(&regions)),
         };
-        Ok((home, regions))
+        Ok((build_region, regions))
     }
 
-    /// The regions that the checkout publishes in.
+    /// The regions in `file`, or else in the checkout's file `regions`.
     ///
     /// # Errors
-    /// When the file isn't there, or has faults.
+    /// When the file is missing or has faults.
     pub fn region_file(&self, file: Option<&Utf8Path>) -> Result<Vec<Region>> {
         let own = self.root.join("regions");
         let path = match file {
@@ -80,7 +80,7 @@ impl Checkout {
     }
 }
 
-/// A file of `.release/ami`: the checkout's own where it has it, else the workspace's.
+/// A file of `.release/ami`: the checkout's, or else the workspace's.
 #[must_use]
 pub fn release_file(root: &Utf8Path, workspace: &Utf8Path, name: &str) -> Utf8PathBuf {
     let path = Utf8Path::new(".release/ami").join(name);
@@ -88,12 +88,8 @@ pub fn release_file(root: &Utf8Path, workspace: &Utf8Path, name: &str) -> Utf8Pa
     if own.exists() { own } else { workspace.join(path) }
 }
 
-/// Whether only its owner, and whom it is shared with, may launch the image.
+/// Whether the image will be private, shared or not.
 #[must_use]
 pub fn is_private(flags: &ReleaseFlags) -> bool {
     flags.private || !flags.share.is_empty()
-}
-
-fn join(regions: &[Region]) -> String {
-    regions.iter().map(Region::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -1,4 +1,4 @@
-//! The inputs of a build, and whether they are still the same when it is resumed.
+//! The inputs of a build, and the check that they are unchanged when it is resumed.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::{
     ship::{payload::Payload, sha256},
 };
 
-/// The SHA-256 of the recipe and the scripts. One that cannot be read has nothing in common with one that can.
+/// The SHA-256 of the recipe and the scripts, by path; for an unreadable file, its error.
 #[must_use]
 pub fn files(spec: &ReleaseSpec) -> BTreeMap<String, String> {
     let Scripts { provision, seal, check } = &spec.scripts;
@@ -24,10 +24,10 @@ pub fn files(spec: &ReleaseSpec) -> BTreeMap<String, String> {
     [&spec.recipe_path, provision, seal, check].into_iter().map(sum).collect()
 }
 
-/// The SHA-256 of the files that go from the checkout to the image as they are, by their places there.
+/// The SHA-256 of the files that are installed from the checkout, by path on the image.
 ///
 /// # Errors
-/// When one cannot be read, or must not be on an image.
+/// When a file cannot be read, or cannot be in the payload.
 pub fn sources(spec: &ReleaseSpec) -> Result<Sources> {
     let files = &spec.recipe.system(&spec.system_name)?.files;
     Payload::gather(&[], &spec.source.root, files)?.sha256()
@@ -37,11 +37,11 @@ fn sum_of(path: &Utf8PathBuf) -> String {
     std::fs::read(path).map_or_else(|error| error.to_string(), |bytes| sha256::sha256(&bytes))
 }
 
-/// What is to be released, as it was when the build began. The checkout counts as far as something of it is still to be
-/// put on the image.
+/// The spec of a resumed build, as it was when the build began. The checkout only has to be unchanged as long as the
+/// build still needs something from it.
 ///
 /// # Errors
-/// When an input has changed that is on the image already, or says how to make it: all of them in one message.
+/// When inputs have changed that the build still needs or has used, with all of them in one message.
 pub fn as_it_began(mut spec: ReleaseSpec, state: &State) -> Result<ReleaseSpec> {
     let about = state.about()?;
     spec.version.clone_from(&about.version);
@@ -72,17 +72,17 @@ fn visibility(about: &About, spec: &ReleaseSpec) -> Result<Visibility> {
     }
     let expires = match (about.expires(), &spec.visibility) {
         (Some(expires), _) => expires,
-        // A journal of format 1 leaves it to the words of the command line.
+        // A journal of format 1 has it only in the command line.
         (None, Visibility::Private { expires, .. }) => *expires,
         (None, Visibility::Public) => bail!("the journal does not say how long the private image is kept"),
     };
     let grantee = |name: &String| name.parse().map_err(anyhow::Error::msg);
     let shared_with = about.shared_with.iter().map(grantee).collect::<Result<_>>();
-    let shared_with = shared_with.context("the journal names whom the image is shared with")?;
+    let shared_with = shared_with.context("failed to parse the grantees in the journal")?;
     Ok(Visibility::Private { expires, shared_with })
 }
 
-/// The inputs that have changed since the build began, and still matter.
+/// The inputs that have changed since the build began and that still matter.
 fn changes(spec: &ReleaseSpec, state: &State, about: &About) -> Result<Vec<String>> {
     let mut changed = differences(&about.inputs, &files(spec));
     match state.result::<Vec<Built>>(&Step::Binaries)? {
@@ -96,7 +96,11 @@ fn changes(spec: &ReleaseSpec, state: &State, about: &About) -> Result<Vec<Strin
         }
         None if about.commit != spec.source.commit => {
             let name = |commit: &Option<String>| commit.clone().unwrap_or_else(|| "none".to_owned());
-            changed.push(format!("the commit: it was {}, and is {}", name(&about.commit), name(&spec.source.commit)));
+            changed.push(format!(
+                "the commit: it was {}, now it is {}",
+                name(&about.commit),
+                name(&spec.source.commit)
+            ));
         }
         None if spec.source.dirty && !about.dirty => {
             changed.push(format!("uncommitted changes in {}", spec.source.root));
@@ -106,10 +110,10 @@ fn changes(spec: &ReleaseSpec, state: &State, about: &About) -> Result<Vec<Strin
     Ok(changed)
 }
 
-/// Fails when files that go to the image as they are have changed in the checkout since the binaries were built.
+/// Checks that the files to install from the checkout are unchanged since the binaries were built.
 ///
 /// # Errors
-/// Then, with their places on the image.
+/// When files have changed, with their paths on the image.
 pub fn expect_sources(spec: &ReleaseSpec, then: &Sources) -> Result<()> {
     let changed = differences(then, &sources(spec)?);
     if !changed.is_empty() {
@@ -118,7 +122,7 @@ pub fn expect_sources(spec: &ReleaseSpec, then: &Sources) -> Result<()> {
     Ok(())
 }
 
-/// The names that stand for something else, or are missing, on one side.
+/// The names whose values differ, or that are missing on one side.
 fn differences(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
     let names = before.keys().chain(now.keys().filter(|name| !before.contains_key(*name)));
     names.filter(|name| before.get(*name) != now.get(*name)).cloned().collect()

@@ -1,4 +1,4 @@
-//! Everything that can be known before anything is created: what would happen, and all that stands in its way.
+//! Preflight: everything that can be checked before anything is created.
 
 use std::time::Duration;
 
@@ -22,45 +22,45 @@ use crate::{
     ship::{binaries, payload},
 };
 
-/// When a private image may be cleaned away, where nobody says another time.
+/// The default of `--expires`: the age at which `clean` may delete a private image.
 const PRIVATE_LIFE: Duration = Duration::from_secs(7 * 86_400);
 
-/// What the flags are read for.
+/// The purpose of reading the flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// A release begins, or is planned.
+    /// To begin a release, or to plan one.
     Begin,
-    /// A build is resumed; whether its checkout has changed is found out from its journal.
+    /// To resume a build. Changes of its checkout are found with its journal.
     Resume {
-        /// Its binaries are built.
+        /// Whether its binaries have been built.
         is_built: bool,
     },
 }
 
-/// What is to be released, without the base's system, which only the cloud knows.
+/// A spec without the base's system, which only the cloud knows.
 pub struct Draft {
-    /// The specification; its `system_name` is still empty.
+    /// Its `system_name` is still empty.
     pub spec: ReleaseSpec,
-    /// What stands in the way on this computer.
+    /// Findings on this computer.
     pub findings: Vec<Finding>,
 }
 
-/// Reads the flags against the checkout.
+/// Combines the flags with the checkout.
 ///
 /// # Errors
-/// When there is nothing to build, or what is asked for can't be.
+/// When the checkout has no sources, or flags contradict each other or the recipe.
 pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, purpose: Purpose) -> Result<Draft> {
     let Checkout { root, workspace, recipe } = checkout;
     let name = recipe.image_name(&flags.version)?;
     let visibility = visibility(flags)?;
     let (build_region, regions) = checkout.regions(flags)?;
-    let source = Source::look(root, recipe, workspace)?;
+    let source = Source::read(root, recipe, workspace)?;
     let mut findings = Vec::new();
-    // What is private or stays on this computer is for trying, and people try what they have not committed.
+    // Private and local images are for trials, also of uncommitted changes.
     if !is_private(flags) && !common.local && purpose == Purpose::Begin {
         findings.extend(source.refusals(&flags.version, flags.allow_dirty, flags.allow_version_mismatch));
     }
-    // Make is a package that the cloud of this computer can install; elsewhere, and for another program, it's a finding.
+    // The local cloud can install make. For EC2, and for the program of a container, a missing one is a finding.
     let is_package = common.local && recipe.build.container.is_empty();
     let is_built = purpose == Purpose::Resume { is_built: true };
     if !(flags.skip_build || is_package || is_built) {
@@ -71,7 +71,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
     for path in [&scripts.provision, &scripts.seal, &scripts.check] {
         if !path.is_file() {
             let problem = format!("the script {path} is missing");
-            findings.push(Finding { problem, remedy: "bring it back, for instance with git checkout".to_owned() });
+            findings.push(Finding { problem, remedy: "restore it, for instance with git checkout".to_owned() });
         }
     }
     let spec = ReleaseSpec {
@@ -87,7 +87,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         local: common.local,
         recipe_path: script("ami.toml"),
         profile: common.profile.clone().or_else(|| std::env::var("AWS_PROFILE").ok()).filter(|_| !common.local),
-        call: Invocation { words: std::env::args().skip(1).collect(), folder: current_folder()? },
+        invocation: Invocation { words: std::env::args().skip(1).collect(), folder: current_folder()? },
         skip_build: flags.skip_build,
         keep_on_failure: flags.keep_on_failure,
         skip_failed_regions: flags.skip_failed_regions,
@@ -97,14 +97,14 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
 }
 
 fn current_folder() -> Result<Utf8PathBuf> {
-    let folder = std::env::current_dir().context("failed to find out where this runs")?;
-    Utf8PathBuf::try_from(folder).context("run this in a folder whose path is UTF-8")
+    let folder = std::env::current_dir().context("failed to get the current folder")?;
+    Utf8PathBuf::try_from(folder).context("run this in a folder with a path in UTF-8")
 }
 
 fn visibility(flags: &ReleaseFlags) -> Result<Visibility> {
     if !is_private(flags) {
         if flags.expires.is_some() {
-            bail!("a public image doesn't expire: --expires goes with --private or --share");
+            bail!("a public image does not expire: use --expires with --private or --share");
         }
         return Ok(Visibility::Public);
     }
@@ -112,7 +112,7 @@ fn visibility(flags: &ReleaseFlags) -> Result<Visibility> {
     Ok(Visibility::Private { expires, shared_with: flags.share.clone() })
 }
 
-/// The recipe with what the flags put in its place.
+/// The recipe with the values that flags override.
 #[must_use]
 pub fn recipe_with(recipe: &Recipe, flags: Option<&ReleaseFlags>) -> Recipe {
     let mut recipe = recipe.clone();
@@ -122,11 +122,11 @@ pub fn recipe_with(recipe: &Recipe, flags: Option<&ReleaseFlags>) -> Recipe {
     recipe
 }
 
-/// Asks the cloud, and completes the order with what it knows.
+/// Runs the preflight checks of the cloud, and completes the spec with the base's system.
 ///
 /// # Errors
-/// When the cloud can't be asked.
-pub async fn look<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Result<(ReleaseSpec, Preflight)> {
+/// When the checks can't run at all.
+pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Result<(ReleaseSpec, Preflight)> {
     let Draft { mut spec, findings } = draft;
     let request = Request {
         version: spec.version.clone(),
@@ -146,21 +146,21 @@ pub async fn look<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> R
         let system = spec.recipe.system(system_name)?;
         preflight.findings.extend(payload::missing_files(&spec.source.root, &system.files));
         if spec.skip_build {
-            let faults = binaries::faults_as_they_lie(&spec.recipe, &spec.source.root, system_name, system);
+            let faults = binaries::existing_faults(&spec.recipe, &spec.source.root, system_name, system);
             preflight.findings.extend(faults);
         }
     }
     Ok((spec, preflight))
 }
 
-/// All findings as one error; none when there are none.
+/// Fails if there are findings.
 ///
 /// # Errors
-/// The findings, each with its remedy.
+/// All findings in one message, each with its remedy.
 pub fn refuse(findings: &[Finding]) -> Result<()> {
     if findings.is_empty() {
         return Ok(());
     }
     let all: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    bail!("nothing was done, because:\n  {}", all.join("\n  "))
+    bail!("preflight found problems; nothing was created:\n  {}", all.join("\n  "))
 }

@@ -1,4 +1,4 @@
-//! The checkout that is shipped: what git and the file VERSION say of it.
+//! Facts of the checkout, from git and the file VERSION.
 
 use std::process::Output;
 
@@ -12,35 +12,35 @@ use crate::{
     recipe::{Binary, Recipe},
 };
 
-/// Where the workspace has a tiny checkout to try the tool with.
+/// A tiny checkout to try the tool with, in the workspace.
 const SAMPLE: &str = "xtask/ami/sample";
 
 /// Facts of the checkout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Where it lies.
+    /// Its root.
     pub root: Utf8PathBuf,
-    /// The commit that is checked out, in full; nothing where there is no git.
+    /// The full hash of the commit; `None` outside of git.
     pub commit: Option<String>,
-    /// The branch that is checked out; nothing where the commit itself is, or where there is no git.
+    /// The branch; `None` with a detached HEAD or outside of git.
     pub branch: Option<String>,
-    /// Whether something below the root differs from that commit.
+    /// Whether files below the root differ from the commit.
     pub dirty: bool,
-    /// What the file VERSION says.
+    /// The content of the file VERSION.
     pub version_file: Option<String>,
 }
 
 impl Source {
-    /// Looks at the checkout at `root`, and changes nothing there.
+    /// Reads the facts of the checkout at `root`. Changes nothing there.
     ///
     /// # Errors
-    /// When it hasn't what the recipe's binaries are made of; when git finds the repository and can't read it.
-    pub fn look(root: &Utf8Path, recipe: &Recipe, workspace: &Utf8Path) -> Result<Source> {
+    /// When it lacks the sources of the recipe's binaries; when git fails to read the repository.
+    pub fn read(root: &Utf8Path, recipe: &Recipe, workspace: &Utf8Path) -> Result<Source> {
         let missing = missing_sources(root, recipe);
         if !missing.is_empty() {
             bail!(
-                "there are no Wallaroo sources in {root}: these are missing: {}\nrun this in a checkout of \
-                 Wallaroo, or name one with --root DIR; the sample to try it with is `--root {}`",
+                "there are no Wallaroo sources in {root}; missing: {}\nrun this in a checkout of \
+                 Wallaroo, or give one with --root DIR; to try the tool with its sample: --root {}",
                 missing.join(", "),
                 shown(&workspace.join(SAMPLE))
             );
@@ -48,12 +48,12 @@ impl Source {
         let git = Git::new(root)?;
         let commit = git.line("rev-parse --verify --quiet HEAD")?;
         let branch = git.line("symbolic-ref --quiet --short HEAD")?;
-        // A file that git doesn't know counts, too: ponyc compiles every source file that lies in a folder.
+        // Untracked files count, too: ponyc compiles all source files of a folder.
         let dirty = git.line("status --porcelain --untracked-files=normal -- .")?.is_some();
         Ok(Source { root: root.to_owned(), commit, branch, dirty, version_file: version_file(root)? })
     }
 
-    /// The commit as descriptions and plans say it: short, and marked where the tree differs from it.
+    /// The commit for descriptions and plans: short, and marked when files differ from it.
     #[must_use]
     pub fn commit_text(&self) -> String {
         let Some(commit) = &self.commit else { return "unknown".to_owned() };
@@ -61,26 +61,26 @@ impl Source {
         if self.dirty { format!("{short} with changes") } else { short }
     }
 
-    /// Why this is no release of `version`, each with what mends it.
+    /// Findings against a release of this checkout as `version`.
     #[must_use]
     pub fn refusals(&self, version: &Version, allow_dirty: bool, allow_version_mismatch: bool) -> Vec<Finding> {
         let root = shown(&self.root);
         let mut refusals = Vec::new();
         if self.dirty && !allow_dirty {
             refusals.push(Finding {
-                problem: format!("{root} has changes that are not committed; `git -C {root} status` shows them"),
+                problem: format!("{root} has uncommitted changes; `git -C {root} status` shows them"),
                 remedy: format!(
-                    "commit or stash them (`git -C {root} stash --include-untracked`), or release them as they are \
-                     with --allow-dirty"
+                    "commit or stash them (`git -C {root} stash --include-untracked`), or release them uncommitted with \
+                     --allow-dirty"
                 ),
             });
         }
         let file = self.version_file.as_deref().unwrap_or(version.as_str());
         if file != version.as_str() && !allow_version_mismatch {
             refusals.push(Finding {
-                problem: format!("{} says {file}, and --version {version}", shown(&self.root.join("VERSION"))),
+                problem: format!("{} says {file}, but --version says {version}", shown(&self.root.join("VERSION"))),
                 remedy: format!(
-                    "give --version {}, check {version} out, or release all the same with --allow-version-mismatch",
+                    "give --version {}, check out {version}, or release anyway with --allow-version-mismatch",
                     process::quote(file)
                 ),
             });
@@ -89,7 +89,7 @@ impl Source {
     }
 }
 
-/// What of the sources isn't there.
+/// The missing sources.
 fn missing_sources(root: &Utf8Path, recipe: &Recipe) -> Vec<String> {
     let folders = recipe.binaries.iter().flat_map(source_folders);
     let mut wanted: Vec<Utf8PathBuf> = std::iter::once(Utf8PathBuf::from("Makefile")).chain(folders).collect();
@@ -98,7 +98,7 @@ fn missing_sources(root: &Utf8Path, recipe: &Recipe) -> Vec<String> {
     wanted.iter().filter(|path| !root.join(path).exists()).map(|path| path.to_string()).collect()
 }
 
-/// The folders that a binary is made in and comes to lie in.
+/// The folders of a binary's sources and of its result.
 fn source_folders(binary: &Binary) -> Vec<Utf8PathBuf> {
     let mut folders = Vec::new();
     let mut words = binary.make.iter();
@@ -115,12 +115,12 @@ fn source_folders(binary: &Binary) -> Vec<Utf8PathBuf> {
     }
     let mut parts = binary.result.components();
     let first = parts.next();
-    // The result itself isn't there before the build.
+    // Only the first folder of the result exists before the build.
     folders.extend(first.filter(|_| parts.next().is_some()).map(|part| Utf8PathBuf::from(part.as_str())));
     folders
 }
 
-/// What the file VERSION says; nothing where there is none.
+/// The content of the file VERSION; `None` when it is missing or empty.
 fn version_file(root: &Utf8Path) -> Result<Option<String>> {
     let path = root.join("VERSION");
     match std::fs::read_to_string(&path) {
@@ -130,14 +130,14 @@ fn version_file(root: &Utf8Path) -> Result<Option<String>> {
     }
 }
 
-/// A path as one would type it here.
+/// A path relative to the current folder, quoted for a shell.
 fn shown(path: &Utf8Path) -> String {
     let here = std::env::current_dir().ok().and_then(|here| Utf8PathBuf::try_from(here).ok());
     let path = here.as_deref().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
     process::quote(if path.as_str().is_empty() { "." } else { path.as_str() })
 }
 
-/// Git in the checkout, asked only what leaves no trace.
+/// Git in the checkout, for read-only commands.
 struct Git {
     sh: Shell,
 }
@@ -150,17 +150,18 @@ impl Git {
         Ok(Git { sh })
     }
 
-    /// What git prints; nothing where it prints nothing, where there is no git, or no repository.
+    /// The output of git; `None` if it is empty, git is missing, or there is no repository.
     fn line(&self, words: &str) -> Result<Option<String>> {
         let words = words.split(' ');
-        // Without the first option it would refresh its index in passing. A repository may name a program to watch its files; git starts it, and it stays.
+        // Without the first option git may write a refreshed index. Without the second it may start a daemon that the
+        // repository configures, which would keep running.
         let command = cmd!(self.sh, "git --no-optional-locks -c core.fsmonitor=false {words...}");
-        // A git hook that runs this tool has these set, and they may name another repository.
+        // Set in git hooks, and may point to another repository.
         let command = command.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_INDEX_FILE");
         let Ok(Output { status, stdout, stderr }) = command.quiet().ignore_status().output() else { return Ok(None) };
         let complaint = String::from_utf8_lossy(&stderr);
         if !status.success() && !complaint.is_empty() && !complaint.contains("not a git repository") {
-            bail!("git can't read the repository of {}: {}", self.sh.current_dir().display(), complaint.trim());
+            bail!("git failed to read the repository of {}: {}", self.sh.current_dir().display(), complaint.trim());
         }
         Ok(Some(String::from_utf8_lossy(&stdout).trim_end().to_owned()).filter(|line| !line.is_empty()))
     }
@@ -171,7 +172,7 @@ mod tests {
     use super::*;
     use crate::fixture::{folder, git, recipe, write};
 
-    /// A checkout with what the shipped recipe looks for.
+    /// A checkout with the sources of the shipped recipe.
     fn checkout(root: &Utf8Path) {
         write(&root.join("Makefile"), "");
         write(&root.join("VERSION"), "0.6.1\n");
@@ -186,29 +187,29 @@ mod tests {
         git(root, &["commit", "--quiet", "--message", "Begin"]);
     }
 
-    fn look(root: &Utf8Path) -> Source {
-        Source::look(root, &recipe(), Utf8Path::new("/workspace")).expect("a checkout")
+    fn read(root: &Utf8Path) -> Source {
+        Source::read(root, &recipe(), Utf8Path::new("/workspace")).expect("a checkout")
     }
 
     #[test]
-    fn a_folder_without_sources_names_what_was_looked_for_and_the_sample() {
+    fn a_folder_without_sources_is_refused_with_the_missing_ones_and_the_sample() {
         let (_guard, root) = folder();
-        let error = Source::look(&root, &recipe(), Utf8Path::new("/workspace")).expect_err("no sources").to_string();
+        let error = Source::read(&root, &recipe(), Utf8Path::new("/workspace")).expect_err("no sources").to_string();
         for word in [
-            &format!("there are no Wallaroo sources in {root}: "),
+            &format!("there are no Wallaroo sources in {root}; missing: "),
             "Makefile, giles, giles/sender, machida, utils, utils/cluster_shutdown, utils/data_receiver",
-            "`--root /workspace/xtask/ami/sample`",
+            "--root /workspace/xtask/ami/sample",
         ] {
             assert!(error.contains(word), "{word}: {error}");
         }
         checkout(&root);
         std::fs::remove_dir_all(root.join("giles")).expect("removed");
-        let error = Source::look(&root, &recipe(), Utf8Path::new("/workspace")).expect_err("no giles").to_string();
-        assert!(error.contains("these are missing: giles, giles/sender"), "{error}");
+        let error = Source::read(&root, &recipe(), Utf8Path::new("/workspace")).expect_err("no giles").to_string();
+        assert!(error.contains("missing: giles, giles/sender"), "{error}");
     }
 
     #[test]
-    fn a_folder_is_found_however_make_is_told() {
+    fn the_folder_is_found_in_every_form_of_makes_option() {
         let mut binary = recipe().binaries.remove(0);
         binary.result = "result".into();
         for words in [&["-C", "a"][..], &["-Ca"], &["--directory=a"], &["--directory", "a"]] {
@@ -222,24 +223,24 @@ mod tests {
         let (_guard, root) = folder();
         checkout(&root);
         let version_file = Some("0.6.1".to_owned());
-        assert_eq!(look(&root), Source { root, commit: None, branch: None, dirty: false, version_file });
+        assert_eq!(read(&root), Source { root, commit: None, branch: None, dirty: false, version_file });
     }
 
     #[test]
-    fn git_says_the_commit_the_branch_and_what_is_not_committed() {
+    fn the_commit_the_branch_and_changes_come_from_git() {
         let (_guard, root) = folder();
         checkout(&root);
         committed(&root);
-        let source = look(&root);
+        let source = read(&root);
         assert_eq!(source.commit.as_deref().map(str::len), Some(40));
         assert_eq!((source.branch.as_deref(), source.dirty), (Some("release"), false));
         write(&root.join("machida/new.pony"), "");
-        assert!(look(&root).dirty);
+        assert!(read(&root).dirty);
         std::fs::remove_file(root.join("machida/new.pony")).expect("removed");
         write(&root.join("VERSION"), "0.6.2\n");
-        assert!(look(&root).dirty);
+        assert!(read(&root).dirty);
         git(&root, &["checkout", "--quiet", "--detach"]);
-        assert_eq!(look(&root).branch, None);
+        assert_eq!(read(&root).branch, None);
     }
 
     #[test]
@@ -254,39 +255,39 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_without_a_commit_is_one_all_the_same() {
+    fn a_repository_without_a_commit_has_a_branch() {
         let (_guard, root) = folder();
         checkout(&root);
         git(&root, &["init", "--quiet", "--initial-branch", "release"]);
-        let source = look(&root);
+        let source = read(&root);
         assert_eq!((source.commit, source.branch.as_deref(), source.dirty), (None, Some("release"), true));
     }
 
     #[test]
-    fn only_what_lies_below_the_root_makes_it_dirty() {
+    fn only_changes_below_the_root_make_it_dirty() {
         let (_guard, outer) = folder();
         let root = outer.join("sample");
         checkout(&root);
         write(&outer.join("other"), "");
         committed(&outer);
         write(&outer.join("other"), "changed");
-        let source = look(&root);
+        let source = read(&root);
         assert!(source.commit.is_some() && !source.dirty);
         write(&root.join("Makefile"), "changed");
-        assert!(look(&root).dirty);
+        assert!(read(&root).dirty);
     }
 
     #[test]
-    fn looking_leaves_the_index_alone() {
+    fn reading_does_not_write_the_index() {
         let (_guard, root) = folder();
         checkout(&root);
         committed(&root);
-        // The same content at another time: git would refresh its index, given the lock.
+        // The same content with another time would make git refresh its index.
         write(&root.join("Makefile"), "");
         let index = || std::fs::metadata(root.join(".git/index")).and_then(|file| file.modified()).expect("an index");
         let before = index();
         std::thread::sleep(std::time::Duration::from_millis(20));
-        assert!(!look(&root).dirty);
+        assert!(!read(&root).dirty);
         assert_eq!(index(), before);
     }
 
@@ -296,8 +297,8 @@ mod tests {
         checkout(&root);
         committed(&root);
         write(&root.join(".git/config"), "[core\n");
-        let error = Source::look(&root, &recipe(), &root).expect_err("a broken repository").to_string();
-        assert!(error.contains("git can't read the repository of") && error.contains("bad config line"), "{error}");
+        let error = Source::read(&root, &recipe(), &root).expect_err("a broken repository").to_string();
+        assert!(error.contains("git failed to read the repository of") && error.contains("bad config line"), "{error}");
     }
 
     #[test]
@@ -321,8 +322,8 @@ mod tests {
         }
         let spaced = Source { version_file: Some("0.6.1 (it's a test)".to_owned()), ..source.clone() };
         let remedy = &spaced.refusals(&version, true, false)[0].remedy;
-        let (_, command) = remedy.split_once("give ").expect("what to give");
-        let (command, _) = command.split_once(", check").expect("another way");
+        let (_, command) = remedy.split_once("give ").expect("a remedy");
+        let (command, _) = command.split_once(", check").expect("a second remedy");
         assert_eq!(shlex::split(command).expect("words"), ["--version", "0.6.1 (it's a test)"]);
         assert_eq!(source.refusals(&version, true, true), []);
         assert_eq!(source.refusals(&version, false, true).len(), 1);

@@ -1,4 +1,4 @@
-//! What is asked of a build.
+//! The spec of a release.
 
 use std::time::Duration;
 
@@ -9,47 +9,47 @@ use crate::{
     ask::source::Source, cloud::Audience, event::about::Invocation, recipe::Recipe, record::unfinished::Release,
 };
 
-/// What is to be released, and how.
+/// Everything that a build needs to know.
 #[derive(Clone, Debug)]
 pub struct ReleaseSpec {
-    /// The version.
+    /// The version to release.
     pub version: Version,
     /// The image's name.
     pub name: String,
     /// Who may launch it.
     pub visibility: Visibility,
-    /// Where the image is made.
+    /// The region that the image is made in.
     pub build_region: Region,
-    /// Where it will be, sorted, the home region among them.
+    /// The regions that the image will be in, sorted, the build region included.
     pub regions: Vec<Region>,
-    /// The recipe.
+    /// The recipe, with the values that flags override.
     pub recipe: Recipe,
-    /// Which of the recipe's systems the base is.
+    /// The base's system, by its name in the recipe.
     pub system_name: String,
-    /// The checkout.
+    /// The facts of the checkout.
     pub source: Source,
-    /// What runs on the machines.
+    /// The scripts that run on the machines.
     pub scripts: Scripts,
-    /// Whether it is made on this computer.
+    /// `--local`: make it on this computer.
     pub local: bool,
-    /// Where the recipe lies.
+    /// The path of the recipe.
     pub recipe_path: Utf8PathBuf,
-    /// The profile of the AWS configuration files that is in use, where one was named.
+    /// The profile of the AWS configuration files, from `--profile` or `AWS_PROFILE`.
     pub profile: Option<String>,
-    /// How it was asked for.
-    pub call: Invocation,
-    /// Use the binaries as they lie in the tree.
+    /// The command line.
+    pub invocation: Invocation,
+    /// `--skip-build`: use the existing binaries.
     pub skip_build: bool,
-    /// Leave the machine up when something fails on it.
+    /// `--keep-on-failure`: keep the machine when something fails on it.
     pub keep_on_failure: bool,
-    /// Publish in the other regions when the image can't be copied to some.
+    /// `--skip-failed-regions`: publish in the other regions when copies to some fail.
     pub skip_failed_regions: bool,
-    /// Lift a block on public images while the image is published.
+    /// `--unblock-public-access`: lift blocks on public images while the image is published.
     pub unblock_public_access: bool,
 }
 
 impl ReleaseSpec {
-    /// What it is known by to other builds.
+    /// The parts that identify the release to other builds.
     #[must_use]
     pub fn release(&self) -> Release<'_> {
         Release { version: self.version.as_str(), name: &self.name, local: self.local }
@@ -59,19 +59,19 @@ impl ReleaseSpec {
 /// Who may launch an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Visibility {
-    /// Everybody.
+    /// Every account.
     Public,
-    /// Its owner, and who is named here; it may be cleaned away after a time.
+    /// Its owner and the grantees. `clean` may delete it once it has expired.
     Private {
-        /// Counted from the build's beginning.
+        /// The age at which it expires, from the beginning of the build.
         expires: Duration,
-        /// Who may launch it beside its owner.
+        /// The grantees.
         shared_with: Vec<Grantee>,
     },
 }
 
 impl Visibility {
-    /// Who is named beside the owner.
+    /// The names of the grantees.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         match self {
@@ -80,23 +80,23 @@ impl Visibility {
         }
     }
 
-    /// Whom the image is opened to; nobody when it stays its owner's.
+    /// The audience to open the image to; `None` when only its owner may launch it.
     #[must_use]
     pub fn audience(&self) -> Option<Audience> {
         match self {
-            Visibility::Public => Some(Audience::Everybody),
+            Visibility::Public => Some(Audience::Public),
             Visibility::Private { shared_with, .. } if shared_with.is_empty() => None,
-            Visibility::Private { shared_with, .. } => Some(Audience::These(shared_with.clone())),
+            Visibility::Private { shared_with, .. } => Some(Audience::Grantees(shared_with.clone())),
         }
     }
 }
 
-/// The scripts that run on the machines, where they lie on this one.
+/// The paths of the scripts that run on the machines.
 #[derive(Clone, Debug)]
 pub struct Scripts {
-    /// Installs packages, rc.local and what is shipped.
+    /// Installs packages, rc.local and the payload.
     pub provision: Utf8PathBuf,
-    /// The last thing before the image: the shared-image checklist.
+    /// Runs last before imaging: the checklist for shared images.
     pub seal: Utf8PathBuf,
     /// Runs on the booted image.
     pub check: Utf8PathBuf,

@@ -1,4 +1,4 @@
-//! Whose cloud it is, what of this tool's is in it, and how its owner talks to it.
+//! The account: its identity, its regions, its preflight checks, and the leftovers of builds in it.
 
 use anyhow::Result;
 use xtask::region::Region;
@@ -15,52 +15,53 @@ use crate::event::{
 /// An account of a cloud, as one set of credentials sees it.
 #[expect(async_fn_in_trait, reason = "the futures are awaited on one thread, so they need not be Send")]
 pub trait Account {
-    /// Which cloud this is, and whose. What was made in one is in no other.
+    /// Identifies the cloud and the account. A resource of one account doesn't exist in any other.
     ///
     /// # Errors
-    /// When the cloud doesn't tell.
+    /// When the cloud doesn't answer.
     async fn identity(&self) -> Result<Identity>;
 
-    /// All regions in which images of this tool may be.
+    /// Lists the regions that may contain images of this tool.
     ///
     /// # Errors
     /// When the cloud doesn't answer.
     async fn regions(&self) -> Result<Vec<Region>>;
 
-    /// What the plan tells of this cloud, and all that stands in the way of the request. Creates nothing.
+    /// Checks, without creating anything, whether the request can succeed: facts for the plan, and everything that
+    /// stands in the way.
     ///
     /// # Errors
-    /// When it can't be found out.
+    /// When the checks can't run at all, for instance without credentials.
     async fn preflight(&self, request: &Request) -> Result<Preflight>;
 
-    /// What carries a build's tag in a region, images of all kinds among it.
+    /// Lists the resources in a region that carry a build's tag, images included.
     ///
     /// # Errors
     /// When the cloud doesn't answer.
     async fn leftovers(&self, region: &Region) -> Result<Vec<Leftover>>;
 
-    /// Removes what was found. What isn't there any more is fine.
+    /// Deletes a leftover. Does nothing when it is already gone.
     ///
     /// # Errors
     /// When the cloud refuses.
     async fn remove(&self, region: &Region, leftover: &Leftover) -> Result<()>;
 
-    /// The flags that a command needs to talk to this cloud, each with a space before it; for the hints in messages.
+    /// The flags that a command of this tool needs to use the same account, each with a space before it; for hints.
     fn flags(&self) -> String;
 
-    /// The command that does this by hand, with the cloud's own tools.
+    /// The shell command that does this with the cloud's own tools; for hints.
     fn how_to(&self, what: HowTo<'_>) -> String;
 }
 
-/// What may have to be done by hand.
+/// Something that the user may have to do by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HowTo<'a> {
     /// Terminate an instance.
     Terminate(&'a Region, &'a InstanceId),
     /// Block public images in a region again.
     BlockPublicImages(&'a Region),
-    /// Deregister an image, with its snapshots.
+    /// Deregister an image and delete its snapshots.
     Deregister(&'a Region, &'a ImageId),
-    /// Enable an image again that was disabled.
+    /// Enable a disabled image.
     Enable(&'a Region, &'a ImageId),
 }

@@ -1,4 +1,4 @@
-//! Machines: a base, a way in, launched, looked at, logged in to, ended.
+//! Machines: find the base, grant SSH access, launch, describe, log in, stop, terminate.
 
 use std::net::SocketAddr;
 
@@ -12,79 +12,81 @@ use crate::{
     machine::{Machine, keys::Login},
 };
 
-/// What instances are launched and used with.
+/// Launches instances and logs in to them.
 #[expect(async_fn_in_trait, reason = "the futures are awaited on one thread, so they need not be Send")]
 pub trait Compute: Paced {
-    /// What a login on an instance gives.
+    /// A login session on an instance.
     type Machine: Machine;
 
-    /// Whether machines live on when this process ends. Such machines end themselves after the recipe's limit.
-    fn machines_outlive_us(&self) -> bool;
+    /// Whether instances keep running when this process ends. Such an instance shuts itself down after
+    /// `limits.machine_lifetime` of the recipe.
+    fn machines_outlive_process(&self) -> bool;
 
-    /// The base that the image is made of; found, or made when it can be.
+    /// Finds the base that the image is made from, or makes it where the cloud can.
     ///
     /// # Errors
-    /// When there is none, or making it fails; its output goes to `log`.
+    /// When there is no base, or making it fails. The output of the programs that make it goes to `log`.
     async fn base(&self, log: &Utf8Path) -> Result<Base>;
 
-    /// Lets the holder of `key` log in to instances launched with this access's name.
+    /// Creates an SSH access, on EC2 a key pair and a security group. Instances are launched with it by its name.
     ///
     /// # Errors
     /// When the cloud refuses.
     async fn grant_access(&self, region: &Region, access: &SshAccess) -> Result<()>;
 
-    /// Takes an access away. One that isn't there is fine.
+    /// Deletes an SSH access. Does nothing when it is already gone.
     ///
     /// # Errors
-    /// When the cloud refuses.
+    /// When the cloud refuses, for instance because an instance still uses the access.
     async fn revoke_access(&self, region: &Region, name: &str) -> Result<()>;
 
-    /// Takes an instance out of what lets in to it, so that this can be taken away before the instance is gone. Where
-    /// instances hold nothing fast, nothing is done.
+    /// Detaches an instance from its SSH access, so that the access can be deleted before the instance has terminated.
+    /// Does nothing where an instance doesn't keep its access from being deleted.
     ///
     /// # Errors
-    /// When the cloud refuses.
+    /// When the cloud refuses; on EC2 also while the instance is pending.
     async fn detach_access(&self, _region: &Region, _id: &InstanceId) -> Result<()> {
         Ok(())
     }
 
-    /// Launches an instance; it is `Pending` at first.
+    /// Launches an instance. It is `Pending` at first.
     ///
     /// # Errors
-    /// When the cloud refuses, or the image isn't there.
+    /// When the cloud refuses, or the image doesn't exist.
     async fn launch(&self, region: &Region, launch: &Launch) -> Result<InstanceId>;
 
-    /// An instance as it is now; none when the cloud doesn't know it (yet, or any more).
+    /// Describes an instance. `None` when the cloud doesn't know it: not yet, or no longer.
     ///
     /// # Errors
     /// When the cloud doesn't answer.
     async fn instance(&self, region: &Region, id: &InstanceId) -> Result<Option<Instance>>;
 
-    /// The instances that carry a build's tag, those that have ended aside.
+    /// Lists the instances with a build's tag, terminated ones excluded.
     ///
     /// # Errors
     /// When the cloud doesn't answer.
     async fn instances_of(&self, region: &Region, build: &str) -> Result<Vec<InstanceId>>;
 
-    /// What an instance printed on its console, as far as the cloud has it.
+    /// Returns the console output of an instance, as far as the cloud has received it.
     ///
     /// # Errors
     /// When the cloud doesn't answer.
     async fn console(&self, region: &Region, id: &InstanceId) -> Result<String>;
 
-    /// One attempt to log in, with a bound of seconds: pinned to the host key, so another machine is never talked to.
+    /// Tries once, for some seconds at most, to log in. The host key is pinned, so another machine at this address is
+    /// refused.
     ///
     /// # Errors
-    /// When nobody answers, the host key is another, or the login is refused.
+    /// When the machine doesn't answer, has a different host key, or refuses the login.
     async fn connect(&self, address: SocketAddr, login: &Login, log: &Utf8Path) -> Result<Self::Machine>;
 
-    /// Asks an instance to shut down. It is `Stopped` some time later.
+    /// Asks an instance to shut down. It becomes `Stopped` some time later.
     ///
     /// # Errors
     /// When the cloud refuses.
     async fn stop(&self, region: &Region, id: &InstanceId) -> Result<()>;
 
-    /// Ends an instance and deletes its disk. One that isn't there is fine.
+    /// Terminates an instance and deletes its disk. Does nothing when it is already gone.
     ///
     /// # Errors
     /// When the cloud refuses.

@@ -1,4 +1,4 @@
-//! EC2: the only place that names the SDK. What is known of EC2 without asking it is there without the SDK, too.
+//! EC2. Only this module uses the AWS SDK. The feature `ec2` compiles it; `commands` and `policy` work without.
 
 pub mod commands;
 pub mod policy;

@@ -1,4 +1,4 @@
-//! Images, as they are to be and as a cloud sees them.
+//! Images: the attributes to create one with, and its description by a cloud.
 
 use std::{fmt, time::SystemTime};
 
@@ -7,41 +7,41 @@ use serde::{Deserialize, Serialize};
 use super::tags::{TAG_BUILD, Tags};
 use crate::event::ids::ImageId;
 
-/// The attributes of an image that is to be.
+/// The attributes of an image to create or to copy.
 #[derive(Clone, Debug)]
 pub struct NewImage {
-    /// The same image, asked for again, has the same token.
+    /// Idempotency token: the same for every attempt to make the same image.
     pub token: String,
-    /// Its name, unique in its region.
+    /// Unique among the images of the account in the region.
     pub name: String,
-    /// What it is.
+    /// Visible to everyone who can launch the image.
     pub description: String,
-    /// The tags of the image and its snapshots.
+    /// Of the image and its snapshots.
     pub tags: Tags,
-    /// When it is deprecated.
+    /// The deprecation date; `None` for none.
     pub deprecate_at: Option<SystemTime>,
-    /// Whether its instances take only session-oriented requests for metadata (IMDSv2).
+    /// Whether its instances require IMDSv2, session-oriented requests for metadata.
     pub require_imds_v2: bool,
 }
 
-/// An image as the cloud sees it.
+/// A description of an image by the cloud.
 #[derive(Clone, Debug, Serialize)]
 pub struct Image {
-    /// Its id.
+    /// Unique in its region.
     pub id: ImageId,
-    /// Its name.
+    /// Not always unique: EC2 permits a copy with a taken name.
     pub name: String,
-    /// What it is.
+    /// As given in [`NewImage`].
     pub description: String,
-    /// How far it is.
+    /// Whether it is available yet.
     pub state: ImageState,
-    /// Everybody may launch it.
+    /// Whether every account may launch it.
     pub public: bool,
-    /// The tags, as its owner sees them.
+    /// Visible to its owner only.
     pub tags: Tags,
-    /// When it was made, RFC 3339.
+    /// The creation date, RFC 3339.
     pub created: String,
-    /// When it is deprecated, RFC 3339.
+    /// The deprecation date, RFC 3339.
     pub deprecate_at: Option<String>,
 }
 
@@ -52,7 +52,7 @@ impl Image {
         self.tags.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    /// What made it, as its tags say.
+    /// Whether this tool made it, by its tags.
     #[must_use]
     pub fn origin(&self) -> Origin {
         match self.tag(TAG_BUILD) {
@@ -61,7 +61,7 @@ impl Image {
         }
     }
 
-    /// What is out of the ordinary about it, in words: a state other than available, and that this tool didn't make it.
+    /// Remarks for a message: a state other than available, and an origin other than this tool.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
         let state = (self.state != ImageState::Available).then(|| self.state.to_string());
@@ -70,7 +70,7 @@ impl Image {
     }
 }
 
-/// What made an image.
+/// The origin of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A build of this tool.
@@ -78,21 +78,22 @@ pub enum Origin {
         /// The build's id.
         build: String,
     },
-    /// Something else: another tool, the console, or a copy that left the tags behind.
+    /// Another tool, the console, or a copy made without its tags.
     Other,
 }
 
-/// How far an image is.
+/// The state of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageState {
-    /// It is being made; what is known of how far.
+    /// It is being created, with its progress as text; empty when unknown.
     Pending(String),
     /// It can be launched and copied.
     Available,
-    /// It never will be, and why.
+    /// It will never be available, with the reason.
     Failed(String),
-    /// Its owner disabled it: it can be neither launched nor shared until it is enabled again, and keeps its name.
+    /// Its owner disabled it. Until it is enabled again it can't be launched or shared, but it keeps its name (EC2 user
+    /// guide, "Disable an AMI").
     Disabled,
 }
 

@@ -1,4 +1,4 @@
-//! Images: made, copied, looked at, removed.
+//! Images: create, copy, describe, deregister.
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -7,71 +7,72 @@ use xtask::region::Region;
 use super::{Image, NewImage, Paced};
 use crate::event::ids::{ImageId, InstanceId};
 
-/// What images are made and kept with.
+/// Creates images and keeps them.
 #[expect(async_fn_in_trait, reason = "the futures are awaited on one thread, so they need not be Send")]
 pub trait Imaging: Paced {
-    /// Begins to make an image of a stopped instance's disk; it is `Pending` at first.
+    /// Starts to create an image from a stopped instance's disk. It is `Pending` at first.
     ///
     /// # Errors
-    /// When the cloud refuses, for one because the name is taken.
+    /// When the cloud refuses, for instance because the name is taken.
     async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId>;
 
-    /// Begins to copy an available image to another region; the copy is `Pending` at first. Nothing of the source's
-    /// attributes comes along (EC2 API reference, `CopyImage`), so all of them are in `image`.
+    /// Starts to copy an available image to another region. The copy is `Pending` at first. It inherits no attribute of
+    /// the source (EC2 API reference, `CopyImage`), so `image` has all of them.
     ///
     /// # Errors
     /// When the cloud refuses.
     async fn copy_image(&self, from: &Region, id: &ImageId, to: &Region, image: &NewImage) -> Result<ImageId>;
 
-    /// An image as it is now; none when the cloud doesn't know it (yet, or any more).
+    /// Describes an image. `None` when the cloud doesn't know it: not yet, or no longer.
     ///
     /// # Errors
     /// When the cloud doesn't answer.
     async fn image(&self, region: &Region, id: &ImageId) -> Result<Option<Image>>;
 
-    /// The images of this account in a region, whoever made them; those of this tool carry its tags.
+    /// Lists the images that this account owns in a region, of any origin. This tool's images carry its tags.
     ///
     /// # Errors
     /// When the cloud doesn't answer.
     async fn images(&self, region: &Region) -> Result<Vec<Image>>;
 
-    /// Gives an available image what could not be ordered with it, such as its deprecation date.
+    /// Sets the attributes of an available image that the request for it couldn't set, such as its deprecation date.
     ///
     /// # Errors
     /// When the cloud refuses.
     async fn complete_image(&self, region: &Region, id: &ImageId, image: &NewImage) -> Result<()>;
 
-    /// Removes an image and its snapshots. One that isn't there is fine.
+    /// Deregisters an image and deletes its snapshots. Does nothing when it is already gone.
     ///
     /// # Errors
     /// When the cloud refuses.
     async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()>;
 
-    /// The files on an available image's disk, without booting it; none where the cloud can't show them.
+    /// Returns the disk of an available image, to read files from without booting it. `None` where the cloud can't show
+    /// them. A copy of the disk may lie in the folder `scratch`.
     ///
     /// # Errors
     /// When the disk can't be read.
     async fn disk(&self, region: &Region, id: &ImageId, scratch: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>>;
 }
 
-/// The disk of an image before its files are read, which takes a while: on a thread of its own.
+/// An image's disk before its file system is read. Reading takes a while, so it happens on a thread of its own.
 pub trait ClosedDisk: Send {
-    /// Reads its file system.
+    /// Reads the file system.
     ///
     /// # Errors
-    /// When there is none.
+    /// When the disk has no file system with an operating system on it.
     fn open(self: Box<Self>) -> Result<Box<dyn DiskFiles>>;
 }
 
-/// The files on a disk that nothing has booted from.
+/// The files on a disk that has never been booted from.
 pub trait DiskFiles {
-    /// A file's bytes; none when it isn't there.
+    /// Reads a file. `None` when it doesn't exist.
     ///
     /// # Errors
     /// When the disk can't be read.
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>>;
 
-    /// The paths of the files below a folder, with their sizes in bytes, folders aside; none when it isn't there.
+    /// Lists the files below a folder, each with its path and its size in bytes; empty when the folder doesn't exist.
     ///
     /// # Errors
     /// When the disk can't be read.

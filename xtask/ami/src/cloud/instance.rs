@@ -1,72 +1,72 @@
-//! Instances: what is asked for, and what a cloud shows.
+//! Instances: the parameters of a launch, and the description by a cloud.
 
 use std::{fmt, net::SocketAddr};
 
 use super::tags::Tags;
 use crate::event::{facts::Base, ids::ImageId};
 
-/// A way in for one role of one build.
+/// SSH access to the instances of one role of one build: on EC2, a key pair and a security group.
 #[derive(Clone, Debug)]
 pub struct SshAccess {
-    /// Unique to the build and its role.
+    /// Unique to the build and the role.
     pub name: String,
-    /// The public half of the login key, as in an `authorized_keys` line.
+    /// The public half of the login key, as a line of `authorized_keys`.
     pub public_key: String,
-    /// The tags of what is created.
+    /// Of everything that is created.
     pub tags: Tags,
 }
 
-/// What to launch.
+/// The parameters of a launch.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// The same launch, asked for again, has the same token.
+    /// Idempotency token: the same for every attempt of the same launch.
     pub token: String,
-    /// A base's id, or that of an image of ours.
+    /// The image to launch.
     pub source: LaunchSource,
-    /// The access that lets us in.
+    /// The name of the [`SshAccess`].
     pub access: String,
-    /// What cloud-init reads on the instance.
+    /// For cloud-init on the instance; at most 16 KiB on EC2.
     pub user_data: String,
     /// The EC2 instance type.
     pub instance_type: String,
-    /// The disk's size, in GiB.
+    /// The size of the root volume, in GiB.
     pub root_volume_gib: u32,
-    /// The tags of the instance, its disk and its network interface.
+    /// Of the instance, its volume and its network interface.
     pub tags: Tags,
 }
 
-/// What an instance starts from.
+/// The image that an instance is launched from.
 #[derive(Clone, Debug)]
 pub enum LaunchSource {
-    /// The base.
+    /// The base of a build.
     Base(Base),
-    /// An image that this tool made.
+    /// An image of this account.
     Image(ImageId),
 }
 
-/// An instance as the cloud sees it.
+/// A description of an instance by the cloud.
 #[derive(Clone, Debug)]
 pub struct Instance {
-    /// What it is doing.
+    /// Its state.
     pub state: InstanceState,
-    /// Why it is in this state, where the cloud says so.
+    /// Why it is in this state, if the cloud tells and the caller did not ask for it.
     pub reason: Option<String>,
-    /// Where its sshd listens, once that is known.
+    /// The address of its sshd, once the cloud has assigned one.
     pub address: Option<SocketAddr>,
 }
 
-/// What an instance is doing.
+/// The state of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstanceState {
-    /// It is being started.
+    /// It is starting.
     Pending,
-    /// It runs, which doesn't mean that it answers.
+    /// It runs, but may not answer yet.
     Running,
-    /// It shuts down.
+    /// It is shutting down, to stop or to terminate.
     Stopping,
-    /// Its disk is at rest.
+    /// It is off, and its disk is at rest.
     Stopped,
-    /// It is gone, its disk too.
+    /// It is gone, with its disk.
     Terminated,
 }
 

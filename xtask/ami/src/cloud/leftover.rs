@@ -1,4 +1,4 @@
-//! What builds may leave behind, as a cloud shows it.
+//! Leftovers: resources of a cloud that a build created.
 
 use std::fmt;
 
@@ -7,63 +7,64 @@ use super::{
     tags::{TAG_BUILD, TAG_EXPIRES, TAG_VERSION, Tags},
 };
 
-/// Something that carries a build's tag.
+/// A resource with a build's tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leftover {
-    /// What it is.
-    pub kind: Kind,
-    /// Its id, or its name where that is what the cloud knows it by.
+    /// Its kind.
+    pub kind: LeftoverKind,
+    /// The identifier that the cloud deletes it by: the name of a key pair, the id of everything else.
     pub id: String,
-    /// The build that made it.
+    /// The id of the build.
     pub build: String,
-    /// The version that it is of, when its tags say so.
+    /// The version, if a tag tells it.
     pub version: Option<String>,
-    /// Whether everybody may use it.
+    /// Whether every account may use it.
     pub public: bool,
-    /// When a private image may go, RFC 3339.
+    /// The time from which `clean` may delete a private image, RFC 3339.
     pub expires: Option<String>,
 }
 
-/// What there may be, in the order in which it has to go: machines hold their groups fast, and images their snapshots.
+/// The kinds of leftovers, in the order of deletion: EC2 refuses to delete a security group in use by a machine, or a
+/// snapshot in use by an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// A machine, and its disk with it.
+pub enum LeftoverKind {
+    /// A machine with its disk.
     Instance,
-    /// A login key's public half.
+    /// The public half of a login key.
     KeyPair,
-    /// What lets in to a machine.
+    /// The firewall of a machine.
     SecurityGroup,
-    /// An image, and its snapshots with it.
+    /// An image with its snapshots.
     Image,
     /// A snapshot that belongs to no image.
     Snapshot,
 }
 
 impl Leftover {
-    /// What carries these tags; none when they name no build.
+    /// A leftover with these tags. `None` when they name no build.
     #[must_use]
-    pub fn tagged(kind: Kind, id: &str, tags: &Tags) -> Option<Leftover> {
+    pub fn tagged(kind: LeftoverKind, id: &str, tags: &Tags) -> Option<Leftover> {
         let tag = |key: &str| tags.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
         let (build, version, expires) = (tag(TAG_BUILD)?, tag(TAG_VERSION), tag(TAG_EXPIRES));
         Some(Leftover { kind, id: id.to_owned(), build, version, public: false, expires })
     }
 
-    /// An image; none when it names no build.
+    /// An image as a leftover. `None` when its tags name no build.
     #[must_use]
     pub fn image(image: &Image) -> Option<Leftover> {
-        let found = Leftover::tagged(Kind::Image, &image.id.0, &image.tags)?;
+        let found = Leftover::tagged(LeftoverKind::Image, &image.id.0, &image.tags)?;
         Some(Leftover { public: image.public, ..found })
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for LeftoverKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Kind::Instance => "machine",
-            Kind::KeyPair => "key pair",
-            Kind::SecurityGroup => "security group",
-            Kind::Image => "image",
-            Kind::Snapshot => "snapshot",
+            LeftoverKind::Instance => "machine",
+            LeftoverKind::KeyPair => "key pair",
+            LeftoverKind::SecurityGroup => "security group",
+            LeftoverKind::Image => "image",
+            LeftoverKind::Snapshot => "snapshot",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What preflight is asked, and what it saw.
+//! Preflight: the request, and the result of the checks.
 
 use std::time::Duration;
 
@@ -6,53 +6,53 @@ use xtask::{region::Region, version::Version};
 
 use crate::ground::finding::Finding;
 
-/// What preflight looks at.
+/// The parts of a release that preflight checks.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The version.
+    /// The version to release.
     pub version: Version,
-    /// The image's name.
+    /// The name of the image.
     pub name: String,
-    /// Where the image is made.
+    /// The region that the image is made in.
     pub build_region: Region,
-    /// The regions that the image will be in, the home region among them.
+    /// The regions that the image will be in, the build region included.
     pub regions: Vec<Region>,
-    /// Whether it will be public, and so has to be able to.
+    /// Whether the image will be public.
     pub public: bool,
-    /// Whether others than its owner, everybody or some, will be let in.
+    /// Whether the image will be opened to any other account, all or some.
     pub shared: bool,
-    /// Publish where a block on public images stands, too: it is lifted for that long.
+    /// `--unblock-public-access`: lift blocks on public images while the image is published.
     pub unblock_public_access: bool,
-    /// Whether the binaries lie ready; else they are compiled meanwhile.
+    /// `--skip-build`: use the existing binaries, so make is not needed.
     pub skip_build: bool,
-    /// Install on this computer what is missing, without asking.
+    /// Install missing programs on this computer without asking.
     pub install_missing: bool,
 }
 
-/// What preflight saw.
+/// The result of the checks.
 #[derive(Debug, Default)]
 pub struct Preflight {
-    /// What the plan tells: a label and what there is.
+    /// Lines of the plan: label and value.
     pub facts: Vec<(String, String)>,
-    /// What stands in the way.
+    /// Problems that would make the release fail. It must not begin with any.
     pub findings: Vec<Finding>,
-    /// What doesn't stand in the way, and should be known before a build begins all the same.
+    /// Warnings that the user should read before the release begins.
     pub warnings: Vec<String>,
-    /// Which of the recipe's systems the base is, when it could be found out.
+    /// The base's system, by its name in the recipe; `None` when it could not be found out.
     pub base_system: Option<String>,
-    /// How long the cloud's part of a build takes, about.
+    /// The approximate duration of the build, without make.
     pub estimate: Duration,
-    /// What the build costs, about; nothing where nobody is paid.
+    /// The approximate cost; `None` where nothing is charged.
     pub cost: Option<Cost>,
 }
 
-/// What a build costs, about, in US dollars.
+/// The approximate cost of a build, in US dollars.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cost {
-    /// Once: machines, transfer.
+    /// Once, for machines and transfer.
     pub once_usd: f64,
-    /// Every month, as long as the images are kept.
+    /// Per month, for the snapshots of the images.
     pub monthly_usd: f64,
-    /// Of which day the prices are, and what is not in them.
+    /// The date of the prices, and what they exclude.
     pub remark: String,
 }

@@ -1,7 +1,7 @@
-//! The local cloud: QEMU's virtual machines, and images as files of this computer.
+//! The local cloud of `--local`: QEMU virtual machines, and images as files on this computer.
 //!
-//! It has the same verbs as EC2, and where EC2 takes its time so does this one: an image is pending until `qemu-img` is
-//! done. Regions are folders. Its instances are processes of this one and end with it.
+//! It behaves as EC2 does: an image is pending until `qemu-img` is done. Regions are folders. Instances are child
+//! processes and end with this one.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -42,36 +42,36 @@ mod sources;
 pub mod store;
 pub mod vm;
 
-/// Memory of a virtual machine, in MiB: what apt needs to install packages without swapping.
+/// Memory of a virtual machine, in MiB: enough for apt to install packages without swapping.
 const MEMORY_MIB: u32 = 1024;
 
-/// The local cloud.
+/// The local cloud, with its state in a folder.
 pub struct Qemu {
-    home: StateDir,
+    state_dir: StateDir,
     recipe: Recipe,
     base_file: Option<Utf8PathBuf>,
     base_file_system: OnceCell<String>,
     accelerator: OnceCell<Accelerator>,
     events: Events,
     keys: RefCell<BTreeMap<String, String>>,
-    instances: RefCell<BTreeMap<InstanceId, Rc<Mutex<Local>>>>,
+    instances: RefCell<BTreeMap<InstanceId, Rc<Mutex<LocalInstance>>>>,
     conversions: RefCell<BTreeMap<ImageId, Conversion>>,
 }
 
 /// An instance of the local cloud.
-struct Local {
+struct LocalInstance {
     build: String,
     vm: Vm,
     folder: Folder,
 }
 
 impl Qemu {
-    /// The local cloud with its state in `home`; `base_file` is taken instead of the recipe's base.
-    pub fn new(home: &StateDir, recipe: &Recipe, base_file: Option<&Utf8Path>, events: &Events) -> Qemu {
+    /// The local cloud with its state in `state_dir`. `base_file` replaces the recipe's base.
+    pub fn new(state_dir: &StateDir, recipe: &Recipe, base_file: Option<&Utf8Path>, events: &Events) -> Qemu {
         Qemu {
-            home: home.clone(),
+            state_dir: state_dir.clone(),
             recipe: recipe.clone(),
-            // QEMU takes a relative path from where the disk lies, not from here.
+            // QEMU resolves a relative path from the disk's folder, not from the current one.
             base_file: base_file.map(|file| camino::absolute_utf8(file).unwrap_or_else(|_| file.to_owned())),
             base_file_system: OnceCell::new(),
             accelerator: OnceCell::new(),
@@ -82,17 +82,17 @@ impl Qemu {
         }
     }
 
-    /// What machines run on; found out by starting one, so not before QEMU is there, nor for commands that start none.
+    /// The accelerator, found by starting a machine: only when one is needed, and after QEMU is installed.
     async fn accelerator(&self) -> &Accelerator {
         self.accelerator.get_or_init(Accelerator::find).await
     }
 
-    fn found(&self, id: &InstanceId) -> Option<Rc<Mutex<Local>>> {
+    fn local_instance(&self, id: &InstanceId) -> Option<Rc<Mutex<LocalInstance>>> {
         self.instances.borrow().get(id).cloned()
     }
 
     fn instance_folder(&self, id: &InstanceId) -> Utf8PathBuf {
-        self.home.instances().join(&id.0)
+        self.state_dir.instances().join(&id.0)
     }
 
     async fn start(
@@ -114,14 +114,14 @@ impl Qemu {
         Vm::start(folder, &hardware).await
     }
 
-    /// The file that a machine's disk is laid over.
+    /// The backing file of a machine's disk.
     fn backing(&self, region: &Region, source: &LaunchSource) -> Result<Utf8PathBuf> {
         match source {
             LaunchSource::Base(base) => Ok(Utf8PathBuf::from(&base.id)),
             LaunchSource::Image(id) => {
-                let attributes = store::read(&self.home, region, id)?;
+                let attributes = store::read(&self.state_dir, region, id)?;
                 attributes.with_context(|| format!("there is no image {id} in {region}"))?;
-                Ok(store::disk(&self.home, region, id))
+                Ok(store::disk(&self.state_dir, region, id))
             }
         }
     }
@@ -133,28 +133,28 @@ impl Qemu {
 
 impl Paced for Qemu {
     fn pace(&self, phase: Phase) -> Pace {
-        // A look costs next to nothing here; before the first one of these, no machine was ever up or down.
-        let first_look = match phase {
+        // Polling is cheap here. No machine boots or stops faster than the first check.
+        let first_check = match phase {
             Phase::Login => Duration::from_secs(5),
             Phase::Stop => Duration::from_secs(1),
-            Phase::Image | Phase::Copy | Phase::End | Phase::Block => Duration::ZERO,
+            Phase::Image | Phase::Copy | Phase::Termination | Phase::Block => Duration::ZERO,
         };
-        Pace { first_look, interval: Duration::from_millis(500) }
+        Pace { first_check, interval: Duration::from_millis(500) }
     }
 }
 
 impl Qemu {
-    /// Removes the files that killed processes left: of machines, images and bases that never will be any.
+    /// Removes the files of killed processes: machines, incomplete images and incomplete bases.
     fn sweep(&self) {
-        let folders = folder::sweep(&self.home.instances(), "");
-        for path in folders.into_iter().chain(store::sweep(&self.home)).chain(base::sweep(&self.home)) {
+        let folders = folder::sweep(&self.state_dir.instances(), "");
+        for path in folders.into_iter().chain(store::sweep(&self.state_dir)).chain(base::sweep(&self.state_dir)) {
             self.events.say(Progress::Swept { path });
         }
     }
 }
 
-/// The digits of an id, made of the token so that the same request has the same result.
-fn digits_of(token: &str) -> String {
+/// The digits of an id. Derived from the token, so that a repeated request has the same result.
+fn id_digits(token: &str) -> String {
     let digest = Sha256::digest(token.as_bytes());
     let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     digits[..17].to_owned()

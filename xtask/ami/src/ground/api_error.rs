@@ -1,26 +1,26 @@
-//! What a cloud, or the way to it, answered instead of a result.
+//! Errors of API calls to a cloud.
 
 use std::fmt;
 
 use crate::ground::everywhere::Failures;
 
-/// A call that did not succeed. Where the cloud gave no code, there was no answer, and the deed may be done.
+/// The error of an API call. Without a code there was no answer, and the call may have been carried out.
 #[derive(Clone, Debug)]
 pub struct ApiError {
-    /// The action, as the cloud's API reference names it.
+    /// The action, such as `RunInstances`.
     pub action: String,
-    /// The region that was asked.
+    /// The region of the endpoint.
     pub region: String,
-    /// The cloud's own code for it; none when no answer came.
+    /// The cloud's error code; `None` without an answer.
     pub code: Option<String>,
-    /// What it said.
+    /// The cloud's error message, or why there was no answer.
     pub message: String,
-    /// Whether the same call may succeed a little later: throttling, a fault of the server's, a lost connection.
+    /// Whether a retry may succeed: throttling, a server error, a lost connection.
     pub transient: bool,
 }
 
 impl ApiError {
-    /// Whether the cloud answered with one of these codes; one that ends with `*` is a beginning.
+    /// Whether the code is one of these; `*` at the end of a code is a wildcard.
     #[must_use]
     pub fn has_code(&self, codes: &[&str]) -> bool {
         let Some(code) = self.code.as_deref() else { return false };
@@ -30,7 +30,7 @@ impl ApiError {
         })
     }
 
-    /// Whether what was asked for isn't known, as all EC2's codes for that end (`InvalidAMIID.NotFound`).
+    /// Whether the code means that a resource is not found. All such codes of EC2 end alike (`InvalidAMIID.NotFound`).
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.code.as_deref().is_some_and(|code| code.ends_with(".NotFound"))
@@ -49,7 +49,7 @@ impl fmt::Display for ApiError {
 
 impl std::error::Error for ApiError {}
 
-/// Whether the same call, or the same calls in several regions, may succeed a little later.
+/// Whether a retry may succeed; for calls in several regions, in all that failed.
 #[must_use]
 pub fn is_transient(error: &anyhow::Error) -> bool {
     match error.downcast_ref::<Failures>() {
@@ -66,15 +66,15 @@ mod tests {
     use crate::ground::everywhere;
 
     #[tokio::test]
-    async fn what_failed_in_several_regions_is_worth_another_try_when_each_failure_is() {
+    async fn failures_of_several_regions_are_transient_only_if_all_are() {
         let regions = ["eu-west-1", "us-west-2"].map(|name| name.parse::<Region>().expect("a region"));
         let asked = async |transient: [bool; 2]| {
             let asked = everywhere::for_each(regions.iter().zip(transient), |region, transient| {
-                let (action, region) = ("Look".to_owned(), region.to_string());
+                let (action, region) = ("DescribeImages".to_owned(), region.to_string());
                 let error = ApiError { action, region, code: None, message: "no answer".to_owned(), transient };
                 async { Err::<(), _>(error.into()) }
             });
-            is_transient(&asked.await.all("look").expect_err("failures"))
+            is_transient(&asked.await.all("check").expect_err("failures"))
         };
         assert!(asked([true, true]).await);
         assert!(!asked([true, false]).await);

@@ -1,5 +1,5 @@
-//! The same in every region at once, with every error kept: a command about fourteen regions tells of all that failed,
-//! not of the first.
+//! Runs the same work in several regions at once, and keeps every error: a message about fourteen regions lists all
+//! failures, not only the first.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use anyhow::{Error, Result};
 use futures_util::future::join_all;
 use xtask::region::Region;
 
-/// What came of the same work in several regions.
+/// The results of the same work in several regions.
 #[derive(Debug)]
 pub struct Everywhere<T> {
-    /// What it gave, where it succeeded.
+    /// The values, where it succeeded.
     pub done: Vec<(Region, T)>,
-    /// Why it failed, where it did.
+    /// The errors, where it failed.
     pub failed: Vec<(Region, Error)>,
 }
 
-/// Does the same in these regions at once.
+/// Runs the work in these regions at once.
 pub async fn in_each<'a, T, F>(
     regions: impl IntoIterator<Item = &'a Region>,
     work: impl Fn(&'a Region) -> F,
@@ -27,7 +27,7 @@ where
     for_each(regions.into_iter().map(|region| (region, ())), |region, ()| work(region)).await
 }
 
-/// Does the same to these things at once, each in its region.
+/// Runs the work on these things at once, each in its region.
 pub async fn for_each<'a, I, T, F>(
     things: impl IntoIterator<Item = (&'a Region, I)>,
     work: impl Fn(&'a Region, I) -> F,
@@ -49,18 +49,24 @@ where
     everywhere
 }
 
+/// The names of regions, for a message.
+#[must_use]
+pub fn names<'a>(regions: impl IntoIterator<Item = &'a Region>) -> String {
+    regions.into_iter().map(Region::as_str).collect::<Vec<_>>().join(", ")
+}
+
 impl<T> Everywhere<T> {
-    /// What the work gave, when it succeeded everywhere. `doing` completes the sentence "failed to".
+    /// The values, if the work succeeded everywhere. `doing` completes the sentence "failed to".
     ///
     /// # Errors
-    /// [`Failures`], when it failed anywhere.
+    /// [`Failures`], when the work failed in any region.
     pub fn all(self, doing: &'static str) -> Result<Vec<(Region, T)>> {
         let Everywhere { done, failed } = self;
         if failed.is_empty() { Ok(done) } else { Err(Failures { doing, failed }.into()) }
     }
 }
 
-/// What failed, in one region or in several.
+/// The errors of one or several regions.
 #[derive(Debug)]
 pub struct Failures {
     /// Completes the sentence "failed to".
@@ -69,7 +75,7 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// Each failure, without its region.
+    /// The errors without their regions.
     pub fn errors(&self) -> impl Iterator<Item = &Error> {
         self.failed.iter().map(|(_, error)| error)
     }
@@ -95,26 +101,26 @@ mod tests {
 
     use super::*;
 
-    async fn looked(names: &[&str]) -> Result<Vec<(Region, usize)>> {
+    async fn check(names: &[&str]) -> Result<Vec<(Region, usize)>> {
         let regions: Vec<Region> = names.iter().map(|name| name.parse().expect("a region")).collect();
-        let look = async |region: &Region| match region.as_str() {
+        let work = async |region: &Region| match region.as_str() {
             "sa-east-1" => Ok(1),
             _ => bail!("no answer"),
         };
-        in_each(&regions, look).await.all("look")
+        in_each(&regions, work).await.all("check")
     }
 
     #[tokio::test]
-    async fn every_failure_is_told() {
-        let error = looked(&["eu-west-1", "sa-east-1", "us-west-2"]).await.expect_err("two regions fail").to_string();
-        assert_eq!(error, "failed to look in 2 regions:\n  eu-west-1: no answer\n  us-west-2: no answer");
-        let error = looked(&["eu-west-1", "sa-east-1"]).await.expect_err("one region fails").to_string();
-        assert_eq!(error, "failed to look in eu-west-1: no answer");
-        assert_eq!(looked(&["sa-east-1"]).await.expect("none fails").len(), 1);
+    async fn every_failure_is_in_the_message() {
+        let error = check(&["eu-west-1", "sa-east-1", "us-west-2"]).await.expect_err("two regions fail").to_string();
+        assert_eq!(error, "failed to check in 2 regions:\n  eu-west-1: no answer\n  us-west-2: no answer");
+        let error = check(&["eu-west-1", "sa-east-1"]).await.expect_err("one region fails").to_string();
+        assert_eq!(error, "failed to check in eu-west-1: no answer");
+        assert_eq!(check(&["sa-east-1"]).await.expect("none fails").len(), 1);
     }
 
     #[tokio::test]
-    async fn what_was_done_is_kept_beside_what_failed() {
+    async fn values_are_kept_beside_failures() {
         let regions = ["eu-west-1", "sa-east-1"].map(|name| name.parse::<Region>().expect("a region"));
         let things = regions.iter().zip([Some("a"), None]);
         let Everywhere { done, failed } =

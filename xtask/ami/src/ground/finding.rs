@@ -1,13 +1,13 @@
-//! Something that stands in the way of a build, and what mends it.
+//! Findings: problems with their remedies.
 
 use std::fmt;
 
-/// Something that stands in the way, and what mends it.
+/// A problem that stops a command, with its remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// What is wrong.
     pub problem: String,
-    /// What to type or set.
+    /// What to run, give or change.
     pub remedy: String,
 }
 
@@ -17,5 +17,5 @@ impl fmt::Display for Finding {
     }
 }
 
-// What can't go on because of a finding ends with it.
+// A check that can't continue after a finding returns it as its error.
 impl std::error::Error for Finding {}

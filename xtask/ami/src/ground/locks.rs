@@ -1,8 +1,8 @@
-//! Locks by which processes of this tool, and of whoever else runs it, keep out of each other's way.
+//! Locks between processes of this tool, also of different users.
 //!
-//! The system frees the lock of a process that has ended, however it ended, but not that of one that is stopped. So
-//! nothing here waits in the system, where no signal would end it: a lock that another process has is tried for again and
-//! again in the one wait loop, which says what it waits for, and gives up.
+//! The kernel releases the locks of a process that has ended in any way, but not those of a stopped one. So no call
+//! here blocks in the kernel, deaf to Ctrl-C: a lock held by another process is retried in the wait loop, which shows
+//! what it waits for and times out.
 
 use std::{fs::File, time::Duration};
 
@@ -20,57 +20,57 @@ use crate::{
     state_dir::StateDir,
 };
 
-/// How long to wait for what takes others a moment: to begin a build, or to remove a few files.
-const MOMENT: Duration = Duration::from_secs(60);
+/// The timeout for locks that are held only for a moment: to begin a build, or to remove a few files.
+const LOCK_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often to try for a lock that another process has.
+/// The interval of retries while another process holds a lock.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// A lock that is had until this is dropped; empty where the file system has no locks.
+/// A lock, released on drop. `None` where the file system has no locks.
 pub type Lock = Option<Flock<File>>;
 
-/// Whether others may have a lock at the same time.
+/// Whether others may hold a lock at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
-    /// Nobody else has it.
-    Alone,
-    /// Others may share it.
+    /// No other process may hold it.
+    Exclusive,
+    /// Other processes may share it.
     Shared,
 }
 
-/// Keeps other processes from beginning a build, or going on with one, meanwhile.
+/// Keeps other processes from beginning or resuming a build meanwhile.
 ///
 /// # Errors
-/// When the file that is locked can't be made, or another process doesn't let go of it within a minute.
-pub async fn lock_builds(home: &StateDir, events: &Events) -> Result<Lock> {
-    // A file and not the folder: NFS locks only what is open for writing, which no folder ever is.
-    let path = home.builds_lock();
-    let failed = || format!("failed to make the lock file {path}");
-    std::fs::create_dir_all(home.path()).with_context(failed)?;
+/// When the lock file can't be created, or another process holds the lock for more than a minute.
+pub async fn lock_builds(state_dir: &StateDir, events: &Events) -> Result<Lock> {
+    // A file, not the folder: NFS only locks files that are open for writing (flock(2)).
+    let path = state_dir.builds_lock();
+    let failed = || format!("failed to create the lock file {path}");
+    std::fs::create_dir_all(state_dir.path()).with_context(failed)?;
     let file = File::options().create(true).truncate(false).write(true).open(&path).with_context(failed)?;
-    acquire(file, &path, Share::Alone, "another process to begin its build", MOMENT, events).await
+    acquire(file, &path, Share::Exclusive, "another process to begin its build", LOCK_LIMIT, events).await
 }
 
-/// Keeps whoever sweeps away from a folder, which is made if it isn't there, while something in it isn't whole yet or has
-/// no lock yet.
+/// Locks sweeps out of a folder, while something in it is incomplete or has no lock yet. Creates the folder.
 ///
 /// # Errors
-/// When it can't be made, or another process sweeps it for more than a minute.
+/// When it can't be created, or another process sweeps it for more than a minute.
 pub async fn lock_against_sweep(folder: &Utf8Path, events: &Events) -> Result<Lock> {
-    let failed = || format!("failed to make {folder}");
+    let failed = || format!("failed to create {folder}");
     std::fs::create_dir_all(folder).with_context(failed)?;
     let file = File::open(folder).with_context(failed)?;
-    let what = format!("another process to tidy {folder} up");
-    acquire(file, folder, Share::Shared, &what, MOMENT, events).await
+    let what = format!("another process to clean up {folder}");
+    acquire(file, folder, Share::Shared, &what, LOCK_LIMIT, events).await
 }
 
-/// Locks a file, or a folder; one that is locked already is waited for until `limit`, as `what`.
+/// Locks a file or a folder. Waits until `limit` while another process holds the lock, and shows that it waits for
+/// `what`.
 ///
-/// Where the file system has no locks, this warns and goes on. They only keep apart what is run at the same time, which
-/// whoever reads the warning can do as well; to refuse would keep all from working that have their files there.
+/// Where the file system has no locks, this warns and continues: a user who reads the warning can run one process at a
+/// time, and an error would make the tool unusable there.
 ///
 /// # Errors
-/// When another process still has it at the limit.
+/// When another process still holds the lock at the limit.
 pub async fn acquire(
     file: File,
     path: &Utf8Path,
@@ -80,15 +80,15 @@ pub async fn acquire(
     events: &Events,
 ) -> Result<Lock> {
     let mut waiting = match attempt(file, path, share, events) {
-        Attempt::Over(lock) => return Ok(lock),
+        Attempt::Done(lock) => return Ok(lock),
         Attempt::Busy(file) => Some(file),
     };
     events.say(Progress::Queued { on: what.to_owned() });
-    let patience = Patience { limit, pace: Pace { first_look: INTERVAL, interval: INTERVAL } };
+    let patience = Patience { limit, pace: Pace { first_check: INTERVAL, interval: INTERVAL } };
     wait::until(what, patience, events, async || {
-        let file = waiting.take().context("the file to lock is gone")?;
+        let file = waiting.take().context("the file to lock is missing")?;
         Ok(match attempt(file, path, share, events) {
-            Attempt::Over(lock) => Poll::Ready(lock),
+            Attempt::Done(lock) => Poll::Ready(lock),
             Attempt::Busy(file) => {
                 waiting = Some(file);
                 Poll::NotYet(format!("{path} is locked by another process"))
@@ -96,27 +96,25 @@ pub async fn acquire(
         })
     })
     .await
-    .context("if the other process is stopped (Ctrl-Z), continue it with fg, or end it")
+    .context("if the other process is stopped (Ctrl-Z), continue it with fg, or terminate it")
 }
 
 enum Attempt {
-    Over(Lock),
+    Done(Lock),
     Busy(File),
 }
 
 fn attempt(file: File, path: &Utf8Path, share: Share, events: &Events) -> Attempt {
     let how = match share {
-        Share::Alone => FlockArg::LockExclusiveNonblock,
+        Share::Exclusive => FlockArg::LockExclusiveNonblock,
         Share::Shared => FlockArg::LockSharedNonblock,
     };
     match Flock::lock(file, how) {
-        Ok(lock) => Attempt::Over(Some(lock)),
+        Ok(lock) => Attempt::Done(Some(lock)),
         Err((file, Errno::EWOULDBLOCK | Errno::EINTR)) => Attempt::Busy(file),
         Err((_, error)) => {
-            events.warn(format_args!(
-                "{path} can't be locked ({error}), so nothing keeps another process out of the way: run one at a time"
-            ));
-            Attempt::Over(None)
+            events.warn(format_args!("cannot lock {path} ({error}): run only one process at a time"));
+            Attempt::Done(None)
         }
     }
 }

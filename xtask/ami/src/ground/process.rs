@@ -1,4 +1,4 @@
-//! Programs that this one starts: they end when it does, and what they print is kept.
+//! Child processes: they end with this one, and their output is logged.
 
 use std::{process::Stdio, time::Duration};
 
@@ -13,31 +13,31 @@ use tokio::{
 use crate::events::Events;
 pub use crate::shell::quote;
 
-/// How long a program that has ended may take to say its last words: they are in the pipe already.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The timeout for reading the rest of the output of a program that has exited: it is in the pipe already.
+const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long a program whose output is the result may take; they all look at something that is there.
+/// The timeout of [`output`]. The programs run with it only inspect something.
 const OUTPUT_LIMIT: Duration = Duration::from_secs(10 * 60);
 
-/// How long a program may take to end once it was asked to, in seconds; Docker gives its containers as much.
+/// The seconds between SIGTERM and SIGKILL, as many as `docker stop` waits.
 const GRACE_SECS: u32 = 10;
 
-/// The longest line that is kept whole, in bytes.
-pub const LONGEST_LINE: u64 = 64 * 1024;
+/// The longest line that is not split.
+pub const MAX_LINE_BYTES: u64 = 64 * 1024;
 
-/// How many of a failing program's last lines a message shows.
+/// How many last lines of a failed program a message shows.
 const LAST_LINES: usize = 15;
 
-/// A program that gets `signal` when this process dies, however it dies, and nothing on its standard input. What it starts
-/// itself gets no signal: for programs that do, there is [`run`].
+/// A command with an empty standard input that gets `signal` when this process dies, in any way. Its own child
+/// processes get no signal: for programs that have some, use [`run`].
 ///
-/// It has a process group of its own: Ctrl-C reaches this process alone, which then ends the group in its own order.
+/// It has a process group of its own, so Ctrl-C only reaches this process, which then terminates the others in order.
 #[must_use]
 pub fn command(program: impl AsRef<std::ffi::OsStr>, signal: Signal) -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).process_group(0);
     #[cfg(target_os = "linux")]
-    #[expect(unsafe_code, reason = "prctl(2) is async-signal-safe, and there is no safe way to ask for this signal")]
+    #[expect(unsafe_code, reason = "prctl(2) is async-signal-safe, and there is no safe way to request this signal")]
     // SAFETY: the closure makes one system call, allocates nothing and takes no lock.
     unsafe {
         command.pre_exec(move || nix::sys::prctl::set_pdeathsig(signal).map_err(Into::into));
@@ -45,12 +45,13 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>, signal: Signal) -> Command 
     command
 }
 
-/// Runs a program to its end; all that it prints goes to the end of `log`. What it leaves running is ended with it, and
-/// all of it when this is given up or this process dies, however it dies: with SIGTERM, and what doesn't hear that is
-/// killed ten seconds later.
+/// Runs a program and appends its output to `log`. Processes that it leaves behind are terminated after it. When the
+/// future is dropped, or this process dies in any way, all of them are: with SIGTERM, and ten seconds later with
+/// SIGKILL.
 ///
 /// # Errors
-/// When it can't be started or doesn't end with 0; the message says `what` failed and has its last lines.
+/// When it can't be started, or its exit status isn't 0. The message says `what` failed, and has the last lines of
+/// output.
 pub async fn run(what: &str, command: Command, log: &Utf8Path, events: &Events) -> Result<()> {
     run_in(Group::new(GRACE_SECS)?, what, command, log, events).await
 }
@@ -64,7 +65,7 @@ async fn run_in(group: Group, what: &str, mut command: Command, log: &Utf8Path, 
     command.stdout(writer.try_clone()?).stderr(writer);
     command.process_group(group.id);
     let mut child = command.spawn().with_context(|| format!("failed to start `{}`", display(&command)))?;
-    // The command holds the writing ends of the pipe: reading would never come to an end.
+    // The command holds the write ends of the pipe: reading would never end.
     drop(command);
     let reader = tokio::net::unix::pipe::Receiver::from_owned_fd(reader.into())?;
     let mut tail = Vec::new();
@@ -82,8 +83,8 @@ async fn run_in(group: Group, what: &str, mut command: Command, log: &Utf8Path, 
             }
         };
         if !read_to_end {
-            // Something that it left running may hold the pipe for ever; what it said itself is there at once.
-            let rest = tokio::time::timeout(LAST_WORDS, copied).await;
+            // Processes that it left behind may hold the pipe open. Its own output is there already.
+            let rest = tokio::time::timeout(DRAIN_LIMIT, copied).await;
             rest.unwrap_or(Ok(())).with_context(|| format!("failed to write the log {log}"))?;
         }
         ended
@@ -91,27 +92,27 @@ async fn run_in(group: Group, what: &str, mut command: Command, log: &Utf8Path, 
     if ended.success() {
         return Ok(());
     }
-    bail!("{what} failed ({ended}); its last lines, of {log}:\n{}", indent(&tail))
+    bail!("{what} failed ({ended}); the last lines of {log}:\n{}", indent(&tail))
 }
 
-/// What a program prints, when it ends with 0.
+/// Runs a program and returns its standard output.
 ///
 /// # Errors
-/// When it can't be started or doesn't end with 0; the message says `what` failed and has what it said.
+/// When it can't be started, times out, or its exit status isn't 0. The message says `what` failed, and has its
+/// standard error.
 pub async fn output(what: &str, mut command: Command) -> Result<String> {
     command.kill_on_drop(true);
     let output = tokio::time::timeout(OUTPUT_LIMIT, command.output()).await;
-    let output =
-        output.map_err(|_| anyhow!("{what} did not end within {}", humantime::format_duration(OUTPUT_LIMIT)))?;
+    let output = output.map_err(|_| anyhow!("{what} timed out after {}", humantime::format_duration(OUTPUT_LIMIT)))?;
     let output = output.with_context(|| format!("failed to start `{}`", display(&command)))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{what} failed ({}): {}", output.status, said.trim());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("{what} failed ({}): {}", output.status, stderr.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// A command line as a user would type it.
+/// The command line, quoted for a shell.
 #[must_use]
 pub fn display(command: &Command) -> String {
     let command = command.as_std();
@@ -120,7 +121,7 @@ pub fn display(command: &Command) -> String {
     words.map(|word| quote(&word)).collect::<Vec<_>>().join(" ")
 }
 
-/// The last lines of what a program printed, each indented.
+/// The last lines of a program's output, indented.
 #[must_use]
 pub fn last_lines(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -131,7 +132,7 @@ fn indent(lines: &[String]) -> String {
     lines.iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// Copies lines to a log until the end, and keeps the last ones in `tail`.
+/// Copies lines to the log until the end of the output, and keeps the last ones in `tail`.
 async fn copy_lines(
     reader: impl AsyncRead + Unpin,
     log: &mut tokio::fs::File,
@@ -143,7 +144,7 @@ async fn copy_lines(
     let mut line = Vec::new();
     loop {
         line.clear();
-        if (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).await? == 0 {
+        if (&mut reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await? == 0 {
             return Ok(());
         }
         log.write_all(&line).await?;
@@ -157,15 +158,15 @@ async fn copy_lines(
     }
 }
 
-/// The first process of a [`Group`], which ends all of it. It waits for the end of a pipe, which comes when this process
-/// lets go of the other end, or dies. Its own signals it doesn't hear, but for the last.
+/// The leader of a [`Group`], which terminates it. It waits for the end of a pipe, whose other end this process closes
+/// or loses by dying. It ignores its own signals, except SIGKILL.
 ///
-/// Where nothing else is left in the group it doesn't wait; without /proc it can't tell.
+/// It skips the grace period when no other process is left in the group, which it can only see in /proc.
 const LEADER: &str = r#"trap '' HUP INT TERM
 others() {
     [ -e /proc/self/stat ] || return 0
     for stat in /proc/[0-9]*/stat; do
-        # NUMBER (NAME) STATE PARENT GROUP …, and a name may have anything in it.
+        # PID (COMM) STATE PPID PGRP …; COMM may contain any character.
         read -r line < "$stat" || continue
         set -- "${stat#/proc/}" ${line##*) }
         [ "$4" = $$ ] && [ "$2" != Z ] && [ "${1%/stat}" != $$ ] && return 0
@@ -181,12 +182,12 @@ while [ "$seconds" -gt 0 ] && others; do
 done
 kill -s KILL 0"#;
 
-/// A process group that doesn't outlive its guard for long, nor this process, however that dies: all in it is asked to
-/// end with SIGTERM, and killed when it hasn't after a while. Dropping the guard waits for none of that.
+/// A process group that is terminated when this guard is dropped or this process dies: with SIGTERM, then, after a
+/// grace period, with SIGKILL. Dropping doesn't wait for that.
 struct Group {
     id: i32,
     _leader: Child,
-    /// The end of the pipe that the leader waits for: with the guard it is closed.
+    /// The end of the pipe that the leader waits for, closed on drop.
     _held: std::io::PipeWriter,
 }
 

@@ -1,9 +1,9 @@
-//! The signals that ask a command to end.
+//! The signals that interrupt a command.
 
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens for Ctrl-C, a polite kill, and the terminal being closed.
+/// Listens for Ctrl-C, SIGTERM, and the terminal being closed.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -11,21 +11,21 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen; from now on these signals end nothing by themselves.
+    /// Starts to listen. From now on these signals do not end the process by themselves.
     ///
     /// # Errors
-    /// When the system has no room for a handler.
+    /// When a handler can't be installed.
     pub fn listen() -> Result<Signals> {
         let listen = |kind| signal(kind).context("failed to listen for signals");
         Ok(Signals {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            // Under nohup the terminal may go: a handler would undo that.
+            // Under nohup, SIGHUP is ignored, and a handler would undo that.
             hangup: if is_ignored(SignalKind::hangup()) { None } else { Some(listen(SignalKind::hangup())?) },
         })
     }
 
-    /// Waits for the next of them, and names it.
+    /// Waits for the next signal, and returns its name.
     pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "Ctrl-C",
@@ -42,7 +42,7 @@ async fn received(signal: Option<&mut Signal>) {
     }
 }
 
-/// Whether whoever started this process had it ignore a signal, by the mask that the kernel shows.
+/// Whether this process was started with a signal ignored (`SigIgn` in proc_pid_status(5)).
 fn is_ignored(signal: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignores(&status, signal.as_raw_value())
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nohup_is_seen() {
+    fn a_signal_ignored_by_nohup_is_recognised() {
         assert!(ignores("Name:\tx\nSigIgn:\t0000000000000001\n", 1));
         assert!(!ignores("Name:\tx\nSigIgn:\t0000000000001000\n", 1));
         assert!(!ignores("", 1));

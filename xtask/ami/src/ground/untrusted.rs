@@ -1,7 +1,7 @@
-//! Foreign bytes, for the tests of what reads them: texts that are known to be good, and what damage makes of them.
+//! Untrusted input for tests of parsers: valid texts, with random damage.
 //!
-//! The same bytes come every time. `PROPTEST_CASES=100000` tries that many of each kind instead, and others each time.
-//! What was found this way is a test of its own, beside the code that was mended.
+//! The inputs are the same in every run. `PROPTEST_CASES=100000` tries as many of each kind instead, different in every
+//! run. Each fault found this way has a test of its own, beside the fixed code.
 
 use std::{
     fmt::Debug,
@@ -17,10 +17,10 @@ use proptest::{
     test_runner::{Config, RngSeed, TestRunner},
 };
 
-/// Nothing that is read takes a hundredth of it, so whoever takes it never comes to an end.
+/// The time after which a test counts as hung. None takes a hundredth of it.
 const HANGS_AFTER: Duration = Duration::from_secs(30);
 
-/// What stands where nobody expects it.
+/// Unexpected pieces of text.
 const ODD: [&str; 46] = [
     "\0",
     "\u{1}",
@@ -70,31 +70,31 @@ const ODD: [&str; 46] = [
     "99999999999999999999",
 ];
 
-/// What is deep or long when it is repeated.
+/// Pieces that nest deeply or grow long when repeated.
 const REPEATED: [&str; 10] = ["[", "{\"a\":", "{a=", "a.", "[[", "(", "-", "9", "\n", "é"];
 
-/// One thing that goes wrong with some bytes.
+/// A kind of damage.
 #[derive(Clone, Debug)]
 enum Damage {
-    /// A line is gone.
+    /// A line is removed.
     Without(Index),
-    /// A line stands where another one stood, which may be the same.
+    /// A line is moved.
     Moved(Index, Index),
-    /// A line stands there twice.
+    /// A line is duplicated.
     Twice(Index),
-    /// The end is missing.
+    /// The end is cut off.
     Cut(Index),
-    /// Some bytes are gone.
+    /// Some bytes are removed.
     Gap(Index, usize),
-    /// One byte is another one.
+    /// One byte is replaced.
     Flipped(Index, u8),
-    /// Something stands in between.
+    /// Bytes are inserted.
     Between(Index, Vec<u8>),
-    /// Something stands where a word or a number stood.
+    /// A word or a number is replaced.
     Instead(Index, Vec<u8>),
 }
 
-/// Tries a test with that many values. One that comes to no end ends the program.
+/// Runs a test with that many values. Aborts the process if one hangs.
 pub fn check<T>(cases: u32, values: impl Strategy<Value = T>, test: impl Fn(T))
 where
     T: Clone + Debug + Send + 'static,
@@ -115,9 +115,9 @@ where
         }
     });
     let tried = TestRunner::new(config).run(&values, |value| {
-        *running.lock().expect("nobody panics with it") = Some((Instant::now(), value.clone()));
+        *running.lock().expect("no panic while it is locked") = Some((Instant::now(), value.clone()));
         test(value);
-        *running.lock().expect("nobody panics with it") = None;
+        *running.lock().expect("no panic while it is locked") = None;
         Ok(())
     });
     if let Err(found) = tried {
@@ -125,17 +125,17 @@ where
     }
 }
 
-/// Something that a reader of `good` may come upon: mostly `good` with some damage.
+/// Input for a parser of `good`: mostly `good` with some damage.
 pub fn bytes(good: impl AsRef<[u8]>) -> impl Strategy<Value = Vec<u8>> {
     let good = good.as_ref().to_vec();
     prop_oneof![
-        8 => vec(damage(), 0..5).prop_map(move |all| all.iter().fold(good.clone(), |bytes, damage| damage.done_to(bytes))),
+        8 => vec(damage(), 0..5).prop_map(move |all| all.iter().fold(good.clone(), |bytes, damage| damage.apply(bytes))),
         1 => vec(any::<u8>(), 0..200),
         1 => vec(odd(), 0..20).prop_map(|pieces| pieces.concat()),
     ]
 }
 
-/// The same, where it is a text.
+/// The same as text.
 pub fn text(good: &str) -> impl Strategy<Value = String> {
     bytes(good).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -164,7 +164,7 @@ fn damage() -> impl Strategy<Value = Damage> {
 }
 
 impl Damage {
-    fn done_to(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+    fn apply(&self, mut bytes: Vec<u8>) -> Vec<u8> {
         if bytes.is_empty() {
             return bytes;
         }
@@ -210,7 +210,7 @@ impl Damage {
     }
 }
 
-/// Where words and numbers stand.
+/// The ranges of words and numbers.
 fn words(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut words: Vec<std::ops::Range<usize>> = Vec::new();
     for at in (0..bytes.len()).filter(|&at| bytes[at].is_ascii_alphanumeric()) {

@@ -1,4 +1,4 @@
-//! The one wait loop.
+//! The wait loop.
 
 use std::{fmt::Display, time::Duration};
 
@@ -7,57 +7,57 @@ use tokio::time::Instant;
 
 use crate::{events::Events, ground::api_error::is_transient};
 
-/// The part of the time waited so far that may pass before the next look. What takes an hour need not be looked at every
-/// second, and is still seen within a twentieth of its length.
-const LONGEST_PAUSE: f64 = 0.04;
+/// The pause before the next check, as a fraction of the time waited so far. A wait of an hour needs no check every
+/// second, and still ends within a twentieth of its length.
+const PAUSE_FRACTION: f64 = 0.04;
 
-/// How long to wait for something, and how often to look.
+/// How long to wait, and how often to check.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// When the wait is given up.
+    /// The timeout.
     pub limit: Duration,
-    /// When to look.
+    /// When to check.
     pub pace: Pace,
 }
 
-/// When to look for something.
+/// When to check during a wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// When to look for the first time; before, it can't be there.
-    pub first_look: Duration,
-    /// The pause between two looks; longer when the wait is long.
+    /// The time of the first check; before it, the result is impossible.
+    pub first_check: Duration,
+    /// The pause between two checks; longer when the wait is long.
     pub interval: Duration,
 }
 
-/// What a look showed.
+/// The result of a check.
 #[derive(Debug)]
 pub enum Poll<T> {
-    /// It is there.
+    /// The wait is over.
     Ready(T),
-    /// It is not there yet, and what it is doing instead.
+    /// Not yet, with the current state as text.
     NotYet(String),
 }
 
-/// Looks until `what` is there.
+/// Checks until `what` is ready.
 ///
 /// # Errors
-/// A look's own error ends the wait, unless it is one that passes. When the limit passes, the message says what was waited for, how long, and the
-/// last state.
+/// When a check fails, unless its error is transient. When the wait times out: the message has `what`, the limit, and
+/// the last state.
 pub async fn until<T>(
     what: impl Display,
     patience: Patience,
     events: &Events,
-    mut look: impl AsyncFnMut() -> Result<Poll<T>>,
+    mut check: impl AsyncFnMut() -> Result<Poll<T>>,
 ) -> Result<T> {
     let mut waiting = events.waiting(&what);
     let began = Instant::now();
     let deadline = began + patience.limit;
-    let mut state = String::from("not looked at");
-    let mut next = began + patience.pace.first_look;
+    let mut state = String::from("not checked yet");
+    let mut next = began + patience.pace.first_check;
     loop {
         tokio::time::sleep_until(next.min(deadline)).await;
-        // A look that hangs is bounded, too; the state is then the last that was seen.
-        match tokio::time::timeout_at(deadline, look()).await {
+        // Also bounds a check that hangs. The state is then the last known one.
+        match tokio::time::timeout_at(deadline, check()).await {
             Ok(Ok(Poll::Ready(value))) => return Ok(value),
             Ok(Ok(Poll::NotYet(now))) => state = now,
             Ok(Err(error)) if is_transient(&error) => state = format!("{error:#}"),
@@ -66,12 +66,12 @@ pub async fn until<T>(
         }
         if Instant::now() >= deadline {
             bail!(
-                "gave up waiting for {what} after {}; last state: {state}",
+                "timed out after {} waiting for {what}; last state: {state}",
                 humantime::format_duration(patience.limit)
             );
         }
         waiting.state(&state);
-        next = Instant::now() + patience.pace.interval.max(began.elapsed().mul_f64(LONGEST_PAUSE));
+        next = Instant::now() + patience.pace.interval.max(began.elapsed().mul_f64(PAUSE_FRACTION));
     }
 }
 
@@ -82,38 +82,38 @@ mod tests {
 
     const PATIENCE: Patience = Patience {
         limit: Duration::from_secs(60),
-        pace: Pace { first_look: Duration::from_secs(10), interval: Duration::from_secs(2) },
+        pace: Pace { first_check: Duration::from_secs(10), interval: Duration::from_secs(2) },
     };
 
     #[tokio::test(start_paused = true)]
-    async fn looks_first_when_it_can_be_there_and_then_at_each_interval() {
+    async fn checks_first_at_first_check_and_then_at_each_interval() {
         let (began, events) = (Instant::now(), events());
-        let mut looks = Vec::new();
+        let mut checks = Vec::new();
         let found = until("a thing", PATIENCE, &events, async || {
-            looks.push(began.elapsed().as_secs());
-            Ok(if looks.len() == 3 { Poll::Ready("it") } else { Poll::NotYet("pending".to_owned()) })
+            checks.push(began.elapsed().as_secs());
+            Ok(if checks.len() == 3 { Poll::Ready("it") } else { Poll::NotYet("pending".to_owned()) })
         });
         assert_eq!(found.await.expect("found"), "it");
-        assert_eq!(looks, [10, 12, 14]);
+        assert_eq!(checks, [10, 12, 14]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_long_wait_looks_less_often_and_still_sees_it_soon() {
+    async fn a_long_wait_checks_less_often_and_still_ends_soon() {
         let patience = Patience { limit: Duration::from_secs(7200), ..PATIENCE };
         let (began, events) = (Instant::now(), events());
-        let mut looks = 0;
+        let mut checks = 0;
         let found = until("a thing", patience, &events, async || {
-            looks += 1;
-            let there = began.elapsed() >= Duration::from_secs(3600);
-            Ok(if there { Poll::Ready(()) } else { Poll::NotYet("pending".to_owned()) })
+            checks += 1;
+            let is_ready = began.elapsed() >= Duration::from_secs(3600);
+            Ok(if is_ready { Poll::Ready(()) } else { Poll::NotYet("pending".to_owned()) })
         });
         found.await.expect("found");
         assert!(began.elapsed() <= Duration::from_secs(3600 * 105 / 100), "{:?}", began.elapsed());
-        assert!(looks < 150, "{looks}");
+        assert!(checks < 150, "{checks}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_error_that_passes_is_no_end() {
+    async fn a_transient_error_does_not_end_the_wait() {
         let events = events();
         let mut transient = [true, true, false].into_iter();
         let found = until("the image", PATIENCE, &events, async || match transient.next() {
@@ -122,7 +122,7 @@ mod tests {
                 let code = Some("RequestLimitExceeded".to_owned());
                 Err::<Poll<()>, _>(ApiError { action, region, code, message: "too many".to_owned(), transient }.into())
             }
-            None => unreachable!("the last error was none that passes"),
+            None => unreachable!("the last error was not transient"),
         });
         let error = found.await.expect_err("refused").to_string();
         assert_eq!(error, "DescribeImages in us-west-2: too many (RequestLimitExceeded)");
@@ -130,22 +130,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn gives_up_at_the_limit_and_says_what_it_last_saw() {
+    async fn a_timeout_has_the_last_state() {
         let (began, events) = (Instant::now(), events());
         let found = until("the image", PATIENCE, &events, async || Ok(Poll::<()>::NotYet("pending, 40%".to_owned())));
         let error = found.await.expect_err("never there").to_string();
-        assert_eq!(error, "gave up waiting for the image after 1m; last state: pending, 40%");
+        assert_eq!(error, "timed out after 1m waiting for the image; last state: pending, 40%");
         assert_eq!(began.elapsed().as_secs(), 60);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_look_that_hangs_is_bounded() {
+    async fn a_hanging_check_is_bounded() {
         let events = events();
         let found = until("the image", PATIENCE, &events, async || {
             std::future::pending::<()>().await;
             Ok(Poll::Ready(()))
         });
         let error = found.await.expect_err("hung").to_string();
-        assert_eq!(error, "gave up waiting for the image after 1m; last state: not looked at");
+        assert_eq!(error, "timed out after 1m waiting for the image; last state: not checked yet");
     }
 }

@@ -1,4 +1,4 @@
-//! What cloud-init is told when a machine boots.
+//! User data for cloud-init.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use serde_json::json;
 
 use super::keys::HostKey;
 
-/// What cloud-init is told: the host key, so that the machine is known before it is up; and to shut down after `life`,
-/// so that a machine ends when nobody is there any more to end it. seal.sh calls that off.
+/// The user data of a machine: sets its host key, so that logins can verify it, and schedules a shutdown after
+/// `lifetime`, so that an abandoned machine doesn't run forever. seal.sh cancels the shutdown.
 ///
 /// # Errors
 /// When the key can't be encoded.
-pub fn user_data(host_key: &HostKey, life: Duration) -> Result<String> {
-    let minutes = life.as_secs().div_ceil(60);
-    // JSON is YAML, and quotes itself.
+pub fn user_data(host_key: &HostKey, lifetime: Duration) -> Result<String> {
+    let minutes = lifetime.as_secs().div_ceil(60);
+    // JSON is valid YAML, and quoted safely.
     let config = json!({
         "ssh_deletekeys": true,
         "ssh_keys": { "ed25519_private": host_key.private()?, "ed25519_public": host_key.public()? },

@@ -1,4 +1,4 @@
-//! The keys of a machine: who logs in, and what proves which machine it is.
+//! The keys of a machine: the login key, and the host key that identifies it.
 
 use std::{fmt, sync::Arc};
 
@@ -6,27 +6,27 @@ use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 use russh::keys::{Algorithm, PrivateKey, ssh_key::LineEnding};
 
-/// Who logs in, and what proves which machine it is.
+/// The parameters of a login.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// The user's name.
+    /// The name of the user.
     pub user: String,
-    /// The private half stays here.
+    /// The key to log in with.
     pub key: LoginKey,
-    /// The host key that the machine was given.
+    /// The host key that the machine must have.
     pub host_key: HostKey,
 }
 
-/// A key that logs in, made here; only its public half goes to a cloud.
+/// A login key, generated here. Only its public half goes to the cloud.
 #[derive(Clone)]
 pub struct LoginKey(pub(super) Arc<PrivateKey>);
 
-/// A machine's host key, made here and handed to it, so that it is known before the machine is.
+/// A machine's host key, generated here and passed to the machine, so that it is known before the first login.
 #[derive(Clone)]
 pub struct HostKey(pub(super) Arc<PrivateKey>);
 
 impl LoginKey {
-    /// A new ed25519 key; OpenSSH 7.2 (Ubuntu 16.04) takes those.
+    /// Generates an Ed25519 key, which OpenSSH 7.2 (Ubuntu 16.04) supports.
     ///
     /// # Errors
     /// When the system has no randomness.
@@ -37,21 +37,21 @@ impl LoginKey {
     /// The public half, as a line of `authorized_keys`.
     ///
     /// # Errors
-    /// None that is known of: encoding a key that was just made.
+    /// When encoding fails, which it never does for a generated key.
     pub fn public(&self) -> Result<String> {
         public_line(&self.0)
     }
 
-    /// Reads what [`LoginKey::write`] wrote.
+    /// Reads a key written by [`LoginKey::write`].
     ///
     /// # Errors
-    /// When there is no key.
+    /// When the file is missing or not a private key.
     pub fn read(path: &Utf8Path) -> Result<LoginKey> {
         let key = PrivateKey::read_openssh_file(path.as_std_path());
         key.map(|key| LoginKey(Arc::new(key))).with_context(|| format!("failed to read the login key {path}"))
     }
 
-    /// Writes the private half where only its owner may read it, for `ssh -i`.
+    /// Writes the private half for `ssh -i`, with mode 0600.
     ///
     /// # Errors
     /// When the file can't be written.
@@ -63,7 +63,7 @@ impl LoginKey {
 }
 
 impl HostKey {
-    /// A new ed25519 key.
+    /// Generates an Ed25519 key.
     ///
     /// # Errors
     /// When the system has no randomness.
@@ -71,18 +71,18 @@ impl HostKey {
         generate(comment).map(HostKey)
     }
 
-    /// The public half, as sshd keeps it.
+    /// The public half, in the format of sshd's `.pub` files.
     ///
     /// # Errors
-    /// None that is known of: encoding a key that was just made.
+    /// When encoding fails, which it never does for a generated key.
     pub fn public(&self) -> Result<String> {
         public_line(&self.0)
     }
 
-    /// The private half, for the machine's user data. It is a throw-away: sealing removes it from the image.
+    /// The private half, for the machine's user data. Sealing removes it from the image.
     ///
     /// # Errors
-    /// None that is known of: encoding a key that was just made.
+    /// When encoding fails, which it never does for a generated key.
     pub fn private(&self) -> Result<String> {
         Ok(self.0.to_openssh(LineEnding::LF).context("failed to encode the host key")?.to_string())
     }
@@ -101,7 +101,7 @@ impl fmt::Debug for HostKey {
 }
 
 fn generate(comment: &str) -> Result<Arc<PrivateKey>> {
-    let mut key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).context("failed to make an SSH key")?;
+    let mut key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).context("failed to generate an SSH key")?;
     key.set_comment(comment);
     Ok(Arc::new(key))
 }

@@ -1,4 +1,4 @@
-//! OpenSSH's `ssh`, for people: it knows how to be a terminal.
+//! OpenSSH's `ssh`, for interactive logins, because it handles the terminal.
 
 use std::net::SocketAddr;
 
@@ -8,17 +8,17 @@ use tokio::process::Command;
 
 use crate::{ground::process, machine::keys::Login, record::folder};
 
-/// How the names of the keys begin; each machine has its own.
+/// Prefixes of the key files; each machine has its own.
 const LOGIN_KEY: &str = "login-key-";
 const KNOWN_HOSTS: &str = "known-hosts-";
 
-/// Logs in, in the foreground, and gives back the code that the shell or the command ended with. Keys go to `folder`.
+/// Logs in, in the foreground, and returns the exit code of the shell or the command. The key files go to `folder`.
 ///
 /// # Errors
 /// When `ssh` can't be started.
 pub async fn run(folder: &Utf8Path, login: &Login, address: SocketAddr, command: &[String]) -> Result<i32> {
     let (key, known_hosts) = write(folder, login, address)?;
-    // It belongs to the terminal's foreground, so not in a process group of its own.
+    // Without a process group of its own, because it has to be in the terminal's foreground group.
     let mut ssh = ssh(&key, &known_hosts, login, address);
     ssh.args(remote(command));
     let ended = ssh.kill_on_drop(true).status().await;
@@ -26,22 +26,22 @@ pub async fn run(folder: &Utf8Path, login: &Login, address: SocketAddr, command:
     Ok(ended.code().unwrap_or(1))
 }
 
-/// What ssh is given behind the host, so that the machine runs just this command.
+/// The arguments of ssh after the host, to run this command.
 ///
-/// Ssh joins the words with spaces, for the machine's shell to take them apart. Several words are quoted, so that it
-/// finds the same ones. A single one is left to it as a line, as those expect who know ssh: `'ls | wc -l'` is no program.
+/// Ssh joins its arguments with spaces, and the machine's shell splits them again, so several words are quoted. A
+/// single word is a line of shell, as with ssh itself: `'ls | wc -l'` runs a pipe.
 fn remote(command: &[String]) -> Vec<String> {
     let line = match command {
         [] => return Vec::new(),
         [line] => line.clone(),
-        // NUL, which alone can't be quoted, is in no argument of a program.
+        // Quoting only fails for NUL, which no argument of a program contains.
         words => words.iter().map(|word| shlex::try_quote(word).unwrap_or_default()).collect::<Vec<_>>().join(" "),
     };
-    // Also behind the host ssh takes what begins with a dash for an option of its own.
+    // Even after the host, ssh takes an argument with a leading dash for an option.
     vec!["--".to_owned(), line]
 }
 
-/// The command that logs in, for somebody to type. Keys go to `folder`.
+/// The command that logs in, to show to the user. The key files go to `folder`.
 ///
 /// # Errors
 /// When they can't be written.
@@ -50,10 +50,10 @@ pub fn command_line(folder: &Utf8Path, login: &Login, address: SocketAddr) -> Re
     Ok(process::display(&ssh(&key, &known_hosts, login, address)))
 }
 
-/// Removes the keys that a command was given for.
-pub fn forget(folder: &Utf8Path) {
-    for beginning in [LOGIN_KEY, KNOWN_HOSTS] {
-        folder::delete(folder, beginning);
+/// Deletes the key files of [`run`] and [`command_line`].
+pub fn delete_keys(folder: &Utf8Path) {
+    for prefix in [LOGIN_KEY, KNOWN_HOSTS] {
+        folder::delete(folder, prefix);
     }
 }
 
@@ -69,9 +69,9 @@ fn write(folder: &Utf8Path, login: &Login, address: SocketAddr) -> Result<(Utf8P
 
 fn ssh(key: &Utf8Path, known_hosts: &Utf8Path, login: &Login, address: SocketAddr) -> Command {
     let mut ssh = Command::new("ssh");
-    // The user's own configuration is for the user's own machines.
+    // The user's own configuration must not change this login.
     ssh.args(["-F", "none", "-i", key.as_str(), "-p", &address.port().to_string()]);
-    // In this value ssh takes white space for the end of a path, unless it is quoted.
+    // In this option ssh splits unquoted paths at white space.
     let known_hosts = format!("UserKnownHostsFile=\"{known_hosts}\"");
     let options = ["IdentitiesOnly=yes", "StrictHostKeyChecking=yes", "LogLevel=ERROR", "ServerAliveInterval=15"];
     for option in options.into_iter().chain([known_hosts.as_str()]) {
@@ -85,24 +85,24 @@ fn ssh(key: &Utf8Path, known_hosts: &Utf8Path, login: &Login, address: SocketAdd
 mod tests {
     use super::*;
 
-    /// What a machine's shell makes of the words that ssh is given behind the host: it joins them with spaces.
+    /// Runs ssh's arguments as the machine's shell does: joined with spaces.
     fn runs(command: &[&str]) -> String {
         let command: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
         let words = remote(&command);
-        // Ssh itself takes what begins with a dash for its own, also behind the host, but for what follows this one.
+        // Ssh takes no argument after this one for an option.
         assert_eq!(words.first().map(String::as_str), Some("--"));
         let output = std::process::Command::new("sh").args(["-c", &words[1..].join(" ")]).output().expect("a shell");
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
     #[test]
-    fn the_words_of_a_command_are_those_that_the_machine_runs() {
+    fn the_machine_runs_the_same_words() {
         assert_eq!(runs(&["sh", "-c", "echo a 'b  c' $0; echo d", "e f"]), "a b  c e f\nd\n");
         let odd =
             ["", " ", "a b", "it's", "\"", "$HOME", "$(echo x)", "`echo x`", "*", "~", "a;b", "A=b", "-n", "\\", "\n"];
         let printed: String = odd.iter().map(|word| format!("<{word}>")).collect();
         assert_eq!(runs(&[&["printf", "<%s>"][..], &odd].concat()), printed);
-        // A program that is named so, and no assignment.
+        // A program named like an assignment.
         assert_eq!(runs(&["A=b", "echo", "c"]), "");
     }
 

@@ -14,38 +14,38 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use super::{Input, Machine, keys::Login};
 use crate::{events::Events, ground::process};
 
-/// How long sshd may take to say who it is. Before a virtual machine is up, the port that is forwarded to it takes
-/// connections and is silent on them; the sooner such a one is given up, the sooner the machine is reached.
+/// The timeout for sshd's identification. QEMU's forwarded port accepts connections before the guest is up, and stays
+/// silent: giving up such a connection soon makes the login succeed sooner.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long one attempt to log in may take. A machine under emulation needs up to two seconds for the key exchange.
+/// The timeout of one attempt to log in. Under emulation, the key exchange takes up to two seconds.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How often an idle connection is asked whether it still lives; after three silences it counts as lost.
+/// The interval of keepalives on an idle connection. It is lost after three without an answer.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// What a command may print at most, in bytes: the results that are read are lists of some dozen lines.
-const MOST_OUTPUT: usize = 16 << 20;
+/// The most that a command may print on standard output. Expected results are a few dozen lines.
+const MAX_OUTPUT_BYTES: usize = 16 << 20;
 
-/// How much of what a command prints is kept for the last lines of a message, in bytes.
-const KEPT_FOR_MESSAGE: usize = 64 << 10;
+/// How much output is kept for the last lines of a message.
+const TAIL_BYTES: usize = 64 << 10;
 
-/// A login over SSH.
+/// A login session over SSH.
 pub struct Ssh {
-    session: Handle<Pinned>,
+    session: Handle<PinnedHostKey>,
     log: Utf8PathBuf,
     events: Events,
 }
 
 impl Ssh {
-    /// Logs in once; what commands print goes to the end of `log`.
+    /// Tries once to log in. The output of commands is appended to `log`.
     ///
     /// # Errors
-    /// When nobody answers within seconds, the host key is another, or the login is refused.
+    /// When the machine doesn't answer in time, has a different host key, or refuses the login.
     pub async fn connect(address: SocketAddr, login: &Login, log: &Utf8Path, events: &Events) -> Result<Ssh> {
         tokio::time::timeout(LOGIN_TIMEOUT, log_in(address, login))
             .await
-            .map_err(|_| anyhow!("no answer within {}", humantime::format_duration(LOGIN_TIMEOUT)))?
+            .map_err(|_| anyhow!("timed out after {}", humantime::format_duration(LOGIN_TIMEOUT)))?
             .map(|session| Ssh { session, log: log.to_owned(), events: events.clone() })
     }
 
@@ -71,10 +71,10 @@ impl Ssh {
             writer.eof().await.with_context(lost)
         };
         let receive = async {
-            let mut printed = Printed::default();
+            let mut printed = CommandOutput::default();
             let mut line = Vec::new();
             while let Some(message) = reader.wait().await {
-                ensure!(printed.stdout.len() <= MOST_OUTPUT, "{what} printed more than {MOST_OUTPUT} bytes");
+                ensure!(printed.stdout.len() <= MAX_OUTPUT_BYTES, "{what} printed more than {MAX_OUTPUT_BYTES} bytes");
                 match message {
                     ChannelMsg::Data { data } => {
                         log.write_all(&data).await?;
@@ -99,16 +99,16 @@ impl Ssh {
             log.flush().await?;
             Ok(printed)
         };
-        // A command may end before it has read all its input; how it ended is then the better message.
+        // A command may exit before it has read all its input. Its exit status is then the better message.
         let (sent, printed) = tokio::join!(send, receive);
         let printed = printed.with_context(|| format!("failed to write the log {}", self.log))?;
         match printed.ended.as_deref() {
             Some("exit status 0") => sent.map(|()| String::from_utf8_lossy(&printed.stdout).into_owned()),
             Some(ended) => {
                 let last = process::last_lines(&String::from_utf8_lossy(&printed.all));
-                bail!("{what} failed ({ended}); its last lines, of {}:\n{last}", self.log)
+                bail!("{what} failed ({ended}); the last lines of {}:\n{last}", self.log)
             }
-            None => bail!("{}; what it printed until then is in {}", lost(), self.log),
+            None => bail!("{}; its output until then is in {}", lost(), self.log),
         }
     }
 }
@@ -120,72 +120,72 @@ impl Machine for Ssh {
         drop(waiting);
         ended.map_err(|_| {
             let limit = humantime::format_duration(limit);
-            anyhow!("{what} did not end within {limit}; what it printed until then is in {}", self.log)
+            anyhow!("{what} timed out after {limit}; its output until then is in {}", self.log)
         })?
     }
 }
 
-/// Shows each line as soon as it is whole, or as long as one may be; what is left is in `line`.
+/// Shows each line as soon as it is complete, or has the maximum length. An incomplete line stays in `line`.
 fn each_line(line: &mut Vec<u8>, data: &[u8], mut show: impl FnMut(&str)) {
     for &byte in data {
         if byte != b'\n' {
             line.push(byte);
         }
-        if byte == b'\n' || line.len() as u64 >= process::LONGEST_LINE {
+        if byte == b'\n' || line.len() as u64 >= process::MAX_LINE_BYTES {
             show(String::from_utf8_lossy(line).trim_end());
             line.clear();
         }
     }
 }
 
-/// What a command printed, and how it ended.
+/// The output of a command, and its exit status or signal.
 #[derive(Default)]
-struct Printed {
+struct CommandOutput {
     stdout: Vec<u8>,
     all: Vec<u8>,
     ended: Option<String>,
 }
 
-impl Printed {
+impl CommandOutput {
     fn add(&mut self, data: &[u8]) {
         self.all.extend_from_slice(data);
-        if self.all.len() > 2 * KEPT_FOR_MESSAGE {
-            self.all.drain(..self.all.len() - KEPT_FOR_MESSAGE);
+        if self.all.len() > 2 * TAIL_BYTES {
+            self.all.drain(..self.all.len() - TAIL_BYTES);
         }
     }
 }
 
-async fn log_in(address: SocketAddr, login: &Login) -> Result<Handle<Pinned>> {
+async fn log_in(address: SocketAddr, login: &Login) -> Result<Handle<PinnedHostKey>> {
     let config = client::Config { keepalive_interval: Some(KEEPALIVE), ..client::Config::default() };
-    let pinned = Pinned { host_key: login.host_key.0.public_key().clone() };
-    let stream = answering(address).await.with_context(|| format!("failed to reach {address}"))?;
+    let pinned = PinnedHostKey { host_key: login.host_key.0.public_key().clone() };
+    let stream = connect_answering(address).await.with_context(|| format!("failed to reach {address}"))?;
     let mut session = client::connect_stream(Arc::new(config), stream, pinned).await.map_err(|error| match error {
-        russh::Error::UnknownKey => anyhow!("{address} has another host key than the machine was given"),
+        russh::Error::UnknownKey => anyhow!("{address} has a different host key than the machine was given"),
         error => anyhow!(error).context(format!("failed to reach {address} over SSH")),
     })?;
     let key = PrivateKeyWithHashAlg::new(Arc::clone(&login.key.0), None);
     let answer = session.authenticate_publickey(&login.user, key).await.context("failed to log in")?;
     if !answer.success() {
-        // The machine is told, so that its log doesn't call it an attack.
+        // A clean disconnect, so that sshd doesn't log an attack.
         let _ = session.disconnect(Disconnect::ByApplication, "", "").await;
         return Err(LoginRefused::new(address, &login.user).into());
     }
     Ok(session)
 }
 
-/// A connection on which the other side has said something, as sshd does at once.
-async fn answering(address: SocketAddr) -> Result<TcpStream> {
+/// Connects, and waits until the other side sends something, which sshd does at once.
+async fn connect_answering(address: SocketAddr) -> Result<TcpStream> {
     let stream = async {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        // Left where it is: it is for whoever speaks SSH.
+        // Only peeked at, because the SSH client has to read it.
         stream.peek(&mut [0]).await?;
         anyhow::Ok(stream)
     };
     tokio::time::timeout(ANSWER_TIMEOUT, stream).await.map_err(|_| anyhow!("no answer yet"))?
 }
 
-/// The machine is the right one and answers, but doesn't let this key in.
+/// The error of a machine with the right host key that refuses the login key.
 #[derive(Debug)]
 pub struct LoginRefused {
     address: SocketAddr,
@@ -193,7 +193,7 @@ pub struct LoginRefused {
 }
 
 impl LoginRefused {
-    /// The machine at `address` doesn't let `user` in with the key that was tried.
+    /// The machine at `address` refuses `user` with the key.
     #[must_use]
     pub fn new(address: SocketAddr, user: &str) -> LoginRefused {
         LoginRefused { address, user: user.to_owned() }
@@ -208,12 +208,12 @@ impl fmt::Display for LoginRefused {
 
 impl std::error::Error for LoginRefused {}
 
-/// Takes one host key and no other, as `StrictHostKeyChecking=yes` does.
-struct Pinned {
+/// Accepts only this host key, as `StrictHostKeyChecking=yes` does.
+struct PinnedHostKey {
     host_key: PublicKey,
 }
 
-impl client::Handler for Pinned {
+impl client::Handler for PinnedHostKey {
     type Error = russh::Error;
 
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
@@ -227,7 +227,7 @@ mod tests {
     use crate::ground::untrusted::{bytes, check};
 
     #[test]
-    fn a_line_without_an_end_is_shown_in_parts_and_not_kept() {
+    fn an_endless_line_is_shown_in_parts() {
         let (mut line, mut shown) = (Vec::new(), Vec::new());
         for _ in 0..3 {
             each_line(&mut line, &[b'a'; 50_000], |line| shown.push(line.len()));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_machine_prints_its_lines_are_shown_however_they_arrive() {
+    fn lines_are_shown_the_same_however_they_arrive() {
         check(
             300,
             bytes("Get:1 http://mirror.example bookworm\r\n(Reading database ... 5%\nünïcödé\n"),

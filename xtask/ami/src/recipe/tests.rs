@@ -7,12 +7,12 @@ fn parse(text: &str) -> Result<Recipe> {
 }
 
 fn complaint(from: &str, to: &str) -> String {
-    assert!(SHIPPED.contains(from), "the shipped recipe no longer has {from:?}");
+    assert!(SHIPPED.contains(from), "the shipped recipe does not have {from:?}");
     parse(&SHIPPED.replacen(from, to, 1)).expect_err(to).to_string()
 }
 
 #[test]
-fn the_shipped_recipe_is_sound() {
+fn the_shipped_recipe_is_valid() {
     let recipe = parse(SHIPPED).expect("the recipe");
     let names: Vec<&str> = recipe.binaries.iter().map(|binary| binary.name.as_str()).collect();
     assert_eq!(names, ["machida", "cluster_shutdown", "data_receiver", "sender"]);
@@ -23,7 +23,10 @@ fn the_shipped_recipe_is_sound() {
 #[test]
 fn a_wrong_type_is_shown_with_its_line() {
     let error = complaint("root_volume_gib = 8", "root_volume_gib = \"8\"");
-    assert!(error.contains("ami.toml is not a recipe") && error.contains("root_volume_gib = \"8\""), "{error}");
+    assert!(
+        error.contains("failed to parse the recipe ami.toml") && error.contains("root_volume_gib = \"8\""),
+        "{error}"
+    );
     let line = SHIPPED.lines().position(|line| line.starts_with("root_volume_gib")).expect("it is there") + 1;
     assert!(error.contains(&format!("at line {line},")), "{error}");
 }
@@ -35,7 +38,7 @@ fn an_unknown_key_is_shown_with_the_nearest_known_one() {
 }
 
 #[test]
-fn all_that_cannot_be_is_reported_together() {
+fn all_faults_are_reported_together() {
     let text = SHIPPED
         .replacen("Wallaroo {version}\"", "Wallaroo\"", 1)
         .replacen("machida/build/machida", "../machida", 1)
@@ -48,7 +51,13 @@ fn all_that_cannot_be_is_reported_together() {
 }
 
 #[test]
-fn a_name_tells_the_version_that_it_was_made_of() {
+fn the_former_name_of_the_machine_lifetime_is_accepted() {
+    let recipe = parse(&SHIPPED.replacen("machine_lifetime = \"5h\"", "machine = \"4h\"", 1)).expect("the recipe");
+    assert_eq!(recipe.limits.machine_lifetime, Duration::from_secs(4 * 3600));
+}
+
+#[test]
+fn a_name_tells_its_version() {
     let recipe = |name: &str| parse(&SHIPPED.replacen("Wallaroo {version}", name, 1)).expect("the recipe");
     let shipped = recipe("Wallaroo {version}");
     assert_eq!(shipped.version_in("Wallaroo 0.6.1"), Some("0.6.1"));
@@ -61,35 +70,35 @@ fn a_name_tells_the_version_that_it_was_made_of() {
 }
 
 #[test]
-fn a_name_that_grows_too_long_is_refused() {
+fn a_too_long_name_is_refused() {
     let recipe = parse(SHIPPED).expect("the recipe");
     let error = recipe.image_name(&"1".repeat(125).parse().expect("a version")).expect_err("a long name");
-    assert!(error.to_string().contains("has 134 characters; EC2 takes 3 to 128"), "{error}");
+    assert!(error.to_string().contains("has 134 characters; EC2 permits 3 to 128"), "{error}");
 }
 
 #[test]
-fn a_time_at_the_end_of_time_is_refused_with_its_line() {
+fn an_overflowing_duration_is_refused_with_its_line() {
     let error = complaint("deprecate_after = \"", "deprecate_after = \"18446744073709551615s 500ms 500ms ");
     assert!(error.contains("give at most 730days") && error.contains(" at line "), "{error}");
 }
 
 #[test]
-fn a_time_that_is_none_or_too_long_is_refused_with_its_line() {
-    for (from, to, complaint_of_it) in [
+fn a_duration_out_of_range_is_refused_with_its_line() {
+    for (from, to, expected) in [
         ("deprecate_after = \"730days\"", "deprecate_after = \"731days\"", "give at most 730days"),
         ("deprecate_after = \"730days\"", "deprecate_after = \"1h\"", "give at least 1day"),
         ("login = \"10min\"", "login = \"0s\"", "give at least 1s"),
-        ("machine = \"5h\"", "machine = \"31days\"", "give at most 30days"),
+        ("machine_lifetime = \"5h\"", "machine_lifetime = \"31days\"", "give at most 30days"),
         ("image = \"60min\"", "image = \"9999999999y 9999999999y\"", "give at most 30days"),
     ] {
         let error = complaint(from, to);
         let line = SHIPPED.lines().position(|line| line.starts_with(from)).expect("it is there") + 1;
-        assert!(error.contains(complaint_of_it) && error.contains(&format!("at line {line},")), "{to}: {error}");
+        assert!(error.contains(expected) && error.contains(&format!("at line {line},")), "{to}: {error}");
     }
 }
 
 #[test]
-fn a_mirror_that_would_be_more_than_a_word_is_refused() {
+fn a_mirror_that_is_not_one_word_is_refused() {
     for mirror in ["http://mirror.example/debian [trusted=yes]", "http://mirror.example/$(reboot)", "-o", "http://a'b"]
     {
         let error = complaint("[local_base]", &format!("[local_base]\nmirror = {mirror:?}"));

@@ -117,7 +117,7 @@ impl Unfinished {
             (0, None) if others.is_empty() && unreadable.is_empty() => {
                 bail!("no build is unfinished; to make an image: cargo xtask ami --version X{flag}")
             }
-            (0, _) if !others.is_empty() => bail!("{}", elsewhere(&others, local)),
+            (0, _) if !others.is_empty() => bail!("{}", elsewhere(&others, local)?),
             (0, Some(wanted)) => match unreadable.into_iter().next() {
                 Some(error) => Err(error.context(format!("no unfinished build {wanted} is known"))),
                 None => {
@@ -194,11 +194,13 @@ fn listed(builds: &[Unfinished]) -> String {
 }
 
 /// No build fits, but some would with the other kind of cloud: the commands that resume them.
-fn elsewhere(others: &[Unfinished], local: bool) -> String {
+fn elsewhere(others: &[Unfinished], local: bool) -> Result<String> {
     let (here, there) = if local { ("with --local", "on EC2") } else { ("on EC2", "with --local") };
-    let flag = if local { "" } else { " --local" };
-    let commands = others.iter().map(|build| format!("\n    cargo xtask ami resume {}{flag}", build.id));
-    format!("no build is unfinished {here}, but {there}; to resume it:{}", commands.collect::<String>())
+    let command = |build: &Unfinished| -> Result<String> {
+        Ok(format!("\n    cargo xtask ami resume {}{}", build.id, super::ownership::flags(build.about()?)))
+    };
+    let commands = others.iter().map(command).collect::<Result<String>>()?;
+    Ok(format!("no build is unfinished {here}, but {there}; to resume it:{commands}"))
 }
 
 /// What the journal of each build with such an id tells, or why it tells nothing.

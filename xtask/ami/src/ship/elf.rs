@@ -1,7 +1,7 @@
-//! What an ELF file asks of the system that it runs on, and whether that system has it.
+//! Checks an ELF file against the system that it has to run on.
 //!
-//! The file is read as the kernel and the dynamic loader read it, by its segments and not by its sections: a stripped
-//! program has no sections, and would still fail on the image. Only what is looked at is read into memory.
+//! The file is read as the kernel and the dynamic loader do: by segments, not by sections, which a stripped program
+//! lacks. Only the parts of interest are read into memory.
 
 use std::{fmt, fs::File};
 
@@ -17,62 +17,63 @@ use object::{
 
 use crate::recipe::System;
 
-/// What loads programs on every system that the image may be made of (x86-64 psABI).
+/// The dynamic loader of every supported system (x86-64 psABI).
 const INTERPRETER: &str = "/lib64/ld-linux-x86-64.so.2";
 
-/// Linux doesn't start a program whose program headers are larger (fs/binfmt_elf.c, `load_elf_phdrs`).
+/// The largest program headers that Linux accepts, in bytes (fs/binfmt_elf.c, `load_elf_phdrs`).
 const PROGRAM_HEADERS_MAX_BYTES: u64 = 65536;
 
-/// A real dynamic table has some fifty entries of 16 bytes; one of more than this is damaged, and not worth the memory.
+/// The largest dynamic table that is read. A valid one has some fifty entries of 16 bytes; a larger one is damaged.
 const DYNAMIC_MAX_BYTES: u64 = 65536;
 
-/// glibc itself has had about sixty versions. A damaged file may ask for billions, or name its own start as the next.
+/// The most needed versions that are read. glibc has about sixty; a damaged file may ask for billions, or loop.
 const VERSIONS_MAX: usize = 4096;
 
-/// What an executable file asks for.
+/// The requirements of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elf {
-    /// The machine that it is compiled for. The rest is only known of [`Target::X86_64`].
+    /// The machine that it is compiled for. The other fields are only read for [`Target::X86_64`].
     pub target: Target,
-    /// What loads it; nothing when it is linked statically.
+    /// The dynamic loader; `None` when it is linked statically.
     pub interpreter: Option<String>,
-    /// The shared libraries that it is linked with, by soname.
+    /// The sonames of the shared libraries that it is linked with.
     pub needed: Vec<String>,
-    /// The newest version of the C library that it asks for.
+    /// The newest version of the C library that it needs.
     pub glibc: Option<Glibc>,
 }
 
-/// A machine that programs are compiled for.
+/// A machine type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     /// 32 or 64.
     pub bits: u8,
-    /// Whether the most significant byte comes first.
+    /// The byte order.
     pub big_endian: bool,
-    /// ELF's number of the instruction set.
+    /// The instruction set, by ELF's number (`e_machine`).
     pub machine: u16,
 }
 
-/// A version of the C library that a program asks for.
+/// A version of the C library that a program needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Glibc {
-    /// Its numbers.
+    /// Its numbers, most significant first.
     pub version: Vec<u32>,
-    /// What the program calls it, such as `GLIBC_2.34`.
+    /// Its symbol version, such as `GLIBC_2.34`.
     pub name: String,
-    /// The library that must have it, by soname.
+    /// The soname of the library that must define it.
     pub library: String,
 }
 
-/// Reads what the file asks for.
+/// Reads the requirements of a program.
 ///
 /// # Errors
-/// When it can't be read or is no program. The message is the end of a sentence that begins with the program's name.
+/// When it can't be read or is not a program. The message completes a sentence that begins with the name of the
+/// program.
 pub fn inspect(path: &Utf8Path) -> Result<Elf> {
-    let metadata = path.metadata().context("can't be read")?;
-    // Before it is opened: opening a pipe waits for whoever writes into it.
+    let metadata = path.metadata().context("cannot be read")?;
+    // Before opening it: to open a pipe would wait for a writer.
     ensure!(metadata.is_file(), "is not a file");
-    let file = File::open(path).context("can't be read")?;
+    let file = File::open(path).context("cannot be read")?;
     let cache = ReadCache::new(file);
     let target = identify(&cache, metadata.len())?;
     if target != Target::X86_64 {
@@ -81,7 +82,7 @@ pub fn inspect(path: &Utf8Path) -> Result<Elf> {
     Image::open(&cache, metadata.len())?.elf()
 }
 
-/// Why the program at `path`, called `name`, can't run on the system.
+/// The reasons why the program at `path`, named `name` in messages, can't run on the system.
 #[must_use]
 pub fn faults_of_file(name: &str, path: &Utf8Path, system_name: &str, system: &System) -> Vec<String> {
     match inspect(path) {
@@ -90,46 +91,46 @@ pub fn faults_of_file(name: &str, path: &Utf8Path, system_name: &str, system: &S
     }
 }
 
-/// Why the program can't run on the system.
+/// The reasons why the program can't run on the system.
 #[must_use]
 pub fn faults(name: &str, elf: &Elf, system_name: &str, system: &System) -> Vec<String> {
     if elf.target != Target::X86_64 {
-        let fault = format!("{name} is compiled for {}, {system_name} is {}", elf.target, Target::X86_64);
+        let fault = format!("{name} is compiled for {}, but {system_name} is {}", elf.target, Target::X86_64);
         return vec![format!("{fault}: compile it for that")];
     }
     match elf.interpreter.as_deref() {
         None if elf.needed.is_empty() => return Vec::new(),
         None => {
-            let fault = format!("{name} needs {} and names no interpreter to load it", elf.needed.join(", "));
+            let fault = format!("{name} needs {}, but has no interpreter to load them", elf.needed.join(", "));
             return vec![format!("{fault}: link it as a program")];
         }
         Some(INTERPRETER) => {}
         Some(other) => {
-            let fault = format!("{name} is loaded by {other}, {system_name} has {INTERPRETER}");
+            let fault = format!("{name} is loaded by {other}, but {system_name} only has {INTERPRETER}");
             return vec![format!("{fault}: build it with glibc, or link it statically")];
         }
     }
     let mut faults = Vec::new();
     if let Some(glibc) = elf.glibc.as_ref().filter(|glibc| glibc.version > numbers(&system.glibc).unwrap_or_default()) {
         faults.push(format!(
-            "{name} needs {glibc}, {system_name} has {}: build on {system_name}, or in a container of it \
-             (build.container in ami.toml), or set another base",
+            "{name} needs {glibc}, but {system_name} has {}: build on {system_name}, or in a container of it \
+             (build.container in ami.toml), or choose another base",
             system.glibc
         ));
     }
     let of_packages = system.packages.iter().flat_map(|package| &package.libraries);
-    let brought: Vec<&String> = of_packages.chain(&system.libraries).collect();
-    for soname in elf.needed.iter().filter(|soname| !brought.contains(soname)) {
+    let available: Vec<&String> = of_packages.chain(&system.libraries).collect();
+    for soname in elf.needed.iter().filter(|soname| !available.contains(soname)) {
         faults.push(format!(
-            "{name} needs {soname}, which neither {system_name} nor a package of the recipe brings: add the package \
-             that has it to ami.toml"
+            "{name} needs {soname}, but neither {system_name} nor a package of the recipe has it: add the package \
+             that contains it to ami.toml"
         ));
     }
     faults
 }
 
 impl Elf {
-    /// Whether it needs nothing of the system but its kernel.
+    /// Whether it needs only the kernel.
     #[must_use]
     pub fn is_static(&self) -> bool {
         self.interpreter.is_none() && self.needed.is_empty()
@@ -137,7 +138,7 @@ impl Elf {
 }
 
 impl Target {
-    /// What the image runs.
+    /// The machine type of the image.
     pub const X86_64: Target = Target { bits: 64, big_endian: false, machine: elf::EM_X86_64.0 };
 }
 
@@ -164,14 +165,14 @@ fn big_endian(big_endian: bool) -> &'static str {
 }
 
 impl Glibc {
-    /// What the version `name` asks of the C library; nothing when it isn't one of the C library's.
+    /// The C library's version for a symbol version; `None` when it is another library's.
     fn parse(name: &str, library: &str) -> Option<Glibc> {
         let version = match name.strip_prefix("GLIBC_")? {
-            // The linker asks for it when relocations are packed; loaders before 2.36 can't read them.
+            // Needed for packed relative relocations, which loaders before 2.36 can't read.
             "ABI_DT_RELR" => vec![2, 36],
-            // No loader before 2.42 had any of the others.
+            // No loader before 2.42 defines any other of these.
             other if other.starts_with("ABI_") => vec![2, 42],
-            // Every C library has GLIBC_PRIVATE, so the loader doesn't refuse it.
+            // GLIBC_PRIVATE is not a number: every C library defines it, so no loader refuses it.
             other => numbers(other)?,
         };
         Some(Glibc { version, name: name.to_owned(), library: library.to_owned() })
@@ -195,10 +196,10 @@ fn numbers(version: &str) -> Option<Vec<u32>> {
 
 type Cache = ReadCache<File>;
 
-/// What the first bytes say, which lie at the same place in every ELF file.
+/// Reads the first bytes, whose layout is the same in every ELF file.
 fn identify(cache: &Cache, len: u64) -> Result<Target> {
     ensure!(len > 0, "is empty");
-    let head = cache.read_bytes_at(0, len.min(64)).map_err(|()| anyhow!("can't be read"))?;
+    let head = cache.read_bytes_at(0, len.min(64)).map_err(|()| anyhow!("cannot be read"))?;
     if head.starts_with(b"#!") {
         let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
         bail!("is a script (`{}`), not a compiled program", printable(line));
@@ -206,8 +207,8 @@ fn identify(cache: &Cache, len: u64) -> Result<Target> {
     if head.starts_with(&[0xcf, 0xfa, 0xed, 0xfe]) {
         bail!("is compiled for macOS: compile it for Linux (build.container in ami.toml)");
     }
-    ensure!(head.starts_with(&elf::ELFMAG), "is not a compiled program: it doesn't begin as an ELF file does");
-    let &[_, _, _, _, class, data, ..] = head else { bail!("is cut short: {len} bytes") };
+    ensure!(head.starts_with(&elf::ELFMAG), "is not a compiled program: it does not begin with an ELF header");
+    let &[_, _, _, _, class, data, ..] = head else { bail!("is truncated: {len} bytes") };
     let bits = match elf::FileClass(class) {
         elf::ELFCLASS32 => 32,
         elf::ELFCLASS64 => 64,
@@ -218,7 +219,7 @@ fn identify(cache: &Cache, len: u64) -> Result<Target> {
         elf::ELFDATA2MSB => true,
         _ => bail!("is damaged: its ELF byte order is {data}"),
     };
-    let Some(&[a, b, c, d]) = head.get(16..20) else { bail!("is cut short: {len} bytes") };
+    let Some(&[a, b, c, d]) = head.get(16..20) else { bail!("is truncated: {len} bytes") };
     let number = |bytes| if big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) };
     match elf::FileType(number([a, b])) {
         elf::ET_EXEC | elf::ET_DYN => {}
@@ -229,7 +230,7 @@ fn identify(cache: &Cache, len: u64) -> Result<Target> {
     Ok(Target { bits, big_endian, machine: number([c, d]) })
 }
 
-/// A 64-bit ELF file, and where its parts lie.
+/// A 64-bit ELF file and its headers.
 struct Image<'a> {
     data: &'a Cache,
     len: u64,
@@ -238,7 +239,7 @@ struct Image<'a> {
     segments: &'a [elf::ProgramHeader64<Endianness>],
 }
 
-/// The dynamic table: what the loader goes by.
+/// The entries of the dynamic table that the loader uses.
 #[derive(Default)]
 struct Dynamic {
     strings: u64,
@@ -252,28 +253,28 @@ struct Dynamic {
 impl<'a> Image<'a> {
     fn open(data: &'a Cache, len: u64) -> Result<Image<'a>> {
         let parsed = elf::FileHeader64::<Endianness>::parse(data);
-        let header = parsed.map_err(|_| if len < 64 { cut_short(64, len) } else { damaged("file header") })?;
+        let header = parsed.map_err(|_| if len < 64 { truncated(64, len) } else { damaged("file header") })?;
         let endian = header.endian().map_err(|_| damaged("file header"))?;
         let size = u64::from(header.e_phnum(endian)) * u64::from(header.e_phentsize(endian));
         ensure!(size <= PROGRAM_HEADERS_MAX_BYTES, damaged("table of program headers"));
-        // A file that ends early has lost its section headers first: they lie at its end.
+        // The section headers are at the end of the file, so a truncated file lacks them first.
         let sections = u64::from(header.e_shnum(endian)) * u64::from(header.e_shentsize(endian));
         for (offset, size) in [(header.e_phoff(endian), size), (header.e_shoff(endian), sections)] {
             let end = offset.checked_add(size).ok_or_else(|| damaged("file header"))?;
-            ensure!(end <= len, cut_short(end, len));
+            ensure!(end <= len, truncated(end, len));
         }
         let segments = header.program_headers(endian, data).map_err(|_| damaged("table of program headers"))?;
         let image = Image { data, len, header, endian, segments };
-        // One that is empty in the file, as .bss may be, can begin behind its end.
+        // A segment that is empty in the file, such as .bss, may start after its end.
         for (offset, size) in segments.iter().map(|segment| segment.file_range(endian)).filter(|&(_, size)| size > 0) {
             let end = offset.checked_add(size).ok_or_else(|| damaged("table of program headers"))?;
-            ensure!(end <= len, cut_short(end, len));
+            ensure!(end <= len, truncated(end, len));
         }
-        ensure!(image.of_type(elf::PT_LOAD).next().is_some(), "is damaged: there is nothing in it to load");
+        ensure!(image.segments_of(elf::PT_LOAD).next().is_some(), "is damaged: it has no segment to load");
         Ok(image)
     }
 
-    fn of_type(&self, wanted: elf::ProgramType) -> impl Iterator<Item = &'a elf::ProgramHeader64<Endianness>> {
+    fn segments_of(&self, wanted: elf::ProgramType) -> impl Iterator<Item = &'a elf::ProgramHeader64<Endianness>> {
         let endian = self.endian;
         self.segments.iter().filter(move |segment| segment.p_type(endian) == wanted)
     }
@@ -290,7 +291,7 @@ impl<'a> Image<'a> {
     }
 
     fn interpreter(&self) -> Result<Option<String>> {
-        let Some(segment) = self.of_type(elf::PT_INTERP).next() else { return Ok(None) };
+        let Some(segment) = self.segments_of(elf::PT_INTERP).next() else { return Ok(None) };
         let (offset, size) = segment.file_range(self.endian);
         let path = self.data.read_bytes_at_until(offset..offset.saturating_add(size), 0);
         Ok(Some(printable(path.map_err(|()| damaged("interpreter"))?)))
@@ -298,7 +299,7 @@ impl<'a> Image<'a> {
 
     fn dynamic(&self) -> Result<Dynamic> {
         let mut dynamic = Dynamic::default();
-        let Some(segment) = self.of_type(elf::PT_DYNAMIC).next() else { return Ok(dynamic) };
+        let Some(segment) = self.segments_of(elf::PT_DYNAMIC).next() else { return Ok(dynamic) };
         ensure!(segment.file_range(self.endian).1 <= DYNAMIC_MAX_BYTES, damaged("dynamic table"));
         let entries = segment.dynamic(self.endian, self.data).map_err(|_| damaged("dynamic table"))?;
         for entry in entries.unwrap_or_default() {
@@ -317,7 +318,7 @@ impl<'a> Image<'a> {
         Ok(dynamic)
     }
 
-    /// The newest version of the C library that is asked for.
+    /// The newest version of the C library that is needed.
     fn glibc(&self, dynamic: &Dynamic) -> Result<Option<Glibc>> {
         if dynamic.verneed_count == 0 {
             return Ok(None);
@@ -353,9 +354,9 @@ impl<'a> Image<'a> {
         Ok(printable(self.data.read_bytes_at_until(start..end, 0).map_err(|()| failed())?))
     }
 
-    /// Where in the file lies what is loaded to `address`.
+    /// The file offset of the byte that is loaded to `address`.
     fn offset_of(&self, address: u64) -> Option<u64> {
-        self.of_type(elf::PT_LOAD).find_map(|segment| {
+        self.segments_of(elf::PT_LOAD).find_map(|segment| {
             let (offset, size) = segment.file_range(self.endian);
             let within = address.checked_sub(segment.p_vaddr(self.endian))?;
             (within < size).then(|| offset.checked_add(within))?
@@ -363,15 +364,15 @@ impl<'a> Image<'a> {
     }
 }
 
-fn cut_short(wanted: u64, len: u64) -> anyhow::Error {
-    anyhow!("is cut short: it should have at least {wanted} bytes and has {len}")
+fn truncated(wanted: u64, len: u64) -> anyhow::Error {
+    anyhow!("is truncated: it should have at least {wanted} bytes, but has {len}")
 }
 
 fn damaged(what: &str) -> anyhow::Error {
-    anyhow!("is damaged: its {what} makes no sense")
+    anyhow!("is damaged: its {what} is invalid")
 }
 
-/// Text of a file for a message: a damaged one must not write control characters to the terminal.
+/// Text of a file for a message, without control characters, which a damaged file may contain.
 fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace(char::is_control, "?")
 }

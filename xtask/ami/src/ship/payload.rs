@@ -1,6 +1,6 @@
-//! What is laid over the image: one tar with the binaries, the files of the tree, and what the tool itself writes.
+//! The payload: one tar with the binaries, files of the checkout, and files that this tool writes.
 //!
-//! The same input gives the same bytes. On the machine, `SHA256SUMS` says whether what arrived is what was sent.
+//! The same input gives the same bytes. `SHA256SUMS` in it lets the machine verify what it received.
 
 use std::{
     collections::BTreeMap,
@@ -20,13 +20,13 @@ use crate::{
     ship::sha256::{Digest, Hashing},
 };
 
-/// Left out of folders: what Python and version control leave there, which differs from one checkout to the next.
-const LEFT_OUT: [&str; 6] = ["__pycache__", ".git", ".hg", ".svn", ".bzr", "CVS"];
+/// Files of Python and version control, excluded from folders because they differ between checkouts.
+const EXCLUDED_NAMES: [&str; 6] = ["__pycache__", ".git", ".hg", ".svn", ".bzr", "CVS"];
 
-/// What is laid over the image.
+/// The files to install on the image.
 #[derive(Default)]
 pub struct Payload {
-    /// By path below the image's root, without a first slash; a folder sorts before what is in it.
+    /// By path below the image's root, without the first slash. A folder sorts before its content.
     entries: BTreeMap<String, Entry>,
 }
 
@@ -37,8 +37,8 @@ enum Entry {
     Bytes(Vec<u8>),
 }
 
-/// The files that the recipe takes from the checkout at `root`, and that aren't there. They are sources: one that isn't
-/// there now won't be there when the machine waits for it.
+/// Findings for missing files of the recipe in the checkout at `root`. Make doesn't create these files, so they would
+/// still be missing when the machine is up.
 #[must_use]
 pub fn missing_files(root: &Utf8Path, files: &[recipe::File]) -> Vec<Finding> {
     let gone = files.iter().filter(|file| !file.optional && root.join(&file.source).symlink_metadata().is_err());
@@ -47,17 +47,17 @@ pub fn missing_files(root: &Utf8Path, files: &[recipe::File]) -> Vec<Finding> {
 
 fn missing(source: &Utf8Path, file: &recipe::File) -> Finding {
     Finding {
-        problem: format!("the recipe lays {source} at {}, and it isn't there", file.target),
-        remedy: "correct `source` in ami.toml, or say `optional = true`".to_owned(),
+        problem: format!("the recipe installs {source} at {}, but it does not exist", file.target),
+        remedy: "correct `source` in ami.toml, or set `optional = true`".to_owned(),
     }
 }
 
 impl Payload {
-    /// Gathers the binaries, the files that the recipe takes from the checkout at `root`, and what the tool wrote.
+    /// Gathers the binaries and the files that the recipe installs from the checkout at `root`.
     ///
     /// # Errors
-    /// When a file that isn't optional is missing; when a link leads out of the tree; when a name can't be written
-    /// into SHA256SUMS; when two things go to one place.
+    /// When a file that isn't optional is missing; when a link leads out of the checkout; when a name can't be written
+    /// to SHA256SUMS; when two files have the same path on the image.
     pub fn gather(built: &[Built], root: &Utf8Path, files: &[recipe::File]) -> Result<Payload> {
         let mut payload = Payload::default();
         for binary in built {
@@ -76,18 +76,18 @@ impl Payload {
         Ok(payload)
     }
 
-    /// Adds a file that the tool itself wrote.
+    /// Adds a file with these bytes.
     ///
     /// # Errors
-    /// When something else goes to its place, or its name can't be on the image.
+    /// When another file has the same path, or its name can't be written to SHA256SUMS.
     pub fn add(&mut self, target: &Utf8Path, bytes: Vec<u8>) -> Result<()> {
         self.insert(target, Entry::Bytes(bytes))
     }
 
-    /// The SHA-256 of each file, by its place on the image.
+    /// The SHA-256 of each file, by its path on the image.
     ///
     /// # Errors
-    /// When a file can't be read, or changed meanwhile.
+    /// When a file can't be read, or changes while it is read.
     pub fn sha256(&self) -> Result<BTreeMap<String, String>> {
         let mut tar = Builder::new(std::io::sink());
         let mut sums = BTreeMap::new();
@@ -98,13 +98,14 @@ impl Payload {
         Ok(sums)
     }
 
-    /// Writes it all as a tar: `root/…`, and `SHA256SUMS` with the lines that sha256sum takes below `root/`. Gives the
-    /// SHA-256 of each file, by its place on the image.
+    /// Writes the tar: `root/…`, and `SHA256SUMS` for `sha256sum --check` in `root/`. Returns the SHA-256 of each file,
+    /// by its path on the image.
     ///
     /// # Errors
-    /// When a file can't be read, or changed meanwhile; when the tar can't be written. Then there is none.
+    /// When a file can't be read, or changes while it is read; when the tar can't be written. No incomplete tar is
+    /// left.
     pub fn write(&self, path: &Utf8Path) -> Result<BTreeMap<Utf8PathBuf, String>> {
-        let folder = path.parent().with_context(|| format!("{path} is no place for a file"))?;
+        let folder = path.parent().with_context(|| format!("{path} is not the path of a file"))?;
         let failed = || format!("failed to write {path}");
         let file = NamedTempFile::new_in(folder).with_context(failed)?;
         let mut tar = Builder::new(BufWriter::new(file));
@@ -121,7 +122,7 @@ impl Payload {
         Ok(sums.into_iter().map(|(target, sha256)| (Utf8Path::new("/").join(target), sha256)).collect())
     }
 
-    /// Inserts a file, or a folder with all that is in it.
+    /// Inserts a file, or a folder with its content.
     fn insert_tree(&mut self, tree: &Utf8Path, source: &Utf8Path, target: &Utf8Path) -> Result<()> {
         let failed = || format!("failed to read {source}");
         let is_link = source.symlink_metadata().with_context(failed)?.is_symlink();
@@ -130,14 +131,17 @@ impl Payload {
         if file_type.is_file() {
             return self.insert(target, Entry::File(real));
         }
-        // Followed, links to folders could go round in circles.
-        ensure!(!is_link, "{source} is a link to a folder, which the image can't have: put the folder itself there");
-        ensure!(file_type.is_dir(), "{source} is neither a file nor a folder, so the image can't have it: remove it");
+        // A link to a folder could lead in circles.
+        ensure!(!is_link, "{source} is a link to a folder, which the payload cannot contain: replace it by the folder");
+        ensure!(
+            file_type.is_dir(),
+            "{source} is neither a file nor a folder, so the payload cannot contain it: remove it"
+        );
         self.insert(target, Entry::Folder)?;
         for child in source.read_dir_utf8().with_context(failed)? {
             let child = child.with_context(failed)?;
             let name = child.file_name();
-            if !LEFT_OUT.contains(&name) && !name.ends_with(".pyc") {
+            if !EXCLUDED_NAMES.contains(&name) && !name.ends_with(".pyc") {
                 self.insert_tree(tree, child.path(), &target.join(name))?;
             }
         }
@@ -146,7 +150,10 @@ impl Payload {
 
     fn insert(&mut self, target: &Utf8Path, entry: Entry) -> Result<()> {
         let legal = |c: char| c != '\\' && !c.is_control();
-        ensure!(target.as_str().chars().all(legal), "{target:?} has a character that no name on the image may have");
+        ensure!(
+            target.as_str().chars().all(legal),
+            "{target:?} contains a character that is not allowed in names on the image"
+        );
         let below = target.strip_prefix("/").with_context(|| format!("{target} must be an absolute path"))?;
         let parts: Vec<&str> = below.components().map(|part| part.as_str()).collect();
         ensure!(!parts.is_empty() && !parts.contains(&".."), "{target} must be a plain absolute path");
@@ -154,14 +161,14 @@ impl Payload {
             let above = self.entries.entry(parts[..end].join("/")).or_insert(Entry::Folder);
             ensure!(
                 matches!(above, Entry::Folder),
-                "{target} would lie in /{}, which is a file",
+                "{target} would be in /{}, which is a file",
                 parts[..end].join("/")
             );
         }
         let earlier = self.entries.insert(parts.join("/"), entry);
         match (&earlier, self.entries.get(&parts.join("/"))) {
             (None, _) | (Some(Entry::Folder), Some(Entry::Folder)) => Ok(()),
-            _ => bail!("two things go to {target}: look at binary, system and file in ami.toml"),
+            _ => bail!("two files have the path {target}: check binary, system and file in ami.toml"),
         }
     }
 }
@@ -177,7 +184,7 @@ impl Entry {
                 let file = open(&built.path)?;
                 let digest = append_file(tar, path, 0o755, built.size_bytes, file)
                     .and_then(|digest| if digest.sha256 == built.sha256 { Ok(digest) } else { Err(changed()) });
-                Some(digest.with_context(|| format!("{} is no longer what was built: build again", built.path)))
+                Some(digest.with_context(|| format!("{} has changed since it was built: build again", built.path)))
                     .transpose()
             }
             Entry::File(source) => {
@@ -191,10 +198,11 @@ impl Entry {
     }
 }
 
-/// Where `path` really lies, which must be in the tree: a link elsewhere would put a file of this computer on the image.
+/// Resolves the links in `path`. The result must be in the checkout: any other file of this computer must not get on
+/// the image.
 fn inside(tree: &Utf8Path, path: &Utf8Path) -> Result<Utf8PathBuf> {
-    let real = path.canonicalize_utf8().with_context(|| format!("failed to find what {path} is or links to"))?;
-    ensure!(real.starts_with(tree), "{path} leads to {real}, out of the checkout: put the file itself there");
+    let real = path.canonicalize_utf8().with_context(|| format!("failed to resolve {path}"))?;
+    ensure!(real.starts_with(tree), "{path} leads to {real}, outside of the checkout: replace it by the file");
     Ok(real)
 }
 
@@ -203,7 +211,7 @@ fn open(path: &Utf8Path) -> Result<File> {
 }
 
 fn changed() -> anyhow::Error {
-    anyhow!("it changed meanwhile")
+    anyhow!("it changed while it was read")
 }
 
 fn append_folder(tar: &mut Builder<impl Write>, path: &str) -> Result<()> {
@@ -211,7 +219,7 @@ fn append_folder(tar: &mut Builder<impl Write>, path: &str) -> Result<()> {
     Ok(tar.append_data(&mut header, format!("{path}/"), std::io::empty())?)
 }
 
-/// Appends a file of that size; the reader must have neither more nor less.
+/// Appends a file. Fails if the reader has more or fewer bytes than `size_bytes`.
 fn append_file(
     tar: &mut Builder<impl Write>,
     path: &str,
@@ -230,7 +238,7 @@ fn append_file(
     Ok(digest)
 }
 
-/// A header that says nothing of the time, the user and the computer.
+/// A header without time, user and computer, for reproducible bytes.
 fn header(entry_type: EntryType, mode: u32, size_bytes: u64) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(entry_type);

@@ -1,39 +1,39 @@
-//! SHA-256 of what passes by: of files, without holding one in memory.
+//! SHA-256 of streams, without holding a file in memory.
 
 use std::io::{Read, Write};
 
 use anyhow::Result;
 use sha2::{Digest as _, Sha256};
 
-/// How much of a file is in memory at a time.
+/// The size of the buffer, in bytes.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// The SHA-256 of some bytes, and how many they were.
+/// The SHA-256 and the size of some bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digest {
-    /// In lower-case hexadecimal digits.
+    /// In lower-case hexadecimal.
     pub sha256: String,
-    /// How many bytes it is of.
+    /// The number of bytes.
     pub size_bytes: u64,
 }
 
-/// A reader that takes the SHA-256 of what is read through it.
+/// A reader that hashes what is read through it.
 pub struct Hashing<R> {
     inner: R,
     hasher: Sha256,
     size_bytes: u64,
 }
 
-/// The SHA-256 of bytes that are in memory.
+/// The SHA-256 of bytes, in lower-case hexadecimal.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
-/// Copies all that `source` has, and takes its SHA-256 on the way.
+/// Copies `source` to `target`, and hashes it on the way.
 ///
 /// # Errors
-/// When one can't be read or the other not be written.
+/// When reading or writing fails.
 pub fn copy(source: impl Read, mut target: impl Write) -> Result<Digest> {
     let mut source = std::io::BufReader::with_capacity(BUFFER_BYTES, Hashing::new(source));
     std::io::copy(&mut source, &mut target)?;
@@ -42,12 +42,12 @@ pub fn copy(source: impl Read, mut target: impl Write) -> Result<Digest> {
 }
 
 impl<R> Hashing<R> {
-    /// Hashes what is read from `inner` from now on.
+    /// Wraps a reader.
     pub fn new(inner: R) -> Hashing<R> {
         Hashing { inner, hasher: Sha256::new(), size_bytes: 0 }
     }
 
-    /// The SHA-256 of what was read.
+    /// The SHA-256 of the bytes read so far.
     pub fn finish(self) -> Digest {
         Digest { sha256: hexadecimal(&self.hasher.finalize()), size_bytes: self.size_bytes }
     }
@@ -75,7 +75,7 @@ mod tests {
     const OF_ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     #[test]
-    fn hashes_as_the_standard_says() {
+    fn the_hash_is_that_of_the_standard() {
         assert_eq!(sha256(b"abc"), OF_ABC);
         let mut copied = Vec::new();
         let digest = copy(&b"abc"[..], &mut copied).expect("a copy");
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_a_file_that_is_larger_than_the_buffer() {
+    fn a_file_larger_than_the_buffer_is_hashed_whole() {
         let (_guard, folder) = folder();
         let path = folder.join("large");
         let bytes = vec![7; 3 * BUFFER_BYTES + 1];

@@ -7,7 +7,12 @@ use serde_json::Value;
 use xtask::region::Region;
 
 use crate::{
-    event::{Event, facts::Verified, progress::Progress, step::Step},
+    event::{
+        Event,
+        facts::Verified,
+        progress::Progress,
+        step::{Handle, Step},
+    },
     record::state::State,
 };
 
@@ -45,7 +50,7 @@ pub enum Kind {
 pub fn words(event: &Event, state: &State) -> Option<Words> {
     let of = |kind: Kind, text: &dyn Display| Some(Words { kind, verb: Cow::Borrowed(""), text: text.to_string() });
     match event {
-        Event::Intended { step, .. } => intended(step),
+        Event::Intended { step, by } => intended(step, by),
         Event::Done { step, result, .. } => done(step, result),
         Event::Failed { step, error } => of(Kind::Detail, &format_args!("{step} failed: {error}")),
         Event::Began { build, .. } => of(Kind::Detail, &format_args!("build {} of `{}` begins", build.id, build.name)),
@@ -83,9 +88,9 @@ fn blocked(region: &Region) -> Words {
     change("Blocked", format_args!("public images in {region}, as before"))
 }
 
-fn intended(step: &Step) -> Option<Words> {
+fn intended(step: &Step, by: &Handle) -> Option<Words> {
     Some(match step {
-        Step::Seal => change("Sealing", "the disk: keys, logs and histories go"),
+        Step::Seal => change("Sealing", by.as_str()),
         Step::Unblock(region) => {
             change("Unblocking", format_args!("public images in {region} while this one is published"))
         }

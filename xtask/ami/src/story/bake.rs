@@ -13,7 +13,7 @@ use super::{
     run::Run,
 };
 use crate::{
-    cloud::{Cloud, Image, ImageState, InstanceState, LaunchSource, Phase, tags::TAG_INSTANCE},
+    cloud::{Account, Compute, Image, ImageState, Imaging, InstanceState, LaunchSource, Phase, tags::TAG_INSTANCE},
     event::{
         Event,
         facts::{Base, SealedDisk},
@@ -32,7 +32,7 @@ const BAKE_KEY: &str = "bake-key-";
 /// How long an image whose id is known may take to be shown (EC2's eventual consistency).
 const VISIBLE: Patience = Patience {
     limit: Duration::from_secs(60),
-    pace: Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) },
+    pace: Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) },
 };
 
 /// An available image in the build region, and what is known of how it was made.
@@ -53,7 +53,7 @@ pub struct HomeImage {
 ///
 /// # Errors
 /// When any part fails; the caller terminates what was launched.
-pub async fn bake<C: Cloud>(cloud: &C, run: &Run) -> Result<HomeImage> {
+pub async fn bake<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Result<HomeImage> {
     if let Some(home) = take_up(cloud, run).await? {
         return Ok(home);
     }
@@ -90,7 +90,7 @@ pub fn delete_leftovers(build_folder: &Utf8Path) {
 }
 
 /// The image that an earlier process made, or began to make; none when there is none that will be good.
-async fn take_up<C: Cloud>(cloud: &C, run: &Run) -> Result<Option<HomeImage>> {
+async fn take_up<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Result<Option<HomeImage>> {
     if !run.events.state(|state| state.has_image()) {
         return Ok(None);
     }
@@ -111,7 +111,11 @@ async fn take_up<C: Cloud>(cloud: &C, run: &Run) -> Result<Option<HomeImage>> {
 }
 
 /// The image that an earlier process was told the id of, when the cloud takes a while to list it.
-async fn not_listed_yet<C: Cloud>(cloud: &C, run: &Run, region: &Region) -> Result<Option<Image>> {
+async fn not_listed_yet<C: Compute + Imaging + Account>(
+    cloud: &C,
+    run: &Run,
+    region: &Region,
+) -> Result<Option<Image>> {
     let known = run.events.state(|state| {
         // One that was seen to be available, and is gone, was removed by hand.
         let is_gone = state.removed(region) > 0 || state.is_done(&Step::Available(region.clone()));
@@ -138,7 +142,7 @@ fn known(run: &Run, image: &ImageId, made_of: Option<InstanceId>) -> Result<Home
 }
 
 /// Launches the instance and installs the packages.
-async fn prepare<C: Cloud>(cloud: &C, run: &Run) -> Result<(Base, Session<C::Machine>)> {
+async fn prepare<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Result<(Base, Session<C::Machine>)> {
     let base = run.record(Step::Base, Handle::NONE, cloud.base(&run.log("base"))).await?;
     ensure!(
         base.system == run.spec.system_name,
@@ -192,7 +196,7 @@ fn versions(listed: &str) -> BTreeMap<String, String> {
 }
 
 /// Stops an instance from outside: once it is sealed it may refuse logins.
-async fn stop<C: Cloud>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
+async fn stop<C: Compute + Imaging + Account>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
     let region = run.build_region();
     let patience = Patience { limit: run.spec.recipe.limits.stop, pace: cloud.pace(Phase::Stop) };
     let work = async {
@@ -216,7 +220,7 @@ async fn stop<C: Cloud>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<(
     run.record(Step::Stop, instance, work).await
 }
 
-async fn make_image<C: Cloud>(
+async fn make_image<C: Compute + Imaging + Account>(
     cloud: &C,
     run: &Run,
     instance: &InstanceId,

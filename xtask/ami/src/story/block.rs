@@ -10,7 +10,7 @@ use xtask::region::Region;
 
 use super::run::Run;
 use crate::{
-    cloud::{Cloud, HowTo, Phase},
+    cloud::{Account, HowTo, Opening, Phase},
     event::{ids::Images, step::Step},
     ground::wait::{self, Patience, Poll},
 };
@@ -22,11 +22,11 @@ const LIMIT: Duration = Duration::from_secs(15 * 60);
 ///
 /// # Errors
 /// When the cloud refuses, or it takes no effect.
-pub async fn lift<C: Cloud>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
+pub async fn lift<C: Opening + Account>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
     join_all(images.iter().map(|(region, _)| lift_in(cloud, run, region))).await.into_iter().collect()
 }
 
-async fn lift_in<C: Cloud>(cloud: &C, run: &Run, region: &Region) -> Result<()> {
+async fn lift_in<C: Opening + Account>(cloud: &C, run: &Run, region: &Region) -> Result<()> {
     let step = Step::Unblock(region.clone());
     // Where an earlier process lifted it and set it again, that may be yet to take effect, in the middle of publishing.
     let was_lifted = run.events.state(|state| state.intended(&step));
@@ -35,7 +35,7 @@ async fn lift_in<C: Cloud>(cloud: &C, run: &Run, region: &Region) -> Result<()> 
     }
     let patience = Patience { limit: LIMIT, pace: cloud.pace(Phase::Block) };
     let work = async {
-        cloud.block_public_images(region, false).await?;
+        cloud.unblock_public_images(region).await?;
         wait::until(format_args!("public images in {region} to be unblocked"), patience, &run.events, async || {
             let blocked = cloud.public_images_blocked(region).await?;
             Ok(if blocked { Poll::NotYet("blocked".to_owned()) } else { Poll::Ready(()) })
@@ -49,10 +49,10 @@ async fn lift_in<C: Cloud>(cloud: &C, run: &Run, region: &Region) -> Result<()> 
 ///
 /// # Errors
 /// When that fails anywhere; the message says where, and what to type.
-pub async fn restore<C: Cloud>(cloud: &C, run: &Run) -> Result<()> {
+pub async fn restore<C: Opening + Account>(cloud: &C, run: &Run) -> Result<()> {
     let regions = run.events.state(|state| state.unblocked());
     let work = async |region: &Region| {
-        run.record(Step::Block(region.clone()), region, cloud.block_public_images(region, true)).await
+        run.record(Step::Block(region.clone()), region, cloud.block_public_images(region)).await
     };
     let results: Vec<Result<()>> = join_all(regions.iter().map(work)).await;
     let failed: Vec<String> = regions

@@ -6,7 +6,7 @@ use xtask::region::Region;
 
 use super::{bake::HomeImage, images, run::Run};
 use crate::{
-    cloud::Cloud,
+    cloud::{Account, Imaging},
     event::{
         Event,
         ids::{ImageId, Images},
@@ -24,7 +24,7 @@ const SOURCE_CHARS: usize = 6;
 /// # Errors
 /// When any copy fails, and regions are not to be skipped for that; the others go on to their end, and the message names
 /// all that failed.
-pub async fn everywhere<C: Cloud>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Images> {
+pub async fn everywhere<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Images> {
     let targets = run.spec.regions.iter().filter(|region| *region != run.build_region());
     let results = join_all(targets.map(async |region| (region, copy(cloud, run, home, region).await))).await;
     let all = results.len();
@@ -49,7 +49,7 @@ pub async fn everywhere<C: Cloud>(cloud: &C, run: &Run, home: &HomeImage) -> Res
     Ok(copies.into_iter().chain([(run.build_region().clone(), home.image.clone())]).collect())
 }
 
-async fn copy<C: Cloud>(cloud: &C, run: &Run, home: &HomeImage, region: &Region) -> Result<ImageId> {
+async fn copy<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeImage, region: &Region) -> Result<ImageId> {
     let mut image = run.new_image(region, &home.disk.base.name, &home.made_of);
     // The same token for a copy of another image would be refused.
     let source = home.image.0.get(home.image.0.len().saturating_sub(SOURCE_CHARS)..).unwrap_or_default();

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use xtask::region::Region;
 
 use crate::{
-    cloud::{Cloud, Image, ImageState},
+    cloud::{Image, ImageState, Imaging, Opening},
     event::ids::{ImageId, Images},
 };
 
@@ -24,7 +24,7 @@ pub enum Openness {
 ///
 /// # Errors
 /// With all faults in one message; and when the cloud does not answer.
-pub async fn pass<C: Cloud>(cloud: &C, name: &str, images: &Images, openness: Openness) -> Result<()> {
+pub async fn pass<C: Imaging + Opening>(cloud: &C, name: &str, images: &Images, openness: Openness) -> Result<()> {
     let faults = faults(cloud, name, images, openness).await?;
     if !faults.is_empty() {
         bail!("the images are not as they should be:\n  {}", faults.join("\n  "));
@@ -36,7 +36,12 @@ pub async fn pass<C: Cloud>(cloud: &C, name: &str, images: &Images, openness: Op
 ///
 /// # Errors
 /// When the cloud does not answer.
-pub async fn faults<C: Cloud>(cloud: &C, name: &str, images: &Images, openness: Openness) -> Result<Vec<String>> {
+pub async fn faults<C: Imaging + Opening>(
+    cloud: &C,
+    name: &str,
+    images: &Images,
+    openness: Openness,
+) -> Result<Vec<String>> {
     let looks = images.iter().map(async |(region, id)| look(cloud, name, region, id, openness).await);
     let mut faults = Vec::new();
     let mut description: Option<String> = None;
@@ -52,7 +57,7 @@ pub async fn faults<C: Cloud>(cloud: &C, name: &str, images: &Images, openness: 
     Ok(faults)
 }
 
-async fn look<C: Cloud>(
+async fn look<C: Imaging + Opening>(
     cloud: &C,
     name: &str,
     region: &Region,

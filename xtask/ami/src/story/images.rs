@@ -6,7 +6,7 @@ use xtask::region::Region;
 use super::run::Run;
 use crate::{
     cloud::{
-        Cloud, HowTo, Image, ImageState, NewImage, Phase,
+        Account, HowTo, Image, ImageState, Imaging, NewImage, Phase,
         tags::{TAG_BUILD, TAG_INSTANCE},
     },
     event::{
@@ -21,7 +21,7 @@ use crate::{
 ///
 /// # Errors
 /// When the cloud does not answer.
-pub async fn find<C: Cloud>(cloud: &C, run: &Run, region: &Region) -> Result<Option<Image>> {
+pub async fn find<C: Imaging + Account>(cloud: &C, run: &Run, region: &Region) -> Result<Option<Image>> {
     let mut good = None;
     for image in cloud.images(region).await? {
         match image.state {
@@ -38,7 +38,7 @@ pub async fn find<C: Cloud>(cloud: &C, run: &Run, region: &Region) -> Result<Opt
 }
 
 /// Why a build cannot use an image of its own that was disabled meanwhile.
-fn disabled<C: Cloud>(cloud: &C, region: &Region, id: &ImageId) -> Error {
+fn disabled<C: Imaging + Account>(cloud: &C, region: &Region, id: &ImageId) -> Error {
     let command = cloud.how_to(HowTo::Enable(region, id));
     anyhow!("the image {id} in {region} is disabled; enable it, and resume the build: {command}")
 }
@@ -47,7 +47,7 @@ fn disabled<C: Cloud>(cloud: &C, region: &Region, id: &ImageId) -> Error {
 ///
 /// # Errors
 /// When it fails, or the limit passes.
-pub async fn complete<C: Cloud>(
+pub async fn complete<C: Imaging + Account>(
     cloud: &C,
     run: &Run,
     region: &Region,
@@ -63,7 +63,7 @@ pub async fn complete<C: Cloud>(
     run.record(Step::Available(region.clone()), id, work).await
 }
 
-async fn wait_available<C: Cloud>(cloud: &C, run: &Run, region: &Region, id: &ImageId) -> Result<Image> {
+async fn wait_available<C: Imaging + Account>(cloud: &C, run: &Run, region: &Region, id: &ImageId) -> Result<Image> {
     let phase = if region == run.build_region() { Phase::Image } else { Phase::Copy };
     let patience = Patience { limit: run.spec.recipe.limits.image, pace: cloud.pace(phase) };
     wait::until(format_args!("{id} in {region}"), patience, &run.events, async || {

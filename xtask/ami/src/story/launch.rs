@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::run::Run;
 use crate::{
-    cloud::{Cloud, Instance, InstanceState, Launch, LaunchSource, Phase, SshAccess},
+    cloud::{Compute, Instance, InstanceState, Launch, LaunchSource, Phase, SshAccess},
     event::{
         Event,
         ids::InstanceId,
@@ -44,7 +44,7 @@ pub struct Session<M> {
 ///
 /// # Errors
 /// When it cannot be launched, terminates, or takes no login within the limit; the message has its console's last lines.
-pub async fn log_in<C: Cloud>(cloud: &C, run: &Run, role: Role, source: LaunchSource) -> Result<Session<C::Machine>> {
+pub async fn log_in<C: Compute>(cloud: &C, run: &Run, role: Role, source: LaunchSource) -> Result<Session<C::Machine>> {
     let (spec, region) = (&run.spec, run.build_region());
     let login = run.new_login(role)?;
     let token = run.role_token(role, run.attempt);
@@ -54,7 +54,7 @@ pub async fn log_in<C: Cloud>(cloud: &C, run: &Run, role: Role, source: LaunchSo
         token,
         source,
         access: access.name,
-        user_data: cloud_init::user_data(&login.host_key, spec.recipe.limits.machine)?,
+        user_data: cloud_init::user_data(&login.host_key, spec.recipe.limits.machine_lifetime)?,
         instance_type: spec.recipe.instance.instance_type.clone(),
         root_volume_gib: spec.recipe.instance.root_volume_gib,
         tags: run.tags(),
@@ -82,7 +82,7 @@ impl<T> serde::Serialize for Unrecorded<T> {
     }
 }
 
-async fn first_login<C: Cloud>(
+async fn first_login<C: Compute>(
     cloud: &C,
     run: &Run,
     role: Role,
@@ -132,7 +132,7 @@ async fn first_login<C: Cloud>(
 }
 
 /// Terminates an instance that has done its work. Failing to is no reason to lose what it did: cleaning up tries again.
-pub async fn terminate<C: Cloud>(cloud: &C, run: &Run, instance: &InstanceId) {
+pub async fn terminate<C: Compute>(cloud: &C, run: &Run, instance: &InstanceId) {
     // A group that it does not leave now is free once it has terminated.
     let _ = tokio::time::timeout(DETACH_LIMIT, cloud.detach_access(run.build_region(), instance)).await;
     if let Err(error) = cloud.terminate(run.build_region(), instance).await {
@@ -142,7 +142,7 @@ pub async fn terminate<C: Cloud>(cloud: &C, run: &Run, instance: &InstanceId) {
 
 /// Waits until an instance whose termination is ordered has terminated, and deletes its key pair and security group.
 /// Failing to is no reason to lose what it did: cleaning up tries again.
-pub async fn discard<C: Cloud>(cloud: &C, run: &Run, role: Role, instance: &InstanceId) {
+pub async fn discard<C: Compute>(cloud: &C, run: &Run, role: Role, instance: &InstanceId) {
     let (gone, revoked) = tokio::join!(await_terminated(cloud, run, instance), revoke(cloud, run, role));
     if gone.is_ok() && revoked.is_ok() {
         run.logins.borrow_mut().retain(|(id, _)| id != instance);
@@ -160,9 +160,9 @@ fn reusable_for(seen: &Instance) -> Duration {
 ///
 /// # Errors
 /// When the limit passes, or the cloud does not answer.
-pub async fn await_terminated<C: Cloud>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
+pub async fn await_terminated<C: Compute>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
     let region = run.build_region();
-    let patience = Patience { limit: TERMINATION_LIMIT, pace: cloud.pace(Phase::End) };
+    let patience = Patience { limit: TERMINATION_LIMIT, pace: cloud.pace(Phase::Termination) };
     wait::until(format_args!("{instance} to terminate"), patience, &run.events, async || {
         let now = match cloud.instance(region, instance).await? {
             None | Some(Instance { state: InstanceState::Terminated, .. }) => return Ok(Poll::Ready(())),
@@ -181,7 +181,7 @@ pub async fn await_terminated<C: Cloud>(cloud: &C, run: &Run, instance: &Instanc
 ///
 /// # Errors
 /// When the limit passes, or the cloud refuses.
-pub async fn revoke<C: Cloud>(cloud: &C, run: &Run, role: Role) -> Result<()> {
+pub async fn revoke<C: Compute>(cloud: &C, run: &Run, role: Role) -> Result<()> {
     if !run.events.state(|state| state.has_access(role)) {
         return Ok(());
     }
@@ -194,8 +194,8 @@ pub async fn revoke<C: Cloud>(cloud: &C, run: &Run, role: Role) -> Result<()> {
 ///
 /// # Errors
 /// When the limit passes, or the cloud refuses for good.
-pub async fn await_revoked<C: Cloud>(cloud: &C, run: &Run, access: &str) -> Result<()> {
-    let pace = Pace { first_look: Duration::ZERO, ..cloud.pace(Phase::End) };
+pub async fn await_revoked<C: Compute>(cloud: &C, run: &Run, access: &str) -> Result<()> {
+    let pace = Pace { first_check: Duration::ZERO, ..cloud.pace(Phase::Termination) };
     let patience = Patience { limit: TERMINATION_LIMIT, pace };
     let what = format!("the key pair and security group {access} to be deleted");
     wait::until(what, patience, &run.events, async || {
@@ -208,7 +208,12 @@ pub async fn await_revoked<C: Cloud>(cloud: &C, run: &Run, access: &str) -> Resu
 ///
 /// # Errors
 /// The work's own.
-pub async fn with_its_state<C: Cloud, T>(cloud: &C, run: &Run, instance: &InstanceId, result: Result<T>) -> Result<T> {
+pub async fn with_its_state<C: Compute, T>(
+    cloud: &C,
+    run: &Run,
+    instance: &InstanceId,
+    result: Result<T>,
+) -> Result<T> {
     let Err(error) = result else { return result };
     match cloud.instance(run.build_region(), instance).await {
         Ok(Some(Instance { state: InstanceState::Running, .. })) | Err(_) => Err(error),

@@ -12,7 +12,7 @@ use super::{
     run::Run,
 };
 use crate::{
-    cloud::{Audience, Cloud},
+    cloud::{Account, Audience, Imaging, Opening, Permission},
     event::{
         ids::{ImageId, Images},
         progress::Progress,
@@ -25,21 +25,21 @@ use crate::{
 /// all.
 const VISIBLE: Patience = Patience {
     limit: Duration::from_secs(120),
-    pace: Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) },
+    pace: Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) },
 };
 
 /// Opens the images to the audience of the release, once they have passed the gate.
 ///
 /// # Errors
 /// When they do not pass, or cannot be opened; then none is open.
-pub async fn through_the_gate<C: Cloud>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
+pub async fn through_the_gate<C: Imaging + Opening + Account>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
     // An earlier process may have opened some of them, which it only did because all of them were good.
     let began = run.events.state(|state| state.intended(&Step::Publish));
     let openness = if began { Openness::Either } else { Openness::Private };
     gate::pass(cloud, &run.spec.name, images, openness).await?;
     let Some(audience) = run.spec.visibility.audience() else { return Ok(()) };
     let opened = async {
-        if audience == Audience::Everybody && run.spec.unblock_public_access {
+        if audience == Audience::Public && run.spec.unblock_public_access {
             block::lift(cloud, run, images).await?;
         }
         publish(cloud, run, images, &audience).await
@@ -57,14 +57,20 @@ pub async fn through_the_gate<C: Cloud>(cloud: &C, run: &Run, images: &Images) -
 /// # Errors
 /// When it fails anywhere. What was opened is withdrawn before this returns; where that fails, too, the message says
 /// which regions are open.
-async fn publish<C: Cloud>(cloud: &C, run: &Run, images: &Images, audience: &Audience) -> Result<()> {
-    let public = *audience == Audience::Everybody;
+async fn publish<C: Imaging + Opening + Account>(
+    cloud: &C,
+    run: &Run,
+    images: &Images,
+    audience: &Audience,
+) -> Result<()> {
+    let public = *audience == Audience::Public;
     let regions = images.iter().map(|(region, _)| region.clone()).collect();
     run.events.say(Progress::Publishing { name: run.spec.name.clone(), regions, public });
     let published = run.record(Step::Publish, Handle::NONE, async {
         // Whoever can launch an image can copy it only when its snapshots are open, too, so they come first.
-        all(images, async |region, id| cloud.permit_copying(region, id, audience, true).await).await?;
-        all(images, async |region, id| cloud.permit_launching(region, id, audience, true).await).await?;
+        let grant = Permission::Grant;
+        all(images, async |region, id| cloud.set_volume_permission(region, id, audience, grant).await).await?;
+        all(images, async |region, id| cloud.set_launch_permission(region, id, audience, grant).await).await?;
         if public { until_shown(cloud, run, images).await } else { Ok(()) }
     });
     let Err(error) = published.await else { return Ok(()) };
@@ -76,7 +82,7 @@ async fn publish<C: Cloud>(cloud: &C, run: &Run, images: &Images, audience: &Aud
 }
 
 /// Waits until every region shows the image as public, and all of them alike.
-async fn until_shown<C: Cloud>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
+async fn until_shown<C: Imaging + Opening + Account>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
     wait::until("all regions to show the image as public", VISIBLE, &run.events, async || {
         let faults = gate::faults(cloud, &run.spec.name, images, Openness::Public).await?;
         Ok(if faults.is_empty() { Poll::Ready(()) } else { Poll::NotYet(faults.join("\n  ")) })
@@ -88,12 +94,12 @@ async fn until_shown<C: Cloud>(cloud: &C, run: &Run, images: &Images) -> Result<
 ///
 /// # Errors
 /// When that fails anywhere; the message says where.
-pub async fn withdraw<C: Cloud>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
+pub async fn withdraw<C: Imaging + Opening + Account>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
     let Some(audience) = run.spec.visibility.audience() else { return Ok(()) };
     let work = all(images, async |region, id| {
         // Each is tried whatever came of the other.
-        let launch = cloud.permit_launching(region, id, &audience, false).await;
-        let copy = cloud.permit_copying(region, id, &audience, false).await;
+        let launch = cloud.set_launch_permission(region, id, &audience, Permission::Revoke).await;
+        let copy = cloud.set_volume_permission(region, id, &audience, Permission::Revoke).await;
         match (launch, copy) {
             (Ok(()), Ok(())) => Ok(()),
             _ if matches!(cloud.image(region, id).await, Ok(None)) => Ok(()),

@@ -42,7 +42,7 @@ pub async fn release<C: Cloud>(
     };
     let mut kept = Vec::new();
     if let Err(failure) = &outcome {
-        failure.say(&run.events);
+        failure.report(&run.events);
         if run.spec.keep_on_failure && matches!(failure, Failure::Failed(_)) {
             kept = teardown::keep_instances(cloud, run, signals).await;
         }
@@ -84,7 +84,7 @@ pub async fn release<C: Cloud>(
     if let Err(error) = run.events.end(how, cleaned.is_err()) {
         run.events.warn(format_args!("{error:#}"));
     }
-    failure.map_err(|failure| Failure::Said(failure.exit_code()))
+    failure.map_err(|failure| Failure::Reported(failure.exit_code()))
 }
 
 /// The picture: nothing is public before the image was verified and every region's copy is available. Instances that have

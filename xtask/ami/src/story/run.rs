@@ -2,11 +2,11 @@
 
 use std::{cell::RefCell, time::SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, bail};
 use camino::Utf8PathBuf;
 use rand::Rng as _;
 use serde::{Serialize, de::DeserializeOwned};
-use xtask::{region::Region, version::Version};
+use xtask::{duration::PRIVATE_LIFE, region::Region, version::Version};
 
 use crate::{
     ask::{
@@ -79,8 +79,8 @@ impl Run {
     /// Resumes a build that did not come to its end.
     ///
     /// # Errors
-    /// When another process works on it, its journal cannot be read, it belongs to another account, or its inputs have
-    /// changed.
+    /// When another process works on it, its journal cannot be read, it belongs to another account, it began at no
+    /// time that can be, or its inputs have changed.
     pub async fn resume(
         spec: ReleaseSpec,
         id: &str,
@@ -93,10 +93,10 @@ impl Run {
         let lock = lock(&folder)?;
         Unfinished::refuse_beside(state_dir, &spec.release(), Some(id))?;
         let reading = Reading::of(&folder.join(JOURNAL))?;
-        ownership::refuse_elsewhere(reading.state.about()?, identity, "resume")?;
+        let about = reading.state.about()?;
+        ownership::refuse_elsewhere(about, identity, "resume")?;
+        let began = began(about)?;
         let spec = inputs::as_it_began(spec, &reading.state)?;
-        let began = &reading.state.about()?.began;
-        let began = humantime::parse_rfc3339(began).context("the journal does not say when the build began")?;
         let attempt = reading.state.attempts + 1;
         events.resume(&folder, reading)?;
         let (events, logins) = (events.clone(), RefCell::default());
@@ -223,6 +223,21 @@ impl Run {
     }
 }
 
+/// When a build began, by its journal. The dates in tags are reckoned from it, and end with the year 9999.
+fn began(about: &About) -> Result<SystemTime> {
+    let id = &about.id;
+    let says = || format!("the journal says that the build {id} began at `{}`", about.began);
+    let began = humantime::parse_rfc3339(&about.began).map_err(|error| anyhow!("{}, {error}", says()))?;
+    if began > SystemTime::now() {
+        bail!("{}, which is in the future: set the clock of this computer", says());
+    }
+    let expires = about.expires().filter(|expires| !PRIVATE_LIFE.contains(expires));
+    if let Some(expires) = expires {
+        bail!("the journal says that the image of the build {id} is kept for {} s, which none is", expires.as_secs());
+    }
+    Ok(began)
+}
+
 /// What the first event of the build tells.
 fn about(spec: &ReleaseSpec, id: &str, began: SystemTime, identity: Identity) -> About {
     let expires_secs = match spec.visibility {
@@ -247,7 +262,7 @@ fn about(spec: &ReleaseSpec, id: &str, began: SystemTime, identity: Identity) ->
         shared_with: spec.visibility.names(),
         expires_secs,
         system: spec.system_name.clone(),
-        call: spec.call.clone(),
+        call: spec.invocation.clone(),
         inputs: inputs::files(spec),
     }
 }

@@ -26,7 +26,7 @@ use crate::{
 /// How long an instance whose launch was cut short may take to be shown (EC2's eventual consistency).
 const VISIBLE: Patience = Patience {
     limit: Duration::from_secs(30),
-    pace: Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) },
+    pace: Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) },
 };
 
 /// The same after an interruption.
@@ -91,7 +91,7 @@ pub async fn clean_up<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], urgen
         if !kept.is_empty() {
             return Vec::new();
         }
-        openssh::forget(&run.folder);
+        openssh::delete_keys(&run.folder);
         end_instances(cloud, run, urgency).await
     };
     // Side by side: time may be short, and none of them is to wait for another's region that does not answer.
@@ -212,7 +212,7 @@ pub fn say_what_exists<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], all_
                 "{id} was being sealed: it may refuse logins, and does not terminate by itself. To terminate it:\n    {command}"
             ));
         } else {
-            let lifetime = humantime::format_duration(run.spec.recipe.limits.machine);
+            let lifetime = humantime::format_duration(run.spec.recipe.limits.machine_lifetime);
             events.note(format_args!("{id} terminates by itself {lifetime} after its launch."));
         }
     }
@@ -257,7 +257,7 @@ pub async fn keep_instances<C: Cloud>(cloud: &C, run: &Run, signals: &mut Signal
             Err(error) => run.events.warn(format_args!("{id} is up, and its key could not be kept: {error:#}")),
         }
     }
-    if up.is_empty() || cloud.machines_outlive_us() {
+    if up.is_empty() || cloud.machines_outlive_process() {
         return up;
     }
     run.events.note("It ends when this command does: with Ctrl-C.");

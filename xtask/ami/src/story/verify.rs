@@ -11,7 +11,7 @@ use super::{
     run::Run,
 };
 use crate::{
-    cloud::{Cloud, DiskFiles, InstanceState, LaunchSource},
+    cloud::{Compute, DiskFiles, Imaging, InstanceState, LaunchSource},
     event::{
         facts::{Check, Verification, Verified},
         progress::Progress,
@@ -24,7 +24,7 @@ use crate::{
 ///
 /// # Errors
 /// When it cannot be checked, and when any check fails: then all faults, in one message.
-pub async fn verify<C: Cloud>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Verified> {
+pub async fn verify<C: Compute + Imaging>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Verified> {
     let source = LaunchSource::Image(home.image.clone());
     let (mut seen, session) =
         tokio::try_join!(check_disk(cloud, run, home), launch::log_in(cloud, run, Role::Verify, source))?;
@@ -50,7 +50,7 @@ pub async fn verify<C: Cloud>(cloud: &C, run: &Run, home: &HomeImage) -> Result<
 }
 
 /// The checks of the disk that nothing has booted from; none where the cloud cannot show it.
-async fn check_disk<C: Cloud>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Verification> {
+async fn check_disk<C: Compute + Imaging>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Verification> {
     let Some(disk) = cloud.disk(run.build_region(), &home.image, &run.folder).await? else {
         return Ok(Verification::default());
     };
@@ -96,7 +96,7 @@ fn present(paths: Vec<String>) -> Option<String> {
     (!paths.is_empty()).then(|| format!("there is {}", paths.join(", ")))
 }
 
-async fn check_instance<C: Cloud>(
+async fn check_instance<C: Compute + Imaging>(
     cloud: &C,
     run: &Run,
     home: &HomeImage,
@@ -135,7 +135,7 @@ async fn check_instance<C: Cloud>(
 }
 
 /// Tries to log in with the key that the image was made with.
-async fn old_key_fault<C: Cloud>(
+async fn old_key_fault<C: Compute + Imaging>(
     cloud: &C,
     run: &Run,
     home: &HomeImage,

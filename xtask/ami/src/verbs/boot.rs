@@ -49,7 +49,7 @@ pub async fn boot(
     let code = session.run(&login, &flags.command).await.map_err(Failure::Failed)?;
     match code {
         0 => Ok(()),
-        code => Err(Failure::Said(u8::try_from(code).unwrap_or(1))),
+        code => Err(Failure::Reported(u8::try_from(code).unwrap_or(1))),
     }
 }
 
@@ -84,7 +84,7 @@ impl Session<'_> {
             token: name.clone(),
             source: LaunchSource::Image(self.image.id.clone()),
             access: name,
-            user_data: cloud_init::user_data(&login.host_key, self.checkout.recipe.limits.machine)?,
+            user_data: cloud_init::user_data(&login.host_key, self.checkout.recipe.limits.machine_lifetime)?,
             instance_type: String::new(),
             root_volume_gib: self.checkout.recipe.instance.root_volume_gib,
             tags: Vec::new(),

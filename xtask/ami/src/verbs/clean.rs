@@ -14,7 +14,7 @@ use xtask::{
 };
 
 use crate::{
-    cloud::{Cloud, Kind, Leftover, Phase},
+    cloud::{Cloud, HowTo, Leftover, LeftoverKind, Phase},
     event::{How, progress::Progress},
     events::Events,
     ground::{
@@ -59,8 +59,11 @@ pub async fn clean<C: Cloud>(
         }
     }
     let mut found: Vec<_> = all.into_iter().filter(|(_, leftover)| choice.takes(leftover)).collect();
-    // Instances first: their security groups cannot be deleted before them.
-    found.sort_by(|(a_region, a), (b_region, b)| (a.kind, a_region, &a.id).cmp(&(b.kind, b_region, &b.id)));
+    // Instances first: their security groups cannot be deleted before them. Of images that are half open, the open ones:
+    // when this is cut short, those that remain still say that the build was not open everywhere.
+    found.sort_by(|(a_region, a), (b_region, b)| {
+        (a.kind, !a.public, a_region, &a.id).cmp(&(b.kind, !b.public, b_region, &b.id))
+    });
     if found.is_empty() {
         events.say(Progress::NothingToRemove);
     } else {
@@ -77,6 +80,16 @@ pub async fn clean<C: Cloud>(
         Some(named) => named.forget(cloud, !found.is_empty(), events).await.map_err(Failure::Failed),
         None => Ok(()),
     }
+}
+
+/// Fails where the build that is named is of the other kind of cloud. No cloud is asked for that.
+///
+/// # Errors
+/// With the command that works; and when the journal of the build cannot be read.
+pub fn refuse_other_kind(flags: &CleanFlags, common: &CommonFlags, state_dir: &StateDir) -> Result<()> {
+    let journal = flags.build.as_ref().map(|id| state_dir.build(id).join(JOURNAL));
+    let Some(journal) = journal.filter(|journal| journal.exists()) else { return Ok(()) };
+    ownership::refuse_other_kind(Reading::of(&journal)?.state.about()?, common.local, "clean")
 }
 
 /// The build that is named to be cleaned up, where this computer has its journal.
@@ -116,23 +129,27 @@ impl Named {
     }
 
     /// Sets blocks on public images again that the build lifted, and writes down that nothing is left of it, so that it is
-    /// not resumed.
+    /// not resumed. Where it may be another account's build, neither.
     async fn forget<C: Cloud>(self, cloud: &C, removed_something: bool, events: &Events) -> Result<()> {
         let state = &self.reading.state;
-        for region in state.unblocked() {
-            cloud.block_public_images(&region, true).await?;
-            events.say(Progress::Blocked { region });
-        }
         if state.about()?.identity.is_none() && !removed_something {
             let id = &state.about()?.id;
+            let blocks = state.unblocked().into_iter().map(|region| cloud.how_to(HowTo::BlockPublicImages(&region)));
             events.warn(format_args!(
                 "nothing of the build {id} was found, and its journal does not say which account it belongs to: it is not \
                  marked as cleaned up; where it was another account's, clean it up with that account's --profile"
             ));
+            for command in blocks {
+                events.note(format_args!("To set a block on public images again, in that account:\n    {command}"));
+            }
             return Ok(());
         }
+        for region in state.unblocked() {
+            cloud.block_public_images(&region).await?;
+            events.say(Progress::Blocked { region });
+        }
         bake::delete_leftovers(&self.folder);
-        openssh::forget(&self.folder);
+        openssh::delete_keys(&self.folder);
         if state.ended == Some(How::Done) {
             // It is not resumed anyway, and what it published stays what it was for.
             return Ok(());
@@ -159,7 +176,8 @@ struct Choice<'a> {
 
 impl Choice<'_> {
     fn of<'a>(flags: &'a CleanFlags, all: &[(Region, Leftover)], survey: Survey, named: Option<&Named>) -> Choice<'a> {
-        let images = || all.iter().map(|(_, leftover)| leftover).filter(|leftover| leftover.kind == Kind::Image);
+        let images =
+            || all.iter().map(|(_, leftover)| leftover).filter(|leftover| leftover.kind == LeftoverKind::Image);
         let public = images().filter(|image| image.public).map(|image| image.build.clone()).collect();
         let is_half_public = flags.build.as_ref().is_some_and(|id| {
             let (open, closed): (Vec<_>, Vec<_>) =
@@ -185,10 +203,10 @@ impl Choice<'_> {
         }
         let expires = leftover.expires.as_deref().and_then(|at| humantime::parse_rfc3339(at).ok());
         if self.flags.expired {
-            return leftover.kind == Kind::Image && expires.is_some_and(|at| at <= self.now);
+            return leftover.kind == LeftoverKind::Image && expires.is_some_and(|at| at <= self.now);
         }
         // A private image is what its build was for, until its time has come.
-        let is_wanted = leftover.kind == Kind::Image
+        let is_wanted = leftover.kind == LeftoverKind::Image
             && (leftover.expires.is_some()
                 || self.survey.done.contains(&leftover.build)
                 || self.public.contains(&leftover.build));
@@ -210,7 +228,7 @@ impl Choice<'_> {
             let command = withdrawal(leftover.version.as_deref(), flags);
             return Some(format!("{id} in {region} is public, and stays; to withdraw it: {command}"));
         }
-        let is_closed_one = leftover.kind == Kind::Image && !leftover.public && self.public.contains(build);
+        let is_closed_one = leftover.kind == LeftoverKind::Image && !leftover.public && self.public.contains(build);
         let is_ours = self.flags.build.is_none() && !self.flags.expired && self.is_old(leftover);
         (is_closed_one && is_ours && !self.survey.done.contains(build)).then(|| {
             let command = format!("cargo xtask ami clean {build}{flags}");
@@ -263,7 +281,7 @@ async fn remove_all<C: Cloud>(cloud: &C, found: &[(Region, Leftover)], events: &
 
 /// Removes something; where the cloud needs a while to let go of it, waits for that.
 async fn remove<C: Cloud>(cloud: &C, region: &Region, leftover: &Leftover, events: &Events) -> Result<()> {
-    let pace = wait::Pace { first_look: Duration::ZERO, ..cloud.pace(Phase::End) };
+    let pace = wait::Pace { first_check: Duration::ZERO, ..cloud.pace(Phase::Termination) };
     let what = format!("{} to be removed", leftover.id);
     wait::until(what, Patience { limit: TERMINATION_LIMIT, pace }, events, async || {
         cloud.remove(region, leftover).await.map(Poll::Ready)

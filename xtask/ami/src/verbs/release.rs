@@ -47,7 +47,7 @@ async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &ReleaseFlags, common: &Comm
     let App { cloud, checkout, state_dir, events } = *app;
     let draft = preflight::draft(checkout, flags, common, Purpose::Begin)?;
     Unfinished::refuse_second(state_dir, &draft.spec.release())?;
-    let (spec, preflight) = preflight::look(cloud, draft, common.yes).await?;
+    let (spec, preflight) = preflight::run(cloud, draft, common.yes).await?;
     for warning in &preflight.warnings {
         events.warn(warning);
     }

@@ -9,7 +9,7 @@ use crate::{
     cloud::Cloud,
     event::step::Step,
     ground::{outcome::Failure, signals::Signals},
-    record::{folder::JOURNAL, journal::Reading, unfinished::Unfinished},
+    record::{folder::JOURNAL, journal::Reading, ownership, unfinished::Unfinished},
     state_dir::StateDir,
     story::run::Run,
 };
@@ -17,18 +17,18 @@ use crate::{
 /// The command line to carry out; for `resume` that with which the build began, and the build's id.
 ///
 /// # Errors
-/// When there is no build to resume, or several to choose from.
+/// When there is no build to resume, or several to choose from; and when `--root` names another checkout than the build's.
 pub fn command_line(ami: Ami, state_dir: &StateDir) -> Result<(Ami, Option<String>)> {
     let Some(Command::Resume(flags)) = &ami.command else { return Ok((ami, None)) };
     let unfinished = Unfinished::pick(state_dir, flags.build.as_deref(), ami.common.local)?;
-    let (mut began, call) = unfinished.command()?;
-    // A checkout that has been moved since is named anew; that path counts from the folder of this command.
-    let root = ami
-        .common
-        .root
-        .as_ref()
-        .map(|root| root.canonicalize_utf8().with_context(|| format!("there is no checkout at {root}")));
+    // A path counts from the folder of this command.
+    let root = ami.common.root.as_ref().map(|root| {
+        let root = root.canonicalize_utf8().with_context(|| format!("there is no checkout at {root}"))?;
+        ownership::refuse_other_root(unfinished.about()?, &root)?;
+        anyhow::Ok(root)
+    });
     let root = root.transpose()?;
+    let (mut began, call) = unfinished.command()?;
     std::env::set_current_dir(&call.folder)
         .with_context(|| format!("the build began in {}, and its paths count from there", call.folder))?;
     let CommonFlags { yes, json, quiet, verbose, log_format, profile, .. } = ami.common;

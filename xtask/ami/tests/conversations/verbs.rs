@@ -10,7 +10,7 @@ use xtask::region::Region;
 use xtask_ami::{
     cloud::{
         Account as _, Audience, Compute as _, Image, Imaging as _, Launch, LaunchSource, NewImage, Opening as _,
-        SshAccess,
+        Permission, SshAccess,
         ec2::{Ec2, Settings},
         tags::Tags,
     },
@@ -74,14 +74,15 @@ pub async fn done(ec2: &Ec2, sdk: &SdkConfig, region: &Region, words: &[&str]) -
         ["complete", id] => ec2.complete_image(region, &image(id), &new_image("copy")).await?,
         ["deregister", id] => ec2.deregister(region, &image(id)).await?,
         [what @ ("permit" | "forbid"), "copying", id, ref who @ ..] => {
-            ec2.permit_copying(region, &image(id), &audience(who)?, what == "permit").await?;
+            ec2.set_volume_permission(region, &image(id), &audience(who)?, permission(what)).await?;
         }
         [what @ ("permit" | "forbid"), "launching", id, ref who @ ..] => {
-            ec2.permit_launching(region, &image(id), &audience(who)?, what == "permit").await?;
+            ec2.set_launch_permission(region, &image(id), &audience(who)?, permission(what)).await?;
         }
         ["may-copy", id] => return Ok(ec2.snapshots_are_public(region, &image(id)).await?.to_string()),
         ["is-blocked"] => return Ok(ec2.public_images_blocked(region).await?.to_string()),
-        [what @ ("block" | "unblock")] => ec2.block_public_images(region, what == "block").await?,
+        ["block"] => ec2.block_public_images(region).await?,
+        ["unblock"] => ec2.unblock_public_images(region).await?,
         ["leftovers"] => {
             return Ok(list(ec2.leftovers(region).await?, |one| format!("{} of {}", one.kind, one.build)));
         }
@@ -124,10 +125,14 @@ fn shown(image: Image) -> String {
     format!("{} {} {} {} {} {open} {date}", image.id.0, image.state, image.name, image.description, image.tags.len())
 }
 
+fn permission(what: &str) -> Permission {
+    if what == "permit" { Permission::Grant } else { Permission::Revoke }
+}
+
 fn audience(who: &[&str]) -> Result<Audience> {
     let these =
         who.iter().map(|one| one.parse().map_err(|error: String| anyhow!(error))).collect::<Result<Vec<_>>>()?;
-    Ok(if these.is_empty() { Audience::Everybody } else { Audience::These(these) })
+    Ok(if these.is_empty() { Audience::Public } else { Audience::Grantees(these) })
 }
 
 fn tags() -> Tags {

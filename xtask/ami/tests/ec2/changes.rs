@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use camino::Utf8PathBuf;
-use xtask_ami::cloud::{Audience, Imaging as _, Opening as _};
+use xtask_ami::cloud::{Audience, Imaging as _, Opening as _, Permission};
 
 use crate::{
     books::CredentialTrouble,
@@ -159,7 +159,7 @@ async fn what_is_left_of_a_build_that_is_done_goes_and_its_images_stay() {
     // Also an image that was withdrawn by hand.
     let (cloud, home) = (rig.ec2().await, HOME.parse().expect("a region"));
     let image = cloud.images(&home).await.expect("images").pop().expect("the home image").id;
-    cloud.permit_launching(&home, &image, &Audience::Everybody, false).await.expect("to be private");
+    cloud.set_launch_permission(&home, &image, &Audience::Public, Permission::Revoke).await.expect("to be private");
     crate::crashes::clean(&rig, None, 0).await;
     assert_eq!(rig.endpoint.images().len(), REGIONS.len());
 }

@@ -41,6 +41,7 @@ pub struct Plan {
     action: Option<String>,
     region: Option<String>,
     dry_runs: bool,
+    condition: Option<fn(&Call) -> bool>,
     chance: Option<(f64, Random)>,
     skip: u32,
     times: u32,
@@ -49,7 +50,16 @@ pub struct Plan {
 impl Plan {
     /// Befalls every call, dry runs aside.
     pub fn always(fault: Fault) -> Plan {
-        Plan { fault, action: None, region: None, dry_runs: false, chance: None, skip: 0, times: u32::MAX }
+        Plan {
+            fault,
+            action: None,
+            region: None,
+            dry_runs: false,
+            condition: None,
+            chance: None,
+            skip: 0,
+            times: u32::MAX,
+        }
     }
 
     /// Befalls the next call, dry runs aside.
@@ -65,6 +75,11 @@ impl Plan {
     /// Calls in this region only.
     pub fn region(self, region: &str) -> Plan {
         Plan { region: Some(region.to_owned()), ..self }
+    }
+
+    /// Calls that this is true of only.
+    pub fn when(self, condition: fn(&Call) -> bool) -> Plan {
+        Plan { condition: Some(condition), ..self }
     }
 
     /// Dry runs too.
@@ -91,7 +106,8 @@ impl Plan {
     pub fn befalls(&mut self, call: &Call) -> Option<Fault> {
         let fits = self.action.as_ref().is_none_or(|action| *action == call.action)
             && self.region.as_ref().is_none_or(|region| *region == call.region)
-            && (self.dry_runs || !call.dry_run);
+            && (self.dry_runs || !call.dry_run)
+            && self.condition.is_none_or(|condition| condition(call));
         if !fits || self.times == 0 {
             return None;
         }

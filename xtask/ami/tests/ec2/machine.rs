@@ -9,7 +9,7 @@ use xtask::region::Region;
 use xtask_ami::{
     cloud::{
         Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, Launch, Leftover, NewImage, Opening,
-        Paced, Phase, SshAccess,
+        Paced, Permission, Phase, SshAccess,
         ec2::Ec2,
         preflight::{Preflight, Request},
     },
@@ -114,8 +114,8 @@ impl Compute for Simulated {
         Ok(SimulatedMachine { endpoint, compiled: self.compiled, disks, instance: instance.id })
     }
 
-    fn machines_outlive_us(&self) -> bool {
-        self.ec2.machines_outlive_us()
+    fn machines_outlive_process(&self) -> bool {
+        self.ec2.machines_outlive_process()
     }
 
     of_ec2! {
@@ -147,10 +147,11 @@ impl Imaging for Simulated {
 impl Opening for Simulated {
     of_ec2! {
         snapshots_are_public(region: &Region, id: &ImageId) -> bool;
-        permit_copying(region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> ();
-        permit_launching(region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> ();
+        set_volume_permission(region: &Region, id: &ImageId, audience: &Audience, permission: Permission) -> ();
+        set_launch_permission(region: &Region, id: &ImageId, audience: &Audience, permission: Permission) -> ();
         public_images_blocked(region: &Region) -> bool;
-        block_public_images(region: &Region, block: bool) -> ();
+        block_public_images(region: &Region) -> ();
+        unblock_public_images(region: &Region) -> ();
     }
 }
 

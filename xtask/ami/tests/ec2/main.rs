@@ -32,5 +32,8 @@ mod names;
 mod results;
 mod changes;
 mod crashes;
+mod halfway;
+mod ownership;
+mod survivors;
 mod speed;
 mod stream;

@@ -40,7 +40,10 @@ async fn retire(rig: &Rig) -> (Result<(), Failure>, String) {
 #[track_caller]
 fn taken(findings: &[Finding]) -> &Finding {
     let [finding] = findings else { panic!("{findings:?}") };
-    assert!(finding.problem.starts_with("there is an image `Wallaroo 0.6.1` already: ami-z in eu-west-1"), "{finding}");
+    assert!(
+        finding.problem.starts_with("the image name `Wallaroo 0.6.1` is already taken: ami-z in eu-west-1"),
+        "{finding}"
+    );
     assert!(finding.remedy.contains("cargo xtask ami retire --version 0.6.1"), "{finding}");
     finding
 }

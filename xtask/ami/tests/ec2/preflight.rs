@@ -27,7 +27,7 @@ async fn look(rig: &Rig) -> Result<Preflight> {
     let before = rig.endpoint.log().len();
     let draft = Draft { spec: rig.order.clone(), findings: Vec::new() };
     // Boxed, because the compiler gives up on futures that are nested as deeply as the SDK's within ours.
-    let seen = Box::pin(preflight::look(&cloud, draft, false)).await.map(|(_, preflight)| preflight);
+    let seen = Box::pin(preflight::run(&cloud, draft, false)).await.map(|(_, preflight)| preflight);
     for logged in rig.endpoint.log().into_iter().skip(before) {
         let asks = ["Describe", "Get"].iter().any(|begin| logged.call.action.starts_with(begin));
         assert!(asks || logged.call.dry_run, "{:?}", logged.call);

@@ -169,7 +169,7 @@ impl Rig {
                 Some(id) => self.desk.resume(&cloud, order, id, &events).await.expect("a build"),
                 None => {
                     let draft = Draft { spec: order.clone(), findings: Vec::new() };
-                    let (order, preflight) = preflight::look(&cloud, draft, false).await.expect("preflight");
+                    let (order, preflight) = preflight::run(&cloud, draft, false).await.expect("preflight");
                     assert!(preflight.findings.is_empty(), "{:?}", preflight.findings);
                     cloud.compiled = Instant::now() + self.compile;
                     self.desk.begin(&cloud, &order, &events).await.expect("a build")

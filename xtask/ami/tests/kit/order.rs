@@ -41,7 +41,7 @@ pub fn order(folder: &Utf8Path, visibility: Visibility, build_region: &str, regi
         local: false,
         recipe_path: script("ami.toml"),
         profile: None,
-        call: Invocation::default(),
+        invocation: Invocation::default(),
         scripts: Scripts { provision: script("provision.sh"), seal: script("seal.sh"), check: script("check.sh") },
         source: Source { root, commit: None, branch: None, dirty: false, version_file: None },
         skip_build: true,

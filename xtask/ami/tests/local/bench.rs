@@ -232,7 +232,7 @@ fn base() -> Utf8PathBuf {
         let text = without_packages(&recipe(&[("login = \"10min\"", "login = \"1s\"")]));
         write(&root.join(".release/ami/ami.toml"), text);
         let ended = ami(&["--yes"]);
-        ended.expect_error(1, &["gave up waiting for a login"]);
+        ended.expect_error(1, &["waiting for a login"]);
     }
     let bases = files(&shared.join("bases"));
     let bases: Vec<_> = bases.iter().filter(|path| path.extension() == Some("qcow2")).collect();

@@ -32,7 +32,10 @@ fn make_ends_well_without_the_binary() {
     let Some(bench) = Bench::quick() else { return };
     bench.machida(&["@true"]);
     let ended = Running::start(&mut bench.release(&[])).end();
-    ended.expect_error(1, &["ended well, but the file", "machida/build/machida isn't there", "`result` of the binary"]);
+    ended.expect_error(
+        1,
+        &["succeeded, but the file", "machida/build/machida does not exist", "`result` of the binary"],
+    );
     bench.expect_nothing_left(&ended);
 }
 
@@ -47,7 +50,7 @@ fn a_binary_that_cannot_run_ends_the_machine_that_boots_meanwhile() {
     running.wait_for("Launched");
     File::create(&go).expect("a file");
     let ended = running.end();
-    ended.expect_error(1, &["the binaries can't run on debian-12", "machida is a script (`#!/bin/sh`)"]);
+    ended.expect_error(1, &["the binaries cannot run on debian-12", "machida is a script (`#!/bin/sh`)"]);
     bench.expect_nothing_left(&ended);
 }
 
@@ -59,7 +62,7 @@ fn provisioning_fails_and_the_machine_is_kept() {
         "set -e\necho the first half is done\necho no such package >&2\nexit 7\necho after it\n",
     );
     let mut running = Running::start(&mut bench.release(&["--keep-on-failure"]));
-    running.wait_for("error: preparing the machine (provision.sh) failed (exit status 7); its last lines");
+    running.wait_for("error: preparing the machine (provision.sh) failed (exit status 7); the last lines");
     running.wait_for("    the first half is done");
     running.wait_for("    no such package");
     running.wait_for("is left up. To log in:");
@@ -175,7 +178,7 @@ fn nobody_can_log_in() {
     bench.recipe(&[("login = \"10min\"", "login = \"20s\"")]);
     let path = path_with(&bench.root, "qemu-system-x86_64", DEAF_QEMU);
     let ended = Running::start(bench.release(&[]).env("PATH", path)).end();
-    let words = ["gave up waiting for a login on i-", "after 20s", "\nthe last lines of its console:\n    "];
+    let words = ["timed out after 20s waiting for a login on i-", "\nthe last lines of its console:\n    "];
     ended.expect_error(1, &words);
     bench.expect_nothing_left(&ended);
 }
@@ -184,7 +187,7 @@ fn nobody_can_log_in() {
 #[test]
 fn a_machine_that_nobody_ends_ends_itself() {
     let Some(bench) = Bench::quick() else { return };
-    bench.recipe(&[("machine = \"5h\"", "machine = \"1min\"")]);
+    bench.recipe(&[("machine_lifetime = \"5h\"", "machine_lifetime = \"1min\"")]);
     bench.script("provision.sh", "while [ ! -e /run/cloud-init/result.json ]; do sleep 1; done; sleep 1000\n");
     let mut running = Running::start(&mut bench.release(&["--keep-on-failure"]));
     running.wait_for("the connection to the machine was lost");

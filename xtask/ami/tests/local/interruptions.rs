@@ -20,7 +20,7 @@ const ENDLESS: [&str; 1] = ["@sleep 1000 & sleep 1000; wait"];
 fn interrupt(running: Running) -> Ended {
     running.signal(Signal::SIGINT);
     let ended = running.end_within(AT_ONCE);
-    ended.expect_error(130, &["ended by Ctrl-C"]);
+    ended.expect_error(130, &["interrupted by Ctrl-C"]);
     assert_eq!(ended.stdout, "");
     ended
 }

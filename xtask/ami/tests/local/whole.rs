@@ -80,7 +80,9 @@ fn a_release_of_the_sample_and_what_one_does_with_it() {
     );
     let checked = bench.manage(&["check", "--version", "0.6.1"]);
     assert_eq!(checked.code, Some(0), "{checked}");
-    bench.manage(&["plan", "--version", "0.6.1"]).expect_error(2, &["there is an image `Wallaroo 0.6.1` already"]);
+    bench
+        .manage(&["plan", "--version", "0.6.1"])
+        .expect_error(2, &["the image name `Wallaroo 0.6.1` is already taken"]);
 
     let asked = "machida --version; cat /sys/devices/system/cpu/online; cat /usr/share/wallaroo/manifest.json; \
                  sha256sum /usr/share/wallaroo/manifest.json";

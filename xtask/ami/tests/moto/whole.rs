@@ -67,7 +67,7 @@ fn look_after_it(lab: &Lab, regions: &[&str]) {
     let checked = lab.ami(&["check", "--version", "0.6.1"]);
     assert_eq!(checked.code, Some(0), "{checked}");
     let words = ["--version", "0.6.1", "--yes", "--ssh-from", FROM];
-    lab.ami(&words).expect_error(2, &["there is an image `Wallaroo 0.6.1` already"]);
+    lab.ami(&words).expect_error(2, &["the image name `Wallaroo 0.6.1` is already taken"]);
 
     let retired = lab.ami(&["retire", "--version", "0.6.1", "--yes"]);
     assert_eq!(retired.code, Some(0), "{retired}");

@@ -25,10 +25,13 @@ fn binaries_that_cannot_run_are_all_in_one_message() {
     gcc(&good, MAIN, &[]);
     let [machida, cluster_shutdown, data_receiver, sender] = BINARIES.map(|binary| root.join(binary));
 
-    let words =
-        ["machida: machida/build/machida isn't there", "`make build-machida", "sender: giles/sender/sender isn't"];
+    let words = [
+        "machida: machida/build/machida does not exist",
+        "`make build-machida",
+        "sender: giles/sender/sender does not",
+    ];
     let ended = refused(&home, &mut home.ami(release(&root, &["--skip-build"])), &words);
-    assert_eq!(ended.stderr.matches(" isn't there; ").count(), 4, "{ended}");
+    assert_eq!(ended.stderr.matches(" does not exist; ").count(), 4, "{ended}");
 
     // Offsets of the ELF header: 4 is the class, 18 the machine.
     write_program(&machida, "#!/bin/sh\necho machida\n");
@@ -40,7 +43,7 @@ fn binaries_that_cannot_run_are_all_in_one_message() {
         "machida is a script (`#!/bin/sh`), not a compiled program",
         "cluster_shutdown is compiled for 32-bit x86-64, debian-12 is 64-bit x86-64",
         "data_receiver is compiled for 64-bit ARM",
-        "sender is cut short",
+        "sender is truncated",
         "leave --skip-build out",
     ];
     refused(&home, &mut home.ami(release(&root, &["--skip-build"])), &words);

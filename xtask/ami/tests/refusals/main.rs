@@ -13,6 +13,8 @@ use support::{BINARIES, Ended, Home, files, folder, missing, recipe, sample, ski
 use xtask::cli::Document;
 
 mod binaries;
+mod stream;
+mod builds;
 #[path = "../kit/schema.rs"]
 mod schema;
 #[path = "../support/mod.rs"]
@@ -86,7 +88,7 @@ fn illegal_versions() {
     }
     // With the name's other words it is too long.
     let ended = run(&mut home.ami(["--version", &long[..125], "--local"]));
-    ended.expect_error(2, &["has 134 characters; EC2 takes 3 to 128"]);
+    ended.expect_error(2, &["has 134 characters; EC2 permits 3 to 128"]);
 }
 
 #[test]
@@ -129,7 +131,7 @@ fn programs_but(folder: &Utf8Path, without: &[&str]) -> Utf8PathBuf {
 fn a_missing_make_is_named_with_what_installs_it() {
     let (home, (_guard, folder)) = (Home::new(), folder());
     let (root, programs) = (sample(&folder), programs_but(&folder, &["make"]));
-    let words = ["this computer lacks make (package make)", "say --yes", "--no-install-recommends make\n"];
+    let words = ["this computer lacks make (package make)", "add --yes", "--no-install-recommends make\n"];
     refused(&home, home.ami(release(&root, &[])).env("PATH", &programs), &words);
 }
 
@@ -144,7 +146,7 @@ fn missing_programs_are_named_together_with_their_packages_and_the_command() {
     let words = [
         "mmdebstrap (package mmdebstrap), make (package make)",
         "this computer lacks qemu-system-x86_64 (package qemu-system-x86), qemu-img (package qemu-utils), mmdebstrap",
-        "say --yes to have it installed, or type",
+        "add --yes to install what is missing, or run",
         "apt-get -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends",
     ];
     refused(&home, home.ami(release(&root, &[])).env("PATH", &programs), &words);
@@ -163,12 +165,12 @@ fn faults_of_the_recipe() {
         (
             "root_volume_gib = 8",
             "root_volume_gib = \"8\"",
-            &["ami.toml is not a recipe", "root_volume_gib = \"8\""][..],
+            &["failed to parse the recipe", "ami.toml", "root_volume_gib = \"8\""][..],
         ),
         ("target_cpu =", "target_cpus =", &["unknown field `target_cpus`", "did you mean `target_cpu`?"]),
-        ("[limits]", "[limits", &["ami.toml is not a recipe", "[limits"]),
+        ("[limits]", "[limits", &["failed to parse the recipe", "ami.toml", "[limits"]),
         ("login = \"10min\"", "login = \"soon\"", &["login = \"soon\""]),
-        ("\"giles/sender/sender\"", "\"/usr/bin/sender\"", &["can't be carried out", "below the checkout's root"]),
+        ("\"giles/sender/sender\"", "\"/usr/bin/sender\"", &["ami.toml has faults", "below the root of the checkout"]),
         ("system = \"debian-12\"", "system = \"debian-99\"", &["local_base.system: there is no", "debian-99"]),
     ] {
         write(&file, recipe(&[(from, to)]));
@@ -246,7 +248,7 @@ fn a_name_that_is_taken_in_any_of_the_regions() {
     put_image(&home, "eu-west-1", "ami-00000000000000001", "Wallaroo 0.6.1");
     put_image(&home, "eu-west-2", "ami-00000000000000002", "Wallaroo 0.6.0");
     let words = [
-        "there is an image `Wallaroo 0.6.1` already: ami-00000000000000001 in eu-west-1",
+        "the image name `Wallaroo 0.6.1` is already taken: ami-00000000000000001 in eu-west-1",
         "cargo xtask ami retire --version 0.6.1 --local",
     ];
     refused(&home, &mut home.ami(release(&root, &[])), &words);
@@ -286,7 +288,7 @@ fn several_faults_are_reported_together() {
     let (root, programs) = (sample(&folder), programs_but(&folder, &["make"]));
     put_image(&home, "us-west-2", "ami-00000000000000001", "Wallaroo 0.6.1");
     std::fs::create_dir_all(root.join(".release/ami/seal.sh")).expect("a folder");
-    let words = ["this computer lacks make", "seal.sh is missing", "there is an image `Wallaroo 0.6.1` already"];
+    let words = ["this computer lacks make", "seal.sh is missing", "the image name `Wallaroo 0.6.1` is already taken"];
     refused(&home, home.ami(release(&root, &[])).env("PATH", &programs), &words);
 }
 
@@ -353,7 +355,7 @@ fn a_plan_tells_all_and_creates_nothing() {
     // What stands in the way is in the plan, and its exit code says that it does.
     put_image(&home, "us-west-2", "ami-00000000000000001", "Wallaroo 0.6.1");
     let ended = run(&mut home.ami([&["plan", "--json"], &release(&root, &[])[..]].concat()));
-    ended.expect_error(2, &["there is an image `Wallaroo 0.6.1` already"]);
+    ended.expect_error(2, &["the image name `Wallaroo 0.6.1` is already taken"]);
     let plan = expect_valid(Document::Plan, &ended.stdout);
     assert_eq!(plan["findings"].as_array().map(Vec::len), Some(1), "{plan}");
 }
@@ -377,7 +379,7 @@ fn an_image_is_not_made_where_nobody_asked_for_it() {
     let (home, (_guard, folder)) = (Home::new(), folder());
     let root = sample(&folder);
     let words = ["--regions", "eu-west-1,sa-east-1", "--build-region", "us-east-1"];
-    let complaint = "the image can't be made in us-east-1, which isn't one of the regions: eu-west-1, sa-east-1";
+    let complaint = "the build region us-east-1 must be one of the regions: eu-west-1, sa-east-1";
     refused(&home, &mut home.ami(release(&root, &words)), &[complaint]);
 }
 

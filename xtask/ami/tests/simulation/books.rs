@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use xtask::region::Region;
 use xtask_ami::{
     ask::spec::{ReleaseSpec, Visibility},
-    cloud::{InstanceState, Kind, Leftover, tags::Tags},
+    cloud::{InstanceState, Leftover, LeftoverKind, tags::Tags},
     event::ids::{ImageId, InstanceId},
     ground::api_error::ApiError,
     recipe::Binary,
@@ -92,15 +92,15 @@ impl Books {
     pub fn leftovers(&self, region: &Region) -> Vec<Leftover> {
         let images = self.listed(region).filter_map(|(id, image)| Leftover::image(&image.seen(id)));
         let alone = self.snapshots.iter().filter(|((at, _), _)| at == region);
-        let alone = alone.filter_map(|((_, id), tags)| Leftover::tagged(Kind::Snapshot, id, tags));
+        let alone = alone.filter_map(|((_, id), tags)| Leftover::tagged(LeftoverKind::Snapshot, id, tags));
         let mut found: Vec<Leftover> = images.chain(alone).collect();
         if region.as_str() == self.home {
             let now = Instant::now();
             let alive = |it: &SimInstance| it.state() != InstanceState::Terminated && !it.is_ending();
             let instances = self.instances.iter().filter(|(_, it)| now >= it.listed && alive(it));
-            found.extend(instances.filter_map(|(id, it)| Leftover::tagged(Kind::Instance, &id.0, &it.tags)));
+            found.extend(instances.filter_map(|(id, it)| Leftover::tagged(LeftoverKind::Instance, &id.0, &it.tags)));
             let accesses = self.accesses.iter().filter(|(_, it)| now >= it.listed);
-            found.extend(accesses.filter_map(|(id, it)| Leftover::tagged(Kind::SecurityGroup, id, &it.tags)));
+            found.extend(accesses.filter_map(|(id, it)| Leftover::tagged(LeftoverKind::SecurityGroup, id, &it.tags)));
         }
         found
     }

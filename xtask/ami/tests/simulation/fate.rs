@@ -83,6 +83,12 @@ pub trait Fate: fmt::Debug {
 }
 
 impl Verb {
+    /// Whether it opens images to others, or closes them.
+    pub fn opens(self) -> bool {
+        use Verb::*;
+        [SnapshotsPublic, SnapshotsPrivate, ImagePublic, ImagePrivate, Share, Unshare, Block, Unblock].contains(&self)
+    }
+
     /// Whether it changes nothing.
     pub fn only_looks(self) -> bool {
         use Verb::*;

@@ -185,7 +185,7 @@ impl Books {
         let blocked = permit && self.is_blocked(region);
         let image = self.known(region, id)?;
         match to {
-            Audience::These(grantees) => {
+            Audience::Grantees(grantees) => {
                 for entry in grantees.iter().map(|grantee| format!("{grantee} may {what}")) {
                     if permit {
                         image.shared_with.insert(entry)
@@ -194,7 +194,7 @@ impl Books {
                     };
                 }
             }
-            Audience::Everybody => {
+            Audience::Public => {
                 let launch = what == "launch";
                 if launch && permit {
                     ensure!(!blocked, "public images are blocked in {region}");

@@ -1,12 +1,13 @@
 //! What must hold, by the cloud's own books.
 
+use tokio::time::Instant;
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{ImageState, InstanceState},
     event::ids::{ImageId, InstanceId},
 };
 
-use crate::{books::Books, images::SimImage};
+use crate::{books::Books, images::SimImage, machines::SimInstance};
 
 impl Books {
     /// The bytes on an instance of the image were compared; whether they are good, these books know themselves.
@@ -78,17 +79,35 @@ impl Books {
         }
     }
 
+    /// A process that began then failed, and has written down since that it cleaned up.
+    pub fn judge_failed(&mut self, began: Instant) {
+        if self.is_half_public() {
+            self.violation(9, "a process failed and cleaned up, and left the image public in some regions".to_owned());
+        }
+        // One that was launched before, and not shown yet then, no process can know of.
+        let known = |it: &SimInstance| it.launched >= began || it.listed <= began;
+        let left = self.alive(known);
+        if !left.is_empty() {
+            self.violation(1, format!("a process failed and cleaned up, and left {}", left.join(", ")));
+        }
+    }
+
     /// Whether an image that is there can't be released, whatever is done: it has other bytes, or is never available.
     pub fn is_hopeless(&self) -> bool {
         let pending = |image: &SimImage| matches!(image.state(), ImageState::Pending(_));
         self.images.values().any(|image| !image.gone && (pending(image) || !self.has_the_bytes(&image.disk.files)))
     }
 
+    /// The machines that are left.
+    fn alive(&self, which: impl Fn(&SimInstance) -> bool) -> Vec<String> {
+        let alive = self.instances.iter().filter(|(_, it)| it.state() != InstanceState::Terminated && which(it));
+        alive.map(|(id, _)| id.to_string()).collect()
+    }
+
     /// The machines and accesses that are left.
     pub fn running(&self) -> Vec<String> {
-        let alive = self.instances.iter().filter(|(_, instance)| instance.state() != InstanceState::Terminated);
         let accesses = self.accesses.keys().map(|name| format!("the access {}", ordinal(name)));
-        alive.map(|(id, _)| id.to_string()).chain(accesses).collect()
+        self.alive(|_| true).into_iter().chain(accesses).collect()
     }
 
     /// All was cleaned up: only what is public may be there.

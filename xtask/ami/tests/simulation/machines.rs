@@ -42,7 +42,7 @@ pub struct SimInstance {
     pub tags: Tags,
     pub user_data: String,
     pub address: SocketAddr,
-    launched: Instant,
+    pub launched: Instant,
     visible: Instant,
     pub listed: Instant,
     stopping: Option<Instant>,
@@ -77,7 +77,7 @@ impl<F: Fate> Machine for SimMachine<F> {
             }
             answer.with_context(|| format!("{what} failed (exit status 1)"))
         });
-        timeout(limit, answer).await.map_err(|_| anyhow!("{what} did not end within {limit:?}"))?
+        timeout(limit, answer).await.map_err(|_| anyhow!("{what} timed out after {limit:?}"))?
     }
 }
 

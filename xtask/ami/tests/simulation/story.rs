@@ -207,6 +207,9 @@ impl Story {
             },
             () = self.cloud.crashed() => Came::Crashed,
         };
+        if came == Came::Failed && !build.events.state(|state| state.left) {
+            self.cloud.books.borrow_mut().judge_failed(began);
+        }
         drop(build);
         if came == Came::Crashed {
             self.tear();
@@ -274,7 +277,7 @@ impl Story {
         let events = self.events();
         let work = desk.clean(&self.cloud, build, Duration::ZERO, &events);
         let odds = self.cloud.fate.borrow().odds;
-        let calm = crash.is_none() && [odds.transient, odds.refused, odds.halves] == [0; 3];
+        let calm = crash.is_none() && [odds.transient, odds.opening, odds.refused, odds.halves] == [0; 4];
         let ended = tokio::select! {
             biased;
             ended = timeout(BOUND, work) => Some(ended),
@@ -284,7 +287,7 @@ impl Story {
         match ended {
             Some(Err(_)) => self.expect(false, 8, "cleaning up doesn't come to its end"),
             Some(Ok(Err(failure))) if calm => {
-                failure.say(&events);
+                failure.report(&events);
                 self.expect(false, 1, "cleaning up fails, and nothing goes wrong");
             }
             _ => {}

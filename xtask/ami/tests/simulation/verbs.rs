@@ -7,8 +7,8 @@ use camino::Utf8Path;
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
-        Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, Kind, Launch, Leftover, NewImage,
-        Opening, Paced, Phase, SshAccess,
+        Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, Launch, Leftover, LeftoverKind,
+        NewImage, Opening, Paced, Permission, Phase, SshAccess,
         ec2::commands,
         preflight::{Preflight, Request},
     },
@@ -35,7 +35,7 @@ impl<F: Fate> Paced for Cloud<F> {
     fn pace(&self, phase: Phase) -> Pace {
         // Looks take most of the time that a seed takes.
         let interval = Duration::from_secs(if matches!(phase, Phase::Image | Phase::Copy) { 60 } else { 5 });
-        Pace { first_look: Duration::from_secs(1), interval }
+        Pace { first_check: Duration::from_secs(1), interval }
     }
 }
 
@@ -52,7 +52,7 @@ macro_rules! calls {
 impl<F: Fate> Compute for Cloud<F> {
     type Machine = SimMachine<F>;
 
-    fn machines_outlive_us(&self) -> bool {
+    fn machines_outlive_process(&self) -> bool {
         true
     }
 
@@ -110,16 +110,16 @@ impl<F: Fate> Opening for Cloud<F> {
     calls! {
         snapshots_are_public(region: &Region, id: &ImageId) -> bool:
             Verb::LookAtSnapshots, region, id, |books, _| books.known(region, id).map(|image| image.snapshots_public);
-        permit_copying(region: &Region, id: &ImageId, to: &Audience, permit: bool) -> ():
-            permission(to, permit, [Verb::SnapshotsPublic, Verb::SnapshotsPrivate]), region, id,
-            |books, _| books.permit(region, id, to, permit, "copy");
-        permit_launching(region: &Region, id: &ImageId, to: &Audience, permit: bool) -> ():
-            permission(to, permit, [Verb::ImagePublic, Verb::ImagePrivate]), region, id,
-            |books, _| books.permit(region, id, to, permit, "launch");
+        set_volume_permission(region: &Region, id: &ImageId, to: &Audience, permission: Permission) -> ():
+            permission_verb(to, permission, [Verb::SnapshotsPublic, Verb::SnapshotsPrivate]), region, id,
+            |books, _| books.permit(region, id, to, permission == Permission::Grant, "copy");
+        set_launch_permission(region: &Region, id: &ImageId, to: &Audience, permission: Permission) -> ():
+            permission_verb(to, permission, [Verb::ImagePublic, Verb::ImagePrivate]), region, id,
+            |books, _| books.permit(region, id, to, permission == Permission::Grant, "launch");
         public_images_blocked(region: &Region) -> bool:
             Verb::LookAtBlock, region, "", |books, _| Ok(books.is_blocked(region));
-        block_public_images(region: &Region, block: bool) -> ():
-            if block { Verb::Block } else { Verb::Unblock }, region, "", |books, _| books.block(region, block);
+        block_public_images(region: &Region) -> (): Verb::Block, region, "", |books, _| books.block(region, true);
+        unblock_public_images(region: &Region) -> (): Verb::Unblock, region, "", |books, _| books.block(region, false);
     }
 }
 
@@ -137,10 +137,10 @@ impl<F: Fate> Account for Cloud<F> {
     async fn remove(&self, region: &Region, leftover: &Leftover) -> Result<()> {
         let id = &leftover.id;
         match leftover.kind {
-            Kind::Instance => self.terminate(region, &InstanceId(id.clone())).await,
-            Kind::KeyPair | Kind::SecurityGroup => self.revoke_access(region, id).await,
-            Kind::Image => self.deregister(region, &ImageId(id.clone())).await,
-            Kind::Snapshot => {
+            LeftoverKind::Instance => self.terminate(region, &InstanceId(id.clone())).await,
+            LeftoverKind::KeyPair | LeftoverKind::SecurityGroup => self.revoke_access(region, id).await,
+            LeftoverKind::Image => self.deregister(region, &ImageId(id.clone())).await,
+            LeftoverKind::Snapshot => {
                 let place = (region.clone(), id.clone());
                 let deed = |books: &mut Books, _: &mut F| Ok(books.snapshots.remove(&place));
                 self.call_of(Verb::DeleteSnapshot, region, id, deed).await.map(drop)
@@ -162,11 +162,22 @@ impl<F: Fate> Account for Cloud<F> {
 }
 
 /// The verb for a permission that is given or taken back.
-fn permission(to: &Audience, permit: bool, [opens, closes]: [Verb; 2]) -> Verb {
-    match (to, permit) {
-        (Audience::Everybody, true) => opens,
-        (Audience::Everybody, false) => closes,
-        (Audience::These(_), true) => Verb::Share,
-        (Audience::These(_), false) => Verb::Unshare,
+fn permission_verb(to: &Audience, permission: Permission, [opens, closes]: [Verb; 2]) -> Verb {
+    let grants = permission == Permission::Grant;
+    match to {
+        Audience::Public => {
+            if grants {
+                opens
+            } else {
+                closes
+            }
+        }
+        Audience::Grantees(_) => {
+            if grants {
+                Verb::Share
+            } else {
+                Verb::Unshare
+            }
+        }
     }
 }

@@ -45,7 +45,7 @@ impl Fate for Weather {
         if random.happens(odds.slow) {
             latency += random.time(SLOW);
         }
-        let fault = if random.happens(odds.transient) {
+        let fault = if random.happens(odds.transient + if verb.opens() { odds.opening } else { 0 }) {
             let lost = !verb.only_looks() && random.happens(500);
             Some(if lost { Fault::Lost } else { Fault::Throttled })
         } else {
@@ -94,6 +94,8 @@ impl Fate for Weather {
 pub struct Odds {
     /// Of calls: an error that passes, before the deed is done or after.
     pub transient: u64,
+    /// Of calls that open images, or close them: as many more errors that pass.
+    pub opening: u64,
     /// Of calls: an error that doesn't pass, before the deed.
     pub refused: u64,
     /// Of calls: the answer takes up to a minute.
@@ -115,6 +117,7 @@ impl Odds {
         let mut of = |choice: &[u64]| random.pick(choice);
         Odds {
             transient: of(&[0, 0, 5, 20, 60]),
+            opening: of(&[0, 0, 0, 100, 300]),
             refused: of(&[0, 0, 0, 2, 8]),
             slow: of(&[0, 0, 20, 100]),
             failing: of(&[0, 0, 100, 400]),

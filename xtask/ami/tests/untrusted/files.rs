@@ -34,7 +34,7 @@ fn a_recipe_is_taken_or_refused_with_the_line_or_the_key() {
             // What is missing has no place, and toml knows none of a key of a hundred parts.
             let placeless = error.contains("missing field `") || error.ends_with("recursion limit");
             let placed = placeless || error.contains(" at line ");
-            assert!(placed || error.starts_with("ami.toml can't be carried out:\n  "), "{error:?}");
+            assert!(placed || error.starts_with("the recipe ami.toml has faults:\n  "), "{error:?}");
         }
     });
 }

@@ -99,13 +99,13 @@ fn a_time_of_the_recipe_that_is_taken_can_be_reckoned_with() {
             check(CASES / 100, text(good), |word| {
                 let to = format!("{key} = {}", toml::Value::String(word.clone()));
                 if let Ok(recipe) = Recipe::parse(path, &SHIPPED.replacen(&from, &to, 1)) {
-                    let Limits { make, login, script, stop, machine, image } = recipe.limits;
-                    for time in [recipe.deprecate_after, make, login, script, stop, machine, image] {
+                    let Limits { make, login, script, stop, machine_lifetime, image } = recipe.limits;
+                    for time in [recipe.deprecate_after, make, login, script, stop, machine_lifetime, image] {
                         assert!(!time.is_zero(), "{word:?}: no time at all is a mistake");
                         reckon(&word, time);
                     }
                     // Nothing waits for longer than for all of them, one after the other.
-                    reckon(&word, make + login + script + stop + machine + image);
+                    reckon(&word, make + login + script + stop + machine_lifetime + image);
                 }
             });
         }

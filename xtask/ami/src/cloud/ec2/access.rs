@@ -1,4 +1,4 @@
-//! The way in: a key pair whose private half stays here, and a security group that lets this computer reach port 22.
+//! SSH access: a key pair whose private half stays here, and a security group that permits port 22 from this computer.
 
 use anyhow::{Context as _, Result};
 use aws_sdk_ec2::{
@@ -11,7 +11,7 @@ use xtask::region::Region;
 use super::{Ec2, answer::Answer as _, base::filter, tags::tag_specifications};
 use crate::{cloud::SshAccess, event::ids::InstanceId, ground::api_error::ApiError};
 
-/// How often a key is imported anew, because the answer before was lost.
+/// How often a key is imported again after a lost answer.
 const IMPORT_ATTEMPTS: u32 = 5;
 
 /// The port of sshd.
@@ -22,11 +22,11 @@ impl Ec2 {
         let group = async {
             match &self.settings.security_group {
                 Some(_) => Ok(()),
-                None => self.make_group(region, access).await,
+                None => self.create_group(region, access).await,
             }
         };
-        // Each goes on to its end when the other fails: one that is dropped on its way may be carried out, and isn't shown
-        // yet to whoever takes it away.
+        // Each call completes even if the other fails. A dropped call may still be carried out, and create something
+        // that cleanup can't see yet.
         let (key, group) = tokio::join!(self.import_key(region, access), group);
         key.and(group)
     }
@@ -41,7 +41,8 @@ impl Ec2 {
         let mut imported = import().await;
         for _ in 0..IMPORT_ATTEMPTS {
             match imported {
-                // The name is the build's own, so a call before made it whose answer was lost; its key may be another.
+                // The name is unique to this build, so an earlier call with a lost answer imported it, maybe with
+                // another key.
                 Err(error) if error.has_code(&["InvalidKeyPair.Duplicate"]) => {
                     self.delete_key(region, &access.name).await?;
                     imported = import().await;
@@ -60,31 +61,31 @@ impl Ec2 {
         }
     }
 
-    async fn make_group(&self, region: &Region, access: &SshAccess) -> Result<()> {
+    async fn create_group(&self, region: &Region, access: &SshAccess) -> Result<()> {
         let vpc = &self.placements(region).await?.first().context("there is no subnet to launch in")?.vpc_id;
         let request = self.client(region).create_security_group().group_name(&access.name).vpc_id(vpc);
-        let request = request.description("Lets the computer that makes a Wallaroo image log in");
+        let request = request.description("SSH access for the build of a Wallaroo image");
         let request = request.set_tag_specifications(tag_specifications(&access.tags, &[ResourceType::SecurityGroup]));
         let made = match request.send().await.answer("CreateSecurityGroup", region.as_str()) {
-            // An earlier call made it, whose answer was lost.
+            // An earlier call with a lost answer created it.
             Err(error) if error.has_code(&["InvalidGroup.Duplicate"]) => {
                 let what = format!("the security group {}", access.name);
-                let missing = || not_there(region, &what);
+                let missing = || not_visible_yet(region, &what);
                 let find = async || self.find_group(region, &access.name).await?.ok_or_else(missing);
                 self.once_visible(&what, find).await?
             }
-            made => made?.group_id.context("CreateSecurityGroup gave no id")?,
+            made => made?.group_id.context("CreateSecurityGroup returned no id")?,
         };
         self.groups.borrow_mut().insert(access.name.clone(), made.clone());
         let ssh_from = self.ssh_from().await?;
-        self.once_visible(&made, async || self.let_in(region, &made, ssh_from).await).await
+        self.once_visible(&made, async || self.authorize_ssh(region, &made, ssh_from).await).await
     }
 
-    async fn let_in(&self, region: &Region, group: &str, from: Ipv4Net) -> Result<(), ApiError> {
+    async fn authorize_ssh(&self, region: &Region, group: &str, from: Ipv4Net) -> Result<(), ApiError> {
         let port = i32::from(SSH_PORT);
-        let why = "the computer that makes the image";
+        let description = "the computer that makes the image";
         let permission = IpPermission::builder().ip_protocol("tcp").from_port(port).to_port(port);
-        let range = IpRange::builder().cidr_ip(from.to_string()).description(why);
+        let range = IpRange::builder().cidr_ip(from.to_string()).description(description);
         let permission = permission.ip_ranges(range.build());
         let request = self.client(region).authorize_security_group_ingress().group_id(group);
         let answer = request.ip_permissions(permission.build()).send().await;
@@ -101,7 +102,7 @@ impl Ec2 {
         Ok(found.security_groups().first().and_then(|group| group.group_id()).map(str::to_owned))
     }
 
-    /// The security group that instances with this access are in.
+    /// The id of the security group of an access.
     pub(super) async fn group(&self, region: &Region, access: &str) -> Result<String> {
         if let Some(group) = &self.settings.security_group {
             return Ok(group.clone());
@@ -115,16 +116,17 @@ impl Ec2 {
         }
     }
 
-    /// Puts an instance into its VPC's default group, which lets nobody in from outside. Else its own is held until it is
-    /// terminated, which takes up to a minute (EC2 API reference, `DeleteSecurityGroup`).
-    pub(super) async fn leave_group(&self, region: &Region, id: &InstanceId) -> Result<()> {
+    /// Moves an instance into its VPC's default group, which permits nothing from outside. EC2 refuses to delete a
+    /// group while an instance is in it, even one that is shutting down, which takes up to a minute (EC2 API reference,
+    /// `DeleteSecurityGroup`).
+    pub(super) async fn detach_group(&self, region: &Region, id: &InstanceId) -> Result<()> {
         if self.settings.security_group.is_some() {
             return Ok(());
         }
         let default = self.default_group.get_or_try_init(|| self.find_default_group(region)).await?;
         let modify = self.client(region).modify_instance_attribute().instance_id(&id.0).groups(default).send().await;
         match modify.answer("ModifyInstanceAttribute", region.as_str()) {
-            // EC2 user guide, "Change the security groups for your instance": it must be running or stopped.
+            // The instance must be running or stopped (EC2 user guide, "Change the security groups for your instance").
             Err(error) if error.has_code(&["IncorrectInstanceState", "IncorrectState"]) => {
                 Err(ApiError { transient: true, ..error }.into())
             }
@@ -162,20 +164,20 @@ impl Ec2 {
         let deleted = self.client(region).delete_security_group().group_id(group).send().await;
         match deleted.answer("DeleteSecurityGroup", region.as_str()) {
             Err(error) if error.is_not_found() => Ok(()),
-            // A machine that has ended lets go of its group a little later.
+            // A terminated instance leaves its group a little later.
             Err(error) if error.has_code(&["DependencyViolation"]) => Err(ApiError { transient: true, ..error }),
             deleted => deleted.map(drop),
         }
     }
 }
 
-/// Something that was said to be there, and isn't shown yet.
-fn not_there(region: &Region, what: &str) -> ApiError {
+/// The error for a group that EC2 reported as a duplicate, but does not show yet.
+fn not_visible_yet(region: &Region, what: &str) -> ApiError {
     ApiError {
         action: "DescribeSecurityGroups".to_owned(),
         region: region.to_string(),
         code: Some("InvalidGroup.NotFound".to_owned()),
-        message: format!("{what} isn't shown yet"),
+        message: format!("{what} is not visible yet"),
         transient: false,
     }
 }

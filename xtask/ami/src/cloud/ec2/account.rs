@@ -1,4 +1,4 @@
-//! The account, as all clouds show theirs.
+//! [`Account`] on EC2.
 
 use anyhow::Result;
 use xtask::region::Region;
@@ -24,7 +24,7 @@ impl Account for Ec2 {
     }
 
     async fn preflight(&self, request: &Request) -> Result<Preflight> {
-        Box::pin(self.look(request)).await
+        Box::pin(self.run_preflight(request)).await
     }
 
     async fn leftovers(&self, region: &Region) -> Result<Vec<Leftover>> {

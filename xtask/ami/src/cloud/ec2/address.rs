@@ -1,4 +1,4 @@
-//! This computer's address, as machines on the internet see it.
+//! This computer's public address.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -13,14 +13,14 @@ use ipnet::Ipv4Net;
 
 use super::{Ec2, answer::causes};
 
-/// AWS's own service for that: it answers with the address that asks.
+/// AWS's service that answers with the address of the caller.
 const ADDRESS_SERVICE: &str = "https://checkip.amazonaws.com";
 
-/// How long to wait for it.
+/// The timeout of the whole request.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Ec2 {
-    /// The addresses that may reach port 22: those given, else this computer's own.
+    /// The addresses to open port 22 to: `--ssh-from`, or this computer's own.
     ///
     /// # Errors
     /// When the address service doesn't answer.
@@ -44,20 +44,18 @@ async fn own_address(service: &str) -> Result<Ipv4Addr> {
     let mut request = HttpRequest::new(SdkBody::empty());
     request.set_uri(service)?;
     let answer = connector.call(request);
-    let answer = tokio::time::timeout(TIMEOUT, answer).await.context("no answer came in time")?;
+    let answer = tokio::time::timeout(TIMEOUT, answer).await.context("timed out")?;
     let answer = answer.map_err(|error| anyhow!("{}", causes(&error).pop().unwrap_or_default()))?;
-    ensure!(answer.status().is_success(), "it answered with HTTP status {}", answer.status().as_u16());
+    ensure!(answer.status().is_success(), "HTTP status {}", answer.status().as_u16());
     let body = aws_smithy_types::byte_stream::ByteStream::new(answer.into_body()).collect().await?;
     parse(&body.into_bytes())
 }
 
 fn parse(body: &[u8]) -> Result<Ipv4Addr> {
-    // Behind proxies the answer may name several, the asker first.
+    // Behind proxies the answer may list several, the caller first.
     let text = String::from_utf8_lossy(body);
     let first = text.split(',').next().unwrap_or_default().trim();
-    first.parse().with_context(|| {
-        format!("it answered `{}`, which is no IPv4 address", first.chars().take(40).collect::<String>())
-    })
+    first.parse().with_context(|| format!("`{}` is not an IPv4 address", first.chars().take(40).collect::<String>()))
 }
 
 #[cfg(test)]
@@ -69,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes of asking a service that answers like this.
+    /// Calls a service that sends this response.
     async fn ask(answer: &str) -> Result<Ipv4Addr> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let service = format!("http://{}", listener.local_addr().expect("an address"));
@@ -83,7 +81,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_service_is_asked() {
+    async fn the_address_comes_from_the_service() {
         let answer = ask("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n203.0.113.7\n").await;
         assert_eq!(answer.expect("an address"), Ipv4Addr::from([203, 0, 113, 7]));
         let error = ask("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await.expect_err("a status");
@@ -92,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_or_an_error_that_quotes_it() {
+    fn an_answer_is_an_address_or_quoted_in_the_error() {
         assert_eq!(parse(b"203.0.113.7\n").expect("an address"), Ipv4Addr::from([203, 0, 113, 7]));
         assert!(parse(b"2001:db8::1").is_err(), "instances are reached over IPv4");
         assert_eq!(parse(b"203.0.113.7, 10.0.0.1").expect("an address"), Ipv4Addr::from([203, 0, 113, 7]));

@@ -1,12 +1,12 @@
-//! The SDK's errors, as the pipeline understands them.
+//! Turns the SDK's errors into [`ApiError`]s.
 
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use crate::ground::api_error::ApiError;
 
-/// Codes that mean "try again", besides the server's own faults. EC2 API reference, "Error codes" and "Request throttling".
-const PASSING_CODES: [&str; 8] = [
+/// Codes that are worth a retry, besides HTTP status 5xx (EC2 API reference, "Error codes" and "Request throttling").
+const TRANSIENT_CODES: [&str; 8] = [
     "RequestLimitExceeded",
     "Throttling*",
     "RequestThrottled*",
@@ -17,15 +17,16 @@ const PASSING_CODES: [&str; 8] = [
     "Client.InternalError",
 ];
 
-/// Codes that come with a server's fault, and stay for the same request: another zone may have room.
-const LASTING_CODES: [&str; 2] = ["InsufficientInstanceCapacity", "InsufficientHostCapacity"];
+/// Codes that come with HTTP status 5xx, but not worth a retry of the same request: only another zone may have
+/// capacity.
+const PERMANENT_CODES: [&str; 2] = ["InsufficientInstanceCapacity", "InsufficientHostCapacity"];
 
-/// Turns what the SDK answers into a result, or into an error that says what was asked, and where.
+/// Turns the SDK's result into one whose error names the action and the region.
 pub trait Answer<T> {
-    /// The result, or an error that says what was asked, and where.
+    /// The value, or an error that names the action and the region.
     ///
     /// # Errors
-    /// When the call did not succeed.
+    /// When the call failed.
     fn answer(self, action: &str, region: &str) -> Result<T, ApiError>;
 }
 
@@ -46,27 +47,27 @@ where
     let status = error.raw_response().map(|response| response.status().as_u16());
     let message = match (error.message(), status) {
         (Some(message), _) => message.to_owned(),
-        (None, Some(status)) => format!("it answered with HTTP status {status}"),
-        (None, None) => unanswered(error),
+        (None, Some(status)) => format!("HTTP status {status}"),
+        (None, None) => no_answer(error),
     };
     let mut found = ApiError { action: action.to_owned(), region: region.to_owned(), code, message, transient: false };
-    let unanswered = matches!(error, SdkError::TimeoutError(_) | SdkError::ResponseError(_))
+    let no_answer = matches!(error, SdkError::TimeoutError(_) | SdkError::ResponseError(_))
         || matches!(error, SdkError::DispatchFailure(failure) if !failure.is_user());
-    let passes = unanswered || status.is_some_and(|status| status >= 500) || found.has_code(&PASSING_CODES);
-    found.transient = passes && !found.has_code(&LASTING_CODES);
+    let passes = no_answer || status.is_some_and(|status| status >= 500) || found.has_code(&TRANSIENT_CODES);
+    found.transient = passes && !found.has_code(&PERMANENT_CODES);
     found
 }
 
-/// Why no answer came, in the words of whoever noticed: the innermost ones say most.
-fn unanswered<E: std::error::Error + 'static>(error: &SdkError<E, HttpResponse>) -> String {
+/// Why there was no answer: the innermost cause says most.
+fn no_answer<E: std::error::Error + 'static>(error: &SdkError<E, HttpResponse>) -> String {
     match error {
-        SdkError::TimeoutError(_) => "no answer came in time".to_owned(),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => "no answer came in time".to_owned(),
+        SdkError::TimeoutError(_) => "timed out".to_owned(),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => "timed out".to_owned(),
         _ => causes(error).pop().unwrap_or_else(|| error.to_string()),
     }
 }
 
-/// What an error says, and what each of its causes says.
+/// The messages of an error and of its causes, outermost first.
 pub fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
     std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect()
 }

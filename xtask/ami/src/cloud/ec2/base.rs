@@ -1,4 +1,4 @@
-//! The base on EC2: found anew for every build, for its owner replaces it without notice.
+//! The base on EC2. Every build looks for it again, because its owner replaces images without notice.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -20,65 +20,66 @@ use crate::{
     recipe::Recipe,
 };
 
-/// What Ubuntu's images are called, for those who look for another base.
+/// The names of Ubuntu's images, to suggest other bases.
 const SUGGESTED_NAMES: &str = "ubuntu/images/hvm-ssd*/ubuntu-*-amd64-server-*";
 
-/// How many other bases are named.
+/// How many other bases a finding suggests.
 const SUGGESTIONS: usize = 5;
 
-/// EC2's largest page.
+/// The largest page that EC2 returns, in items.
 pub(super) const PAGE: i32 = 1000;
 
-/// A base that is there, and what of it matters.
+/// An image to use as the base, with the attributes that the checks need.
 #[derive(Clone, Debug)]
-pub(super) struct BaseFound {
-    /// What is launched.
+pub(super) struct BaseImage {
+    /// The image to launch.
     pub base: Base,
-    /// When it was made, RFC 3339.
+    /// The creation date, RFC 3339.
     pub created: String,
-    /// When it is deprecated, RFC 3339.
+    /// The deprecation date, RFC 3339.
     pub deprecated: Option<String>,
-    /// How far it is; only one that is `available` can be a base.
+    /// Must be `available`.
     pub state: Option<ImageState>,
-    /// What runs it; one that isn't `x86_64` can't be a base.
+    /// Must be `x86_64`.
     pub architecture: Option<ArchitectureValues>,
-    /// The name of its root device.
+    /// The device name of its root volume.
     pub root_device: Option<String>,
-    /// Its disk, in GiB.
+    /// The size of its root volume, in GiB.
     pub disk_gib: Option<i32>,
     /// Whether any of its snapshots is encrypted.
     pub is_encrypted: bool,
-    /// The codes of a product that is paid for.
+    /// Product codes, of images from the AWS Marketplace.
     pub product_codes: Vec<String>,
-    /// Neither its name nor its tags say which system it is.
+    /// Whether neither its name nor a tag tells its system, so that the recipe's is assumed.
     pub is_system_assumed: bool,
 }
 
 impl Ec2 {
-    /// The base that the image is made of.
+    /// The base that the image is made from.
     ///
     /// # Errors
-    /// A [`Finding`] when there is none; else EC2's answer.
-    pub(super) async fn the_base(&self) -> Result<Base> {
-        Ok(self.find_base(&self.client(&self.home)).await?.base)
+    /// A [`Finding`] when there is none; otherwise EC2's error.
+    pub(super) async fn resolve_base(&self) -> Result<Base> {
+        Ok(self.find_base(&self.client(&self.build_region)).await?.base)
     }
 
-    /// The same, and what of it matters: the one that was asked for, or the newest that the recipe describes.
+    /// The same with its attributes: the image given with `--base-image`, or the newest one that matches the recipe.
     ///
     /// # Errors
-    /// A [`Finding`] when there is none; else EC2's answer.
-    pub(super) async fn find_base(&self, client: &Client) -> Result<BaseFound> {
+    /// A [`Finding`] when there is none; otherwise EC2's error.
+    pub(super) async fn find_base(&self, client: &Client) -> Result<BaseImage> {
         let image = match &self.settings.base_image {
             Some(id) => self.base_by_id(client, id).await?,
             None => self.newest_base(client).await?,
         };
-        let found = found(&image, &self.recipe, self.settings.base_image.is_some())?;
+        let found = base_image(&image, &self.recipe, self.settings.base_image.is_some())?;
         if self.recipe.systems.contains_key(&found.base.system) {
             return Ok(found);
         }
         let Base { id, name, system } = found.base;
         let known: Vec<&str> = self.recipe.systems.keys().map(String::as_str).collect();
-        let problem = format!("the base {id} (`{name}`) is {system}, and the recipe describes {}", known.join(", "));
+        let problem =
+            format!("the base {id} (`{name}`) is {system}, but the recipe only describes {}", known.join(", "));
         let remedy = format!("give another --base-image, or add [system.\"{system}\"] to .release/ami/ami.toml");
         Err(Finding { problem, remedy }.into())
     }
@@ -86,10 +87,11 @@ impl Ec2 {
     async fn base_by_id(&self, client: &Client, id: &str) -> Result<Image> {
         let answer = client.describe_images().image_ids(id).include_deprecated(true).send().await;
         let unknown = || Finding {
-            problem: format!("there is no image {id} in {} that this account can see", self.home),
-            remedy: "give the id of one there with --base-image, or leave that out for the recipe's base".to_owned(),
+            problem: format!("there is no image {id} in {} that this account can see", self.build_region),
+            remedy: "give the id of an image in this region with --base-image, or omit it to use the recipe's base"
+                .to_owned(),
         };
-        match answer.answer("DescribeImages", self.home.as_str()) {
+        match answer.answer("DescribeImages", self.build_region.as_str()) {
             Ok(answer) => answer.images.unwrap_or_default().pop().ok_or_else(|| unknown().into()),
             Err(error) if error.has_code(&["InvalidAMIID*"]) => Err(unknown().into()),
             Err(error) => Err(error.into()),
@@ -99,23 +101,26 @@ impl Ec2 {
     async fn newest_base(&self, client: &Client) -> Result<Image> {
         let base = &self.recipe.base;
         if base.name_pattern.starts_with(['*', '?']) {
-            // It would match `ubuntu/images-testing/…` as well.
-            let problem = format!("[base] name_pattern `{}` matches what its owner only tries out", base.name_pattern);
-            let remedy = "let it begin with what all wanted names begin with, in .release/ami/ami.toml".to_owned();
+            // Otherwise it would also match `ubuntu/images-testing/…`.
+            let problem = format!(
+                "[base] name_pattern `{}` starts with a wildcard, so it would also match testing images",
+                base.name_pattern
+            );
+            let remedy = "start it with a fixed prefix such as ubuntu/images/, in .release/ami/ami.toml".to_owned();
             return Err(Finding { problem, remedy }.into());
         }
-        // Deprecated ones are missing from what others see of an owner's images unless they are asked for, and all of an
-        // old system are.
-        let images = self.images_called(client, &base.name_pattern, ("state", "available"), true).await?;
+        // EC2 hides deprecated images from accounts other than the owner unless they are asked for (EC2 API reference,
+        // `DescribeImages`), and all images of an old system are deprecated.
+        let images = self.images_named(client, &base.name_pattern, ("state", "available"), true).await?;
         let newest = images.into_iter().max_by(|one, other| one.creation_date.cmp(&other.creation_date));
         match newest {
             Some(image) => Ok(image),
-            None => Err(self.no_base(client).await.into()),
+            None => Err(self.no_base_finding(client).await.into()),
         }
     }
 
-    /// The images of the base's owner with such names, for which something else holds, too.
-    async fn images_called(
+    /// The images of the base's owner whose names match, and that match another filter.
+    async fn images_named(
         &self,
         client: &Client,
         names: &str,
@@ -127,46 +132,50 @@ impl Ec2 {
         let mut pages = question.include_deprecated(deprecated).max_results(PAGE).into_paginator().send();
         let mut images = Vec::new();
         while let Some(page) = pages.next().await {
-            let page = page.answer("DescribeImages", self.home.as_str())?;
+            let page = page.answer("DescribeImages", self.build_region.as_str())?;
             images.extend(page.images.unwrap_or_default());
         }
         Ok(images)
     }
 
-    async fn no_base(&self, client: &Client) -> Finding {
+    async fn no_base_finding(&self, client: &Client) -> Finding {
         let base = &self.recipe.base;
-        let problem = format!("there is no base in {}: {} has no image `{}`", self.home, base.owner, base.name_pattern);
-        let remedy = "give one with --base-image, or set name_pattern of [base] in .release/ami/ami.toml";
-        // This is advice only: without it, the finding stands.
-        let others = self.images_called(client, SUGGESTED_NAMES, ("architecture", "x86_64"), false).await;
-        let others = newest_of_each_series(&others.unwrap_or_default());
+        let problem = format!(
+            "no base found in {}: the account {} has no image named `{}`",
+            self.build_region, base.owner, base.name_pattern
+        );
+        let remedy = "give a --base-image, or change name_pattern of [base] in .release/ami/ami.toml";
+        // Suggestions only: the finding stands without them.
+        let others = self.images_named(client, SUGGESTED_NAMES, ("architecture", "x86_64"), false).await;
+        let others = newest_of_each_system(&others.unwrap_or_default());
         if others.is_empty() {
             return Finding { problem, remedy: remedy.to_owned() };
         }
         let others: Vec<String> = others.iter().map(|(name, id)| format!("\n      {id}  {name}")).collect();
-        Finding { problem, remedy: format!("{remedy}; there are{}", others.concat()) }
+        Finding { problem, remedy: format!("{remedy}; available bases are{}", others.concat()) }
     }
 }
 
-/// A filter for one value, in which `*` and `?` are wildcards.
+/// A filter for one value. `*` and `?` are wildcards in it.
 pub(super) fn filter(name: &str, value: &str) -> Filter {
     Filter::builder().name(name).values(value).build()
 }
 
-fn found(image: &Image, recipe: &Recipe, was_asked_for: bool) -> Result<BaseFound> {
-    let id = image.image_id().context("an image that DescribeImages answered with has no id")?;
+/// `was_given`: with `--base-image`.
+fn base_image(image: &Image, recipe: &Recipe, was_given: bool) -> Result<BaseImage> {
+    let id = image.image_id().context("DescribeImages returned an image without an id")?;
     let name = image.name().unwrap_or(id);
     let tag = image.tags().iter().find(|tag| tag.key() == Some(TAG_SYSTEM)).and_then(|tag| tag.value());
-    let told = system_called(name).or_else(|| tag.map(str::to_owned));
-    let (system, is_system_assumed) = match told {
-        Some(system) if was_asked_for => (system, false),
-        _ => (recipe.base.system.clone(), was_asked_for),
+    let known = system_in_name(name).or_else(|| tag.map(str::to_owned));
+    let (system, is_system_assumed) = match known {
+        Some(system) if was_given => (system, false),
+        _ => (recipe.base.system.clone(), was_given),
     };
     let disks =
         || image.block_device_mappings().iter().filter_map(|mapping| Some((mapping.device_name(), mapping.ebs()?)));
     let root = disks().find(|(device, _)| *device == image.root_device_name());
     let codes = image.product_codes().iter().filter_map(|code| code.product_code_id());
-    Ok(BaseFound {
+    Ok(BaseImage {
         base: Base { id: id.to_owned(), name: name.to_owned(), system },
         created: image.creation_date().unwrap_or_default().to_owned(),
         deprecated: image.deprecation_time().map(str::to_owned),
@@ -180,8 +189,8 @@ fn found(image: &Image, recipe: &Recipe, was_asked_for: bool) -> Result<BaseFoun
     })
 }
 
-impl BaseFound {
-    /// What the plan tells of it.
+impl BaseImage {
+    /// Its line in the plan.
     pub(super) fn fact(&self, now: SystemTime) -> String {
         let mut fact = format!("{}, {}, made {}", self.base.name, self.base.id, day(&self.created));
         if let Some(age) = age(&self.created, now) {
@@ -194,41 +203,45 @@ impl BaseFound {
         fact
     }
 
-    /// What is wrong with it as a base: of an image that others are let in to, when `shared`.
+    /// Its faults as a base; `shared` when the image will be opened to other accounts.
     pub(super) fn findings(&self, recipe: &Recipe, shared: bool) -> Vec<Finding> {
         let Base { id, name, .. } = &self.base;
         let finding = |what: String, remedy: &str| Finding {
             problem: format!("the base {id} (`{name}`) {what}"),
             remedy: remedy.to_owned(),
         };
-        let another = "give another --base-image, or set name_pattern of [base] in .release/ami/ami.toml";
+        let another = "give another --base-image, or change name_pattern of [base] in .release/ami/ami.toml";
         let mut findings = Vec::new();
         if let Some(state) = self.state.as_ref().filter(|state| **state != ImageState::Available) {
             findings.push(finding(format!("is {}, not available", state.as_str()), another));
         }
         if let Some(architecture) = self.architecture.as_ref().filter(|found| **found != ArchitectureValues::X8664) {
             findings
-                .push(finding(format!("is for {}, and the binaries are for x86_64", architecture.as_str()), another));
+                .push(finding(format!("is for {}, but the binaries are for x86_64", architecture.as_str()), another));
         }
         if shared && self.is_encrypted {
-            findings.push(finding("is encrypted, and what is made of it couldn't be shared".to_owned(), another));
+            findings.push(finding("is encrypted, so images made from it cannot be shared".to_owned(), another));
         }
         if shared && !self.product_codes.is_empty() {
             let codes = self.product_codes.join(", ");
-            findings.push(finding(format!("has product codes ({codes}), and EC2 lets nobody share it"), another));
+            findings.push(finding(
+                format!("has product codes ({codes}), so images made from it cannot be shared"),
+                another,
+            ));
         }
         let disk_gib = recipe.instance.root_volume_gib;
         if let Some(needed) = self.disk_gib.and_then(|gib| u32::try_from(gib).ok()).filter(|gib| *gib > disk_gib) {
             let remedy = format!("set root_volume_gib of [instance] in .release/ami/ami.toml to {needed} or more");
-            findings.push(finding(format!("needs a disk of {needed} GiB, and the recipe's has {disk_gib}"), &remedy));
+            findings
+                .push(finding(format!("needs a disk of {needed} GiB, but the recipe's has {disk_gib} GiB"), &remedy));
         }
         findings
     }
 }
 
-/// Which system an image with this name is: `ubuntu-16.04` for `…/ubuntu-xenial-16.04-amd64-server-20210928`,
+/// The system in the name of an image: `ubuntu-16.04` for `…/ubuntu-xenial-16.04-amd64-server-20210928`,
 /// `debian-12` for `debian-12-amd64-20240717-1811`.
-fn system_called(name: &str) -> Option<String> {
+fn system_in_name(name: &str) -> Option<String> {
     let mut words = name.rsplit('/').next()?.split('-');
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match words.next()? {
@@ -242,14 +255,14 @@ fn system_called(name: &str) -> Option<String> {
     }
 }
 
-/// Name and id of the newest image of each series, the newest series first.
-fn newest_of_each_series(images: &[Image]) -> Vec<(String, String)> {
+/// Names and ids of the newest image of each system, the newest system first.
+fn newest_of_each_system(images: &[Image]) -> Vec<(String, String)> {
     let mut newest: BTreeMap<String, (&str, &str, &str)> = BTreeMap::new();
     for image in images {
         let (Some(name), Some(id), Some(created)) = (image.name(), image.image_id(), image.creation_date()) else {
             continue;
         };
-        let Some(system) = system_called(name) else { continue };
+        let Some(system) = system_in_name(name) else { continue };
         let best = newest.entry(system).or_insert((created, name, id));
         *best = (*best).max((created, name, id));
     }

@@ -1,4 +1,4 @@
-//! The account's blocks on what becomes public in a region, as preflight and publishing both ask for them.
+//! The account's blocks on public images and public snapshots of a region.
 
 use aws_sdk_ec2::{Client, types::ManagedBy};
 use xtask::region::Region;
@@ -6,24 +6,23 @@ use xtask::region::Region;
 use super::answer::Answer as _;
 use crate::ground::api_error::ApiError;
 
-/// The state of both kinds in which nothing is blocked. EC2 user guide, "Block public access to your AMIs" and "Block public
-/// access for Amazon EBS snapshots".
+/// The state of either block when it is off (EC2 user guide, "Block public access to your AMIs" and "Block public
+/// access for Amazon EBS snapshots").
 const UNBLOCKED: &str = "unblocked";
 
-/// A block on what becomes public.
+/// A block on public images or snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Block {
-    /// There is none.
+    /// It is off.
     None,
-    /// The account set it, and may lift it.
+    /// The account set it and can lift it.
     ByAccount,
-    /// A declarative policy of the organization set it, and the account can't lift it.
+    /// A declarative policy of the organization set it. The account can't lift it.
     ByPolicy,
 }
 
 impl Block {
-    /// A state that isn't known blocks: if that is wrong, too much is refused, and otherwise a release would fail at its
-    /// end.
+    /// An unknown state counts as a block: a wrong refusal in preflight is better than a release that fails at its end.
     fn of(state: Option<&str>, managed_by: Option<&ManagedBy>) -> Block {
         match (state, managed_by) {
             (Some(UNBLOCKED), _) => Block::None,
@@ -33,20 +32,20 @@ impl Block {
     }
 }
 
-/// Whether images can become public.
+/// The block on public images.
 ///
 /// # Errors
-/// When EC2 doesn't say.
+/// When EC2 doesn't answer.
 pub async fn of_images(client: &Client, region: &Region) -> Result<Block, ApiError> {
     let answer = client.get_image_block_public_access_state().send().await;
     let answer = answer.answer("GetImageBlockPublicAccessState", region.as_str())?;
     Ok(Block::of(answer.image_block_public_access_state(), answer.managed_by()))
 }
 
-/// Whether snapshots can become public.
+/// The block on public snapshots.
 ///
 /// # Errors
-/// When EC2 doesn't say.
+/// When EC2 doesn't answer.
 pub async fn of_snapshots(client: &Client, region: &Region) -> Result<Block, ApiError> {
     let answer = client.get_snapshot_block_public_access_state().send().await;
     let answer = answer.answer("GetSnapshotBlockPublicAccessState", region.as_str())?;
@@ -58,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_called_unblocked_is_no_block() {
+    fn every_state_but_unblocked_is_a_block() {
         let (account, policy) = (Some(&ManagedBy::Account), Some(&ManagedBy::DeclarativePolicy));
         for managed_by in [None, account, policy] {
             assert_eq!(Block::of(Some("unblocked"), managed_by), Block::None);

@@ -1,4 +1,4 @@
-//! Each call of the AWS API as an event, with how long it took.
+//! Emits an event for each AWS API call, with its duration.
 
 use std::fmt;
 
@@ -19,10 +19,10 @@ use tokio::time::Instant;
 
 use crate::{event::Event, events::Events};
 
-/// Emits each call of a client once it was answered, or given up.
+/// Emits an event for each call of a client, when it has been answered or has failed.
 pub struct Calls {
     region: String,
-    /// The SDK wants what any thread may hold; these are used on the thread that they were made on, which makes the calls.
+    /// The SDK requires `Send` and `Sync`. The events are only used on the thread that created them, which makes the calls.
     events: Option<SendWrapper<Events>>,
 }
 
@@ -34,7 +34,7 @@ impl Storable for Began {
 }
 
 impl Calls {
-    /// Those of a client in this region.
+    /// For a client of this region.
     #[must_use]
     pub fn new(region: &str, events: &Events) -> Calls {
         Calls { region: region.to_owned(), events: Some(SendWrapper::new(events.clone())) }

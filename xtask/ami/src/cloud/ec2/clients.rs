@@ -1,4 +1,4 @@
-//! One set of credentials, and the clients that have it: those of EC2, one for each region.
+//! One set of credentials and its SDK clients, one for each region.
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration, time::SystemTime};
 
@@ -18,56 +18,56 @@ use super::{
 };
 use crate::{events::Events, ground::api_error::ApiError};
 
-/// How long one answer may take; the slowest ones, of `CreateImage`, come within some seconds.
+/// The timeout of one attempt. The slowest call, `CreateImage`, answers within some seconds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to try the same call; waits go on beyond it.
+/// The timeout of a call with its retries. The wait loop retries beyond it.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// How often to try the same call. With the SDK's pauses, up to 20 s long each and random, throttling that goes on for
-/// a minute is outlasted.
+/// The attempts of a call. With the SDK's random pauses of up to 20 s, they outlast a minute of throttling.
 const ATTEMPTS: u32 = 8;
 
-/// The same for the questions before a build begins, which someone sits and waits for. The pauses begin short, so that of
-/// a hundred questions none fails where every fifth is throttled, and all attempts fit into the time.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(8);
-const QUESTION_ATTEMPTS: u32 = 7;
-const QUESTION_PAUSE: Duration = Duration::from_millis(100);
+/// The same for preflight, while the user waits. The first pause is short, so that all attempts fit into the timeout
+/// and a hundred calls succeed even if every fifth attempt is throttled.
+const PREFLIGHT_TIMEOUT: Duration = Duration::from_secs(8);
+const PREFLIGHT_ATTEMPTS: u32 = 7;
+const PREFLIGHT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Whose credentials these are is the first question: where nobody answers it, nobody will, and it's to be told soon.
-const FIRST_ATTEMPTS: u32 = 4;
+/// The attempts of the first call, `GetCallerIdentity`. Few, because without an answer the user should learn of it
+/// soon.
+const STS_ATTEMPTS: u32 = 4;
 
-/// The clients of one set of credentials.
+/// The SDK clients of one set of credentials.
 pub struct Clients {
     shared: SdkConfig,
     clients: RefCell<BTreeMap<Region, Client>>,
-    askers: RefCell<BTreeMap<Region, Client>>,
-    /// How the names of the stocks of retries begin, one for each region. The SDK's own is the process's.
-    retries: String,
+    preflight_clients: RefCell<BTreeMap<Region, Client>>,
+    /// Prefix of the per-region retry token buckets; the SDK's default bucket is shared by the whole process.
+    retry_prefix: String,
     events: Events,
 }
 
-/// Who the credentials belong to, as STS says.
+/// The identity that the credentials belong to, from STS.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The account's twelve digits.
+    /// The account id, twelve digits.
     pub account: String,
-    /// The user's or the role's ARN.
+    /// The ARN of the user or role.
     pub arn: String,
-    /// When the credentials end, where they say so and nothing renews them.
+    /// When the credentials expire, if they do and nothing renews them.
     pub expires: Option<SystemTime>,
 }
 
 impl Clients {
-    /// The credentials that the usual settings name: environment, profile, SSO, a role.
+    /// Loads credentials in the SDK's usual order: environment, profile, SSO, role.
     pub async fn open(profile: Option<&str>, region: &Region, events: &Events) -> Clients {
         let https = Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring));
-        // Dated, so that an update of the SDK can't change retries or timeouts silently.
+        // A dated version, so that an SDK update can't change retries or timeouts silently.
         let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(https.build_https());
         Clients::load(loader, profile, region, events).await
     }
 
-    /// The same with what a caller has set up already.
+    /// The same with a loader that the caller has configured.
     pub async fn load(loader: ConfigLoader, profile: Option<&str>, region: &Region, events: &Events) -> Clients {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
@@ -84,53 +84,53 @@ impl Clients {
         if let Some(profile) = profile {
             loader = loader.profile_name(profile);
         }
-        let retries = format!("account-{:08x}", rand::rng().next_u32());
-        let (clients, askers) = (RefCell::default(), RefCell::default());
-        Clients { shared: loader.load().await, clients, askers, retries, events: events.clone() }
+        let retry_prefix = format!("account-{:08x}", rand::rng().next_u32());
+        let (clients, preflight_clients) = (RefCell::default(), RefCell::default());
+        Clients { shared: loader.load().await, clients, preflight_clients, retry_prefix, events: events.clone() }
     }
 
-    /// The client of a region.
+    /// The EC2 client of a region.
     pub fn ec2(&self, region: &Region) -> Client {
         let mut clients = self.clients.borrow_mut();
         clients.entry(region.clone()).or_insert_with(|| Client::from_conf(self.config(region).build())).clone()
     }
 
-    /// The client of a region for questions before a build begins: it gives up sooner.
-    pub fn asker(&self, region: &Region) -> Client {
-        let mut askers = self.askers.borrow_mut();
-        let asker = || {
+    /// The EC2 client of a region for preflight, which gives up sooner.
+    pub fn preflight(&self, region: &Region) -> Client {
+        let mut preflight_clients = self.preflight_clients.borrow_mut();
+        let client = || {
             let config = self.config(region);
-            Client::from_conf(config.timeout_config(question_timeouts()).retry_config(question_retries()).build())
+            Client::from_conf(config.timeout_config(preflight_timeouts()).retry_config(preflight_retries()).build())
         };
-        askers.entry(region.clone()).or_insert_with(asker).clone()
+        preflight_clients.entry(region.clone()).or_insert_with(client).clone()
     }
 
     fn config(&self, region: &Region) -> aws_sdk_ec2::config::Builder {
         let calls = Calls::new(region.as_str(), &self.events);
         let region = aws_config::Region::new(region.to_string());
-        let retries = RetryPartition::new(format!("{}-{region}", self.retries));
+        let retries = RetryPartition::new(format!("{}-{region}", self.retry_prefix));
         aws_sdk_ec2::config::Builder::from(&self.shared).region(region).retry_partition(retries).interceptor(calls)
     }
 
-    /// Asks the service quotas of a region.
+    /// The Service Quotas client of a region, for preflight.
     pub fn quotas(&self, region: &Region) -> aws_sdk_servicequotas::Client {
         let calls = Calls::new(region.as_str(), &self.events);
         let region = aws_config::Region::new(region.to_string());
         let config = aws_sdk_servicequotas::config::Builder::from(&self.shared).region(region).interceptor(calls);
-        let config = config.timeout_config(question_timeouts()).retry_config(question_retries());
+        let config = config.timeout_config(preflight_timeouts()).retry_config(preflight_retries());
         aws_sdk_servicequotas::Client::from_conf(config.build())
     }
 
-    /// The endpoint that stands in for EC2's own, where the environment or the profile names one: another cloud, with
-    /// accounts of its own.
+    /// The endpoint that the environment or the profile sets instead of EC2's own: a different cloud, with its own
+    /// accounts.
     pub fn custom_endpoint(&self) -> Option<String> {
         let of_ec2 = std::env::var("AWS_ENDPOINT_URL_EC2").ok();
         let endpoint = of_ec2.or_else(|| self.shared.endpoint_url().map(str::to_owned))?;
         Some(endpoint.trim_end_matches('/').to_owned())
     }
 
-    /// Where it is asked whose credentials these are.
-    pub fn host_of_identity(&self) -> String {
+    /// The endpoint of STS.
+    pub fn sts_endpoint(&self) -> String {
         let configured = std::env::var("AWS_ENDPOINT_URL_STS").ok();
         let configured = configured.or_else(|| self.shared.endpoint_url().map(str::to_owned));
         configured.unwrap_or_else(|| match self.shared.region() {
@@ -139,20 +139,20 @@ impl Clients {
         })
     }
 
-    /// Who the credentials belong to.
+    /// Asks STS for the identity that the credentials belong to.
     ///
     /// # Errors
-    /// When there are none, they are not valid, or nobody answers.
+    /// When there are no credentials, they are invalid, or STS does not answer.
     pub async fn caller(&self) -> Result<Caller> {
         let provider = self.shared.credentials_provider().context("no AWS credentials are set up")?;
         provider
             .provide_credentials()
             .await
-            .map_err(|error| anyhow!("no AWS credentials could be had: {}", causes(&error).join(": ")))?;
+            .map_err(|error| anyhow!("failed to get AWS credentials: {}", causes(&error).join(": ")))?;
         let config = aws_sdk_sts::config::Builder::from(&self.shared);
-        let retries = question_retries().with_max_attempts(FIRST_ATTEMPTS);
+        let retries = preflight_retries().with_max_attempts(STS_ATTEMPTS);
         let region = self.shared.region().map(ToString::to_string).unwrap_or_default();
-        let config = config.timeout_config(question_timeouts()).retry_config(retries);
+        let config = config.timeout_config(preflight_timeouts()).retry_config(retries);
         let config = config.interceptor(Calls::new(&region, &self.events));
         let answer = aws_sdk_sts::Client::from_conf(config.build()).get_caller_identity().send().await;
         let answer = answer.answer("GetCallerIdentity", &region)?;
@@ -160,35 +160,34 @@ impl Clients {
             action: "GetCallerIdentity".to_owned(),
             region: region.clone(),
             code: None,
-            message: format!("the answer has no {what}"),
+            message: format!("the response has no {what}"),
             transient: false,
         };
         Ok(Caller {
             account: answer.account.ok_or_else(|| missing("account"))?,
             arn: answer.arn.ok_or_else(|| missing("ARN"))?,
-            expires: end_of_environment(|name| std::env::var(name).ok()),
+            expires: environment_expiration(|name| std::env::var(name).ok()),
         })
     }
 }
 
-/// When credentials of the environment end, where whoever put them there says so. The SDK gets new ones in time of all
-/// other kinds that end.
-fn end_of_environment(variable: impl Fn(&str) -> Option<String>) -> Option<SystemTime> {
+/// The expiration of credentials from the environment, if a variable tells it. The SDK renews all other kinds.
+fn environment_expiration(variable: impl Fn(&str) -> Option<String>) -> Option<SystemTime> {
     variable("AWS_ACCESS_KEY_ID")?;
     let end = variable("AWS_CREDENTIAL_EXPIRATION").or_else(|| variable("AWS_SESSION_EXPIRATION"))?;
     SystemTime::try_from(DateTime::from_str(&end, Format::DateTimeWithOffset).ok()?).ok()
 }
 
-fn question_timeouts() -> TimeoutConfig {
+fn preflight_timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(3))
-        .operation_attempt_timeout(QUESTION_TIMEOUT / 2)
-        .operation_timeout(QUESTION_TIMEOUT)
+        .operation_attempt_timeout(PREFLIGHT_TIMEOUT / 2)
+        .operation_timeout(PREFLIGHT_TIMEOUT)
         .build()
 }
 
-fn question_retries() -> RetryConfig {
-    RetryConfig::standard().with_max_attempts(QUESTION_ATTEMPTS).with_initial_backoff(QUESTION_PAUSE)
+fn preflight_retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(PREFLIGHT_ATTEMPTS).with_initial_backoff(PREFLIGHT_PAUSE)
 }
 
 #[cfg(test)]
@@ -196,11 +195,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_credentials_of_the_environment_end_for_good() {
+    fn only_credentials_from_the_environment_expire() {
         let end = |variables: &[(&str, &str)]| {
             let of =
                 |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-            end_of_environment(of)
+            environment_expiration(of)
         };
         let expected = humantime::parse_rfc3339("2026-11-22T20:00:00Z").expect("a date");
         let (key, end_name) = (("AWS_ACCESS_KEY_ID", "AKID"), "AWS_CREDENTIAL_EXPIRATION");

@@ -1,8 +1,8 @@
-//! The commands of the AWS CLI, for what has to be done by hand.
+//! AWS CLI commands for steps that the user has to do by hand.
 
 use crate::cloud::HowTo;
 
-/// The command that does this; `flags` name the profile, each with a space before it.
+/// The command that does this. `flags` select the profile, each with a space before it.
 #[must_use]
 pub fn how_to(what: HowTo<'_>, flags: &str) -> String {
     let (command, region) = match what {
@@ -28,16 +28,16 @@ mod tests {
     fn each_command_names_the_region_and_the_profile() {
         let region = "eu-west-1".parse().expect("a region");
         let (instance, image) = (InstanceId("i-1".to_owned()), ImageId("ami-1".to_owned()));
-        let told = |what| how_to(what, " --profile team");
+        let command = |what| how_to(what, " --profile team");
         let block = "enable-image-block-public-access --image-block-public-access-state block-new-sharing";
         let rest = "--region eu-west-1 --profile team";
         assert_eq!(
-            told(HowTo::Terminate(&region, &instance)),
+            command(HowTo::Terminate(&region, &instance)),
             format!("aws ec2 terminate-instances --instance-ids i-1 {rest}")
         );
-        assert_eq!(told(HowTo::BlockPublicImages(&region)), format!("aws ec2 {block} {rest}"));
+        assert_eq!(command(HowTo::BlockPublicImages(&region)), format!("aws ec2 {block} {rest}"));
         assert_eq!(
-            told(HowTo::Deregister(&region, &image)),
+            command(HowTo::Deregister(&region, &image)),
             format!("aws ec2 deregister-image --image-id ami-1 --delete-associated-snapshots {rest}")
         );
     }

@@ -1,4 +1,4 @@
-//! EC2's machines.
+//! [`Compute`] on EC2.
 
 use std::net::SocketAddr;
 
@@ -13,17 +13,16 @@ use crate::{
     machine::{keys::Login, ssh::Ssh},
 };
 
-// The SDK's futures are large, and nest deeply: boxed where a trait's methods call them, they don't overflow the stack of
-// whoever awaits them.
+// The SDK's futures are large and nest deeply, so the methods of the traits box them: unboxed, they overflow the stack.
 impl Compute for Ec2 {
     type Machine = Ssh;
 
-    fn machines_outlive_us(&self) -> bool {
+    fn machines_outlive_process(&self) -> bool {
         true
     }
 
     async fn base(&self, _log: &Utf8Path) -> Result<Base> {
-        Box::pin(self.the_base()).await
+        Box::pin(self.resolve_base()).await
     }
 
     async fn grant_access(&self, region: &Region, access: &SshAccess) -> Result<()> {
@@ -35,19 +34,19 @@ impl Compute for Ec2 {
     }
 
     async fn detach_access(&self, region: &Region, id: &InstanceId) -> Result<()> {
-        Box::pin(self.leave_group(region, id)).await
+        Box::pin(self.detach_group(region, id)).await
     }
 
     async fn launch(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {
-        Box::pin(self.launch_where_there_is_room(region, launch)).await
+        Box::pin(self.launch_in_any_zone(region, launch)).await
     }
 
     async fn instance(&self, region: &Region, id: &InstanceId) -> Result<Option<Instance>> {
-        Box::pin(self.instance_now(region, id)).await
+        Box::pin(self.describe_instance(region, id)).await
     }
 
     async fn instances_of(&self, region: &Region, build: &str) -> Result<Vec<InstanceId>> {
-        Box::pin(self.instances_tagged(region, build)).await
+        Box::pin(self.instances_of_build(region, build)).await
     }
 
     async fn console(&self, region: &Region, id: &InstanceId) -> Result<String> {

@@ -1,4 +1,4 @@
-//! Images: made, copied, looked at, removed.
+//! [`Imaging`] on EC2.
 
 use std::time::Duration;
 
@@ -27,10 +27,10 @@ use crate::{
     },
 };
 
-/// How often to ask how far a pending image is: that is only told, and costs a call of its own.
+/// How often to read the progress of a pending image: it is only displayed, and costs a call of its own.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(20);
 
-/// How long an image that was made without us hearing of it may take to be shown.
+/// How long an image from a call with a lost answer may take to become visible.
 const ADOPTION_LIMIT: Duration = VISIBILITY_LIMIT;
 
 impl Imaging for Ec2 {
@@ -43,7 +43,7 @@ impl Imaging for Ec2 {
     }
 
     async fn image(&self, region: &Region, id: &ImageId) -> Result<Option<Image>> {
-        Box::pin(self.image_now(region, id)).await
+        Box::pin(self.current_image(region, id)).await
     }
 
     async fn images(&self, region: &Region) -> Result<Vec<Image>> {
@@ -70,8 +70,8 @@ impl Ec2 {
         let request = request.description(&image.description);
         let request = request.set_tag_specifications(tag_specifications(&image.tags, &kinds));
         match request.send().await.answer("CreateImage", region.as_str()) {
-            Ok(made) => Ok(ImageId(made.image_id.context("CreateImage gave no id")?)),
-            // The call takes no token. It may have been carried out, once, and its answer lost.
+            Ok(made) => Ok(ImageId(made.image_id.context("CreateImage returned no id")?)),
+            // The call takes no token, so an earlier call with a lost answer may have created the image.
             Err(error) if error.transient || error.has_code(&["InvalidAMIName.Duplicate"]) => {
                 self.adopt(region, image, error).await
             }
@@ -90,31 +90,32 @@ impl Ec2 {
                 copied => copied.map(Ok),
             }
         };
-        // The source is available where it was made, which another region may not know yet.
+        // The source is available, but the target region may not know it yet.
         match self.once_visible(&format!("{id} in {from} from {to}"), copy).await? {
-            Ok(copied) => Ok(ImageId(copied.image_id.context("CopyImage gave no id")?)),
+            Ok(copied) => Ok(ImageId(copied.image_id.context("CopyImage returned no id")?)),
             Err(error) => self.adopt(to, image, error).await,
         }
     }
 
-    /// The image of this name that carries this build's tag; else the error that made us look for it.
+    /// The image with this name and this build's tag, if there is one; otherwise the error of the call.
     async fn adopt(&self, region: &Region, image: &NewImage, error: ApiError) -> Result<ImageId> {
         let build = image.tags.iter().find(|(key, _)| key == TAG_BUILD).map(|(_, build)| build.as_str());
-        let pace = Pace { first_look: Duration::ZERO, interval: Duration::from_secs(2) };
+        let pace = Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) };
         let patience = Patience { limit: ADOPTION_LIMIT, pace };
         let what = format!("the image `{}` in {region}, after: {error}", image.name);
         let found = wait::until(what, patience, &self.events, async || {
             let images = self.own_images(region).await?;
             let ours = images.into_iter().find(|found| found.name == image.name && found.tag(TAG_BUILD) == build);
-            Ok(ours.map_or_else(|| Poll::NotYet("not there".to_owned()), |found| Poll::Ready(found.id)))
+            Ok(ours.map_or_else(|| Poll::NotYet("not visible yet".to_owned()), |found| Poll::Ready(found.id)))
         });
         found.await.map_err(|_| error.into())
     }
 
-    /// An image, whoever owns it.
+    /// Describes an image of any owner.
     pub(super) async fn describe_image(&self, region: &Region, id: &str) -> Result<Ec2Image, ApiError> {
         let question = self.client(region).describe_images().image_ids(id);
-        // A disabled image isn't shown by its id, either (EC2 API reference, `DescribeImages`): it would count as gone.
+        // Without this, EC2 hides disabled images even by id (EC2 API reference, `DescribeImages`), and they would
+        // count as deregistered.
         let found = question.include_deprecated(true).include_disabled(true).send().await;
         let found = found.answer("DescribeImages", region.as_str())?;
         found.images.and_then(|images| images.into_iter().next()).ok_or_else(|| ApiError {
@@ -126,12 +127,12 @@ impl Ec2 {
         })
     }
 
-    pub(super) async fn image_now(&self, region: &Region, id: &ImageId) -> Result<Option<Image>> {
+    pub(super) async fn current_image(&self, region: &Region, id: &ImageId) -> Result<Option<Image>> {
         let found = match self.describe_image(region, &id.0).await {
             Err(error) if error.is_not_found() => return Ok(None),
             found => found?,
         };
-        let mut image = seen(&found)?;
+        let mut image = image_from(&found)?;
         self.remember_snapshots(&found, &image);
         if let ImageState::Pending(progress) = &mut image.state {
             *progress = self.progress_of(region, id).await;
@@ -139,7 +140,7 @@ impl Ec2 {
         Ok(Some(image))
     }
 
-    /// How far a pending image is, as its snapshot tells; nothing where it doesn't.
+    /// The progress of a pending image's snapshot, in percent; empty when unknown.
     async fn progress_of(&self, region: &Region, id: &ImageId) -> String {
         let known = self.progress.borrow().get(id).cloned();
         if let Some((progress, at)) = known
@@ -147,12 +148,12 @@ impl Ec2 {
         {
             return progress;
         }
-        // EC2 user guide, "Copy an AMI" and "Create an EBS-backed AMI": a snapshot's description names its image.
+        // A snapshot's description names its image (EC2 user guide, "Copy an AMI" and "Create an EBS-backed AMI").
         let filter = Filter::builder().name("description");
         let filter = filter.values(format!("Copied for DestinationAmi {id}*"));
         let filter = filter.values(format!("Created by CreateImage(*) for {id}*")).build();
         let found = self.client(region).describe_snapshots().owner_ids("self").filters(filter).send().await;
-        // It is only told, so nothing depends on it.
+        // Only displayed, so an error is ignored.
         let found = found.answer("DescribeSnapshots", region.as_str()).ok();
         let snapshot = found.and_then(|found| found.snapshots.unwrap_or_default().into_iter().next());
         let progress = snapshot.and_then(|snapshot| snapshot.progress).unwrap_or_default();
@@ -161,15 +162,15 @@ impl Ec2 {
     }
 
     pub(super) async fn own_images(&self, region: &Region) -> Result<Vec<Image>> {
-        // Of any origin and state: EC2 keeps a copy's name from no other image, so one of the same name counts whatever made
-        // it, and one that is disabled keeps its name.
+        // Images of any origin and state: EC2 does not keep the names of copies unique, so the tool has to see every
+        // image with a name, and a disabled image keeps its name.
         let request = self.client(region).describe_images().owners("self");
         let mut pages =
             request.include_deprecated(true).include_disabled(true).max_results(PAGE).into_paginator().send();
         let mut images = Vec::new();
         while let Some(page) = pages.next().await {
             for found in page.answer("DescribeImages", region.as_str())?.images() {
-                let image = seen(found)?;
+                let image = image_from(found)?;
                 self.remember_snapshots(found, &image);
                 images.push(image);
             }
@@ -183,7 +184,7 @@ impl Ec2 {
         }
     }
 
-    /// The snapshots of an image that is complete.
+    /// The snapshot ids of an available or disabled image.
     pub(super) async fn snapshots_of(&self, region: &Region, id: &ImageId) -> Result<Vec<String>> {
         let known = self.snapshots.borrow().get(id).cloned();
         match known {
@@ -194,7 +195,8 @@ impl Ec2 {
 
     pub(super) async fn complete(&self, region: &Region, id: &ImageId, image: &NewImage) -> Result<()> {
         if let Some(at) = image.deprecate_at {
-            // EC2 keeps minutes; fractions of a second are no part of the dates that it documents.
+            // EC2 rounds to the minute and documents dates without fractions of a second (EC2 API reference,
+            // `EnableImageDeprecation`).
             let at = DateTime::from_secs(DateTime::from(at).secs());
             let deprecate = async || {
                 let request = self.client(region).enable_image_deprecation().image_id(&id.0).deprecate_at(at);
@@ -215,13 +217,13 @@ impl Ec2 {
 
     pub(super) async fn remove_image(&self, region: &Region, id: &ImageId) -> Result<()> {
         let found = match self.describe_image(region, &id.0).await {
-            // For some minutes EC2 calls an image that was deregistered unavailable; after that it doesn't know it.
+            // For some minutes EC2 reports a deregistered image as unavailable, then as not found.
             Err(error) if error.is_not_found() || error.has_code(&["InvalidAMIID.Unavailable"]) => return Ok(()),
             found => found?,
         };
         let request = self.client(region).deregister_image().image_id(&id.0).delete_associated_snapshots(true);
         match request.send().await.answer("DeregisterImage", region.as_str()) {
-            // It is gone already, and only still shown.
+            // Already deregistered, but still visible.
             Err(error) if error.is_not_found() || error.has_code(&["InvalidAMIID.Unavailable"]) => {}
             answer => drop(answer?),
         }
@@ -232,7 +234,7 @@ impl Ec2 {
             }
         }
         if !remaining.is_empty() {
-            bail!("{id} is deregistered, but these snapshots remain: {}", remaining.join(", "));
+            bail!("{id} is deregistered, but these snapshots could not be deleted: {}", remaining.join(", "));
         }
         Ok(())
     }
@@ -248,18 +250,18 @@ impl Ec2 {
     }
 }
 
-/// The snapshots that an image consists of.
+/// The snapshot ids in an image's block device mappings.
 pub(super) fn snapshots(image: &Ec2Image) -> Vec<String> {
     let disks = image.block_device_mappings().iter().filter_map(|mapping| mapping.ebs());
     disks.filter_map(|disk| disk.snapshot_id()).map(str::to_owned).collect()
 }
 
-/// An image as EC2 shows it.
+/// Converts an image from the SDK's type.
 ///
 /// # Errors
 /// When it has no id.
-pub(super) fn seen(image: &Ec2Image) -> Result<Image> {
-    let id = image.image_id().context("EC2 shows an image without an id")?;
+pub(super) fn image_from(image: &Ec2Image) -> Result<Image> {
+    let id = image.image_id().context("EC2 returned an image without an id")?;
     let state = match image.state() {
         Some(Ec2ImageState::Available) => ImageState::Available,
         Some(Ec2ImageState::Disabled) => ImageState::Disabled,

@@ -1,4 +1,4 @@
-//! Instances: launched where there is room, stopped for imaging, ended.
+//! Instances: launched in a zone with capacity, stopped for imaging, terminated.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,11 +21,11 @@ use crate::{
     ground::api_error::ApiError,
 };
 
-/// What EC2 calls a stop that was asked for from outside. EC2 API reference, `StateReason`.
-const STOPPED_AS_ASKED: &str = "Client.UserInitiatedShutdown";
+/// The reason of a stop or termination that was requested through the API (EC2 API reference, `StateReason`).
+const USER_INITIATED_SHUTDOWN: &str = "Client.UserInitiatedShutdown";
 
-/// The states of instances that still are.
-pub(super) const ALIVE: [InstanceStateName; 5] = [
+/// All states but `terminated`.
+pub(super) const NOT_TERMINATED: [InstanceStateName; 5] = [
     InstanceStateName::Pending,
     InstanceStateName::Running,
     InstanceStateName::ShuttingDown,
@@ -34,15 +34,15 @@ pub(super) const ALIVE: [InstanceStateName; 5] = [
 ];
 
 impl Ec2 {
-    /// Launches in the first zone that has room: a lack of capacity is a zone's, not the region's.
-    pub(super) async fn launch_where_there_is_room(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {
+    /// Launches in the first zone with capacity. EC2 lacks capacity by zone, not by region.
+    pub(super) async fn launch_in_any_zone(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {
         let (image, group) = tokio::try_join!(self.root_device(region, launch), self.group(region, &launch.access))?;
         let mut full = Vec::new();
         for (index, placement) in self.placements(region).await?.iter().enumerate() {
-            // Where the request differs, so must its token.
+            // EC2 refuses a token that was used with different parameters (EC2 API reference, "Ensuring idempotency").
             let token = format!("{}-{index}", launch.token);
             let run = async || self.run(region, launch, &token, placement, &image, &group).await;
-            match self.once_visible(&format!("what {} is launched from", launch.access), run).await {
+            match self.once_visible(&format!("the image and SSH access of {}", launch.access), run).await {
                 Ok(id) => {
                     self.launched.borrow_mut().insert(id.clone(), Instant::now());
                     return Ok(id);
@@ -52,7 +52,7 @@ impl Ec2 {
             }
         }
         bail!(
-            "no zone has room for a {}; give another --instance-type or --subnet, or try later:\n    {}",
+            "no zone has capacity for a {}; give another --instance-type or --subnet, or try again later:\n    {}",
             launch.instance_type,
             full.join("\n    ")
         )
@@ -75,8 +75,7 @@ impl Ec2 {
             .device_index(0)
             .subnet_id(&placement.subnet_id)
             .groups(group)
-            // A subnet that somebody chose decides by itself: in a private one, instances are reached by their private
-            // addresses.
+            // A given subnet decides itself: in a private subnet, instances are reached by their private addresses.
             .set_associate_public_ip_address(self.settings.subnet.is_none().then_some(true))
             .delete_on_termination(true)
             .build();
@@ -94,11 +93,11 @@ impl Ec2 {
             .block_device_mappings(disk)
             .user_data(aws_smithy_types::base64::encode(&launch.user_data))
             .metadata_options(InstanceMetadataOptionsRequest::builder().http_tokens(HttpTokensState::Required).build())
-            // With the shutdown that user-data plans, a machine that nobody ends any more ends itself.
+            // With the shutdown that the user data schedules, an abandoned machine terminates itself.
             .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
             .set_tag_specifications(tag_specifications(&launch.tags, &kinds))
             .customize()
-            // A lack of capacity looks to the SDK like a fault that passes; what does pass is tried again by the caller.
+            // The SDK would retry a lack of capacity as transient. The caller retries what is transient.
             .config_override(aws_sdk_ec2::config::Builder::new().retry_config(RetryConfig::disabled()))
             .send()
             .await
@@ -108,7 +107,7 @@ impl Ec2 {
             action: "RunInstances".to_owned(),
             region: region.to_string(),
             code: None,
-            message: "the answer names no instance".to_owned(),
+            message: "the response has no instance".to_owned(),
             transient: false,
         })
     }
@@ -119,23 +118,23 @@ impl Ec2 {
             LaunchSource::Image(id) => id.0.clone(),
         };
         let found = self.once_visible(&image, async || self.describe_image(region, &image).await).await?;
-        let name = found.root_device_name.with_context(|| format!("{image} doesn't say what its root device is"))?;
+        let name = found.root_device_name.with_context(|| format!("{image} has no root device name"))?;
         Ok(RootDevice { image, name })
     }
 
-    pub(super) async fn instance_now(&self, region: &Region, id: &InstanceId) -> Result<Option<Instance>> {
+    pub(super) async fn describe_instance(&self, region: &Region, id: &InstanceId) -> Result<Option<Instance>> {
         let found = self.client(region).describe_instances().instance_ids(&id.0).send().await;
         let found = match found.answer("DescribeInstances", region.as_str()) {
             Err(error) if error.is_not_found() => return Ok(None),
             found => found?,
         };
         let mut instances = found.reservations().iter().flat_map(|reservation| reservation.instances());
-        instances.next().map(seen).transpose()
+        instances.next().map(instance_from).transpose()
     }
 
-    pub(super) async fn instances_tagged(&self, region: &Region, build: &str) -> Result<Vec<InstanceId>> {
+    pub(super) async fn instances_of_build(&self, region: &Region, build: &str) -> Result<Vec<InstanceId>> {
         let tagged = Filter::builder().name(format!("tag:{TAG_BUILD}")).values(build).build();
-        let states = ALIVE.iter().map(|state| state.as_str().to_owned()).collect();
+        let states = NOT_TERMINATED.iter().map(|state| state.as_str().to_owned()).collect();
         let alive = Filter::builder().name("instance-state-name").set_values(Some(states)).build();
         let mut pages = self.client(region).describe_instances().filters(tagged).filters(alive).into_paginator().send();
         let mut found = Vec::new();
@@ -152,7 +151,8 @@ impl Ec2 {
             let request = self.client(region).get_console_output().instance_id(&id.0).set_latest(latest);
             request.send().await.answer("GetConsoleOutput", region.as_str())
         };
-        // Without `latest` the output of a machine that just started is empty; only Nitro instance types have it.
+        // Without `latest` the output is empty soon after the start, but only Nitro instance types support it (EC2 API
+        // reference, `GetConsoleOutput`).
         let output = match ask(Some(true)).await {
             Err(error) if error.has_code(&["UnsupportedOperation", "InvalidParameter*"]) => ask(None).await?,
             output => output?,
@@ -162,7 +162,7 @@ impl Ec2 {
     }
 
     pub(super) async fn stop_for_imaging(&self, region: &Region, id: &InstanceId) -> Result<()> {
-        // An image remembers what its machine did at a shutdown, and its users' machines are not to vanish.
+        // An image keeps this attribute of its instance, and a shutdown must not terminate instances of the image.
         let stop = AttributeValue::builder().value(ShutdownBehavior::Stop.as_str()).build();
         let request = self.client(region).modify_instance_attribute().instance_id(&id.0);
         let request = request.instance_initiated_shutdown_behavior(stop);
@@ -182,7 +182,7 @@ impl Ec2 {
             request.send().await.answer("TerminateInstances", region.as_str()).map(drop)
         };
         let launched = self.launched.borrow().get(id).copied();
-        // Right after the launch, being unknown proves nothing: it may come to light and run on.
+        // Soon after the launch, "not found" may only mean that the instance is not visible yet.
         if launched.is_some_and(|at| at.elapsed() < VISIBILITY_LIMIT) {
             return self.once_visible(&id.0, terminate).await;
         }
@@ -193,7 +193,7 @@ impl Ec2 {
     }
 }
 
-/// An image, and the name of the device that its root volume is.
+/// An image and the device name of its root volume.
 struct RootDevice {
     image: String,
     name: String,
@@ -204,17 +204,17 @@ fn lacks_capacity(error: &anyhow::Error) -> bool {
     error.downcast_ref::<ApiError>().is_some_and(|error| error.has_code(&codes))
 }
 
-fn seen(instance: &Ec2Instance) -> Result<Instance> {
-    let name = instance.state().and_then(|state| state.name()).context("EC2 doesn't say in which state it is")?;
+fn instance_from(instance: &Ec2Instance) -> Result<Instance> {
+    let name = instance.state().and_then(|state| state.name()).context("EC2 returned an instance without a state")?;
     let state = match name {
         InstanceStateName::Pending => InstanceState::Pending,
         InstanceStateName::Running => InstanceState::Running,
         InstanceStateName::Stopping | InstanceStateName::ShuttingDown => InstanceState::Stopping,
         InstanceStateName::Stopped => InstanceState::Stopped,
         InstanceStateName::Terminated => InstanceState::Terminated,
-        other => bail!("EC2 says that it is {}, which this tool doesn't know", other.as_str()),
+        other => bail!("EC2 returned the unknown instance state {}", other.as_str()),
     };
-    let reason = instance.state_reason().filter(|reason| reason.code() != Some(STOPPED_AS_ASKED));
+    let reason = instance.state_reason().filter(|reason| reason.code() != Some(USER_INITIATED_SHUTDOWN));
     let reason = reason.and_then(|reason| reason.message()).filter(|message| !message.is_empty()).map(str::to_owned);
     let ip = instance.public_ip_address().or(instance.private_ip_address());
     let address = ip.and_then(|ip| ip.parse::<IpAddr>().ok()).map(|ip| SocketAddr::new(ip, SSH_PORT));

@@ -1,4 +1,4 @@
-//! What builds may have left, found by their tag.
+//! Leftovers of builds, found by their tag.
 
 use std::collections::BTreeSet;
 
@@ -6,9 +6,9 @@ use anyhow::Result;
 use aws_sdk_ec2::types::{Filter, InstanceStateName};
 use xtask::region::Region;
 
-use super::{Ec2, answer::Answer as _, instances::ALIVE, tags::tags};
+use super::{Ec2, answer::Answer as _, instances::NOT_TERMINATED, tags::tags};
 use crate::{
-    cloud::{Kind, Leftover, tags::TAG_BUILD},
+    cloud::{Leftover, LeftoverKind, tags::TAG_BUILD},
     event::ids::{ImageId, InstanceId},
 };
 
@@ -24,7 +24,7 @@ impl Ec2 {
     }
 
     async fn tagged_instances(&self, region: &Region) -> Result<Vec<Leftover>> {
-        let states = ALIVE.iter().filter(|state| **state != InstanceStateName::ShuttingDown);
+        let states = NOT_TERMINATED.iter().filter(|state| **state != InstanceStateName::ShuttingDown);
         let states = states.map(|state| state.as_str().to_owned()).collect();
         let alive = Filter::builder().name("instance-state-name").set_values(Some(states)).build();
         let request = self.client(region).describe_instances().filters(tagged()).filters(alive);
@@ -34,7 +34,7 @@ impl Ec2 {
             let page = page.answer("DescribeInstances", region.as_str())?;
             let instances = page.reservations().iter().flat_map(|reservation| reservation.instances());
             found.extend(instances.filter_map(|instance| {
-                Leftover::tagged(Kind::Instance, instance.instance_id()?, &tags(instance.tags()))
+                Leftover::tagged(LeftoverKind::Instance, instance.instance_id()?, &tags(instance.tags()))
             }));
         }
         Ok(found)
@@ -44,7 +44,9 @@ impl Ec2 {
         let found = self.client(region).describe_key_pairs().filters(tagged()).send().await;
         let found = found.answer("DescribeKeyPairs", region.as_str())?;
         let pairs = found.key_pairs().iter();
-        Ok(pairs.filter_map(|pair| Leftover::tagged(Kind::KeyPair, pair.key_name()?, &tags(pair.tags()))).collect())
+        Ok(pairs
+            .filter_map(|pair| Leftover::tagged(LeftoverKind::KeyPair, pair.key_name()?, &tags(pair.tags())))
+            .collect())
     }
 
     async fn tagged_groups(&self, region: &Region) -> Result<Vec<Leftover>> {
@@ -53,15 +55,14 @@ impl Ec2 {
         while let Some(page) = pages.next().await {
             let page = page.answer("DescribeSecurityGroups", region.as_str())?;
             let groups = page.security_groups().iter();
-            found.extend(
-                groups
-                    .filter_map(|group| Leftover::tagged(Kind::SecurityGroup, group.group_id()?, &tags(group.tags()))),
-            );
+            found.extend(groups.filter_map(|group| {
+                Leftover::tagged(LeftoverKind::SecurityGroup, group.group_id()?, &tags(group.tags()))
+            }));
         }
         Ok(found)
     }
 
-    /// The images, and the snapshots that no image has.
+    /// The images, and the snapshots that belong to no image.
     async fn tagged_images(&self, region: &Region) -> Result<Vec<Leftover>> {
         let images = self.own_images(region).await?;
         let mut of_images = BTreeSet::new();
@@ -73,9 +74,10 @@ impl Ec2 {
         let mut pages = request.into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.answer("DescribeSnapshots", region.as_str())?;
-            let alone = page.snapshots().iter().filter(|it| it.snapshot_id().is_some_and(|id| !of_images.contains(id)));
-            found.extend(alone.filter_map(|snapshot| {
-                Leftover::tagged(Kind::Snapshot, snapshot.snapshot_id()?, &tags(snapshot.tags()))
+            let orphaned =
+                page.snapshots().iter().filter(|it| it.snapshot_id().is_some_and(|id| !of_images.contains(id)));
+            found.extend(orphaned.filter_map(|snapshot| {
+                Leftover::tagged(LeftoverKind::Snapshot, snapshot.snapshot_id()?, &tags(snapshot.tags()))
             }));
         }
         Ok(found)
@@ -83,11 +85,11 @@ impl Ec2 {
 
     pub(super) async fn remove_leftover(&self, region: &Region, leftover: &Leftover) -> Result<()> {
         match leftover.kind {
-            Kind::Instance => self.terminate_instance(region, &InstanceId(leftover.id.clone())).await,
-            Kind::KeyPair => Ok(self.delete_key(region, &leftover.id).await?),
-            Kind::SecurityGroup => Ok(self.delete_group(region, &leftover.id).await?),
-            Kind::Image => self.remove_image(region, &ImageId(leftover.id.clone())).await,
-            Kind::Snapshot => Ok(self.delete_snapshot(region, &leftover.id).await?),
+            LeftoverKind::Instance => self.terminate_instance(region, &InstanceId(leftover.id.clone())).await,
+            LeftoverKind::KeyPair => Ok(self.delete_key(region, &leftover.id).await?),
+            LeftoverKind::SecurityGroup => Ok(self.delete_group(region, &leftover.id).await?),
+            LeftoverKind::Image => self.remove_image(region, &ImageId(leftover.id.clone())).await,
+            LeftoverKind::Snapshot => Ok(self.delete_snapshot(region, &leftover.id).await?),
         }
     }
 }

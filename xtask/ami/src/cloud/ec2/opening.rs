@@ -1,4 +1,4 @@
-//! Who may launch and copy images, and the account's block on public ones.
+//! Launch and volume permissions of images, and the account's block on public images.
 
 use anyhow::Result;
 use aws_sdk_ec2::types::{
@@ -13,44 +13,62 @@ use super::{
     block::{self, Block},
 };
 use crate::{
-    cloud::{Audience, Opening},
+    cloud::{Audience, Opening, Permission},
     event::ids::ImageId,
 };
 
 impl Opening for Ec2 {
     async fn snapshots_are_public(&self, region: &Region, id: &ImageId) -> Result<bool> {
-        Box::pin(self.everybody_may_copy(region, id)).await
+        Box::pin(self.all_snapshots_public(region, id)).await
     }
 
-    async fn permit_copying(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()> {
-        Box::pin(self.permit_snapshots(region, id, audience, permit)).await
+    async fn set_volume_permission(
+        &self,
+        region: &Region,
+        id: &ImageId,
+        audience: &Audience,
+        permission: Permission,
+    ) -> Result<()> {
+        Box::pin(self.modify_volume_permission(region, id, audience, permission)).await
     }
 
-    async fn permit_launching(&self, region: &Region, id: &ImageId, audience: &Audience, permit: bool) -> Result<()> {
-        Box::pin(self.permit_image(region, id, audience, permit)).await
+    async fn set_launch_permission(
+        &self,
+        region: &Region,
+        id: &ImageId,
+        audience: &Audience,
+        permission: Permission,
+    ) -> Result<()> {
+        Box::pin(self.modify_launch_permission(region, id, audience, permission)).await
     }
 
     async fn public_images_blocked(&self, region: &Region) -> Result<bool> {
         Box::pin(self.blocked(region)).await
     }
 
-    async fn block_public_images(&self, region: &Region, block: bool) -> Result<()> {
-        Box::pin(self.block(region, block)).await
+    async fn block_public_images(&self, region: &Region) -> Result<()> {
+        Box::pin(self.block(region)).await
+    }
+
+    async fn unblock_public_images(&self, region: &Region) -> Result<()> {
+        Box::pin(self.unblock(region)).await
     }
 }
 
 impl Ec2 {
-    pub(super) async fn permit_image(
+    pub(super) async fn modify_launch_permission(
         &self,
         region: &Region,
         id: &ImageId,
         audience: &Audience,
-        permit: bool,
+        permission: Permission,
     ) -> Result<()> {
         let modifications = LaunchPermissionModifications::builder();
-        let who = Some(launch_permissions(audience));
-        let modifications = if permit { modifications.set_add(who) } else { modifications.set_remove(who) };
-        let modifications = modifications.build();
+        let grantees = Some(launch_permissions(audience));
+        let modifications = match permission {
+            Permission::Grant => modifications.set_add(grantees).build(),
+            Permission::Revoke => modifications.set_remove(grantees).build(),
+        };
         let modify = async || {
             let request = self.client(region).modify_image_attribute().image_id(&id.0);
             let request = request.launch_permission(modifications.clone());
@@ -59,22 +77,24 @@ impl Ec2 {
         self.once_visible(&id.0, modify).await
     }
 
-    pub(super) async fn permit_snapshots(
+    pub(super) async fn modify_volume_permission(
         &self,
         region: &Region,
         id: &ImageId,
         audience: &Audience,
-        permit: bool,
+        permission: Permission,
     ) -> Result<()> {
-        let who = volume_permissions(audience);
-        if who.is_empty() {
+        let grantees = volume_permissions(audience);
+        if grantees.is_empty() {
             return Ok(());
         }
         for snapshot in self.snapshots_of(region, id).await? {
             let modifications = CreateVolumePermissionModifications::builder();
-            let who = Some(who.clone());
-            let modifications = if permit { modifications.set_add(who) } else { modifications.set_remove(who) };
-            let modifications = modifications.build();
+            let grantees = Some(grantees.clone());
+            let modifications = match permission {
+                Permission::Grant => modifications.set_add(grantees).build(),
+                Permission::Revoke => modifications.set_remove(grantees).build(),
+            };
             let modify = async || {
                 let request = self.client(region).modify_snapshot_attribute().snapshot_id(&snapshot);
                 let request = request.attribute(SnapshotAttributeName::CreateVolumePermission);
@@ -86,17 +106,17 @@ impl Ec2 {
         Ok(())
     }
 
-    pub(super) async fn everybody_may_copy(&self, region: &Region, id: &ImageId) -> Result<bool> {
+    pub(super) async fn all_snapshots_public(&self, region: &Region, id: &ImageId) -> Result<bool> {
         let snapshots = self.snapshots_of(region, id).await?;
         for snapshot in &snapshots {
-            let look = async || {
+            let describe = async || {
                 let request = self.client(region).describe_snapshot_attribute().snapshot_id(snapshot);
                 let answer = request.attribute(SnapshotAttributeName::CreateVolumePermission).send().await;
                 answer.answer("DescribeSnapshotAttribute", region.as_str())
             };
-            let answer = self.once_visible(snapshot, look).await?;
-            let everybody = |permission: &CreateVolumePermission| permission.group() == Some(&PermissionGroup::All);
-            if !answer.create_volume_permissions().iter().any(everybody) {
+            let answer = self.once_visible(snapshot, describe).await?;
+            let is_public = |permission: &CreateVolumePermission| permission.group() == Some(&PermissionGroup::All);
+            if !answer.create_volume_permissions().iter().any(is_public) {
                 return Ok(false);
             }
         }
@@ -107,25 +127,23 @@ impl Ec2 {
         Ok(block::of_images(&self.client(region), region).await? != Block::None)
     }
 
-    pub(super) async fn block(&self, region: &Region, block: bool) -> Result<()> {
-        let client = self.client(region);
-        if block {
-            let state = ImageBlockPublicAccessEnabledState::BlockNewSharing;
-            let request = client.enable_image_block_public_access().image_block_public_access_state(state);
-            request.send().await.answer("EnableImageBlockPublicAccess", region.as_str())?;
-        } else {
-            let request = client.disable_image_block_public_access();
-            request.send().await.answer("DisableImageBlockPublicAccess", region.as_str())?;
-        }
-        Ok(())
+    pub(super) async fn block(&self, region: &Region) -> Result<()> {
+        let state = ImageBlockPublicAccessEnabledState::BlockNewSharing;
+        let request = self.client(region).enable_image_block_public_access().image_block_public_access_state(state);
+        Ok(request.send().await.answer("EnableImageBlockPublicAccess", region.as_str()).map(drop)?)
+    }
+
+    pub(super) async fn unblock(&self, region: &Region) -> Result<()> {
+        let request = self.client(region).disable_image_block_public_access();
+        Ok(request.send().await.answer("DisableImageBlockPublicAccess", region.as_str()).map(drop)?)
     }
 }
 
 fn launch_permissions(audience: &Audience) -> Vec<LaunchPermission> {
-    let everybody = LaunchPermission::builder().group(PermissionGroup::All).build();
+    let everyone = LaunchPermission::builder().group(PermissionGroup::All).build();
     match audience {
-        Audience::Everybody => vec![everybody],
-        Audience::These(grantees) => grantees
+        Audience::Public => vec![everyone],
+        Audience::Grantees(grantees) => grantees
             .iter()
             .map(|grantee| match grantee {
                 Grantee::Account(id) => LaunchPermission::builder().user_id(id).build(),
@@ -136,12 +154,12 @@ fn launch_permissions(audience: &Audience) -> Vec<LaunchPermission> {
     }
 }
 
-/// Snapshots are shared with accounts alone. EC2 API reference, `CreateVolumePermission`.
+/// Snapshots can be shared with accounts only, not with organizations (EC2 API reference, `CreateVolumePermission`).
 fn volume_permissions(audience: &Audience) -> Vec<CreateVolumePermission> {
-    let everybody = CreateVolumePermission::builder().group(PermissionGroup::All).build();
+    let everyone = CreateVolumePermission::builder().group(PermissionGroup::All).build();
     match audience {
-        Audience::Everybody => vec![everybody],
-        Audience::These(grantees) => grantees
+        Audience::Public => vec![everyone],
+        Audience::Grantees(grantees) => grantees
             .iter()
             .filter_map(|grantee| match grantee {
                 Grantee::Account(id) => Some(CreateVolumePermission::builder().user_id(id).build()),

@@ -1,14 +1,14 @@
-//! The least IAM policy that the EC2 side needs, for `cargo xtask ami iam-policy`.
+//! The least IAM policy that this tool needs on EC2, for `cargo xtask ami iam-policy`.
 //!
-//! What the tool creates carries the tag `wallaroo:build`, and what it changes, deletes, or makes an image of must carry
-//! it. Three things can't be limited so: what is created, the group that an instance is put into, and the account's block
-//! on public images.
+//! The tool tags everything that it creates with `wallaroo:build`. The policy permits it to change, delete or image
+//! only resources with this tag. Three permissions can't be limited by tag: to create, to put an instance into another
+//! security group, and to change the account's block on public images.
 
 use serde_json::{Value, json};
 
 use crate::cloud::tags::TAG_BUILD;
 
-/// What only looks.
+/// Reads.
 pub const READS: [&str; 14] = [
     "DescribeImages",
     "DescribeInstanceTypeOfferings",
@@ -26,14 +26,14 @@ pub const READS: [&str; 14] = [
     "GetSnapshotBlockPublicAccessState",
 ];
 
-/// What creates. It begins from what others made, such as the base and the subnets, so it can't be limited by tag.
+/// Creates. These start from resources of others, such as the base and the subnets, so they can't be limited by tag.
 pub const CREATES: [&str; 4] = ["CopyImage", "CreateSecurityGroup", "ImportKeyPair", "RunInstances"];
 
-/// What makes an image, and reboots the instance that it is made of.
+/// Creates an image from an instance, and reboots that instance.
 pub const IMAGES: [&str; 1] = ["CreateImage"];
 
-/// What changes or deletes what this tool created. For each of these, IAM can look at the resource's tags: Service
-/// Authorization Reference, "Actions, resources, and condition keys for Amazon EC2".
+/// Change or delete what this tool created. All of these support conditions on the resource's tags (Service
+/// Authorization Reference, "Actions, resources, and condition keys for Amazon EC2").
 pub const CHANGES: [&str; 11] = [
     "AuthorizeSecurityGroupIngress",
     "DeleteKeyPair",
@@ -48,12 +48,13 @@ pub const CHANGES: [&str; 11] = [
     "TerminateInstances",
 ];
 
-/// What only `--unblock-public-access` needs; it is the account's setting, so there is nothing to limit it to.
+/// Needed only with `--unblock-public-access`. These change a setting of the account, so there is no resource to limit
+/// them to.
 pub const UNBLOCKS: [&str; 2] = ["DisableImageBlockPublicAccess", "EnableImageBlockPublicAccess"];
 
-/// What nothing in EC2 is called: preflight's dry runs name these where the real thing can't exist yet. A resource that
-/// isn't there has no tags, so the policy names these as well, or the dry runs of what is limited by tag would tell
-/// nothing.
+/// Placeholder ids of no real resource, for dry runs that run before the real ones exist. A resource that doesn't exist
+/// has no tags, so the policy permits the placeholders by id: otherwise it would deny all dry runs that are limited by
+/// tag.
 pub mod placeholder {
     /// An instance.
     pub const INSTANCE: &str = "i-00000000000000000";
@@ -80,29 +81,29 @@ pub fn text() -> String {
     let policy = json!({
         "Version": "2012-10-17",
         "Statement": [
-            allow("Look", &reads, json!({ "Resource": "*" })),
+            allow("Read", &reads, json!({ "Resource": "*" })),
             allow("Create", &ec2(&CREATES), json!({ "Resource": "*" })),
             allow("CreateImages", &ec2(&IMAGES), json!({
                 "Resource": ["arn:aws:ec2:*::image/*", "arn:aws:ec2:*::snapshot/*"],
             })),
-            allow("OfInstancesThatWereCreated", &ec2(&IMAGES), json!({
+            allow("FromTaggedInstances", &ec2(&IMAGES), json!({
                 "Resource": "arn:aws:ec2:*:*:instance/*",
                 "Condition": { "Null": { tagged.clone(): "false" } },
             })),
-            allow("TagWhatIsCreated", &ec2(&["CreateTags"]), json!({
+            allow("TagOnCreate", &ec2(&["CreateTags"]), json!({
                 "Resource": "*",
                 "Condition": { "StringEquals": { "ec2:CreateAction": ([&CREATES[..], &IMAGES].concat()) } },
             })),
-            allow("ChangeWhatWasCreated", &ec2(&CHANGES), json!({
+            allow("ChangeTagged", &ec2(&CHANGES), json!({
                 "Resource": "*",
                 "Condition": { "Null": { tagged: "false" } },
             })),
-            // Where an instance is put when its own group is to go, others made.
-            allow("LeaveGroups", &ec2(&["ModifyInstanceAttribute"]), json!({
+            // The VPC's default group, into which an instance is put before its own group is deleted, has no tag.
+            allow("ChangeGroups", &ec2(&["ModifyInstanceAttribute"]), json!({
                 "Resource": ["arn:aws:ec2:*:*:security-group/*"],
             })),
-            allow("ChangeNothing", &ec2(&[&CHANGES[..], &IMAGES].concat()), json!({ "Resource": nothing_at_all() })),
-            allow("LiftTheBlockOnPublicImages", &ec2(&UNBLOCKS), json!({ "Resource": "*" })),
+            allow("DryRunOnPlaceholders", &ec2(&[&CHANGES[..], &IMAGES].concat()), json!({ "Resource": placeholder_arns() })),
+            allow("UnblockPublicImages", &ec2(&UNBLOCKS), json!({ "Resource": "*" })),
         ],
     });
     format!("{policy:#}\n")
@@ -120,8 +121,8 @@ fn allow(name: &str, actions: &[String], rest: Value) -> Value {
     statement
 }
 
-/// The ARNs of each [`placeholder`]. Images and snapshots belong to no account in theirs.
-fn nothing_at_all() -> Vec<String> {
+/// The ARN of each [`placeholder`]. Those of images and snapshots name no account.
+fn placeholder_arns() -> Vec<String> {
     use placeholder::{IMAGE, INSTANCE, NAME, SECURITY_GROUP, SNAPSHOT};
     vec![
         format!("arn:aws:ec2:*:*:instance/{INSTANCE}"),

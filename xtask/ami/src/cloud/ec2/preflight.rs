@@ -1,5 +1,5 @@
-//! All that can be known of EC2 before anything is created: identity, regions, names, quotas, blocks, base, network and
-//! permissions, in all regions at once. Only questions and dry runs go out.
+//! The preflight checks of EC2: identity, regions, names, quotas, blocks, base, network and permissions, in all regions
+//! at once. They only describe and dry-run; nothing is created.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use anyhow::Result;
 use aws_sdk_ec2::Client;
 use futures_util::future::{join, join_all, join3};
 
-use super::{Ec2, base::BaseFound, block::Block, clients::Caller, network::Placement, policy::placeholder, price};
+use super::{Ec2, base::BaseImage, block::Block, clients::Caller, network::Placement, policy::placeholder, price};
 use crate::{
     cloud::{
         Account as _,
@@ -15,91 +15,93 @@ use crate::{
     },
     ground::finding::Finding,
 };
+use collector::FindingCollector;
 use identity::Lifetime;
-use permissions::Given;
-use report::Report;
-use seen::Seen;
+use permissions::DryRunInputs;
+use regions::RegionFacts;
 
 mod identity;
 mod permissions;
-mod report;
-mod seen;
+mod collector;
+mod regions;
 
-/// How long each phase usually takes. An assumption, after what the makers of such tools publish of theirs; to be
-/// replaced by what the timelines of real builds say.
+/// The usual duration of each phase. An assumption from published figures of similar tools; the timelines of real
+/// builds should replace it.
 mod usual {
     use std::time::Duration;
 
     /// From the launch to the first login.
     pub const LAUNCH: Duration = Duration::from_secs(60);
-    /// To install the packages, the binaries, and to seal.
+    /// Installing the packages and binaries, and sealing.
     pub const PACKAGES: Duration = Duration::from_secs(60);
-    /// To shut down.
+    /// The shutdown.
     pub const STOP: Duration = Duration::from_secs(30);
-    /// To make the image.
+    /// Creating the image.
     pub const IMAGE: Duration = Duration::from_secs(180);
-    /// To boot and check it.
+    /// Booting and checking it.
     pub const VERIFY: Duration = Duration::from_secs(90);
-    /// To copy it to other regions, which goes on while it is verified.
+    /// Copying it to other regions, at the same time as verifying it.
     pub const COPIES: Duration = Duration::from_secs(480);
-    /// To make all copies public.
+    /// Making all copies public.
     pub const PUBLISH: Duration = Duration::from_secs(10);
 }
 
 impl Ec2 {
-    /// Finds out whether there are valid credentials, and those that were asked for.
+    /// Checks that the credentials are valid, and that they are those of the profile that was given.
     ///
     /// # Errors
-    /// When there are none, or others would be used, with what to do about it.
+    /// A [`Finding`] when there are none, they are invalid, or the environment overrides the profile.
     pub async fn sign_in(&self) -> Result<()> {
         let profile = self.settings.profile.as_deref();
-        // What looks after images acts at once, so it must not be on another account than the one that was named.
+        // Commands such as `retire` have no preflight, so this must refuse an account other than the one that was
+        // named.
         if let Some(finding) = identity::overridden_profile(profile, |name| std::env::var_os(name).is_some()) {
             return Err(finding.into());
         }
         self.caller().await.map(drop)
     }
 
-    /// Who the credentials belong to; asked once.
+    /// The identity that the credentials belong to. STS is called once.
     ///
     /// # Errors
-    /// A [`Finding`] when they are missing or not valid, or nobody answers.
+    /// A [`Finding`] when they are missing or invalid, or STS does not answer.
     pub(super) async fn caller(&self) -> Result<&Caller> {
         let profile = self.settings.profile.as_deref();
-        self.caller.get_or_try_init(|| identity::ask(&self.clients, profile)).await
+        self.caller.get_or_try_init(|| identity::verify(&self.clients, profile)).await
     }
 
-    /// What the plan tells of EC2, and all that stands in the way.
-    pub(super) async fn look(&self, request: &Request) -> Result<Preflight> {
+    /// Runs all checks of the request.
+    pub(super) async fn run_preflight(&self, request: &Request) -> Result<Preflight> {
         let profile = self.settings.profile.as_deref();
-        // Boxed here and below, because the SDK's futures are large, and all of them at once too large for a stack.
+        // Boxed here and below: the SDK's futures are large, and together they would overflow the stack.
         let caller = Box::pin(self.caller()).await?;
-        let mut report = Report::new(self.flags());
-        report.findings.extend(identity::overridden_profile(profile, |name| std::env::var_os(name).is_some()));
-        tell_lifetime(caller, estimate(request), &mut report);
+        let mut collector = FindingCollector::new(self.flags());
+        collector.findings.extend(identity::overridden_profile(profile, |name| std::env::var_os(name).is_some()));
+        check_lifetime(caller, estimate(request), &mut collector);
 
-        let client = self.clients.asker(&self.home);
+        let client = self.clients.preflight(&self.build_region);
         let regions = async {
-            let mut report = Report::new(self.flags());
-            let usable = seen::usable(&client, request, &mut report).await;
-            let looks = usable.iter().map(|region| Box::pin(seen::look(&self.clients, request, region)));
-            (join_all(looks).await, report)
+            let mut collector = FindingCollector::new(self.flags());
+            let usable = regions::usable(&client, request, &mut collector).await;
+            let inspections = usable.iter().map(|region| Box::pin(regions::inspect(&self.clients, request, region)));
+            (join_all(inspections).await, collector)
         };
         let base = Box::pin(self.find_base(&client));
-        let home = join3(base, Box::pin(self.network(&client)), Box::pin(self.way_in()));
-        let ((seen, of_regions), (base, (placements, group), way_in)) = join(Box::pin(regions), home).await;
-        report.absorb(of_regions);
-        let base = report.take(base);
-        let placements = report.take(placements).unwrap_or_default();
-        report.take(group);
-        let way_in = report.take(way_in);
+        let build_region = join3(base, Box::pin(self.network(&client)), Box::pin(self.ssh_source()));
+        let ((facts, of_regions), (base, (placements, group), ssh_source)) =
+            join(Box::pin(regions), build_region).await;
+        collector.merge(of_regions);
+        let base = collector.collect(base);
+        let placements = collector.collect(placements).unwrap_or_default();
+        collector.collect(group);
+        let ssh_source = collector.collect(ssh_source);
 
-        // Where nobody answered, nobody will, and all that would be lost is time.
-        let answered = seen.iter().filter(|seen| !matches!(&seen.own, Err(error) if error.code.is_none()));
-        let usable: Vec<_> = answered.map(|seen| seen.region.clone()).collect();
-        let is_blocked = |seen: &&Seen| matches!(seen.images, Some(Ok(Block::ByAccount)));
-        let blocked = seen.iter().find(is_blocked).map(|seen| seen.region.clone());
-        let given = Given {
+        // Dry runs in a region that did not answer would only wait for their timeouts.
+        let answered = facts.iter().filter(|facts| !matches!(&facts.own_images, Err(error) if error.code.is_none()));
+        let usable: Vec<_> = answered.map(|facts| facts.region.clone()).collect();
+        let is_blocked = |facts: &&RegionFacts| matches!(facts.image_block, Some(Ok(Block::ByAccount)));
+        let blocked = facts.iter().find(is_blocked).map(|facts| facts.region.clone());
+        let inputs = DryRunInputs {
             base: base.as_ref().map_or(placeholder::IMAGE, |found| found.base.id.as_str()),
             instance_type: &self.recipe.instance.instance_type,
             root_device: base.as_ref().and_then(|found| found.root_device.as_deref()),
@@ -108,21 +110,21 @@ impl Ec2 {
             security_group: self.settings.security_group.as_deref(),
             blocked: blocked.as_ref().filter(|_| request.unblock_public_access),
         };
-        permissions::ask(&self.clients, request, &usable, &given, &mut report).await;
-        seen::tell(request, seen, &mut report);
+        permissions::check(&self.clients, request, &usable, &inputs, &mut collector).await;
+        regions::report(request, facts, &mut collector);
         let mut facts = vec![("Account".to_owned(), format!("{}, {}", caller.account, caller.arn))];
         facts.extend(base.as_ref().map(|base| ("Base".to_owned(), base.fact(SystemTime::now()))));
         facts.extend(self.network_facts(placements));
-        facts.extend(way_in.map(|way_in| ("SSH from".to_owned(), way_in)));
-        Ok(self.report_on(request, caller, base.as_ref(), facts, report))
+        facts.extend(ssh_source.map(|ssh_source| ("SSH from".to_owned(), ssh_source)));
+        Ok(self.report_on(request, caller, base.as_ref(), facts, collector))
     }
 
-    /// Who reaches the machines: this computer must.
-    async fn way_in(&self) -> Result<String> {
+    /// The addresses that SSH to the machines is open to.
+    async fn ssh_source(&self) -> Result<String> {
         if let Some(group) = &self.settings.security_group {
-            return Ok(format!("wherever {group} lets it in"));
+            return Ok(format!("the addresses that {group} permits"));
         }
-        let remedy = "give the addresses that may reach the machines with --ssh-from".to_owned();
+        let remedy = "give the addresses of this computer with --ssh-from".to_owned();
         let found = self.ssh_from().await;
         found.map(|addresses| addresses.to_string()).map_err(|error| {
             let problem = format!("{error:#}");
@@ -130,9 +132,9 @@ impl Ec2 {
         })
     }
 
-    /// The subnets, and whether the security group goes with them.
+    /// The subnets, and whether the security group is in their VPC.
     async fn network(&self, client: &Client) -> (Result<&[Placement]>, Result<()>) {
-        let placements = self.placements_by(client).await;
+        let placements = self.placements_with(client).await;
         let group = self.check_security_group(client, placements.as_deref().unwrap_or_default()).await;
         (placements, group)
     }
@@ -141,24 +143,24 @@ impl Ec2 {
         &self,
         request: &Request,
         caller: &Caller,
-        base: Option<&BaseFound>,
+        base: Option<&BaseImage>,
         facts: Vec<(String, String)>,
-        mut report: Report,
+        mut collector: FindingCollector,
     ) -> Preflight {
         if let Some(found) = base {
-            report.findings.extend(found.findings(&self.recipe, request.shared));
+            collector.findings.extend(found.findings(&self.recipe, request.shared));
             if found.is_system_assumed {
                 let (id, system) = (&found.base.id, &found.base.system);
-                report
-                    .warnings
-                    .push(format!("the base {id} is taken for {system}: neither its name nor a tag says so"));
+                collector.warnings.push(format!(
+                    "assuming that the base {id} is {system}: neither its name nor a tag tells its system"
+                ));
             }
         }
         let instance = &self.recipe.instance;
         let estimate = estimate(request);
         let (type_name, disk_gib) = (&instance.instance_type, instance.root_volume_gib);
-        let cost = price::cost(&self.home, &request.regions, type_name, disk_gib, estimate);
-        let (findings, warnings) = report.finish(&caller.arn);
+        let cost = price::cost(&self.build_region, &request.regions, type_name, disk_gib, estimate);
+        let (findings, warnings) = collector.finish(&caller.arn);
         let base_system = base.map(|found| found.base.system.clone());
         Preflight { facts, findings, warnings, base_system, estimate, cost: Some(cost) }
     }
@@ -175,7 +177,7 @@ impl Ec2 {
     }
 }
 
-/// How long the cloud's part of a build usually takes.
+/// The usual duration of a build on EC2, without make.
 fn estimate(request: &Request) -> Duration {
     let made = usual::LAUNCH + usual::PACKAGES + usual::STOP + usual::IMAGE;
     let is_copied = request.regions.iter().any(|region| *region != request.build_region);
@@ -184,10 +186,10 @@ fn estimate(request: &Request) -> Duration {
     made + verified + published
 }
 
-fn tell_lifetime(caller: &Caller, estimate: Duration, report: &mut Report) {
+fn check_lifetime(caller: &Caller, estimate: Duration, collector: &mut FindingCollector) {
     match identity::lifetime(caller.expires, SystemTime::now(), estimate) {
         Lifetime::Enough => {}
-        Lifetime::Short(warning) => report.warnings.push(warning),
-        Lifetime::TooShort(finding) => report.findings.push(finding),
+        Lifetime::Short(warning) => collector.warnings.push(warning),
+        Lifetime::TooShort(finding) => collector.findings.push(finding),
     }
 }

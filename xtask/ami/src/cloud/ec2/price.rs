@@ -1,18 +1,18 @@
-//! What a build costs, about: list prices, so that nobody is asked for them before every build.
+//! The approximate cost of a build, from a table of list prices: no call to AWS's price list is needed.
 
 use std::time::Duration;
 
 use xtask::region::Region;
 
-use crate::cloud::preflight::Cost;
+use crate::{cloud::preflight::Cost, ground::everywhere};
 
-/// The day of the prices, for the remark.
+/// The month of the prices.
 const DATE: &str = "2024-11";
 
-/// The only instance type in the table: the recipe's.
+/// The only instance type in the table: the recipe's default.
 const INSTANCE_TYPE: &str = "m5.large";
 
-/// What a region charges, in US dollars.
+/// Prices of a region, in US dollars.
 struct Prices {
     region: &'static str,
     /// An hour of an m5.large with Linux, on demand. EC2 pricing, "On-Demand".
@@ -47,45 +47,54 @@ const TABLE: [Prices; 14] = [
 /// An hour of a public IPv4 address, everywhere. VPC pricing, "Public IPv4 Address".
 const ADDRESS_HOUR: f64 = 0.005;
 
-/// A GB-month of a gp3 volume in most of the regions; the disks live for minutes, so the others' prices don't show.
+/// A GB-month of a gp3 volume in most regions. A disk exists for minutes, so regional differences don't matter.
 const DISK_GB_MONTH: f64 = 0.08;
 
-/// AWS's own month, in hours.
+/// The hours of a month, as AWS counts them.
 const MONTH_HOURS: f64 = 730.0;
 
-/// What of the disk a snapshot stores: the blocks that were ever written. An assumption: Ubuntu 16.04 takes 1.2 GB, and
-/// the rest is packages and what was deleted again.
+/// The size of a snapshot: the blocks of the disk that were ever written. An assumption: 1.2 GB for Ubuntu 16.04, the
+/// rest for packages and deleted files.
 const SNAPSHOT_GB: f64 = 2.0;
 
-/// Two machines: the image is made on one and verified on the other.
+/// One machine to make the image on, and one to verify it.
 const MACHINES: f64 = 2.0;
 
-/// What a build costs, if both machines live as long as the whole build, which is more than they do. Regions that the
-/// table doesn't have count as the dearest in it.
-pub(super) fn cost(home: &Region, regions: &[Region], instance_type: &str, disk_gib: u32, build: Duration) -> Cost {
+/// The cost of a build, as if both machines ran for the whole build: an upper bound. Regions that are missing from the
+/// table count as the most expensive one.
+pub(super) fn cost(
+    build_region: &Region,
+    regions: &[Region],
+    instance_type: &str,
+    disk_gib: u32,
+    build: Duration,
+) -> Cost {
     let hours = MACHINES * build.as_secs_f64() / 3600.0;
     let prices = |region: &Region| TABLE.iter().find(|prices| prices.region == region.as_str());
-    let dearest = |price: fn(&Prices) -> f64| TABLE.iter().map(price).fold(0.0, f64::max);
-    let of = |region: &Region, price: fn(&Prices) -> f64| prices(region).map_or_else(|| dearest(price), price);
+    let highest = |price: fn(&Prices) -> f64| TABLE.iter().map(price).fold(0.0, f64::max);
+    let of = |region: &Region, price: fn(&Prices) -> f64| prices(region).map_or_else(|| highest(price), price);
 
     let is_known_type = instance_type == INSTANCE_TYPE;
-    let machine_hour = if is_known_type { of(home, |prices| prices.machine_hour) } else { 0.0 };
+    let machine_hour = if is_known_type { of(build_region, |prices| prices.machine_hour) } else { 0.0 };
     let disk_hour = f64::from(disk_gib) * DISK_GB_MONTH / MONTH_HOURS;
-    let others = regions.iter().filter(|region| *region != home).count();
+    let others = regions.iter().filter(|region| *region != build_region).count();
     let others = f64::from(u16::try_from(others).unwrap_or(u16::MAX));
-    let transfer = others * SNAPSHOT_GB * of(home, |prices| prices.transfer_gb);
+    let transfer = others * SNAPSHOT_GB * of(build_region, |prices| prices.transfer_gb);
     let monthly = regions.iter().map(|region| SNAPSHOT_GB * of(region, |prices| prices.snapshot_gb_month)).sum();
 
     let mut remark = format!(
-        "list prices of {DATE}, check https://aws.amazon.com/ec2/pricing; for snapshots of {SNAPSHOT_GB} GB of a disk \
-         of {disk_gib} GiB"
+        "list prices of {DATE}, see https://aws.amazon.com/ec2/pricing; assumes snapshots of {SNAPSHOT_GB} GB of a \
+         disk of {disk_gib} GiB"
     );
     if !is_known_type {
-        remark.push_str(&format!("; without the machines, {instance_type} isn't in the table"));
+        remark.push_str(&format!("; excludes the machines: {instance_type} is not in the price table"));
     }
-    let unknown: Vec<&str> = regions.iter().filter(|region| prices(region).is_none()).map(Region::as_str).collect();
+    let unknown: Vec<&Region> = regions.iter().filter(|region| prices(region).is_none()).collect();
     if !unknown.is_empty() {
-        remark.push_str(&format!("; {} not in the table, counted as the dearest that is", unknown.join(", ")));
+        remark.push_str(&format!(
+            "; {} not in the price table, counted as the most expensive region",
+            everywhere::names(unknown)
+        ));
     }
     Cost { once_usd: hours * (machine_hour + ADDRESS_HOUR + disk_hour) + transfer, monthly_usd: monthly, remark }
 }
@@ -100,7 +109,7 @@ mod tests {
         name.parse().expect("a region")
     }
 
-    /// All regions of the file that comes with the tool.
+    /// The regions of the shipped file `regions`.
     fn regions() -> Vec<Region> {
         let path = camino::Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../regions");
         let text = std::fs::read_to_string(&path).expect("the file `regions`");
@@ -113,8 +122,8 @@ mod tests {
 
     #[test]
     fn a_private_image_costs_its_machines_and_one_snapshot() {
-        let home = region("us-west-2");
-        let cost = cost(&home, std::slice::from_ref(&home), "m5.large", 8, HALF_AN_HOUR);
+        let build_region = region("us-west-2");
+        let cost = cost(&build_region, std::slice::from_ref(&build_region), "m5.large", 8, HALF_AN_HOUR);
         // Two machines for half an hour each: 0.096 + 0.005 + 8 × 0.08 / 730.
         assert!(is_about(cost.once_usd, 0.102), "{cost:?}");
         assert!(is_about(cost.monthly_usd, 0.10), "{cost:?}");
@@ -123,24 +132,24 @@ mod tests {
     }
 
     #[test]
-    fn a_release_pays_for_the_way_to_each_region_and_for_its_snapshot() {
+    fn a_release_pays_for_the_transfer_to_each_region_and_for_its_snapshot() {
         let cost = cost(&region("us-west-2"), &regions(), "m5.large", 8, HALF_AN_HOUR);
         assert!(is_about(cost.once_usd, 0.102 + 13.0 * 2.0 * 0.02), "{cost:?}");
         assert!(is_about(cost.monthly_usd, 2.0 * 0.743), "{cost:?}");
     }
 
     #[test]
-    fn the_table_has_every_region_that_images_are_published_in() {
+    fn the_table_has_every_region_of_the_shipped_file() {
         let cost = cost(&region("us-west-2"), &regions(), "m5.large", 8, HALF_AN_HOUR);
-        assert!(!cost.remark.contains("not in the table"), "{}", cost.remark);
+        assert!(!cost.remark.contains("not in the price table"), "{}", cost.remark);
     }
 
     #[test]
-    fn what_is_not_in_the_table_is_said() {
-        let home = region("eu-north-1");
-        let cost = cost(&home, std::slice::from_ref(&home), "c7i.xlarge", 8, HALF_AN_HOUR);
-        assert!(cost.remark.contains("without the machines, c7i.xlarge isn't in the table"), "{}", cost.remark);
-        assert!(cost.remark.contains("eu-north-1 not in the table"), "{}", cost.remark);
+    fn the_remark_names_regions_and_types_missing_from_the_table() {
+        let build_region = region("eu-north-1");
+        let cost = cost(&build_region, std::slice::from_ref(&build_region), "c7i.xlarge", 8, HALF_AN_HOUR);
+        assert!(cost.remark.contains("excludes the machines: c7i.xlarge is not in the price table"), "{}", cost.remark);
+        assert!(cost.remark.contains("eu-north-1 not in the price table"), "{}", cost.remark);
         assert!(is_about(cost.once_usd, 0.006) && is_about(cost.monthly_usd, 0.136), "{cost:?}");
     }
 }

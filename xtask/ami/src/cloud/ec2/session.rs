@@ -1,4 +1,4 @@
-//! EC2, as one account sees it: its clients, and what was found out on the way.
+//! The state of [`Ec2`]: clients, settings, and cached answers.
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
@@ -26,27 +26,27 @@ use crate::{
     recipe::Recipe,
 };
 
-/// How long what was created may stay unknown to calls that name it. EC2 API reference, "Ensuring idempotency" and
-/// "Eventual consistency in the Amazon EC2 API": seconds mostly, and never meant to be relied on.
+/// How long a created resource may stay unknown to other calls (EC2 API reference, "Ensuring idempotency" and "Eventual
+/// consistency in the Amazon EC2 API"). Usually seconds; EC2 guarantees no bound.
 pub(super) const VISIBILITY_LIMIT: Duration = Duration::from_secs(120);
 
-/// What a command asks of EC2, beyond the recipe.
+/// Settings from the command line, beside those of the recipe.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// The profile of the AWS configuration files.
+    /// `--profile`: of the AWS configuration files.
     pub profile: Option<String>,
-    /// This image instead of the recipe's base.
+    /// `--base-image`: an image id, instead of the recipe's base.
     pub base_image: Option<String>,
-    /// This subnet instead of those of the default VPC.
+    /// `--subnet`: instead of those of the default VPC.
     pub subnet: Option<String>,
-    /// This security group instead of one of the build's own.
+    /// `--security-group`: instead of a group that the build creates.
     pub security_group: Option<String>,
-    /// The addresses that may reach port 22, CIDR; else the own address, asked of an address service.
+    /// `--ssh-from`: the addresses to open port 22 to, instead of this computer's own.
     pub ssh_from: Option<Ipv4Net>,
 }
 
 impl Settings {
-    /// What the flags say.
+    /// The settings of the flags.
     #[must_use]
     pub fn of(release: Option<&ReleaseFlags>, common: &CommonFlags) -> Settings {
         Settings {
@@ -59,55 +59,55 @@ impl Settings {
     }
 }
 
-/// EC2, as one account sees it.
+/// EC2 with the credentials of one account.
 pub struct Ec2 {
     pub(super) clients: Clients,
-    /// Who the credentials belong to; asked once.
+    /// The identity that the credentials belong to.
     pub(super) caller: OnceCell<Caller>,
-    pub(super) home: Region,
+    pub(super) build_region: Region,
     pub(super) recipe: Recipe,
     pub(super) settings: Settings,
     pub(super) events: Events,
-    /// Where instances can be launched; found out once.
+    /// The subnets that instances can be launched in.
     pub(super) placements: OnceCell<Vec<Placement>>,
     /// The default security group of their VPC.
     pub(super) default_group: OnceCell<String>,
-    /// The addresses that may reach port 22; found out once.
+    /// The addresses to open port 22 to.
     pub(super) ssh_from: OnceCell<Ipv4Net>,
-    /// The security groups that were made, by the name of their access.
+    /// The ids of created security groups, by the names of their accesses.
     pub(super) groups: RefCell<BTreeMap<String, String>>,
-    /// When instances were launched: for a while, EC2 may not know them.
+    /// When instances were launched: for a while, EC2 may not know their ids.
     pub(super) launched: RefCell<BTreeMap<InstanceId, Instant>>,
-    /// The snapshots of images, which never change.
+    /// The snapshot ids of images, which never change.
     pub(super) snapshots: RefCell<BTreeMap<ImageId, Vec<String>>>,
-    /// How far pending images were when that was last asked for.
+    /// The progress of pending images, and when it was read.
     pub(super) progress: RefCell<BTreeMap<ImageId, (String, Instant)>>,
 }
 
 impl Ec2 {
-    /// EC2 with the credentials that the usual settings name.
-    pub async fn open(settings: Settings, home: &Region, recipe: Recipe, events: &Events) -> Ec2 {
-        let clients = Clients::open(settings.profile.as_deref(), home, events).await;
-        Ec2::with(clients, settings, home, recipe, events)
+    /// Loads credentials in the SDK's usual order: environment, profile, SSO, role.
+    pub async fn open(settings: Settings, build_region: &Region, recipe: Recipe, events: &Events) -> Ec2 {
+        let clients = Clients::open(settings.profile.as_deref(), build_region, events).await;
+        Ec2::with(clients, settings, build_region, recipe, events)
     }
 
-    /// The same with what a caller has set up of the SDK already.
+    /// The same with a loader that the caller has configured.
     pub async fn load(
         loader: aws_config::ConfigLoader,
         settings: Settings,
-        home: &Region,
+        build_region: &Region,
         recipe: Recipe,
         events: &Events,
     ) -> Ec2 {
-        let clients = Clients::load(loader, settings.profile.as_deref(), home, events).await;
-        Ec2::with(clients, settings, home, recipe, events)
+        let clients = Clients::load(loader, settings.profile.as_deref(), build_region, events).await;
+        Ec2::with(clients, settings, build_region, recipe, events)
     }
 
-    fn with(clients: Clients, settings: Settings, home: &Region, recipe: Recipe, events: &Events) -> Ec2 {
+    fn with(clients: Clients, settings: Settings, build_region: &Region, recipe: Recipe, events: &Events) -> Ec2 {
         Ec2 {
             clients,
             caller: OnceCell::new(),
-            home: home.clone(),
+            build_region: build_region.clone(),
             recipe,
             settings,
             events: events.clone(),
@@ -125,13 +125,13 @@ impl Ec2 {
         self.clients.ec2(region)
     }
 
-    /// Calls again for as long as what was created just now may be unknown.
+    /// Retries a call while it fails because a resource just created is not visible yet.
     pub(super) async fn once_visible<T>(
         &self,
         what: &str,
         mut call: impl AsyncFnMut() -> Result<T, ApiError>,
     ) -> Result<T> {
-        let pace = Pace { first_look: Duration::ZERO, interval: Duration::from_secs(1) };
+        let pace = Pace { first_check: Duration::ZERO, interval: Duration::from_secs(1) };
         let patience = Patience { limit: VISIBILITY_LIMIT, pace };
         wait::until(format_args!("{what} to be visible"), patience, &self.events, async || match call().await {
             Ok(value) => Ok(Poll::Ready(value)),
@@ -144,14 +144,14 @@ impl Ec2 {
 
 impl Paced for Ec2 {
     fn pace(&self, phase: Phase) -> Pace {
-        let (first_look, interval) = match phase {
+        let (first_check, interval) = match phase {
             Phase::Login => (5.0, 0.5),
             Phase::Stop => (3.0, 1.0),
             Phase::Image => (10.0, 1.0),
             Phase::Copy => (12.0, 2.0),
-            Phase::End => (10.0, 2.0),
+            Phase::Termination => (10.0, 2.0),
             Phase::Block => (2.0, 5.0),
         };
-        Pace { first_look: Duration::from_secs_f64(first_look), interval: Duration::from_secs_f64(interval) }
+        Pace { first_check: Duration::from_secs_f64(first_check), interval: Duration::from_secs_f64(interval) }
     }
 }

@@ -1,10 +1,10 @@
-//! Tags, as the SDK has them.
+//! Converts tags from and to the SDK's types.
 
 use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
 
 use crate::cloud::tags::Tags;
 
-/// The tags of what a call creates, of each kind of resource that it creates.
+/// The tags for the resources that a call creates, for each kind of resource.
 pub(super) fn tag_specifications(tags: &Tags, kinds: &[ResourceType]) -> Option<Vec<TagSpecification>> {
     if tags.is_empty() {
         return None;
@@ -16,8 +16,8 @@ pub(super) fn tag_specifications(tags: &Tags, kinds: &[ResourceType]) -> Option<
     Some(kinds.iter().map(specification).collect())
 }
 
-/// The tags of what was found.
-pub(super) fn tags(found: &[Tag]) -> Tags {
+/// Converts tags from the SDK's.
+pub(super) fn tags(of: &[Tag]) -> Tags {
     let pair = |tag: &Tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()));
-    found.iter().filter_map(pair).collect()
+    of.iter().filter_map(pair).collect()
 }

@@ -1,4 +1,4 @@
-//! Whether virtual machines run on KVM or are emulated.
+//! Chooses between KVM and emulation for virtual machines.
 
 use std::{fmt, process::Stdio, time::Duration};
 
@@ -6,23 +6,23 @@ use nix::sys::signal::Signal;
 
 use crate::ground::process;
 
-/// How long QEMU may take to show that it runs on KVM; it takes a fraction of a second where it does.
+/// The timeout of the KVM probe, which takes a fraction of a second where KVM works.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
-/// What runs the guest's instructions.
+/// How the guest's instructions are executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accelerator {
-    /// The processor.
+    /// By the processor.
     Kvm,
-    /// QEMU, because of this.
+    /// By emulation in QEMU, with the reason why not KVM.
     Tcg(String),
 }
 
 impl Accelerator {
-    /// KVM when it really works, else emulation.
+    /// KVM if it works, else emulation.
     ///
-    /// A `/dev/kvm` that opens proves nothing: in some sandboxes it does, machines start on it, and no kernel boots. So
-    /// the processor must name the extension, too, and QEMU must start on it.
+    /// A `/dev/kvm` that opens is no proof: in some sandboxes it opens and machines start on it, but no kernel boots.
+    /// So /proc/cpuinfo must list the extension, too, and QEMU must start on it.
     pub async fn find() -> Accelerator {
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let device = std::fs::File::options().read(true).write(true).open("/dev/kvm");
@@ -35,8 +35,9 @@ impl Accelerator {
         }
     }
 
-    /// QEMU's arguments for it. `target_cpu` is what the binaries are compiled for: an emulated processor has to have
-    /// its instructions, and emulation is the slower the more others the guest's C library finds to use.
+    /// QEMU's arguments. `target_cpu` is the processor that the binaries are compiled for: an emulated one must have
+    /// its instructions, and few others, because the guest's C library uses all it finds and newer ones are slow to
+    /// emulate.
     #[must_use]
     pub fn arguments(&self, target_cpu: &str) -> Vec<String> {
         let (accelerator, cpu) = match self {
@@ -58,13 +59,13 @@ impl fmt::Display for Accelerator {
 
 fn unusable(cpuinfo: &str, device: Option<&std::io::Error>) -> Option<String> {
     if let Some(error) = device {
-        return Some(format!("no KVM: /dev/kvm doesn't open: {error}"));
+        return Some(format!("no KVM: cannot open /dev/kvm: {error}"));
     }
     let extension = cpuinfo.split_whitespace().any(|word| word == "vmx" || word == "svm");
     (!extension).then(|| "no KVM: /proc/cpuinfo has neither vmx nor svm".to_owned())
 }
 
-/// The QEMU model that has the instructions of one of LLVM's names for processors.
+/// The QEMU CPU model for a processor by LLVM's name.
 fn emulated_cpu(target_cpu: &str) -> &'static str {
     match target_cpu {
         "x86-64" | "nehalem" | "corei7" => "Nehalem",
@@ -75,17 +76,17 @@ fn emulated_cpu(target_cpu: &str) -> &'static str {
     }
 }
 
-/// Starts a machine on KVM, without letting it run, and asks it to quit.
+/// Starts a paused machine on KVM, and asks it to quit.
 async fn probe() -> Result<(), String> {
     let mut command = process::command("qemu-system-x86_64", Signal::SIGKILL);
     command.args(["-accel", "kvm", "-cpu", "host", "-machine", "q35", "-nodefaults", "-display", "none", "-S"]);
     command.args(["-serial", "none", "-monitor", "stdio"]).stdin(Stdio::piped()).kill_on_drop(true);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| format!("no KVM: QEMU doesn't start: {error}"))?;
+    let mut child = command.spawn().map_err(|error| format!("no KVM: failed to start QEMU: {error}"))?;
     let quit = async {
         let mut stdin = child.stdin.take();
         if let Some(stdin) = &mut stdin {
-            // QEMU may have ended already; how it ended says the rest.
+            // QEMU may have exited already; its exit status tells.
             let _ = tokio::io::AsyncWriteExt::write_all(stdin, b"quit\n").await;
         }
         child.wait_with_output().await
@@ -93,8 +94,8 @@ async fn probe() -> Result<(), String> {
     match tokio::time::timeout(PROBE_LIMIT, quit).await {
         Ok(Ok(output)) if output.status.success() => Ok(()),
         Ok(Ok(output)) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(format!("no KVM: {}", said.lines().next().unwrap_or("QEMU did not start on it")))
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            Err(format!("no KVM: {}", stderr.lines().next().unwrap_or("QEMU did not start on it")))
         }
         Ok(Err(error)) => Err(format!("no KVM: {error}")),
         Err(_) => Err("no KVM: QEMU hangs on it".to_owned()),
@@ -112,6 +113,6 @@ mod tests {
         let reason = unusable("flags : fpu nosvm_here sse", None).expect("no extension");
         assert!(reason.contains("neither vmx nor svm"));
         let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-        assert!(unusable("flags : vmx", Some(&denied)).expect("no device").contains("/dev/kvm doesn't open"));
+        assert!(unusable("flags : vmx", Some(&denied)).expect("no device").contains("cannot open /dev/kvm"));
     }
 }

@@ -1,4 +1,4 @@
-//! This computer, as all clouds show their accounts.
+//! [`Account`] on the local cloud.
 
 use anyhow::Result;
 use xtask::region::Region;
@@ -22,23 +22,23 @@ impl Account for Qemu {
     }
 
     async fn regions(&self) -> Result<Vec<Region>> {
-        let regions = store::regions(&self.home)?;
-        // Also before there is any image there may be what a killed process left of making it.
+        let regions = store::regions(&self.state_dir)?;
+        // Without any image yet, the build region may still contain files of a killed process.
         Ok(if regions.is_empty() { vec![self.recipe.build_region.clone()] } else { regions })
     }
 
     async fn preflight(&self, request: &Request) -> Result<Preflight> {
-        self.look(request).await
+        self.run_preflight(request).await
     }
 
     async fn leftovers(&self, region: &Region) -> Result<Vec<Leftover>> {
-        // Machines are gone with the process that made them.
+        // Machines have ended with the process that launched them, so there are only images.
         self.sweep();
-        Ok(store::list(&self.home, region)?.iter().filter_map(Leftover::image).collect())
+        Ok(store::list(&self.state_dir, region)?.iter().filter_map(Leftover::image).collect())
     }
 
     async fn remove(&self, region: &Region, leftover: &Leftover) -> Result<()> {
-        store::remove(&self.home, region, &ImageId(leftover.id.clone()))
+        store::remove(&self.state_dir, region, &ImageId(leftover.id.clone()))
     }
 
     fn flags(&self) -> String {
@@ -47,12 +47,12 @@ impl Account for Qemu {
 
     fn how_to(&self, what: HowTo<'_>) -> String {
         match what {
-            // The paths of its disks are among QEMU's arguments, and have the id in them.
+            // QEMU's arguments contain the paths of the disks, and these contain the id.
             HowTo::Terminate(_, id) => format!("pkill -f {id}"),
-            HowTo::Enable(..) => "true  # nothing disables images on this computer".to_owned(),
-            HowTo::BlockPublicImages(_) => "true  # nothing blocks public images on this computer".to_owned(),
+            HowTo::Enable(..) => "true  # images on this computer are never disabled".to_owned(),
+            HowTo::BlockPublicImages(_) => "true  # public images are never blocked on this computer".to_owned(),
             HowTo::Deregister(region, id) => {
-                let disk = store::disk(&self.home, region, id);
+                let disk = store::disk(&self.state_dir, region, id);
                 let files = [disk.with_extension("json"), disk].map(|file| process::quote(file.as_str()));
                 format!("rm -f {}", files.join(" "))
             }

@@ -1,8 +1,8 @@
 //! The base of `--local`: a system like a cloud image, made from Debian's packages on this computer.
 //!
-//! mmdebstrap installs the packages into a tree, as root or else in a name space; two scripts make the tree a cloud
-//! image and the disk with it. The disk is kept, under a name that has the SHA-256 of all that it is made from: when
-//! anything of that changes, the next build makes another.
+//! mmdebstrap installs the packages into a tree, as root or in a user namespace. Two scripts turn the tree into a cloud
+//! image and write its disk. The disk is cached under a name with the SHA-256 of all its ingredients, so a change of
+//! any makes the next build make another base.
 
 use std::{
     fmt::Write as _,
@@ -27,10 +27,10 @@ use crate::{
 const CUSTOMIZE: &str = include_str!("base-customize.sh");
 const DISK: &str = include_str!("base-disk.sh");
 
-/// To be raised when bases are made another way by what isn't one of the texts that are hashed.
+/// Part of the hash. Raise it when this code changes the way bases are made.
 const FORMAT: u32 = 1;
 
-/// The packages of a base, each with what it depends on. None that provisioning must install is among them.
+/// The packages of a base. None of them is one that provisioning has to install.
 const PACKAGES: [&str; 18] = [
     "linux-image-cloud-amd64",
     "systemd-sysv",
@@ -52,71 +52,71 @@ const PACKAGES: [&str; 18] = [
     "initramfs-tools",
 ];
 
-/// Documentation is two thirds of the files, and unpacking it is what takes time, here and on the emulated machine.
-const LEFT_OUT: &str = "path-exclude=/usr/share/man/*\\npath-exclude=/usr/share/doc/*\\n\
+/// Documentation is two thirds of the files, and unpacking it is slow, here and on an emulated machine.
+const DPKG_EXCLUDES: &str = "path-exclude=/usr/share/man/*\\npath-exclude=/usr/share/doc/*\\n\
                         path-include=/usr/share/doc/*/copyright\\npath-exclude=/usr/share/locale/*\\n";
 
-/// The UUID of the partition with the root, by which the kernel finds it.
+/// The UUID of the root partition, by which the kernel finds it.
 const PARTITION: &str = "0fc63daf-0001-4000-8000-000000000001";
 
-/// The size of a base's disk. A machine's disk is larger: it grows at its first boot, as on EC2.
+/// The size of a base's disk, in bytes. The root file system grows to a machine's larger disk at first boot, as on EC2.
 const DISK_BYTES: u64 = 4 << 30;
 
-/// What the tree takes while it is there, and what its disk and the base take together, with room to spare.
+/// The space for the tree, and for the raw disk and the base together, in bytes, with a margin.
 const TREE_BYTES: u64 = 1 << 30;
 const DISKS_BYTES: u64 = 2 << 30;
 
-/// Making a base takes half a minute; on a slow network and a busy machine some more.
-const MAKING_AT_MOST: Duration = Duration::from_secs(20 * 60);
+/// The timeout of making a base, which takes half a minute, more on a slow network or a busy computer.
+const MAKE_LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// What the names of unfinished bases begin with.
+/// Prefix of the folders of unfinished bases.
 const UNFINISHED: &str = ".making-";
 
-/// A base, made.
+/// A base in the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
-    /// Its disk, qcow2, never to be written to.
+    /// Its disk, qcow2; must not be written to.
     pub path: Utf8PathBuf,
-    /// What it is called in the image's description: `debian-12 made 2026-11-22 (a1b2c3d4)`.
+    /// Its name in image descriptions: `debian-12 made 2026-11-22 (a1b2c3d4)`.
     pub name: String,
-    /// The system that it is of, as the recipe names it.
+    /// Its system, by its name in the recipe.
     pub system: String,
 }
 
-/// The base that is there already, made from just what one would be made from now.
+/// The cached base for the current ingredients; `None` when it has to be made.
 ///
 /// # Errors
-/// When apt doesn't understand its own sources, or a base of this system can't be made.
-pub async fn cached(home: &StateDir, local: &recipe::LocalBase, system: &recipe::System) -> Result<Option<Base>> {
-    Ok(Ingredients::collect(local, system).await?.found(home))
+/// When apt fails to read its sources, or a base of this system can't be made.
+pub async fn cached(state_dir: &StateDir, local: &recipe::LocalBase, system: &recipe::System) -> Result<Option<Base>> {
+    Ok(Ingredients::collect(local, system).await?.found(state_dir))
 }
 
-/// The base that is there, or else a new one.
+/// The cached base, or else a new one.
 ///
 /// # Errors
-/// When it can't be made; the message has the last lines of what failed.
+/// When it can't be made; the message has the last lines of the program that failed.
 pub async fn ensure(
-    home: &StateDir,
+    state_dir: &StateDir,
     local: &recipe::LocalBase,
     system: &recipe::System,
     log: &Utf8Path,
     events: &Events,
 ) -> Result<Base> {
     let ingredients = Ingredients::collect(local, system).await?;
-    if let Some(base) = ingredients.found(home) {
+    if let Some(base) = ingredients.found(state_dir) {
         return Ok(base);
     }
     events.say(Progress::MakingBase { system: local.system.clone() });
     let started = tokio::time::Instant::now();
-    let making = tokio::time::timeout(MAKING_AT_MOST, make(&ingredients, home, log, events));
-    let made = making.await.with_context(|| format!("after {} s it wasn't done", MAKING_AT_MOST.as_secs()));
+    let making = tokio::time::timeout(MAKE_LIMIT, make(&ingredients, state_dir, log, events));
+    let made = making.await.with_context(|| format!("timed out after {} s", MAKE_LIMIT.as_secs()));
     made.and_then(|made| made).with_context(|| format!("failed to make the base {}", local.system))?;
-    let base = ingredients.found(home).context("the base that was just made is gone")?;
+    let base = ingredients.found(state_dir).context("the base that was just made is missing")?;
     events.say(Progress::MadeBase { name: base.name.clone(), took_secs: started.elapsed().as_secs() });
     Ok(base)
 }
 
-/// All that a base is made from.
+/// The ingredients of a base.
 struct Ingredients {
     system: String,
     suite: String,
@@ -128,7 +128,7 @@ impl Ingredients {
     async fn collect(local: &recipe::LocalBase, system: &recipe::System) -> Result<Ingredients> {
         if !local.system.starts_with("debian-") {
             bail!(
-                "a base {} can't be made from Debian's packages; \
+                "a base for {} cannot be made from Debian's packages; \
                  set local_base.system in the recipe to a debian-…, or give an image with --base-image FILE",
                 local.system
             );
@@ -145,14 +145,24 @@ impl Ingredients {
         })
     }
 
-    /// The SHA-256 of all of them, in hexadecimal.
+    /// The SHA-256 of all ingredients, in hexadecimal.
     fn hash(&self) -> String {
         let mut hash = Sha256::new();
         let packages = PACKAGES.join(" ");
         let sources = self.sources.join("\n");
         let format = FORMAT.to_string();
-        let parts =
-            [&format, &self.system, &self.suite, &self.user, &sources, &packages, LEFT_OUT, PARTITION, CUSTOMIZE, DISK];
+        let parts = [
+            &format,
+            &self.system,
+            &self.suite,
+            &self.user,
+            &sources,
+            &packages,
+            DPKG_EXCLUDES,
+            PARTITION,
+            CUSTOMIZE,
+            DISK,
+        ];
         for part in parts {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
@@ -160,16 +170,16 @@ impl Ingredients {
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Where the base of them is kept.
-    fn path(&self, home: &StateDir) -> Utf8PathBuf {
-        home.bases().join(format!("{}-{}.qcow2", self.system, &self.hash()[..16]))
+    /// The path of the base in the cache.
+    fn path(&self, state_dir: &StateDir) -> Utf8PathBuf {
+        state_dir.bases().join(format!("{}-{}.qcow2", self.system, &self.hash()[..16]))
     }
 
-    /// The base of them, when it was made.
-    fn found(&self, home: &StateDir) -> Option<Base> {
-        let path = self.path(home);
+    /// The base in the cache; `None` when it has not been made.
+    fn found(&self, state_dir: &StateDir) -> Option<Base> {
+        let path = self.path(state_dir);
         let made = path.metadata().ok()?.modified().ok()?;
-        // A file may have any date; humantime writes none before 1970, and none after the year 9999.
+        // humantime formats no date before 1970 or after 9999, and a file may have one.
         made.duration_since(SystemTime::UNIX_EPOCH).ok()?;
         let mut date = String::new();
         write!(date, "{}", humantime::format_rfc3339_seconds(made)).ok()?;
@@ -179,24 +189,24 @@ impl Ingredients {
     }
 }
 
-/// Makes a base and puts it where it is looked for; until it is whole, it has another name.
-async fn make(ingredients: &Ingredients, home: &StateDir, log: &Utf8Path, events: &Events) -> Result<()> {
-    let bases = home.bases();
-    sweep(home);
+/// Makes a base under a temporary name, and renames it when it is complete.
+async fn make(ingredients: &Ingredients, state_dir: &StateDir, log: &Utf8Path, events: &Events) -> Result<()> {
+    let bases = state_dir.bases();
+    sweep(state_dir);
     let no_sweep = lock_against_sweep(&bases, events).await?;
     let scratch = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&bases);
-    let scratch = scratch.with_context(|| format!("failed to make a folder in {bases}"))?;
+    let scratch = scratch.with_context(|| format!("failed to create a folder in {bases}"))?;
     let folder = Utf8Path::from_path(scratch.path()).context("the path of the base must be UTF-8")?;
-    let _mine = folder::lock(folder)?;
+    let _lock = folder::lock(folder)?;
     drop(no_sweep);
     let temporary = temporary_folder(folder);
     enough_space(&bases, DISKS_BYTES, "the disk")?;
     enough_space(&temporary, TREE_BYTES, "the tree")?;
 
     let disk = folder.join("disk.raw");
-    let file = std::fs::File::create(&disk).with_context(|| format!("failed to make {disk}"))?;
-    file.set_len(DISK_BYTES).with_context(|| format!("failed to make {disk} {DISK_BYTES} bytes long"))?;
-    // In a name space the disk is written by another user, to whom only the open file is handed.
+    let file = std::fs::File::create(&disk).with_context(|| format!("failed to create {disk}"))?;
+    file.set_len(DISK_BYTES).with_context(|| format!("failed to create {disk} {DISK_BYTES} bytes long"))?;
+    // In a user namespace another user writes the disk, through the open file.
     std::fs::set_permissions(&disk, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
     let list = folder.join("sources.list");
     std::fs::write(&list, ingredients.sources.join("\n") + "\n").with_context(|| format!("failed to write {list}"))?;
@@ -209,47 +219,47 @@ async fn make(ingredients: &Ingredients, home: &StateDir, log: &Utf8Path, events
     let mut convert = process::command(programs::program("qemu-img"), Signal::SIGKILL);
     convert.args(["convert", "-f", "raw", "-O", "qcow2", disk.as_str(), image.as_str()]);
     process::run("qemu-img", convert, log, events).await?;
-    let path = ingredients.path(home);
-    // Its name is a promise that it is whole, and a power cut must not break that.
+    let path = ingredients.path(state_dir);
+    // Synced before the rename: a file with the final name must be complete, even after a power cut.
     let synced = std::fs::File::open(&image).and_then(|file| file.sync_all());
     synced.and_then(|()| std::fs::rename(&image, &path)).with_context(|| format!("failed to keep the base as {path}"))
 }
 
 /// The command that installs the packages and writes the disk.
 fn install(ingredients: &Ingredients, disk: &Utf8Path, list: &Utf8Path, temporary: &Utf8Path) -> Command {
-    // The shell hands the open disk on; the scripts come in the environment, for a file might be out of the reach of
-    // the user that they run as, and mmdebstrap repeats the whole text of a hook that fails.
+    // The shell passes the open disk on. The scripts are in the environment: the user that they run as may not be able
+    // to read a file, and mmdebstrap repeats the whole text of a failing hook.
     let mut command = process::command("sh", Signal::SIGTERM);
     command.args(["-c", "disk=$1; shift; exec \"$@\" 3<> \"$disk\"", "sh", disk.as_str()]);
     let is_root = nix::unistd::geteuid().is_root();
     if is_root {
-        // As root mmdebstrap mounts /proc, /sys and /dev in the tree for all to see, and killed it leaves them there,
-        // for whoever then removes the tree to remove what is in them. In a name space of its own they go with it.
+        // As root mmdebstrap mounts /proc, /sys and /dev in the tree. If it is killed they stay mounted, and removing
+        // the tree would delete what is in them. In a mount namespace of its own they are unmounted with it.
         command.args([programs::program("unshare").as_str(), "--mount", "--propagation", "private", "--"]);
     }
     command.arg(programs::program("mmdebstrap"));
     let mode = if is_root { "root" } else { "unshare" };
     command.args(["--verbose", "--variant=minbase", "--format=null", &format!("--mode={mode}")]);
     command.arg(format!("--include={}", PACKAGES.join(",")));
-    // Cleaning up is what the first script does: it keeps apt's lists.
+    // The first script cleans up instead, because it keeps apt's lists.
     command.arg("--skip=cleanup");
     command.args(["--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\""]);
     command.arg("--dpkgopt=force-unsafe-io");
-    // As a --dpkgopt these would send all of the essential packages through a filter, which takes 8 s.
+    // As a --dpkgopt, these would filter all essential packages, which takes 8 s.
     let to = "\"$1/etc/dpkg/dpkg.cfg.d/90local\"";
-    command.arg(format!("--setup-hook=mkdir -p \"$1/etc/dpkg/dpkg.cfg.d\" && printf '{LEFT_OUT}' > {to}"));
+    command.arg(format!("--setup-hook=mkdir -p \"$1/etc/dpkg/dpkg.cfg.d\" && printf '{DPKG_EXCLUDES}' > {to}"));
     command.args(["--customize-hook=eval \"$BASE_CUSTOMIZE\"", "--customize-hook=eval \"$BASE_DISK\""]);
     command.args([ingredients.suite.as_str(), "/dev/null", list.as_str()]);
     command.envs([("BASE_CUSTOMIZE", CUSTOMIZE), ("BASE_DISK", DISK), ("BASE_PARTITION", PARTITION)]);
     command.envs([("BASE_USER", &ingredients.user), ("BASE_HOSTNAME", &ingredients.system)]);
-    // The kernel boots without an initial RAM disk, and making one takes 6 s.
+    // The kernel boots without an initial RAM disk, which takes 6 s to make.
     command.envs([("INITRD", "No"), ("LC_ALL", "C.UTF-8"), ("TMPDIR", temporary.as_str())]);
     command.env("PATH", programs::search_path());
     command
 }
 
-/// Where mmdebstrap has its tree. Root's is beside the disk, so that it goes with it; that of another user is where a
-/// name space reaches it, which below a home directory it doesn't. /tmp may be in memory.
+/// The folder of mmdebstrap's tree. For root it is beside the disk, to be removed with it. For another user it is in
+/// TMPDIR or /var/tmp: a user namespace may have no access to a home directory, and /tmp may be in memory.
 fn temporary_folder(scratch: &Utf8Path) -> Utf8PathBuf {
     if nix::unistd::geteuid().is_root() {
         return scratch.to_owned();
@@ -260,18 +270,18 @@ fn temporary_folder(scratch: &Utf8Path) -> Utf8PathBuf {
 
 fn enough_space(folder: &Utf8Path, wanted: u64, what: &str) -> Result<()> {
     let found = nix::sys::statvfs::statvfs(folder.as_std_path());
-    let found = found.with_context(|| format!("failed to see how much space {folder} has"))?;
+    let found = found.with_context(|| format!("failed to find the free space of {folder}"))?;
     let free = found.blocks_available() as u64 * found.fragment_size() as u64;
     if free < wanted {
         let mib = |bytes: u64| bytes >> 20;
-        bail!("{what} of the base needs {} MiB in {folder}, which has {} MiB left", mib(wanted), mib(free));
+        bail!("{what} of the base needs {} MiB in {folder}, which has {} MiB free", mib(wanted), mib(free));
     }
     Ok(())
 }
 
-/// Removes what builds left that were killed while they made a base; gives back what that was.
-pub fn sweep(home: &StateDir) -> Vec<Utf8PathBuf> {
-    folder::sweep(&home.bases(), UNFINISHED)
+/// Removes the folders of unfinished bases that killed processes left. Returns the removed ones.
+pub fn sweep(state_dir: &StateDir) -> Vec<Utf8PathBuf> {
+    folder::sweep(&state_dir.bases(), UNFINISHED)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The virtual machines, as all clouds show theirs.
+//! [`Compute`] on the local cloud.
 
 use std::{net::SocketAddr, rc::Rc};
 
@@ -8,8 +8,9 @@ use tokio::sync::Mutex;
 use xtask::region::Region;
 
 use super::{
-    Local, Qemu, base, digits_of,
+    LocalInstance, Qemu, base,
     folder::Folder,
+    id_digits,
     vm::{self, Power},
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 impl Compute for Qemu {
     type Machine = Ssh;
 
-    fn machines_outlive_us(&self) -> bool {
+    fn machines_outlive_process(&self) -> bool {
         false
     }
 
@@ -29,7 +30,7 @@ impl Compute for Qemu {
         self.sweep();
         let Some(file) = &self.base_file else {
             let local = &self.recipe.local_base;
-            let base = base::ensure(&self.home, local, self.local_system()?, log, &self.events).await?;
+            let base = base::ensure(&self.state_dir, local, self.local_system()?, log, &self.events).await?;
             return Ok(Base { id: base.path.to_string(), name: base.name, system: base.system });
         };
         let system = self.system_of_base_file(file).await?;
@@ -48,26 +49,26 @@ impl Compute for Qemu {
     }
 
     async fn launch(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {
-        let id = InstanceId(format!("i-{}", digits_of(&launch.token)));
-        if self.found(&id).is_some() {
+        let id = InstanceId(format!("i-{}", id_digits(&launch.token)));
+        if self.local_instance(&id).is_some() {
             return Ok(id);
         }
         let key = self.keys.borrow().get(&launch.access).cloned();
-        let key = key.with_context(|| format!("there is no access `{}`", launch.access))?;
+        let key = key.with_context(|| format!("there is no SSH access `{}`", launch.access))?;
         let folder = Folder::make(self.instance_folder(&id), &self.events).await?;
         let vm = self.start(&id, folder.path(), region, launch, &key);
         let vm = vm.await.with_context(|| format!("failed to launch {id}"))?;
         let build = launch.tags.iter().find(|(tag, _)| tag == TAG_BUILD).map(|(_, build)| build.clone());
-        let local = Local { build: build.unwrap_or_default(), vm, folder };
+        let local = LocalInstance { build: build.unwrap_or_default(), vm, folder };
         self.instances.borrow_mut().insert(id.clone(), Rc::new(Mutex::new(local)));
         Ok(id)
     }
 
     async fn instance(&self, _region: &Region, id: &InstanceId) -> Result<Option<Instance>> {
-        let Some(local) = self.found(id) else { return Ok(None) };
+        let Some(local) = self.local_instance(id) else { return Ok(None) };
         let mut local = local.lock().await;
         if local.vm.restart_if_hung().await? {
-            self.events.warn(format_args!("the kernel of {id} hung while it booted, so it was restarted"));
+            self.events.warn(format_args!("the kernel of {id} hung during boot; restarted the machine"));
         }
         let (state, reason) = match local.vm.power()? {
             Power::On => (InstanceState::Running, None),
@@ -78,7 +79,7 @@ impl Compute for Qemu {
     }
 
     async fn instances_of(&self, _region: &Region, build: &str) -> Result<Vec<InstanceId>> {
-        // Whoever goes on with a build asks this first, and those of the process before are gone, but for their files.
+        // A resumed build calls this first. The instances of the earlier process are gone, only their files remain.
         self.sweep();
         let instances: Vec<_> =
             self.instances.borrow().iter().map(|(id, local)| (id.clone(), Rc::clone(local))).collect();
@@ -106,22 +107,22 @@ impl Compute for Qemu {
         for local in instances {
             let mut local = local.lock().await;
             if local.vm.ssh() == address {
-                local.vm.let_be();
+                local.vm.disable_restart();
             }
         }
         Ok(machine)
     }
 
     async fn stop(&self, _region: &Region, id: &InstanceId) -> Result<()> {
-        let local = self.found(id).with_context(|| format!("there is no instance {id}"))?;
+        let local = self.local_instance(id).with_context(|| format!("there is no instance {id}"))?;
         local.lock().await.vm.press_power_button().await.with_context(|| format!("failed to stop {id}"))
     }
 
     async fn terminate(&self, _region: &Region, id: &InstanceId) -> Result<()> {
         let Some(local) = self.instances.borrow_mut().remove(id) else { return Ok(()) };
         let mut local = local.lock().await;
-        local.vm.kill().await.with_context(|| format!("failed to end {id}"))?;
-        // What is being made of its disk will never be an image; dropped, qemu-img ends.
+        local.vm.kill().await.with_context(|| format!("failed to terminate {id}"))?;
+        // An image still being made from its disk can't be completed. Dropping it kills qemu-img.
         self.conversions.borrow_mut().retain(|_, conversion| !conversion.partial.starts_with(local.folder.path()));
         let folder = local.folder.path();
         std::fs::remove_dir_all(folder).with_context(|| format!("failed to remove {folder}"))

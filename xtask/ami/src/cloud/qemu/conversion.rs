@@ -1,4 +1,4 @@
-//! Disks that `qemu-img` makes: a machine's own, laid over another, and an image of it.
+//! Disks made by `qemu-img`: the overlay disk of a machine, and an image of it.
 
 use std::{io::Read as _, process::Stdio};
 
@@ -11,27 +11,27 @@ use tokio::process::Child;
 use super::store::Attributes;
 use crate::{cloud::ImageState, ground::process};
 
-/// A machine's own disk, in its folder.
+/// The file of a machine's disk, in its folder.
 pub const DISK: &str = "disk.qcow2";
 
-/// An image in the making.
+/// An image being created.
 pub struct Conversion {
     child: Child,
-    /// Where the disk is being written.
+    /// The incomplete disk.
     pub partial: Utf8PathBuf,
-    /// What lies beside the image once it is there.
+    /// The attributes of the image.
     pub attributes: Attributes,
     failed: Option<String>,
 }
 
 impl Conversion {
-    /// Begins to make an image of the disk in a stopped machine's folder.
+    /// Starts to create an image from the disk in a stopped machine's folder.
     ///
     /// # Errors
     /// When `qemu-img` can't be started.
     pub fn start(folder: &Utf8Path, attributes: Attributes) -> Result<Conversion> {
         let partial = folder.join("image.qcow2");
-        // Standalone, and compressed at the level that costs less time than writing the bytes it saves.
+        // Without a backing file, and compressed: zstd takes less time than writing the bytes that it saves.
         let mut command = process::command("qemu-img", Signal::SIGKILL);
         command.args(["convert", "-c", "-m", "2", "-W", "-O", "qcow2", "-o", "compression_type=zstd"]);
         command.arg(folder.join(DISK)).arg(&partial).kill_on_drop(true);
@@ -40,26 +40,26 @@ impl Conversion {
         Ok(Conversion { child, partial, attributes, failed: None })
     }
 
-    /// How far it is.
+    /// The state of the image.
     ///
     /// # Errors
-    /// When the system can't say.
+    /// When the state of qemu-img's process can't be read.
     pub fn progress(&mut self) -> Result<ImageState> {
         if let Some(reason) = &self.failed {
             return Ok(ImageState::Failed(reason.clone()));
         }
-        match self.child.try_wait().context("failed to look at qemu-img")? {
+        match self.child.try_wait().context("failed to check on qemu-img")? {
             None => Ok(ImageState::Pending(String::new())),
             Some(ended) if ended.success() => Ok(ImageState::Available),
             Some(ended) => {
-                let mut said = Vec::new();
+                let mut bytes = Vec::new();
                 if let Some(stderr) = self.child.stderr.take() {
-                    let stderr = stderr.into_owned_fd().context("failed to read what qemu-img said")?;
-                    std::fs::File::from(stderr).read_to_end(&mut said)?;
+                    let stderr = stderr.into_owned_fd().context("failed to read the output of qemu-img")?;
+                    std::fs::File::from(stderr).read_to_end(&mut bytes)?;
                 }
-                // It names files, and those have any bytes.
-                let said = String::from_utf8_lossy(&said);
-                let reason = format!("qemu-img failed ({ended}): {}", said.trim());
+                // It may contain names of files, which may be any bytes.
+                let message = String::from_utf8_lossy(&bytes);
+                let reason = format!("qemu-img failed ({ended}): {}", message.trim());
                 self.failed = Some(reason.clone());
                 Ok(ImageState::Failed(reason))
             }
@@ -67,16 +67,17 @@ impl Conversion {
     }
 }
 
-/// Makes a disk that has a backing file's content until it is written to.
+/// Creates a disk over a backing file: the backing file's content, until it is written to.
 ///
 /// # Errors
-/// When the backing file is no image, or the disk can't be made.
+/// When the backing file is not a disk image, or the disk can't be created.
 pub async fn overlay(disk: &Utf8Path, backing: &Utf8Path, size_gib: u32) -> Result<()> {
     let mut info = process::command("qemu-img", Signal::SIGKILL);
     info.args(["info", "--output=json"]).arg(backing);
     let info = process::output(&format!("reading the image {backing}"), info).await?;
-    let Info { format, size_bytes } = parse_info(&info).with_context(|| format!("failed to read what {backing} is"))?;
-    // A base may be larger than the recipe's disk; it can't be cut, so the larger one counts.
+    let Info { format, size_bytes } =
+        parse_info(&info).with_context(|| format!("failed to read the format of {backing}"))?;
+    // A disk can't be smaller than its base, so a base larger than the recipe's size wins.
     let size_bytes = size_bytes.max(u64::from(size_gib) << 30);
     let mut create = process::command("qemu-img", Signal::SIGKILL);
     create.args(["create", "-q", "-f", "qcow2", "-F", &format, "-b"]).arg(backing).arg(disk);
@@ -84,7 +85,7 @@ pub async fn overlay(disk: &Utf8Path, backing: &Utf8Path, size_gib: u32) -> Resu
     process::output(&format!("making the disk {disk}"), create).await.map(drop)
 }
 
-/// What qemu-img says of a disk.
+/// The output of `qemu-img info`.
 #[derive(Debug, PartialEq, Deserialize)]
 struct Info {
     format: String,
@@ -93,7 +94,7 @@ struct Info {
 }
 
 fn parse_info(printed: &str) -> Result<Info> {
-    serde_json::from_str(printed).context("qemu-img info printed something else")
+    serde_json::from_str(printed).context("failed to parse the output of qemu-img info")
 }
 
 #[cfg(test)]
@@ -111,13 +112,13 @@ mod tests {
 }"#;
 
     #[test]
-    fn reads_what_qemu_img_says() {
-        let info = parse_info(PRINTED).expect("what it says");
+    fn the_output_of_qemu_img_is_parsed() {
+        let info = parse_info(PRINTED).expect("its output");
         assert_eq!(info, Info { format: "qcow2".to_owned(), size_bytes: 4 << 30 });
     }
 
     #[test]
-    fn whatever_qemu_img_says_it_is_taken_or_refused_with_the_line() {
+    fn any_output_of_qemu_img_is_parsed_or_an_error_with_the_line() {
         check(1000, text(PRINTED), |printed| {
             if let Err(error) = parse_info(&printed) {
                 assert!(format!("{error:#}").contains(" at line "), "{error:#}");
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_failing_qemu_img_says_is_told_though_it_is_no_utf_8() {
+    fn the_error_of_qemu_img_is_reported_even_if_it_is_not_utf_8() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let state = runtime.block_on(async {
             let mut command = process::command("sh", Signal::SIGKILL);

@@ -1,4 +1,4 @@
-//! An image's disk, looked at without booting it.
+//! Reads files from an image's disk without booting it.
 
 use std::{
     fs::File,
@@ -18,41 +18,41 @@ use crate::{
     ground::process,
 };
 
-/// Where a system says what it is, and so what a partition is recognised by.
+/// The file that names the system. The partition that has it is the root partition.
 const OS_RELEASE: &str = "/etc/os-release";
 
-/// No file that is read from a disk as a whole is larger; where one is, the image is not what it should be.
-const LARGEST_FILE_BYTES: u64 = 256 << 20;
+/// The largest file that is read, in bytes. No file of interest comes near it.
+const MAX_FILE_BYTES: u64 = 256 << 20;
 
-/// A walk that comes further down than this goes in circles: on a damaged disk a folder may lie in itself.
-const DEEPEST: usize = 100;
+/// The depth at which a walk is given up: on a damaged disk a folder may contain itself.
+const MAX_DEPTH: usize = 100;
 
-/// Linux takes no longer path, and so makes no longer link.
-const LONGEST_LINK_BYTES: u64 = 4096;
+/// The longest target of a link: the longest path that Linux accepts (`PATH_MAX`), in bytes.
+const MAX_LINK_BYTES: u64 = 4096;
 
-/// How many parts a path has at most, with those of the links in it.
-const MOST_PARTS: usize = 1000;
+/// The most components of a path, those of links in it included.
+const MAX_PATH_PARTS: usize = 1000;
 
-/// The file system with the system on it. What it is read from has no name, and goes with this.
+/// An image's root file system. Its raw copy is an unnamed file, deleted on drop.
 pub struct Disk {
     root: Ext4,
     image: String,
 }
 
-/// A file, folder or link on a disk.
+/// An entry of a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
-    /// Its absolute path; bytes that aren't UTF-8 are replaced.
+    /// The absolute path; bytes that aren't UTF-8 are replaced.
     pub path: String,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub length: u64,
-    /// What it is.
-    pub kind: Kind,
+    /// The kind of entry.
+    pub kind: EntryKind,
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum EntryKind {
     /// A regular file.
     File,
     /// A folder.
@@ -69,31 +69,29 @@ impl DiskFiles for Disk {
     }
 
     fn files(&self, folder: &str) -> Result<Vec<(String, u64)>> {
-        let entries = self.list(folder)?.into_iter().filter(|entry| entry.kind != Kind::Folder);
-        let size = |entry: &Entry| if entry.kind == Kind::File { entry.length } else { 0 };
+        let entries = self.list(folder)?.into_iter().filter(|entry| entry.kind != EntryKind::Folder);
+        let size = |entry: &Entry| if entry.kind == EntryKind::File { entry.length } else { 0 };
         Ok(entries.map(|entry| (entry.path.clone(), size(&entry))).collect())
     }
 }
 
 impl Disk {
-    /// Opens an image, qcow2 or raw; a raw copy of it, without a name, is in the folder `scratch` for as long as the disk
-    /// is open.
+    /// Opens an image, qcow2 or raw. While the disk is open, the folder `scratch` contains an unnamed raw copy of it.
     ///
     /// # Errors
-    /// When it is no disk image: not readable by qemu-img, without partitions, or none of them is an ext4 that has
-    /// `/etc/os-release`.
+    /// When it is not a disk image: qemu-img can't read it, or no partition is ext4 with `/etc/os-release`.
     pub async fn open(image: &Utf8Path, scratch: &Utf8Path) -> Result<Disk> {
         RawDisk::of(image, scratch).await?.open()
     }
 
-    /// What the file at `path` holds; nothing when there is none. Links are followed.
+    /// Reads a file; `None` when it doesn't exist. Links are followed.
     ///
     /// # Errors
     /// When it can't be read.
     pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
         let found = refuse_endless_links(&self.root, path).and_then(|()| self.root.metadata(path));
         let read = found.and_then(|found| {
-            if found.len() > LARGEST_FILE_BYTES { Err(Ext4Error::FileTooLarge) } else { self.root.read(path) }
+            if found.len() > MAX_FILE_BYTES { Err(Ext4Error::FileTooLarge) } else { self.root.read(path) }
         });
         match read {
             Ok(bytes) => Ok(Some(bytes)),
@@ -102,7 +100,7 @@ impl Disk {
         }
     }
 
-    /// All that lies below `folder`, sorted by path; nothing when there is no such folder. Links aren't followed.
+    /// Lists all entries below `folder`, sorted by path; empty when it doesn't exist. Links are not followed.
     ///
     /// # Errors
     /// When it can't be read.
@@ -112,27 +110,28 @@ impl Disk {
         let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
             let Some(found) = self.read_folder(&folder)? else { continue };
-            if folder.split('/').count() > DEEPEST {
-                bail!("the disk of {} is damaged: its folders have no end, at {folder}", self.image);
+            if folder.split('/').count() > MAX_DEPTH {
+                bail!("the disk of {} is damaged: its folders are nested endlessly, at {folder}", self.image);
             }
-            folders.extend(found.iter().filter(|entry| entry.kind == Kind::Folder).map(|entry| entry.path.clone()));
+            folders
+                .extend(found.iter().filter(|entry| entry.kind == EntryKind::Folder).map(|entry| entry.path.clone()));
             entries.extend(found);
         }
         entries.sort();
         Ok(entries)
     }
 
-    /// Which system it is, by the `ID-VERSION_ID` of its /etc/os-release: `debian-12`, `ubuntu-16.04`.
+    /// The name of the system, `ID-VERSION_ID` of its /etc/os-release: `debian-12`, `ubuntu-16.04`.
     ///
     /// # Errors
-    /// When /etc/os-release doesn't say.
+    /// When /etc/os-release lacks one of them.
     pub fn system(&self) -> Result<String> {
         let text = self.read(OS_RELEASE)?.with_context(|| format!("{} has no {OS_RELEASE}", self.image))?;
         let text = String::from_utf8_lossy(&text);
         system_of(&text).with_context(|| format!("{OS_RELEASE} of {} has no ID or no VERSION_ID:\n{text}", self.image))
     }
 
-    /// What lies in a folder itself; nothing when it isn't there.
+    /// The direct entries of a folder; `None` when it doesn't exist.
     fn read_folder(&self, folder: &str) -> Result<Option<Vec<Entry>>> {
         let listing = match self.root.read_dir(folder) {
             Ok(listing) => listing,
@@ -149,7 +148,7 @@ impl Disk {
             let metadata = self.root.symlink_metadata(&path);
             let path = path.display().to_string();
             let metadata = metadata.map_err(|error| self.unreadable(&path, &error))?;
-            entries.push(Entry { path, length: metadata.len(), kind: Kind::of(metadata.file_type()) });
+            entries.push(Entry { path, length: metadata.len(), kind: EntryKind::of(metadata.file_type()) });
         }
         Ok(Some(entries))
     }
@@ -159,7 +158,7 @@ impl Disk {
     }
 }
 
-/// A raw copy of an image's disk that has not been read yet: it goes to whichever thread reads it.
+/// A raw copy of an image's disk whose file system has not been read yet. It can be sent to another thread.
 pub struct RawDisk {
     raw: File,
     table: Table,
@@ -167,21 +166,22 @@ pub struct RawDisk {
 }
 
 impl RawDisk {
-    /// Makes the copy; it has no name, and lies in the folder `scratch`.
+    /// Makes the copy, an unnamed file in the folder `scratch`.
     ///
     /// # Errors
-    /// As [`Disk::open`], an ext4 aside.
+    /// When it is not a disk image: qemu-img can't read it, or it has no partition table.
     pub async fn of(image: &Utf8Path, scratch: &Utf8Path) -> Result<RawDisk> {
-        // Without this, qemu-img would say what it tried, not what is wrong.
+        // qemu-img's own message would say what it tried, not what is wrong.
         let found = std::fs::metadata(image).with_context(|| format!("failed to open the disk image {image}"))?;
         if !found.is_file() {
             bail!("{image} is not a disk image: it is not a file");
         }
-        // It never has a name, so it goes with this process, however and whenever that ends; others open it by its number.
+        // Without a name, the file disappears with this process, however that ends. Child processes open it by its
+        // number.
         let raw = tempfile::tempfile_in(scratch).with_context(|| format!("failed to make a file in {scratch}"))?;
         let path = &path_of(&raw);
-        readable(image).await.map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
-        convert(image, path).await?;
+        check_readable(image).await.map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
+        make_raw_copy(image, path).await?;
         let table = partition_table(path).await.map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
         Ok(RawDisk { raw, table, image: image.to_string() })
     }
@@ -189,7 +189,7 @@ impl RawDisk {
     /// Reads the file system.
     ///
     /// # Errors
-    /// When none of its partitions is an ext4 that has `/etc/os-release`.
+    /// When no partition is ext4 with `/etc/os-release`.
     pub fn open(self) -> Result<Disk> {
         let RawDisk { raw, table, image } = self;
         let root = table.root(&path_of(&raw)).map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
@@ -203,37 +203,38 @@ impl ClosedDisk for RawDisk {
     }
 }
 
-/// Where other processes find an open file that has no name.
+/// The path by which other processes can open an unnamed file.
 fn path_of(file: &File) -> Utf8PathBuf {
     format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into()
 }
 
-impl Kind {
-    fn of(file_type: FileType) -> Kind {
+impl EntryKind {
+    fn of(file_type: FileType) -> EntryKind {
         match file_type {
-            FileType::Regular => Kind::File,
-            FileType::Directory => Kind::Folder,
-            FileType::Symlink => Kind::Link,
-            _ => Kind::Other,
+            FileType::Regular => EntryKind::File,
+            FileType::Directory => EntryKind::Folder,
+            FileType::Symlink => EntryKind::Link,
+            _ => EntryKind::Other,
         }
     }
 }
 
-/// Asks qemu-img to open an image. It takes anything for a raw one, so this only refuses damaged ones of other formats.
-async fn readable(image: &Utf8Path) -> Result<()> {
+/// Checks that qemu-img can open an image. It accepts any file as a raw image, so this only refuses damaged files of
+/// other formats.
+async fn check_readable(image: &Utf8Path) -> Result<()> {
     let mut command = process::command(programs::program("qemu-img"), Signal::SIGKILL);
     command.args(["info", "--output=json", image.as_str()]);
     process::output("qemu-img info", command).await.map(drop)
 }
 
 /// Makes a sparse raw copy of an image.
-async fn convert(image: &Utf8Path, raw: &Utf8Path) -> Result<()> {
+async fn make_raw_copy(image: &Utf8Path, raw: &Utf8Path) -> Result<()> {
     let mut command = process::command(programs::program("qemu-img"), Signal::SIGKILL);
     command.args(["convert", "-O", "raw", image.as_str(), raw.as_str()]);
     process::output(&format!("making a raw copy of {image}"), command).await.map(drop)
 }
 
-/// What sfdisk says of a disk.
+/// The partition table of a disk, as sfdisk prints it.
 #[derive(Deserialize)]
 struct Table {
     #[serde(default)]
@@ -260,7 +261,7 @@ async fn partition_table(raw: &Utf8Path) -> Result<Table> {
     command.kill_on_drop(true);
     let output = command.output().await.context("failed to start sfdisk")?;
     if !output.status.success() {
-        // It only says that it found none, of a file whose name means nothing to the user.
+        // sfdisk's message would name the unnamed copy, which means nothing to the user.
         bail!("it has no partition table");
     }
     Table::parse(&output.stdout)
@@ -273,40 +274,40 @@ impl Table {
             #[serde(rename = "partitiontable")]
             table: Table,
         }
-        let answer: Answer = serde_json::from_slice(printed).context("failed to understand what sfdisk says")?;
+        let answer: Answer = serde_json::from_slice(printed).context("failed to parse the output of sfdisk")?;
         Ok(answer.table)
     }
 
-    /// The first partition's file system that has a system on it.
+    /// The first file system with an operating system on it.
     fn root(&self, raw: &Utf8Path) -> Result<Ext4> {
         let mut faults = Vec::new();
         for (index, partition) in self.partitions.iter().enumerate() {
             let file = File::open(raw).with_context(|| format!("failed to open {raw}"))?;
             let start = partition.start.saturating_mul(self.sector_bytes);
             let window = Window { file, start, length: partition.size.saturating_mul(self.sector_bytes) };
-            let looked_at = Ext4::load(Box::new(window)).and_then(|root| {
+            let inspected = Ext4::load(Box::new(window)).and_then(|root| {
                 refuse_endless_links(&root, OS_RELEASE)?;
                 Ok((root.exists(OS_RELEASE)?, root))
             });
-            match looked_at {
+            match inspected {
                 Ok((true, root)) => return Ok(root),
                 Ok((false, _)) => faults.push(format!("partition {} has no {OS_RELEASE}", index + 1)),
-                Err(error) => faults.push(format!("partition {} is no ext4 ({error})", index + 1)),
+                Err(error) => faults.push(format!("partition {} is not ext4 ({error})", index + 1)),
             }
         }
         if faults.is_empty() {
             bail!("its partition table is empty");
         }
-        bail!("none of its partitions has a system on ext4: {}", faults.join(", "));
+        bail!("no partition has a system on ext4: {}", faults.join(", "));
     }
 }
 
-/// Refuses a path through a damaged link: following it, ext4-view would read into memory as much as its inode says.
-/// Whatever else is wrong with the path, whoever follows it sees.
+/// Refuses a path through a damaged link: to follow it, ext4-view would allocate the length in its inode. Other faults
+/// of the path are left to the caller's own access.
 fn refuse_endless_links(root: &Ext4, path: &str) -> Result<(), Ext4Error> {
     let parts = |path: &str| path.rsplit('/').map(str::to_owned).collect::<Vec<String>>();
     let (mut at, mut left) = (String::new(), parts(path));
-    for _ in 0..MOST_PARTS {
+    for _ in 0..MAX_PATH_PARTS {
         let Some(part) = left.pop() else { break };
         match part.as_str() {
             "" | "." => continue,
@@ -317,7 +318,7 @@ fn refuse_endless_links(root: &Ext4, path: &str) -> Result<(), Ext4Error> {
         if !found.is_symlink() {
             continue;
         }
-        if found.len() > LONGEST_LINK_BYTES {
+        if found.len() > MAX_LINK_BYTES {
             return Err(Ext4Error::FileTooLarge);
         }
         let Ok(target) = root.read_link(at.as_str()) else { break };
@@ -328,7 +329,7 @@ fn refuse_endless_links(root: &Ext4, path: &str) -> Result<(), Ext4Error> {
     Ok(())
 }
 
-/// A partition's bytes within a disk's file.
+/// The bytes of a partition in the file of a disk.
 struct Window {
     file: File,
     start: u64,
@@ -351,11 +352,11 @@ impl Ext4Read for Window {
     }
 }
 
-/// The system that a text of /etc/os-release names.
+/// The name of the system in a text of /etc/os-release.
 fn system_of(text: &str) -> Option<String> {
     let value = |key: &str| {
         let line = text.lines().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='))?;
-        // The file is made for a shell to read, so values may be quoted.
+        // Values may be quoted, as in a shell script (os-release(5)).
         let value = shlex::split(line)?.into_iter().next()?;
         (!value.is_empty()).then_some(value)
     };

@@ -1,4 +1,4 @@
-//! What of this computer stands in the way of a build.
+//! The preflight checks of this computer.
 
 use std::time::Duration;
 
@@ -13,35 +13,34 @@ use super::{
 use crate::event::progress::Progress;
 use crate::{
     cloud::{
-        Account as _,
+        Account as _, name_conflict,
         preflight::{Preflight, Request},
-        taken,
     },
     ground::finding::Finding,
 };
 
-/// What a build writes at most at the same time, in MiB: overlay, image and the raw disk that is looked at.
+/// The disk space of a build, in MiB: overlay, image, and the raw copy to read files from.
 const FREE_MIB: u64 = 1536;
 
-/// The same while a base is made: its tree, its disk and the base itself.
+/// The same when a base is made: its tree, its raw disk, and the base itself.
 const FREE_MIB_FOR_BASE: u64 = 3072;
 
-/// How long a build takes from a cached base, and how long making the base: measured on two cores without KVM.
+/// The duration of a build from a cached base, and of making the base, measured on two cores without KVM.
 const BUILD_SECS: u64 = 85;
 const MAKE_BASE_SECS: u64 = 35;
 
 impl Qemu {
-    /// What the plan tells of this computer, and all that stands in the way.
-    pub(super) async fn look(&self, request: &Request) -> Result<Preflight> {
+    /// Runs all checks of the request.
+    pub(super) async fn run_preflight(&self, request: &Request) -> Result<Preflight> {
         let mut preflight = Preflight::default();
         let base = match self.base_file {
             Some(_) => None,
-            None => base::cached(&self.home, &self.recipe.local_base, self.local_system()?).await?,
+            None => base::cached(&self.state_dir, &self.recipe.local_base, self.local_system()?).await?,
         };
         let needs = if self.base_file.is_none() && base.is_none() { Needs::Base } else { Needs::Machines };
         preflight.findings.extend(self.name_finding(request)?);
-        preflight.findings.extend(free_space_finding(self.home.path(), needs));
-        // Packages are only installed for a build that nothing else stands in the way of.
+        preflight.findings.extend(free_space_finding(self.state_dir.path(), needs));
+        // Packages are only installed for a build that has no other finding.
         let install = request.install_missing && preflight.findings.is_empty();
         let programs: &[_] = if request.skip_build { &[] } else { &[MAKE] };
         let missing = self.missing(needs, programs, install).await?;
@@ -62,7 +61,7 @@ impl Qemu {
             (None, Some(base)) => (Some(base.system), base.name),
             (None, None) => {
                 let local = &self.recipe.local_base;
-                (Some(local.system.clone()), format!("{}, to be made of Debian's packages", local.system))
+                (Some(local.system.clone()), format!("{}, to be made from Debian's packages", local.system))
             }
         };
         preflight.base_system = system;
@@ -72,30 +71,31 @@ impl Qemu {
         Ok(preflight)
     }
 
-    /// The system of the file given with `--base-image`, which is looked at for it, once.
+    /// The system of the file given with `--base-image`. The file is read once.
     pub(super) async fn system_of_base_file(&self, file: &Utf8Path) -> Result<String> {
-        let look = async {
-            // Nothing is made before the build is: the copy that is looked at lies where others' temporary files do.
+        let read = async {
+            // Preflight must not create the state folder, so the raw copy may have to be in the folder of temporary
+            // files.
             let temporary = Utf8PathBuf::try_from(std::env::temp_dir()).context("set TMPDIR to a path in UTF-8")?;
-            let scratch = if self.home.path().is_dir() { self.home.path() } else { &temporary };
+            let scratch = if self.state_dir.path().is_dir() { self.state_dir.path() } else { &temporary };
             let system = super::disk::Disk::open(file, scratch).await?.system()?;
-            self.recipe.system(&system).with_context(|| format!("{file} can't be the base"))?;
+            self.recipe.system(&system).with_context(|| format!("{file} cannot be the base"))?;
             anyhow::Ok(system)
         };
-        self.base_file_system.get_or_try_init(|| look).await.cloned()
+        self.base_file_system.get_or_try_init(|| read).await.cloned()
     }
 
     fn name_finding(&self, request: &Request) -> Result<Option<Finding>> {
         let mut images = Vec::new();
         for region in &request.regions {
-            images.extend(store::list(&self.home, region)?.into_iter().map(|image| (region, image)));
+            images.extend(store::list(&self.state_dir, region)?.into_iter().map(|image| (region, image)));
         }
         let taken = images.iter().filter(|(_, image)| image.name == request.name);
         let taken = taken.map(|(region, image)| (*region, image));
-        Ok(taken::finding(&request.name, &request.version, taken, &self.flags()))
+        Ok(name_conflict::finding(&request.name, &request.version, taken, &self.flags()))
     }
 
-    /// What this computer lacks, once what may be installed is.
+    /// The programs that are missing; with `install`, after installing what was.
     async fn missing(
         &self,
         needs: Needs,
@@ -110,10 +110,10 @@ impl Qemu {
         Ok(packages::missing(needs, programs))
     }
 
-    /// Installs all that local builds need, so that none of them has to.
+    /// Installs everything that local builds need.
     ///
     /// # Errors
-    /// When something is missing and `install` doesn't allow to install it, or that fails.
+    /// When a program is missing and `install` is false, or installing fails.
     pub async fn set_up(&self, install: bool) -> Result<()> {
         let missing = self.missing(Needs::Base, &[MAKE, SSH], install).await?;
         refuse(&missing).await?;
@@ -122,18 +122,18 @@ impl Qemu {
         Ok(())
     }
 
-    /// Refuses to boot an image where that can't be done.
+    /// Checks that an image can be booted here.
     ///
     /// # Errors
-    /// When something is missing and `install` doesn't allow to install it, or that fails.
+    /// When a program is missing and `install` is false, or installing fails.
     pub async fn prepare_to_boot(&self, install: bool) -> Result<()> {
         refuse(&self.missing(Needs::Machines, &[SSH], install).await?).await
     }
 
-    /// Where apt's output goes: there is no build yet whose log it could be.
+    /// The log for apt's output, which belongs to no build.
     fn install_log(&self) -> Result<Utf8PathBuf> {
-        let folder = self.home.path();
-        std::fs::create_dir_all(folder).with_context(|| format!("failed to make {folder}"))?;
+        let folder = self.state_dir.path();
+        std::fs::create_dir_all(folder).with_context(|| format!("failed to create {folder}"))?;
         Ok(folder.join("install.log"))
     }
 }
@@ -151,18 +151,18 @@ async fn packages_finding(missing: &[packages::Program]) -> Result<Finding> {
     let commands = packages::install_commands(missing, nix::unistd::geteuid().is_root()).await?;
     Ok(Finding {
         problem: format!("this computer lacks {}", names.join(", ")),
-        remedy: format!("say --yes to have it installed, or type\n      {}", commands.join("\n      ")),
+        remedy: format!("add --yes to install what is missing, or run\n      {}", commands.join("\n      ")),
     })
 }
 
 fn free_space_finding(folder: &Utf8Path, needs: Needs) -> Option<Finding> {
     let needed_mib = if needs == Needs::Base { FREE_MIB_FOR_BASE } else { FREE_MIB };
-    // Nothing has been made yet, so it is the nearest folder that is there which tells the disk.
-    let there = folder.ancestors().find(|folder| folder.is_dir())?;
-    let stat = nix::sys::statvfs::statvfs(there.as_std_path()).ok()?;
+    // The folder may not exist yet; its nearest existing ancestor is on the same disk.
+    let existing = folder.ancestors().find(|folder| folder.is_dir())?;
+    let stat = nix::sys::statvfs::statvfs(existing.as_std_path()).ok()?;
     let free_mib = stat.blocks_available() * stat.fragment_size() / (1024 * 1024);
     (free_mib < needed_mib).then(|| Finding {
-        problem: format!("{folder} has {free_mib} MiB free, and a build needs {needed_mib} MiB"),
-        remedy: format!("free some, or set {} to a folder on another disk", crate::state_dir::VARIABLE),
+        problem: format!("{folder} has {free_mib} MiB free, but a build needs {needed_mib} MiB"),
+        remedy: format!("free some space, or set {} to a folder on another disk", crate::state_dir::VARIABLE),
     })
 }

@@ -1,6 +1,6 @@
-//! Folders that go with the process that made them: an instance's, and that of a base in the making.
+//! Folders that belong to one process: those of an instance, and those of a base being made.
 //!
-//! Who makes one has its lock for as long as he lives. What a killed process left is known by that its lock is free.
+//! A process holds the lock of its folder while it runs, so a folder whose lock is free was left by a killed process.
 
 use std::{
     fs::{self, File},
@@ -16,32 +16,32 @@ use nix::{
 
 use crate::{events::Events, ground::locks::lock_against_sweep};
 
-/// The mode of an instance's folder: the machine's private host key lies in it.
-const OWNER_ALONE: u32 = 0o700;
+/// The mode of an instance's folder, which contains the machine's private host key.
+const OWNER_ONLY: u32 = 0o700;
 
-/// An instance's folder. Another process's sweep passes it over while this is there; it goes with this.
+/// An instance's folder, removed on drop. The sweep of another process skips it until then.
 pub struct Folder {
     path: Utf8PathBuf,
     _lock: Flock<File>,
 }
 
 impl Folder {
-    /// Makes the folder, or takes over one that nobody has.
+    /// Creates the folder, or takes over one whose lock is free.
     ///
     /// # Errors
-    /// When it can't be made, or a living process has it.
+    /// When it can't be created, or a running process holds its lock.
     pub async fn make(path: Utf8PathBuf, events: &Events) -> Result<Folder> {
-        let parent = path.parent().with_context(|| format!("{path} lies nowhere"))?;
+        let parent = path.parent().with_context(|| format!("{path} has no parent folder"))?;
         let _no_sweep = lock_against_sweep(parent, events).await?;
-        let failed = || format!("failed to make {path}");
-        fs::DirBuilder::new().recursive(true).mode(OWNER_ALONE).create(&path).with_context(failed)?;
-        let lock = lock(&path)?.with_context(|| format!("another process runs the machine of {path}"))?;
-        // One that is taken over may be open to others.
-        fs::set_permissions(&path, fs::Permissions::from_mode(OWNER_ALONE)).with_context(failed)?;
+        let failed = || format!("failed to create {path}");
+        fs::DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(&path).with_context(failed)?;
+        let lock = lock(&path)?.with_context(|| format!("another process uses the machine in {path}"))?;
+        // A folder that already existed may have another mode.
+        fs::set_permissions(&path, fs::Permissions::from_mode(OWNER_ONLY)).with_context(failed)?;
         Ok(Folder { path, _lock: lock })
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Utf8Path {
         &self.path
@@ -50,20 +50,19 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What stays, if it can't be removed, the next build sweeps.
+        // If this fails, the next build sweeps the folder.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// Removes what processes that were killed left: of the folders in `parent` those whose name begins like this and that
-/// nobody has. Gives back which. What can't be removed, because it is another user's for one, is in nobody's way.
-pub fn sweep(parent: &Utf8Path, beginning: &str) -> Vec<Utf8PathBuf> {
-    let Some(_alone) = alone(parent) else { return Vec::new() };
+/// Removes the folders in `parent` that killed processes left: those with this prefix whose lock is free. Returns the
+/// removed ones. Those that can't be removed, for instance because they belong to another user, do no harm.
+pub fn sweep(parent: &Utf8Path, prefix: &str) -> Vec<Utf8PathBuf> {
+    let Some(_sweeping) = lock_for_sweep(parent) else { return Vec::new() };
     let Ok(folders) = parent.read_dir_utf8() else { return Vec::new() };
-    let folders = folders.filter_map(Result::ok).filter(|folder| folder.file_name().starts_with(beginning));
+    let folders = folders.filter_map(Result::ok).filter(|folder| folder.file_name().starts_with(prefix));
     let mut swept = Vec::new();
     for folder in folders {
-        // The lock is free when the process that made the folder is gone.
         if let Ok(Some(_lock)) = lock(folder.path())
             && fs::remove_dir_all(folder.path()).is_ok()
         {
@@ -73,18 +72,18 @@ pub fn sweep(parent: &Utf8Path, beginning: &str) -> Vec<Utf8PathBuf> {
     swept
 }
 
-/// The right to sweep a folder; none when somebody is writing there, or it isn't there.
-pub fn alone(folder: &Utf8Path) -> Option<Flock<File>> {
+/// Locks a folder to sweep it. `None` when a process is writing there, or the folder doesn't exist.
+pub fn lock_for_sweep(folder: &Utf8Path) -> Option<Flock<File>> {
     Flock::lock(File::open(folder).ok()?, FlockArg::LockExclusiveNonblock).ok()
 }
 
-/// Takes a folder's lock; none when a living process has it.
+/// Locks a folder with a file in it. `None` when a running process holds the lock.
 ///
 /// # Errors
-/// When the file that is locked can't be made, or locked at all.
+/// When the lock file can't be created, or locking fails.
 pub fn lock(folder: &Utf8Path) -> Result<Option<Flock<File>>> {
     let path = folder.join("lock");
-    let file = File::create(&path).with_context(|| format!("failed to make {path}"))?;
+    let file = File::create(&path).with_context(|| format!("failed to create {path}"))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(Some(lock)),
         Err((_, Errno::EWOULDBLOCK)) => Ok(None),
@@ -102,10 +101,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_machine_has_is_for_nobody_else_to_read() {
-        let (_guard, home) = folder();
-        let path = home.join("instances/i-1");
-        // The second time it lies there already, as a killed process left it, open to all.
+    async fn the_files_of_a_machine_are_readable_by_their_owner_only() {
+        let (_guard, state_dir) = folder();
+        let path = state_dir.join("instances/i-1");
+        // The second time the folder already exists, readable by all, as a killed process may have left it.
         for _ in 0..2 {
             let made = Folder::make(path.clone(), &crate::fixture::events()).await.expect("a folder");
             assert_eq!(mode(made.path()), 0o700);
@@ -115,7 +114,7 @@ mod tests {
             drop(made);
             assert!(!path.exists());
             fs::create_dir_all(&path).expect("a folder");
-            fs::write(&seed, "open to all").expect("a file");
+            fs::write(&seed, "readable by all").expect("a file");
             for (path, mode) in [(&path, 0o755), (&seed, 0o644)] {
                 fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
             }

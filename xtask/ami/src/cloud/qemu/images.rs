@@ -1,4 +1,4 @@
-//! The images, as all clouds show theirs.
+//! [`Imaging`] on the local cloud.
 
 use anyhow::{Result, bail};
 use camino::Utf8Path;
@@ -7,8 +7,8 @@ use xtask::region::Region;
 use super::{
     Qemu,
     conversion::Conversion,
-    digits_of,
     disk::RawDisk,
+    id_digits,
     store::{self, Attributes},
 };
 use crate::{
@@ -18,8 +18,8 @@ use crate::{
 
 impl Imaging for Qemu {
     async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
-        let id = ImageId(format!("ami-{}", digits_of(&image.token)));
-        if self.conversions.borrow().contains_key(&id) || store::read(&self.home, region, &id)?.is_some() {
+        let id = ImageId(format!("ami-{}", id_digits(&image.token)));
+        if self.conversions.borrow().contains_key(&id) || store::read(&self.state_dir, region, &id)?.is_some() {
             return Ok(id);
         }
         self.refuse_taken(region, &image.name)?;
@@ -29,18 +29,18 @@ impl Imaging for Qemu {
     }
 
     async fn copy_image(&self, from: &Region, id: &ImageId, to: &Region, image: &NewImage) -> Result<ImageId> {
-        let copy = ImageId(format!("ami-{}", digits_of(&image.token)));
-        if store::read(&self.home, to, &copy)?.is_none() {
+        let copy = ImageId(format!("ami-{}", id_digits(&image.token)));
+        if store::read(&self.state_dir, to, &copy)?.is_none() {
             self.refuse_taken(to, &image.name)?;
-            let _writing = store::writing(&self.home, &self.events).await?;
-            store::place_copy(&self.home, to, &copy, store::disk(&self.home, from, id)).await?;
-            store::write(&self.home, to, &copy, &Attributes::of(image), &self.events).await?;
+            let _lock = store::lock_for_writing(&self.state_dir, &self.events).await?;
+            store::place_copy(&self.state_dir, to, &copy, store::disk(&self.state_dir, from, id)).await?;
+            store::write(&self.state_dir, to, &copy, &Attributes::of(image), &self.events).await?;
         }
         Ok(copy)
     }
 
     async fn image(&self, region: &Region, id: &ImageId) -> Result<Option<Image>> {
-        if let Some(attributes) = store::read(&self.home, region, id)? {
+        if let Some(attributes) = store::read(&self.state_dir, region, id)? {
             return Ok(Some(attributes.image(id, ImageState::Available)));
         }
         let (partial, attributes) = {
@@ -51,17 +51,17 @@ impl Imaging for Qemu {
                 state => return Ok(Some(conversion.attributes.image(id, state))),
             }
         };
-        let _writing = store::writing(&self.home, &self.events).await?;
-        // Another look at the same time may have waited for the same lock.
-        if store::read(&self.home, region, id)?.is_none() {
-            store::place(&self.home, region, id, &partial)?;
-            store::write(&self.home, region, id, &attributes, &self.events).await?;
+        let _lock = store::lock_for_writing(&self.state_dir, &self.events).await?;
+        // A concurrent call may have placed it while this one waited for the lock.
+        if store::read(&self.state_dir, region, id)?.is_none() {
+            store::place(&self.state_dir, region, id, &partial)?;
+            store::write(&self.state_dir, region, id, &attributes, &self.events).await?;
         }
         Ok(Some(attributes.image(id, ImageState::Available)))
     }
 
     async fn images(&self, region: &Region) -> Result<Vec<Image>> {
-        store::list(&self.home, region)
+        store::list(&self.state_dir, region)
     }
 
     async fn complete_image(&self, _region: &Region, _id: &ImageId, _image: &NewImage) -> Result<()> {
@@ -69,21 +69,21 @@ impl Imaging for Qemu {
     }
 
     async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
-        store::remove(&self.home, region, id)
+        store::remove(&self.state_dir, region, id)
     }
 
     async fn disk(&self, region: &Region, id: &ImageId, scratch: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {
-        let disk = RawDisk::of(&store::disk(&self.home, region, id), scratch).await?;
+        let disk = RawDisk::of(&store::disk(&self.state_dir, region, id), scratch).await?;
         Ok(Some(Box::new(disk)))
     }
 }
 
 impl Qemu {
-    /// EC2 refuses a name that is taken when it makes an image, and takes it when it copies one; nobody wants the latter.
+    /// Refuses a taken name, also for copies. EC2 does so only when it creates an image.
     fn refuse_taken(&self, region: &Region, name: &str) -> Result<()> {
-        match store::list(&self.home, region)?.iter().find(|image| image.name == name) {
+        match store::list(&self.state_dir, region)?.iter().find(|image| image.name == name) {
             None => Ok(()),
-            Some(taken) => bail!("the name `{name}` is taken in {region}, by {}", taken.id),
+            Some(taken) => bail!("the name `{name}` is already taken in {region}, by {}", taken.id),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The Debian packages that `--local` needs.
 //!
-//! Where a part of QEMU came from backports, the rest must come from there too: of two releases they conflict, and apt
-//! either removes the part that is there or gives up. Backports needn't be among the machine's own sources, so they are
-//! read with an apt configuration of their own, which leaves that of the machine as it was.
+//! If one QEMU package is installed from backports, the others must be, too: packages of two releases conflict, and apt
+//! would remove the installed one or fail. This computer's sources may lack backports, so they are read with a
+//! temporary apt configuration, which leaves the computer's own unchanged.
 
 use std::{
     collections::BTreeSet,
@@ -19,42 +19,42 @@ use super::{
 };
 use crate::{event::progress::Progress, events::Events, ground::process};
 
-/// What builds the binaries, and the Debian package that has it.
+/// The program that builds the binaries, and its Debian package.
 pub const MAKE: (&str, &str) = ("make", "make");
 
-/// What people log in with, and the Debian package that has it.
+/// The program for interactive logins, and its Debian package.
 pub const SSH: (&str, &str) = ("ssh", "openssh-client");
 
-/// QEMU's packages that must be of one release.
+/// QEMU's packages, which must be of the same release.
 const QEMU_PACKAGES: [&str; 2] = ["qemu-system-x86", "qemu-utils"];
 
-/// How long apt waits for another one to end; machines that have just started often run one by themselves.
+/// apt-get, waiting up to 300 s for another apt process: newly started computers often run one by themselves.
 const APT: &str = "apt-get -o DPkg::Lock::Timeout=300";
 
-/// What `--local` is about to do.
+/// What `--local` needs programs for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// Run machines from a base that is there.
+    /// To run machines from an existing base.
     Machines,
-    /// Make a base as well.
+    /// To make a base as well.
     Base,
 }
 
-/// Something that `--local` needs and this computer hasn't.
+/// A program or file that `--local` needs and this computer lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// What is looked for: a program's name or a file's path.
+    /// The name of the program, or the path of the file.
     pub name: &'static str,
-    /// What brings it.
+    /// How to get it.
     pub remedy: Remedy,
 }
 
-/// What brings something that is missing.
+/// How to get something that is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// A Debian package.
+    /// Install this Debian package.
     Package(&'static str),
-    /// User ids for the user with this name to give to the files of a base.
+    /// Give subordinate ids to this user, for the files of a base (subuid(5)).
     SubordinateIds(String),
 }
 
@@ -67,16 +67,16 @@ impl Display for Program {
     }
 }
 
-/// A program's name, and the Debian package that has it.
+/// The name of a program, and its Debian package.
 pub type ByPackage = (&'static str, &'static str);
 
-/// What isn't on this computer, of what `--local` needs and of `programs`.
+/// The missing ones of what `--local` needs and of `programs`.
 #[must_use]
 pub fn missing(needs: Needs, programs: &[ByPackage]) -> Vec<Program> {
     let mut wanted = vec![
         ("qemu-system-x86_64", "qemu-system-x86"),
         ("qemu-img", "qemu-utils"),
-        // Images are looked at without booting them.
+        // To read files from images without booting them.
         ("sfdisk", "fdisk"),
     ];
     let is_root = nix::unistd::geteuid().is_root();
@@ -97,7 +97,7 @@ pub fn missing(needs: Needs, programs: &[ByPackage]) -> Vec<Program> {
     programs
 }
 
-/// The lack of subordinate ids, without which an ordinary user can't make files that belong to others.
+/// Subordinate ids, if this user has too few. Only with them can a user other than root create files of other users.
 fn subordinate_ids() -> Option<Program> {
     let id = nix::unistd::geteuid();
     let name = nix::unistd::User::from_uid(id).ok().flatten().map(|user| user.name);
@@ -109,40 +109,40 @@ fn subordinate_ids() -> Option<Program> {
     Some(Program { name: missing, remedy: Remedy::SubordinateIds(name) })
 }
 
-/// Whether a text of /etc/subuid gives a user as many ids as a system uses.
+/// Whether a text of /etc/subuid gives a user at least 65536 ids in one range.
 fn has_ids(text: &str, user: &str) -> bool {
     let counts = text.lines().filter_map(|line| line.strip_prefix(user)?.strip_prefix(':')?.rsplit(':').next());
     counts.filter_map(|count| count.trim().parse::<u64>().ok()).any(|count| count >= 65536)
 }
 
-/// The first id that no user has been given to give to files; Debian begins at 100000.
+/// The first subordinate id that is free for all users. Debian starts at 100000.
 fn first_free_id() -> u64 {
     let texts = ["/etc/subuid", "/etc/subgid"].map(|file| std::fs::read_to_string(file).unwrap_or_default());
     first_free_of(texts.iter().flat_map(|text| text.lines()))
 }
 
 fn first_free_of<'a>(lines: impl Iterator<Item = &'a str>) -> u64 {
-    // Linux's ids have 32 bits: a line that goes further gives nobody any.
+    // Ids have 32 bits. A range beyond that is invalid.
     let ends = lines.filter_map(end_of_ids).filter(|&end| end <= u64::from(u32::MAX));
     ends.max().unwrap_or(0).max(100_000)
 }
 
-/// The id behind the last one of a line `user:first:count`.
+/// The id after the range of a line `user:first:count`.
 fn end_of_ids(line: &str) -> Option<u64> {
     let mut fields = line.rsplit(':');
     let (count, first) = (fields.next()?.trim().parse::<u64>().ok()?, fields.next()?.parse::<u64>().ok()?);
     first.checked_add(count)
 }
 
-/// The commands that bring what is missing, each one line for a shell, to be run in this order by an ordinary user with
-/// sudo, or, `as_root`, by root.
+/// The shell commands that install what is missing, one a line, to run in this order: with sudo, or without it
+/// `as_root`.
 ///
 /// # Errors
-/// When this is no Debian system, or apt doesn't understand its own sources; the message names what is missing.
+/// When this is not a Debian system, or apt fails to read its sources; the message names what is missing.
 pub async fn install_commands(missing: &[Program], as_root: bool) -> Result<Vec<String>> {
     if find("apt-get").is_none() {
         let names: Vec<String> = missing.iter().map(Program::to_string).collect();
-        bail!("this computer lacks {}; install them, the packages are Debian's", names.join(", "));
+        bail!("this computer lacks {}; install them (the names are those of Debian's packages)", names.join(", "));
     }
     let (suite, sources) = match installed_backports(&qemu_versions().await) {
         Some(release) => (Some(backports_suite(release)), Sources::of_this_computer().await?),
@@ -195,12 +195,12 @@ async fn qemu_versions() -> String {
     let mut command = process::command(program("dpkg-query"), Signal::SIGKILL);
     command.args(["--show", "--showformat", "${db:Status-Status} ${Version}\\n"]).args(QEMU_PACKAGES);
     command.kill_on_drop(true);
-    // It fails when one of them isn't known, and then still says which version the other has.
+    // If dpkg-query does not know one of them it fails, but still prints the version of the other.
     let output = command.output().await.map(|output| output.stdout).unwrap_or_default();
     String::from_utf8_lossy(&output).into_owned()
 }
 
-/// The Debian release that an installed package was backported to: 12 for `1:10.0.2+ds-2~bpo12+1`.
+/// The Debian release of an installed backport: 12 for `1:10.0.2+ds-2~bpo12+1`.
 fn installed_backports(versions: &str) -> Option<u32> {
     let installed = versions.lines().filter_map(|line| line.strip_prefix("installed "));
     let mut releases = installed.filter_map(|version| {
@@ -210,7 +210,7 @@ fn installed_backports(versions: &str) -> Option<u32> {
     releases.next()
 }
 
-/// The name of a Debian release, which the suite of its backports begins with.
+/// The code name of a Debian release, from its number.
 fn backports_suite(release: u32) -> String {
     match release {
         11 => "bullseye".to_owned(),
@@ -224,19 +224,19 @@ fn backports_suite(release: u32) -> String {
     }
 }
 
-/// Installs what is missing, as root or by a sudo that asks for no password, and looks again.
+/// Installs what is missing, as root or with a sudo that asks for no password, and checks the result.
 ///
 /// # Errors
-/// When this may not install packages, when it fails, or when something is missing still; the message has the commands.
+/// When there is no such sudo, installing fails, or a program is still missing; the message has the commands.
 pub async fn install(missing: Vec<Program>, log: &Utf8Path, events: &Events) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
     let is_root = nix::unistd::geteuid().is_root();
     let commands = install_commands(&missing, is_root).await?;
-    let typed = commands.iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n");
-    if !is_root && !sudo_asks_nothing().await {
-        bail!("packages can only be installed by root, and sudo asks for a password; type\n{typed}");
+    let listing = commands.iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n");
+    if !is_root && !sudo_needs_no_password().await {
+        bail!("only root can install packages, and sudo asks for a password; run\n{listing}");
     }
     let names: Vec<&str> = missing.iter().map(|program| program.name).collect();
     let programs = names.into_iter().map(str::to_owned).collect();
@@ -246,23 +246,23 @@ pub async fn install(missing: Vec<Program>, log: &Utf8Path, events: &Events) -> 
     command.args(["-euc", &commands.join("\n")]).env("LC_ALL", "C.UTF-8");
     process::run("installing packages", command, log, events)
         .await
-        .with_context(|| format!("failed to install what is missing; by hand it is\n{typed}"))?;
-    let still: Vec<String> = missing
+        .with_context(|| format!("failed to install what is missing; to do it by hand, run\n{listing}"))?;
+    let missing: Vec<String> = missing
         .iter()
         .filter(|program| matches!(program.remedy, Remedy::Package(_)) && find(program.name).is_none())
         .map(Program::to_string)
         .collect();
-    if !still.is_empty() {
-        bail!("installing packages went well, but {} is still missing; {log} has what apt said", still.join(", "));
+    if !missing.is_empty() {
+        bail!("installing packages succeeded, but {} is still missing; see {log}", missing.join(", "));
     }
     Ok(())
 }
 
-/// Whether sudo would run a command without asking.
-async fn sudo_asks_nothing() -> bool {
+/// Whether sudo runs a command without a password.
+async fn sudo_needs_no_password() -> bool {
     let mut command = process::command("sudo", Signal::SIGKILL);
     command.args(["-n", "true"]);
-    process::output("asking sudo", command).await.is_ok()
+    process::output("checking sudo", command).await.is_ok()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The disk that cloud-init's NoCloud source reads: what the metadata service is on EC2.
+//! The seed disk for cloud-init's NoCloud source, which replaces EC2's metadata service.
 
 use std::{
     fs::File,
@@ -10,15 +10,16 @@ use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 use serde_json::json;
 
-/// The volume's size in bytes: room for 16 KiB of user data, the limit on EC2, and a FAT that every blkid reads.
+/// The size of the volume, in bytes: fits 16 KiB of user data, EC2's limit, and is large enough for every blkid to
+/// recognise the FAT.
 const SIZE_BYTES: u64 = 2 * 1024 * 1024;
 
-/// Writes the disk at `path`. There is a private host key on it, so nobody but the owner ever may read it.
+/// Writes the seed disk to `path`, with mode 0600, because it contains a private host key.
 ///
 /// # Errors
 /// When it can't be written.
 pub fn write(path: &Utf8Path, instance_id: &str, public_key: &str, user_data: &str) -> Result<()> {
-    // JSON is YAML, and quotes itself. The key comes as the metadata service hands it over on EC2, for the default user.
+    // JSON is valid YAML, and quoted safely. As on EC2, the public key comes as metadata, for the default user.
     let meta_data = json!({
         "instance-id": instance_id,
         "local-hostname": "wallaroo",
@@ -29,7 +30,7 @@ pub fn write(path: &Utf8Path, instance_id: &str, public_key: &str, user_data: &s
 }
 
 fn write_volume(path: &Utf8Path, contents: &[(&str, String)]) -> Result<()> {
-    // A file that lies there already would keep its mode, and whoever has it open.
+    // An existing file would keep its mode and its open handles.
     if let Err(error) = std::fs::remove_file(path)
         && error.kind() != ErrorKind::NotFound
     {

@@ -1,4 +1,4 @@
-//! Where this computer's apt gets Debian's packages from, so that the same mirror serves what is made here.
+//! The package sources of this computer's apt, so that the base is made from the same mirror.
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use super::programs;
 use crate::{ground::process, recipe};
 
-/// The keys that Debian signs its mirrors with; the package debian-archive-keyring brings them, also on Ubuntu.
+/// Debian's archive keys, from the package debian-archive-keyring, which Ubuntu has, too.
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A suite on a mirror.
@@ -16,19 +16,19 @@ struct Source {
     suite: String,
 }
 
-/// The sources that this computer's apt has.
+/// A list of package sources.
 #[derive(Clone, Debug, Default)]
 pub struct Sources(Vec<Source>);
 
 impl Sources {
-    /// Asks apt; a computer without apt has none.
+    /// The sources of this computer's apt; empty without apt.
     ///
     /// # Errors
-    /// When apt doesn't understand its own sources.
+    /// When apt fails to read its sources.
     pub async fn of_this_computer() -> Result<Sources> {
         let Some(apt) = programs::find("apt-get") else { return Ok(Sources::default()) };
         let mut command = process::command(apt, Signal::SIGKILL);
-        // apt knows both formats of its files, and all options in them; this doesn't need to.
+        // apt parses both formats of its source files, with all options.
         let format = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)";
         command.args(["indextargets", "--format", format, "Created-By: Packages"]);
         Ok(Sources::parse(&process::output("asking apt for its sources", command).await?))
@@ -41,9 +41,9 @@ impl Sources {
             let (Some(mirror), Some(suite), Some("main")) = (fields.next(), fields.next(), fields.next()) else {
                 continue;
             };
-            // A virtual machine reaches what is on the network, not this computer's files.
+            // A virtual machine can't reach sources in files of this computer.
             let remote = mirror.starts_with("http://") || mirror.starts_with("https://");
-            // What isn't one word would mean something else in a list of sources, and in a shell's quotes.
+            // With more than one word it would have another meaning in a sources.list, or in a shell's quotes.
             if !remote || !recipe::is_url(mirror) || !recipe::is_plain_name(suite) {
                 continue;
             }
@@ -56,20 +56,20 @@ impl Sources {
         Sources(sources)
     }
 
-    /// The lines of a sources.list with a suite and its updates.
+    /// The lines of a sources.list for a suite with its updates.
     ///
     /// # Errors
-    /// When this computer has no source of the suite.
+    /// When none of the sources has the suite.
     pub fn with_updates(&self, suite: &str) -> Result<Vec<String>> {
         self.mirror(suite)?;
         let wanted = [suite.to_owned(), format!("{suite}-updates"), format!("{suite}-security")];
         Ok(self.0.iter().filter(|source| wanted.contains(&source.suite)).map(Source::line).collect())
     }
 
-    /// The same, and the suite's backports, on the mirror that the suite is on.
+    /// The same with the suite's backports, from the suite's mirror.
     ///
     /// # Errors
-    /// When this computer has no source of the suite.
+    /// When none of the sources has the suite.
     pub fn with_backports(&self, suite: &str) -> Result<Vec<String>> {
         let mut lines = self.with_updates(suite)?;
         let mirror = self.mirror(suite)?.to_owned();
@@ -82,12 +82,12 @@ impl Sources {
         source.map(|source| source.mirror.as_str()).with_context(|| {
             format!(
                 "this computer's apt has no source of Debian's {suite}: add one to /etc/apt/sources.list.d, or set \
-                 local_base.mirror in ami.toml to a mirror of Debian (the folder that has dists/{suite})"
+                 local_base.mirror in ami.toml to a Debian mirror (the folder that contains dists/{suite})"
             )
         })
     }
 
-    /// These sources, and a mirror that has a suite with its updates.
+    /// Adds a mirror for a suite with its updates.
     #[must_use]
     pub fn and_mirror(mut self, mirror: &str, suite: &str) -> Sources {
         let mirror = mirror.trim_end_matches('/').to_owned();
@@ -109,7 +109,7 @@ mod tests {
     use crate::ground::untrusted::{check, text};
 
     #[test]
-    fn the_mirror_of_this_computer_is_taken() {
+    fn the_mirror_of_this_computer_is_used() {
         let sources = Sources::parse(
             "http://mirror.example/debian/|bookworm|main\n\
              http://mirror.example/debian/|bookworm|contrib\n\
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_is_not_one_word_is_passed_over() {
+    fn a_source_that_is_not_one_word_is_skipped() {
         let sources = Sources::parse(
             "http://mirror.example/debian [trusted=yes]|bookworm|main\n\
              http://mirror.example/'; reboot; '|bookworm|main\n\
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_apt_answers_the_lines_have_five_words_and_no_quotes() {
+    fn any_output_of_apt_gives_lines_of_five_words_without_quotes() {
         let answer = "http://mirror.example/debian/|bookworm|main\n\
                       https://security.example/debian-security|bookworm-security|main\n\
                       http://mirror.example/debian/|bookworm-updates|main\n";
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_suite_it_says_what_to_do_and_takes_the_recipes_mirror() {
+    fn a_missing_suite_is_an_error_unless_the_recipe_has_a_mirror() {
         let none = Sources::default();
         let error = none.with_updates("trixie").expect_err("no source").to_string();
         assert!(error.contains("has no source of Debian's trixie") && error.contains("local_base.mirror"), "{error}");

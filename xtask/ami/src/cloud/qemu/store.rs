@@ -1,4 +1,4 @@
-//! Local images: `images/REGION/ID.qcow2`, with their attributes beside them in `ID.json`.
+//! The store of local images: `images/REGION/ID.qcow2`, with the attributes in `ID.json` beside it.
 
 use std::{fs, io::Write as _};
 
@@ -16,33 +16,33 @@ use crate::{
     state_dir::StateDir,
 };
 
-/// How the names of files begin that are being written.
+/// Prefix of files that are being written.
 const WRITING: &str = ".writing-";
 
-/// How the names of disks end that are being copied.
+/// Suffix of disks that are being copied.
 const PARTIAL: &str = ".partial";
 
-/// What lies beside an image.
+/// The attributes of an image, as stored in `ID.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Attributes {
-    /// The image's name.
+    /// Unique in its region.
     pub name: String,
-    /// What it is.
+    /// The description.
     pub description: String,
-    /// When it was made, RFC 3339.
+    /// The creation date, RFC 3339.
     pub created: String,
-    /// When it is deprecated, RFC 3339.
+    /// The deprecation date, RFC 3339.
     pub deprecate_at: Option<String>,
-    /// Everybody may launch it.
+    /// Whether it is recorded as public.
     pub public: bool,
-    /// Everybody may make volumes of its snapshots.
+    /// Whether its snapshots are recorded as public.
     pub snapshots_public: bool,
-    /// Key and value of each tag.
+    /// Pairs of key and value.
     pub tags: Tags,
 }
 
 impl Attributes {
-    /// The attributes of an image that is made now.
+    /// The attributes of an image created now.
     #[must_use]
     pub fn of(image: &NewImage) -> Attributes {
         let now = std::time::SystemTime::now();
@@ -57,7 +57,7 @@ impl Attributes {
         }
     }
 
-    /// The image that they belong to, in this state.
+    /// The image with these attributes, in this state.
     #[must_use]
     pub fn image(&self, id: &ImageId, state: ImageState) -> Image {
         Image {
@@ -73,22 +73,22 @@ impl Attributes {
     }
 }
 
-/// Where an image's disk lies.
+/// The path of an image's disk.
 #[must_use]
-pub fn disk(home: &StateDir, region: &Region, id: &ImageId) -> Utf8PathBuf {
-    home.images(region).join(format!("{id}.qcow2"))
+pub fn disk(state_dir: &StateDir, region: &Region, id: &ImageId) -> Utf8PathBuf {
+    state_dir.images(region).join(format!("{id}.qcow2"))
 }
 
-fn attributes(home: &StateDir, region: &Region, id: &ImageId) -> Utf8PathBuf {
-    home.images(region).join(format!("{id}.json"))
+fn attributes(state_dir: &StateDir, region: &Region, id: &ImageId) -> Utf8PathBuf {
+    state_dir.images(region).join(format!("{id}.json"))
 }
 
 /// The regions that have a folder of images.
 ///
 /// # Errors
 /// When they can't be listed.
-pub fn regions(home: &StateDir) -> Result<Vec<Region>> {
-    let folder = home.path().join("images");
+pub fn regions(state_dir: &StateDir) -> Result<Vec<Region>> {
+    let folder = state_dir.path().join("images");
     let entries = match folder.read_dir_utf8() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(|| format!("failed to read {folder}"))?,
@@ -96,19 +96,19 @@ pub fn regions(home: &StateDir) -> Result<Vec<Region>> {
     let mut regions = Vec::new();
     for entry in entries {
         let entry = entry.with_context(|| format!("failed to read {folder}"))?;
-        // A folder that is named like no region is somebody else's.
+        // A folder not named like a region isn't this tool's.
         regions.extend(entry.file_name().parse::<Region>());
     }
     regions.sort();
     Ok(regions)
 }
 
-/// The available images of a region, in the order of their ids.
+/// The images of a region, sorted by id.
 ///
 /// # Errors
 /// When their attributes can't be read.
-pub fn list(home: &StateDir, region: &Region) -> Result<Vec<Image>> {
-    let folder = home.images(region);
+pub fn list(state_dir: &StateDir, region: &Region) -> Result<Vec<Image>> {
+    let folder = state_dir.images(region);
     let entries = match folder.read_dir_utf8() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(|| format!("failed to read {folder}"))?,
@@ -118,57 +118,63 @@ pub fn list(home: &StateDir, region: &Region) -> Result<Vec<Image>> {
         let entry = entry.with_context(|| format!("failed to read {folder}"))?;
         if let Some(id) = entry.file_name().strip_suffix(".json") {
             let id = ImageId(id.to_owned());
-            images.extend(read(home, region, &id)?.map(|attributes| attributes.image(&id, ImageState::Available)));
+            images.extend(read(state_dir, region, &id)?.map(|attributes| attributes.image(&id, ImageState::Available)));
         }
     }
     images.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(images)
 }
 
-/// An available image's attributes; none when it isn't there.
+/// The attributes of an image; `None` when it doesn't exist.
 ///
 /// # Errors
 /// When they can't be read.
-pub fn read(home: &StateDir, region: &Region, id: &ImageId) -> Result<Option<Attributes>> {
-    let path = attributes(home, region, id);
+pub fn read(state_dir: &StateDir, region: &Region, id: &ImageId) -> Result<Option<Attributes>> {
+    let path = attributes(state_dir, region, id);
     match fs::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("failed to read {path}")),
-        Ok(bytes) => {
-            serde_json::from_slice(&bytes).map(Some).with_context(|| format!("{path} has no image's attributes in it"))
-        }
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .with_context(|| format!("{path} does not contain the attributes of an image")),
     }
 }
 
-/// Writes an image's attributes. With them the image is there, so its disk has to be in place before.
+/// Writes the attributes of an image. With them the image exists, so its disk must be in place before.
 ///
 /// # Errors
-/// When they can't be written; the former ones are then still there.
-pub async fn write(home: &StateDir, region: &Region, id: &ImageId, image: &Attributes, events: &Events) -> Result<()> {
-    let _writing = writing(home, events).await?;
-    let path = attributes(home, region, id);
-    write_whole(&path, &serde_json::to_vec_pretty(image)?).with_context(|| format!("failed to write {path}"))
+/// When they can't be written; the former ones are then kept.
+pub async fn write(
+    state_dir: &StateDir,
+    region: &Region,
+    id: &ImageId,
+    image: &Attributes,
+    events: &Events,
+) -> Result<()> {
+    let _lock = lock_for_writing(state_dir, events).await?;
+    let path = attributes(state_dir, region, id);
+    replace_file(&path, &serde_json::to_vec_pretty(image)?).with_context(|| format!("failed to write {path}"))
 }
 
-/// Keeps whoever sweeps away, from when a disk is put in its place until its attributes are there, too.
+/// Locks out sweeps, from when a disk is put in place until its attributes are written.
 ///
 /// # Errors
-/// When the folder of images can't be made, or is being swept for too long.
-pub async fn writing(home: &StateDir, events: &Events) -> Result<Lock> {
-    lock_against_sweep(&home.path().join("images"), events).await
+/// When the folder of images can't be created, or waiting for a sweep times out.
+pub async fn lock_for_writing(state_dir: &StateDir, events: &Events) -> Result<Lock> {
+    lock_against_sweep(&state_dir.path().join("images"), events).await
 }
 
-/// Removes what processes that were killed left half-made: disks without attributes, and what was being written. No image
-/// is among it, so nothing else tells whose it was. Gives back what was removed.
-pub fn sweep(home: &StateDir) -> Vec<Utf8PathBuf> {
-    let Some(_alone) = folder::alone(&home.path().join("images")) else { return Vec::new() };
-    let folders = regions(home).unwrap_or_default().into_iter().map(|region| home.images(&region));
+/// Removes the incomplete files of killed processes: disks without attributes, and files that were being written.
+/// Returns the removed ones.
+pub fn sweep(state_dir: &StateDir) -> Vec<Utf8PathBuf> {
+    let Some(_sweeping) = folder::lock_for_sweep(&state_dir.path().join("images")) else { return Vec::new() };
+    let folders = regions(state_dir).unwrap_or_default().into_iter().map(|region| state_dir.images(&region));
     let files = folders.filter_map(|folder| folder.read_dir_utf8().ok()).flatten().filter_map(Result::ok);
-    let half_made = files.map(camino::Utf8DirEntry::into_path).filter(|path| is_half_made(path));
-    half_made.filter(|path| fs::remove_file(path).is_ok()).collect()
+    let incomplete = files.map(camino::Utf8DirEntry::into_path).filter(|path| is_incomplete(path));
+    incomplete.filter(|path| fs::remove_file(path).is_ok()).collect()
 }
 
-fn is_half_made(path: &Utf8Path) -> bool {
+fn is_incomplete(path: &Utf8Path) -> bool {
     let name = path.file_name().unwrap_or_default();
     let is_disk = |name: &str| name.starts_with("ami-") && name.ends_with(".qcow2");
     name.starts_with(WRITING)
@@ -176,27 +182,27 @@ fn is_half_made(path: &Utf8Path) -> bool {
         || is_disk(name) && !path.with_extension("json").exists()
 }
 
-/// Puts a finished disk in its place.
+/// Moves a finished disk into the store.
 ///
 /// # Errors
-/// When it can't be put there.
-pub fn place(home: &StateDir, region: &Region, id: &ImageId, finished: &Utf8Path) -> Result<()> {
-    let to = place_of(home, region, id)?;
-    // With its attributes the image counts as whole, also after the power was cut.
+/// When it can't be moved.
+pub fn place(state_dir: &StateDir, region: &Region, id: &ImageId, finished: &Utf8Path) -> Result<()> {
+    let to = place_of(state_dir, region, id)?;
+    // Synced: once its attributes exist the image must be complete, even after a power cut.
     let moved = fs::File::open(finished).and_then(|file| file.sync_all()).and_then(|()| fs::rename(finished, &to));
     moved.with_context(|| format!("failed to put {finished} at {to}"))
 }
 
-/// Puts another image's disk in an image's place, too: linked, or copied where that can't be.
+/// Places another image's disk as the disk of this image: a hard link, or a copy where links aren't possible.
 ///
 /// # Errors
-/// When it can't be put there.
-pub async fn place_copy(home: &StateDir, region: &Region, id: &ImageId, from: Utf8PathBuf) -> Result<()> {
-    let to = place_of(home, region, id)?;
-    // A disk that an interrupted copy left is not known to be whole.
+/// When it can't be copied.
+pub async fn place_copy(state_dir: &StateDir, region: &Region, id: &ImageId, from: Utf8PathBuf) -> Result<()> {
+    let to = place_of(state_dir, region, id)?;
+    // An interrupted copy may have left an incomplete disk.
     remove_if_there(&to)?;
     let failed = format!("failed to put {from} at {to}");
-    // A copy may take a while, and a machine's login waits on this thread, too.
+    // On a thread of its own: a copy takes a while, and this thread also serves the logins.
     let copied = tokio::task::spawn_blocking(move || {
         if fs::hard_link(&from, &to).is_ok() {
             return Ok(());
@@ -209,20 +215,20 @@ pub async fn place_copy(home: &StateDir, region: &Region, id: &ImageId, from: Ut
     copied.await?.context(failed)
 }
 
-fn place_of(home: &StateDir, region: &Region, id: &ImageId) -> Result<Utf8PathBuf> {
-    let folder = home.images(region);
-    fs::create_dir_all(&folder).with_context(|| format!("failed to make {folder}"))?;
-    Ok(disk(home, region, id))
+fn place_of(state_dir: &StateDir, region: &Region, id: &ImageId) -> Result<Utf8PathBuf> {
+    let folder = state_dir.images(region);
+    fs::create_dir_all(&folder).with_context(|| format!("failed to create {folder}"))?;
+    Ok(disk(state_dir, region, id))
 }
 
-/// Removes an image. One that isn't there is fine.
+/// Removes an image. Does nothing when it is already gone.
 ///
 /// # Errors
 /// When it can't be removed.
-pub fn remove(home: &StateDir, region: &Region, id: &ImageId) -> Result<()> {
-    // The attributes first: without them a disk is no image, whatever happens next.
-    remove_if_there(&attributes(home, region, id))?;
-    remove_if_there(&disk(home, region, id))
+pub fn remove(state_dir: &StateDir, region: &Region, id: &ImageId) -> Result<()> {
+    // The attributes first: without them the disk is no image, and the next sweep removes it.
+    remove_if_there(&attributes(state_dir, region, id))?;
+    remove_if_there(&disk(state_dir, region, id))
 }
 
 fn remove_if_there(path: &Utf8Path) -> Result<()> {
@@ -234,9 +240,9 @@ fn remove_if_there(path: &Utf8Path) -> Result<()> {
     }
 }
 
-/// Writes a file so that at any moment it has either its former bytes or all the new ones.
-fn write_whole(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().context("a file lies in a folder")?;
+/// Replaces the content of a file atomically.
+fn replace_file(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().context("the path has no parent folder")?;
     fs::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new().prefix(WRITING).tempfile_in(folder)?;
     file.write_all(bytes)?;
@@ -250,25 +256,25 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_half_made_goes_and_what_is_an_image_or_somebody_elses_stays() {
+    async fn a_sweep_removes_incomplete_files_only_and_none_while_writing() {
         let folder = tempfile::tempdir().expect("a folder");
-        let home = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
+        let state_dir = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
         let region: Region = "us-west-2".parse().expect("a region");
-        let images = home.images(&region);
+        let images = state_dir.images(&region);
         fs::create_dir_all(&images).expect("a folder");
-        let half_made = [".writing-AbCdEf", "ami-2.qcow2", "ami-3.qcow2.partial"];
+        let incomplete = [".writing-AbCdEf", "ami-2.qcow2", "ami-3.qcow2.partial"];
         let others = ["ami-1.json", "ami-1.qcow2", "notes.txt", "other.qcow2", "ami-4.json"];
-        for name in half_made.into_iter().chain(others) {
+        for name in incomplete.into_iter().chain(others) {
             fs::write(images.join(name), name).expect("a file");
         }
         {
-            let _somebody = writing(&home, &crate::fixture::events()).await.expect("a lock");
-            assert_eq!(sweep(&home), [] as [Utf8PathBuf; 0]);
+            let _lock = lock_for_writing(&state_dir, &crate::fixture::events()).await.expect("a lock");
+            assert_eq!(sweep(&state_dir), [] as [Utf8PathBuf; 0]);
         }
-        let mut swept = sweep(&home);
+        let mut swept = sweep(&state_dir);
         swept.sort();
-        assert_eq!(swept, half_made.map(|name| images.join(name)));
+        assert_eq!(swept, incomplete.map(|name| images.join(name)));
         assert!(others.iter().all(|name| images.join(name).exists()));
-        assert_eq!(sweep(&home), [] as [Utf8PathBuf; 0]);
+        assert_eq!(sweep(&state_dir), [] as [Utf8PathBuf; 0]);
     }
 }

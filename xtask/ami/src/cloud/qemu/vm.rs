@@ -1,4 +1,4 @@
-//! One virtual machine: a QEMU process, controlled over its standard input and output (QMP).
+//! A virtual machine: a QEMU process, controlled by QMP over its standard input and output.
 
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
@@ -13,22 +13,22 @@ use tokio::{
 
 use crate::ground::process;
 
-/// How long QEMU may take to answer a command; it answers in milliseconds, on a loaded machine in a second.
+/// The timeout of a QMP command, which QEMU answers in milliseconds, or in a second on a busy computer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
-/// What a machine is made of.
+/// The hardware of a machine.
 pub struct Hardware {
     /// QEMU's arguments for the accelerator and the processor.
     pub accelerator: Vec<String>,
-    /// The disk that it boots, qcow2.
+    /// The boot disk, qcow2.
     pub disk: Utf8PathBuf,
-    /// The NoCloud disk.
+    /// The seed disk for cloud-init.
     pub seed: Utf8PathBuf,
     /// Memory in MiB.
     pub memory_mib: u32,
 }
 
-/// A running virtual machine. It ends when this is dropped, and when this process does.
+/// A virtual machine. It is killed on drop, and when this process ends.
 pub struct Vm {
     child: Child,
     commands: ChildStdin,
@@ -36,45 +36,46 @@ pub struct Vm {
     folder: Utf8PathBuf,
     ssh: SocketAddr,
     stopping: bool,
-    settled: bool,
+    restart_disabled: bool,
 }
 
-/// Whether a machine runs.
+/// The power state of a machine.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Power {
     /// It runs.
     On,
     /// It was asked to shut down, and still runs.
     GoingOff,
-    /// It is off; how QEMU ended, when that wasn't a shutdown that we asked for.
+    /// It is off, with the reason unless it was asked to shut down.
     Off(Option<String>),
 }
 
 impl Vm {
-    /// Starts a machine whose files lie in `folder`.
+    /// Starts a machine with its files in `folder`.
     ///
     /// # Errors
-    /// When QEMU doesn't start; the message has what it said.
+    /// When QEMU doesn't start; the message has its output.
     pub async fn start(folder: &Utf8Path, hardware: &Hardware) -> Result<Vm> {
-        let said = std::fs::File::create(folder.join(QEMU_SAID));
-        let said = said.with_context(|| format!("failed to make {QEMU_SAID} in {folder}"))?;
+        let stderr = std::fs::File::create(folder.join(QEMU_LOG));
+        let stderr = stderr.with_context(|| format!("failed to make {QEMU_LOG} in {folder}"))?;
         let mut command = process::command("qemu-system-x86_64", Signal::SIGKILL);
         command.args(arguments(folder, hardware)).kill_on_drop(true);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(said);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().context("failed to start qemu-system-x86_64")?;
         let (Some(commands), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             bail!("failed to talk to qemu-system-x86_64");
         };
         let ssh = SocketAddr::from(([127, 0, 0, 1], 0));
         let answers = BufReader::new(answers).lines();
-        let mut vm = Vm { child, commands, answers, folder: folder.to_owned(), ssh, stopping: false, settled: false };
+        let mut vm =
+            Vm { child, commands, answers, folder: folder.to_owned(), ssh, stopping: false, restart_disabled: false };
         vm.execute("qmp_capabilities", json!({})).await?;
         let port = vm.forwarded_port().await?;
         vm.ssh.set_port(port);
         Ok(vm)
     }
 
-    /// Where the guest's port 22 is reached on this computer.
+    /// The address on this computer that is forwarded to the guest's port 22.
     #[must_use]
     pub fn ssh(&self) -> SocketAddr {
         self.ssh
@@ -83,65 +84,66 @@ impl Vm {
     /// Presses the power button.
     ///
     /// # Errors
-    /// When QEMU doesn't take it.
+    /// When QEMU refuses.
     pub async fn press_power_button(&mut self) -> Result<()> {
         self.stopping = true;
         self.execute("system_powerdown", json!({})).await.map(drop)
     }
 
-    /// Restarts a guest whose kernel hangs while it boots, once; says whether it did.
+    /// Resets a guest whose kernel hangs during boot, at most once. Returns whether it did.
     ///
-    /// Emulated on a busy computer, about one boot in ten hangs for good before any program runs, and goes well the next
-    /// time. The kernel's own watchdog says so on the console.
+    /// Under emulation on a busy computer, about one boot in ten hangs before any program runs, and the next one
+    /// succeeds. The kernel's watchdog reports the hang on the console.
     ///
     /// # Errors
-    /// When QEMU doesn't take it.
+    /// When QEMU refuses.
     pub async fn restart_if_hung(&mut self) -> Result<bool> {
-        if self.settled || self.stopping {
+        if self.restart_disabled || self.stopping {
             return Ok(false);
         }
         let console = std::fs::read(self.folder.join(CONSOLE)).unwrap_or_default();
-        if !hangs(&String::from_utf8_lossy(&console)) {
+        if !kernel_hung(&String::from_utf8_lossy(&console)) {
             return Ok(false);
         }
-        self.settled = true;
+        self.restart_disabled = true;
         self.execute("system_reset", json!({})).await?;
         Ok(true)
     }
 
-    /// From now on the guest is not restarted: somebody has logged in.
-    pub fn let_be(&mut self) {
-        self.settled = true;
+    /// Never resets the guest from now on: a login shows that it has booted.
+    pub fn disable_restart(&mut self) {
+        self.restart_disabled = true;
     }
 
-    /// Whether it runs.
+    /// The power state.
     ///
     /// # Errors
-    /// When the system can't say.
+    /// When the state of QEMU's process can't be read.
     pub fn power(&mut self) -> Result<Power> {
-        Ok(match self.child.try_wait().context("failed to look at QEMU")? {
+        Ok(match self.child.try_wait().context("failed to check on QEMU")? {
             None if self.stopping => Power::GoingOff,
             None => Power::On,
             Some(ended) if ended.success() => {
                 Power::Off((!self.stopping).then(|| "the guest shut down by itself".to_owned()))
             }
-            Some(ended) => Power::Off(Some(format!("QEMU ended ({ended}){}", self.said()))),
+            Some(ended) => Power::Off(Some(format!("QEMU ended ({ended}){}", self.stderr_tail()))),
         })
     }
 
-    /// Ends it at once, as pulling the plug does.
+    /// Kills QEMU: the guest loses power.
     ///
     /// # Errors
-    /// When the system can't.
+    /// When QEMU can't be killed.
     pub async fn kill(&mut self) -> Result<()> {
-        self.child.kill().await.context("failed to end QEMU")
+        self.child.kill().await.context("failed to kill QEMU")
     }
 
     async fn forwarded_port(&mut self) -> Result<u16> {
         let arguments = json!({ "command-line": "info usernet" });
         let table = self.execute("human-monitor-command", arguments).await?;
         let table = table.as_str().unwrap_or_default();
-        parse_forwarded_port(table).with_context(|| format!("QEMU doesn't say which port it forwards:\n{table}"))
+        parse_forwarded_port(table)
+            .with_context(|| format!("failed to find the forwarded port in QEMU's output:\n{table}"))
     }
 
     async fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
@@ -151,7 +153,7 @@ impl Vm {
 
     async fn exchange(&mut self, command: &str, arguments: Value) -> Result<Value> {
         let line = format!("{}\n", json!({ "execute": command, "arguments": arguments }));
-        // A QEMU that has ended takes no command; the end of its answers is the better message.
+        // If QEMU has exited this fails, but the end of its output below gives the better message.
         let _ = self.commands.write_all(line.as_bytes()).await;
         while let Some(line) = self.answers.next_line().await.context("failed to read QEMU's answer")? {
             if let Some(value) = parse_answer(command, &line)? {
@@ -159,31 +161,31 @@ impl Vm {
             }
         }
         let ended = self.child.wait().await.context("failed to wait for QEMU")?;
-        bail!("QEMU ended ({ended}){}", self.said())
+        bail!("QEMU ended ({ended}){}", self.stderr_tail())
     }
 
-    /// What QEMU said on its standard error, for the end of a message.
-    fn said(&self) -> String {
-        // It names files, and those have any bytes.
-        let said = std::fs::read(self.folder.join(QEMU_SAID)).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said);
-        // What emulated processors can't do it says at each start, and nothing comes of it.
-        let telling = |line: &&str| !line.contains("warning: TCG doesn't support requested feature");
-        let said: Vec<&str> = said.lines().filter(telling).collect();
-        if said.is_empty() { String::new() } else { format!(":\n{}", process::last_lines(&said.join("\n"))) }
+    /// The last lines of QEMU's standard error, for the end of a message.
+    fn stderr_tail(&self) -> String {
+        // It may contain names of files, which may be any bytes.
+        let stderr = std::fs::read(self.folder.join(QEMU_LOG)).unwrap_or_default();
+        let stderr = String::from_utf8_lossy(&stderr);
+        // Emulation causes this harmless warning at each start.
+        let is_relevant = |line: &&str| !line.contains("warning: TCG doesn't support requested feature");
+        let lines: Vec<&str> = stderr.lines().filter(is_relevant).collect();
+        if lines.is_empty() { String::new() } else { format!(":\n{}", process::last_lines(&lines.join("\n"))) }
     }
 }
 
-const QEMU_SAID: &str = "qemu.log";
+const QEMU_LOG: &str = "qemu.log";
 
-/// The guest's console, as it is written.
+/// The file with the guest's console output.
 pub const CONSOLE: &str = "console.log";
 
 fn arguments(folder: &Utf8Path, hardware: &Hardware) -> Vec<String> {
     // The shape of an m5.large: one core with two hyperthreads, an NVMe disk, a console on the serial line.
     let disk = json!({
         "driver": "qcow2", "node-name": "disk", "discard": "unmap", "detect-zeroes": "unmap",
-        // The disk is thrown away when this computer crashes, so the guest's flushes need not reach it.
+        // If this computer crashes the disk is discarded, so the guest's flushes need not reach the storage.
         "cache": { "no-flush": true },
         "file": { "driver": "file", "filename": hardware.disk, "cache": { "no-flush": true }, "discard": "unmap" },
     });
@@ -221,7 +223,7 @@ fn arguments(folder: &Utf8Path, hardware: &Hardware) -> Vec<String> {
             &seed,
             "-device",
             "virtio-blk-pci,drive=seed",
-            // Port 0: the system picks a free one, so that two machines never ask for the same.
+            // Port 0: the system picks a free port, so two machines never conflict.
             "-netdev",
             "user,id=network,ipv6=off,hostfwd=tcp:127.0.0.1:0-:22",
             "-device",
@@ -234,18 +236,18 @@ fn arguments(folder: &Utf8Path, hardware: &Hardware) -> Vec<String> {
     arguments
 }
 
-/// What a command returned, if this line of QEMU's says it; others tell of events.
+/// The return value of a command, if this line has it. Other lines are events.
 fn parse_answer(command: &str, line: &str) -> Result<Option<Value>> {
     let mut answer: Value =
-        serde_json::from_str(line).with_context(|| format!("QEMU answered `{command}` with no JSON: {line}"))?;
+        serde_json::from_str(line).with_context(|| format!("QEMU answered `{command}` with invalid JSON: {line}"))?;
     if let Some(error) = answer.get("error") {
         bail!("QEMU refused `{command}`: {error}");
     }
     Ok(answer.get_mut("return").map(Value::take))
 }
 
-/// Whether a console says that the kernel hangs.
-fn hangs(console: &str) -> bool {
+/// Whether the kernel's watchdog reports a hang on the console.
+fn kernel_hung(console: &str) -> bool {
     console.contains("detected stalls") || console.contains("soft lockup")
 }
 
@@ -264,7 +266,7 @@ mod tests {
          TCP[HOST_FORWARD]  13       127.0.0.1 43219       10.0.2.15    22     0     0\r\n";
 
     #[test]
-    fn whatever_qemu_answers_it_is_a_value_an_event_or_an_error() {
+    fn any_answer_of_qemu_is_a_value_an_event_or_an_error() {
         for answer in [
             r#"{"return": "Hub -1 (network):\r\n"}"#,
             r#"{"error": {"class": "GenericError", "desc": "no"}}"#,
@@ -278,23 +280,23 @@ mod tests {
     }
 
     #[test]
-    fn whatever_table_qemu_prints_a_port_in_it_stands_in_it() {
+    fn any_table_gives_a_port_that_it_contains_or_none() {
         check(1000, text(TABLE), |table| {
             if let Some(port) = parse_forwarded_port(&table) {
                 assert!(port > 0 && table.contains(&port.to_string()), "{port}");
             }
-            hangs(&table);
+            kernel_hung(&table);
         });
     }
 
     #[test]
-    fn a_kernel_that_hangs_says_so() {
-        assert!(hangs("[   21.0] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:"));
-        assert!(!hangs("Debian GNU/Linux 12 wallaroo ttyS0\n"));
+    fn a_hung_kernel_is_recognised_on_the_console() {
+        assert!(kernel_hung("[   21.0] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:"));
+        assert!(!kernel_hung("Debian GNU/Linux 12 wallaroo ttyS0\n"));
     }
 
     #[test]
-    fn finds_the_forwarded_port() {
+    fn the_forwarded_port_is_found_in_the_table() {
         assert_eq!(parse_forwarded_port(TABLE), Some(43219));
         assert_eq!(parse_forwarded_port("nothing"), None);
     }

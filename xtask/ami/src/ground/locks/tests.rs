@@ -11,7 +11,7 @@ use crate::{
 #[path = "../../../tests/kit/said.rs"]
 mod said;
 
-/// The lock of a process that was stopped while it had it.
+/// The lock of a process that was stopped while it held it.
 fn stopped(path: &Utf8Path) -> Flock<File> {
     let file = if path.is_dir() { File::open(path) } else { File::create(path) };
     Flock::lock(file.expect("a file"), FlockArg::LockExclusiveNonblock).expect("a free lock")
@@ -24,7 +24,7 @@ fn home() -> (tempfile::TempDir, Utf8PathBuf, StateDir) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stopped_process_that_begins_a_build_is_waited_for_aloud_and_not_for_ever() {
+async fn waiting_for_a_stopped_process_that_begins_a_build_is_shown_and_times_out() {
     let (_guard, _, home) = home();
     let (said, _stopped) = (Said::default(), stopped(&home.builds_lock()));
     let began = tokio::time::Instant::now();
@@ -32,36 +32,38 @@ async fn a_stopped_process_that_begins_a_build_is_waited_for_aloud_and_not_for_e
         .await
         .map(drop)
         .expect_err("stopped");
-    assert!(began.elapsed() <= MOMENT + INTERVAL, "{:?}", began.elapsed());
+    assert!(began.elapsed() <= LOCK_LIMIT + INTERVAL, "{:?}", began.elapsed());
     assert!(said.text().contains("Waiting for another process to begin its build"), "{}", said.text());
     let error = format!("{error:#}");
-    for word in ["another process to begin its build after 1m", home.builds_lock().as_str(), "Ctrl-Z"] {
+    for word in
+        ["timed out after 1m waiting for another process to begin its build", home.builds_lock().as_str(), "Ctrl-Z"]
+    {
         assert!(error.contains(word), "{word}: {error}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stopped_process_that_sweeps_is_waited_for_aloud_and_not_for_ever() {
+async fn waiting_for_a_stopped_process_that_sweeps_is_shown_and_times_out() {
     let (_guard, folder, _) = home();
     let (said, _stopped) = (Said::default(), stopped(&folder));
     let error = lock_against_sweep(&folder, &Events::new(Terminal::to(said.clone(), Level::Normal, Form::Text)))
         .await
         .map(drop);
     let error = format!("{:#}", error.expect_err("stopped"));
-    assert!(error.contains("to tidy") && error.contains(folder.as_str()), "{error}");
-    assert!(said.text().contains("Waiting for another process to tidy"), "{}", said.text());
+    assert!(error.contains("to clean up") && error.contains(folder.as_str()), "{error}");
+    assert!(said.text().contains("Waiting for another process to clean up"), "{}", said.text());
 }
 
 #[tokio::test]
-async fn a_lock_is_had_once_the_other_process_lets_go_and_until_it_is_dropped() {
+async fn a_lock_is_acquired_once_released_and_held_until_dropped() {
     let (_guard, _, home) = home();
     let (said, other) = (Said::default(), stopped(&home.builds_lock()));
     let events = Events::new(Terminal::to(said.clone(), Level::Normal, Form::Text));
     let mut locking = std::pin::pin!(lock_builds(&home, &events));
-    // Something else is done meanwhile, as a signal would be.
+    // The wait yields to other work, such as a signal.
     tokio::select! {
         biased;
-        _ = &mut locking => panic!("another process has it"),
+        _ = &mut locking => panic!("another process holds it"),
         () = tokio::task::yield_now() => drop(other),
     }
     let lock = locking.await.expect("a lock");
@@ -73,13 +75,14 @@ async fn a_lock_is_had_once_the_other_process_lets_go_and_until_it_is_dropped() 
 }
 
 #[tokio::test]
-async fn where_there_are_no_locks_it_is_said_and_work_goes_on() {
+async fn without_locks_there_is_a_warning_and_no_error() {
     let said = Said::default();
     let events = Events::new(Terminal::to(said.clone(), Level::Normal, Form::Text));
-    // A path alone, which locks nothing, as a folder of some network file systems does.
+    // Opened with O_PATH, which can't be locked, like folders of some network file systems.
     let file = std::os::unix::fs::OpenOptionsExt::custom_flags(File::options().read(true), nix::libc::O_PATH).open("/");
     let (file, limit) = (file.expect("the root"), Duration::from_secs(1));
-    let lock = acquire(file, Utf8Path::new("/"), Share::Alone, "nothing", limit, &events).await.expect("no refusal");
+    let lock =
+        acquire(file, Utf8Path::new("/"), Share::Exclusive, "nothing", limit, &events).await.expect("no refusal");
     assert!(lock.is_none());
-    assert!(said.text().contains("warning: / can't be locked (EBADF"), "{}", said.text());
+    assert!(said.text().contains("warning: cannot lock / (EBADF"), "{}", said.text());
 }

@@ -5,22 +5,22 @@ use nix::{sys::signal, unistd::Pid};
 use super::*;
 use crate::fixture::folder;
 
-/// Set for the process that is killed: the same test, which then only runs the stubborn program.
+/// Set for the process to kill, which runs the same test, but only starts the stubborn program.
 const VICTIM: &str = "WALLAROO_TEST_VICTIM";
 
-/// Far more than a second of grace, however busy this computer is.
-const AT_LAST: Duration = Duration::from_secs(30);
+/// Much more than the grace period of a second, even on a busy computer.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Runs a program that doesn't hear SIGTERM, and writes its process id to `folder/pid`.
+/// Runs a program that ignores SIGTERM, and writes its process id to `folder/pid`.
 async fn stubborn(folder: &Utf8Path) -> Result<()> {
     let mut command = command("sh", Signal::SIGTERM);
-    // It is renamed so that it is there with the whole number.
+    // Renamed, so that the file is complete when it appears.
     let script = "trap '' TERM; echo $$ > pid.new; mv pid.new pid; exec sleep 120";
     command.args(["-c", script]).current_dir(folder);
     run_in(Group::new(1)?, "a stubborn program", command, &folder.join("log"), &crate::fixture::events()).await
 }
 
-/// The process id that was written to `folder/pid`, as soon as it is.
+/// The process id in `folder/pid`, if it is written.
 fn pid(folder: &Utf8Path) -> Option<Pid> {
     let text = std::fs::read_to_string(folder.join("pid")).ok()?;
     Some(Pid::from_raw(text.trim().parse().expect("a number")))
@@ -30,9 +30,9 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
 }
 
-/// Waits until a process runs no more. Whether somebody has taken notice of its end is another matter.
+/// Waits until a process has exited. It may still be a zombie.
 fn expect_end(process: Pid) {
-    let deadline = Instant::now() + AT_LAST;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
         let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
@@ -57,7 +57,7 @@ async fn started(folder: &Utf8Path) -> Pid {
 }
 
 #[test]
-fn a_program_that_does_not_hear_sigterm_ends_when_it_is_given_up() {
+fn a_program_that_ignores_sigterm_is_killed_when_it_is_dropped() {
     let (_guard, folder) = folder();
     let pid = block_on(async {
         tokio::select! {
@@ -69,28 +69,27 @@ fn a_program_that_does_not_hear_sigterm_ends_when_it_is_given_up() {
 }
 
 #[test]
-fn a_program_that_does_not_hear_sigterm_ends_when_this_one_is_killed() {
+fn a_program_that_ignores_sigterm_is_killed_when_this_process_dies() {
     if let Some(folder) = std::env::var_os(VICTIM) {
         let folder = Utf8Path::from_path(std::path::Path::new(&folder)).expect("a path in UTF-8").to_owned();
         let ended = block_on(stubborn(&folder));
-        panic!("it should have been killed meanwhile: {ended:?}");
+        panic!("not killed: {ended:?}");
     }
     let (_guard, folder) = folder();
     let mut victim = std::process::Command::new(std::env::current_exe().expect("this program"));
-    victim
-        .args(["--exact", "ground::process::tests::a_program_that_does_not_hear_sigterm_ends_when_this_one_is_killed"]);
+    victim.args(["--exact", "ground::process::tests::a_program_that_ignores_sigterm_is_killed_when_this_process_dies"]);
     let mut victim =
         victim.env(VICTIM, &folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-    let pid = block_on(async { tokio::time::timeout(AT_LAST, started(&folder)).await });
+    let pid = block_on(async { tokio::time::timeout(TIMEOUT, started(&folder)).await });
     victim.kill().expect("it is there");
     victim.wait().expect("its end");
     expect_end(pid.expect("it starts the program"));
 }
 
 #[test]
-fn what_a_program_leaves_running_may_clean_up_and_nothing_waits_for_a_group_that_is_gone() {
+fn a_process_left_behind_may_clean_up_and_an_empty_group_ends_at_once() {
     let (_guard, folder) = folder();
-    // Far more grace than the test has patience: neither the slow program nor the leader may use it up.
+    // A grace period much longer than the timeout of the test: neither the slow process nor the leader may use it up.
     let script =
         "(trap 'sleep 1; echo > cleaned; exit' TERM; echo > trapped; while :; do sleep 0.1; done) > /dev/null 2>&1 &
         while [ ! -e trapped ]; do sleep 0.1; done";

@@ -1,33 +1,7 @@
-use std::collections::BTreeMap;
-
 use serde_json::json;
 
 use super::*;
-use crate::event::about::Invocation;
-
-fn about() -> About {
-    About {
-        id: "b".to_owned(),
-        version: "0.6.1".parse().expect("a version"),
-        name: "Wallaroo 0.6.1".to_owned(),
-        began: "2026-11-22T00:00:00Z".to_owned(),
-        root: "/wallaroo".into(),
-        commit: None,
-        branch: None,
-        dirty: false,
-        local: false,
-        identity: None,
-        profile: None,
-        build_region: region("us-west-2"),
-        regions: vec![region("eu-west-1"), region("us-west-2")],
-        private: false,
-        shared_with: Vec::new(),
-        expires_secs: None,
-        system: "ubuntu-16.04".to_owned(),
-        call: Invocation::default(),
-        inputs: BTreeMap::new(),
-    }
-}
+use crate::fixture::about;
 
 fn region(name: &str) -> Region {
     name.parse().expect("a region")

@@ -3,7 +3,7 @@ use std::{cell::Cell, time::Duration};
 use super::*;
 use crate::fixture::{folder, gcc, recipe, sha256_file, write};
 
-/// Makes what the shipped recipe wants, of one C file each; `make` prints the variables that it got.
+/// Builds the binaries of the shipped recipe from one C file each, and prints make's variables.
 const MAKEFILE: &str = "
 .PHONY: build-machida clean-machida
 build-machida: machida/build/machida
@@ -48,8 +48,8 @@ impl Checkout {
         Checkout { _guard: guard, root, folder, recipe: recipe(), system_name: "debian-12" }
     }
 
-    /// Only machida is built.
-    fn alone() -> Checkout {
+    /// A recipe with machida only.
+    fn machida_only() -> Checkout {
         let mut checkout = Checkout::new();
         checkout.recipe.binaries.truncate(1);
         checkout
@@ -69,8 +69,8 @@ impl Checkout {
         block_on(build(&self.job(), clean, &crate::fixture::events()))
     }
 
-    fn as_they_lie(&self) -> Result<Vec<Built>> {
-        block_on(inspect_as_they_lie(&self.job(), &crate::fixture::events()))
+    fn existing(&self) -> Result<Vec<Built>> {
+        block_on(copy_existing(&self.job(), &crate::fixture::events()))
     }
 
     fn complaint(&self) -> String {
@@ -102,26 +102,26 @@ fn all_are_built_in_order_and_copied() {
         assert_eq!((&digest.sha256, digest.size_bytes), (&binary.sha256, binary.size_bytes));
         assert_eq!(std::fs::metadata(&binary.path).expect("a copy").permissions().mode() & 0o7777, 0o755);
     }
-    assert_eq!(checkout.as_they_lie().expect("binaries"), built);
+    assert_eq!(checkout.existing().expect("binaries"), built);
 }
 
 #[test]
-fn make_gets_the_variables_and_nothing_of_cargos() {
-    let checkout = Checkout::alone();
+fn make_gets_the_variables_and_none_of_cargos() {
+    let checkout = Checkout::machida_only();
     checkout.build(true).expect("binaries");
     let log = checkout.log();
     assert!(log.contains("target_cpu=sandybridge resilience=off origin=command line level=0"), "{log}");
     for foreign in ["CARGO=", "CARGO_PKG_NAME=", "CARGO_MANIFEST_DIR="] {
-        assert!(std::env::var_os(foreign.trim_end_matches('=')).is_some(), "cargo no longer sets {foreign}");
+        assert!(std::env::var_os(foreign.trim_end_matches('=')).is_some(), "cargo does not set {foreign}");
         assert!(!log.lines().any(|line| line.starts_with(foreign)), "{foreign} {log}");
     }
-    assert!(is_foreign("MAKEFLAGS") && is_foreign("MFLAGS") && is_foreign("RUSTUP_TOOLCHAIN"));
-    assert!(!is_foreign("CARGO_HOME") && !is_foreign("RUSTFLAGS") && !is_foreign("PATH"));
+    assert!(is_inherited("MAKEFLAGS") && is_inherited("MFLAGS") && is_inherited("RUSTUP_TOOLCHAIN"));
+    assert!(!is_inherited("CARGO_HOME") && !is_inherited("RUSTFLAGS") && !is_inherited("PATH"));
 }
 
 #[test]
 fn a_binarys_own_variables_come_last() {
-    let mut checkout = Checkout::alone();
+    let mut checkout = Checkout::machida_only();
     checkout.recipe.binaries[0].variables.push("resilience=on".to_owned());
     checkout.build(true).expect("binaries");
     assert!(checkout.log().contains("target_cpu=sandybridge resilience=on"), "{}", checkout.log());
@@ -129,7 +129,7 @@ fn a_binarys_own_variables_come_last() {
 
 #[test]
 fn make_runs_through_the_container() {
-    let mut checkout = Checkout::alone();
+    let mut checkout = Checkout::machida_only();
     checkout.recipe.build.container = sh("echo in \"$0\": \"$@\"; exec \"$@\"");
     checkout.recipe.build.container.push("{root}/here".to_owned());
     checkout.build(false).expect("binaries");
@@ -138,8 +138,8 @@ fn make_runs_through_the_container() {
 }
 
 #[test]
-fn clean_goes_first_and_only_when_asked() {
-    let checkout = Checkout::alone();
+fn clean_runs_first_and_only_when_asked() {
+    let checkout = Checkout::machida_only();
     checkout.build(false).expect("binaries");
     assert!(!checkout.log().contains("rm -rf"), "{}", checkout.log());
     let log_of_one = checkout.log().len();
@@ -151,7 +151,7 @@ fn clean_goes_first_and_only_when_asked() {
 
 #[test]
 fn a_failing_make_shows_its_last_lines_and_the_command() {
-    let checkout = Checkout::alone();
+    let checkout = Checkout::machida_only();
     write(&checkout.root.join("machida/main.c"), "int main(void) { return nothing; }\n");
     let error = checkout.complaint();
     let command = format!("`make build-machida target_cpu=sandybridge resilience=off` in {}", checkout.root);
@@ -161,29 +161,32 @@ fn a_failing_make_shows_its_last_lines_and_the_command() {
 }
 
 #[test]
-fn make_that_ends_well_without_the_binary_is_an_error() {
-    let checkout = Checkout::alone();
+fn a_successful_make_without_the_binary_is_an_error() {
+    let checkout = Checkout::machida_only();
     write(&checkout.root.join("Makefile"), "build-machida clean-machida:\n\t@mkdir -p machida/build\n");
     let error = checkout.complaint();
     assert!(
-        error.contains("ended well, but the file ") && error.contains("machida/build/machida isn't there"),
+        error.contains("succeeded, but the file ") && error.contains("machida/build/machida does not exist"),
         "{error}"
     );
     write(&checkout.root.join("Makefile"), "build-machida clean-machida:\n\t@mkdir -p machida/build/machida\n");
-    assert!(checkout.complaint().contains("machida/build/machida isn't there"), "a folder is not a binary");
+    assert!(checkout.complaint().contains("machida/build/machida does not exist"), "a folder is not a binary");
 }
 
 #[test]
-fn a_file_that_was_left_from_before_does_not_pass_as_built() {
-    let checkout = Checkout::alone();
+fn a_file_from_an_earlier_build_does_not_count_as_built() {
+    let checkout = Checkout::machida_only();
     checkout.build(true).expect("binaries");
     write(&checkout.root.join("Makefile"), "build-machida clean-machida:\n\t@true\n");
     let error = checkout.complaint();
-    assert!(error.contains("left ") && error.contains("machida/build/machida as it was before"), "{error}");
-    checkout.build(false).expect("an old binary is fine where make says that it is up to date");
+    assert!(
+        error.contains("succeeded, but did not rebuild ") && error.contains("machida/build/machida: correct `clean`"),
+        "{error}"
+    );
+    checkout.build(false).expect("without clean, an up-to-date binary is accepted");
 }
 
-/// What a program prints that was written just now. As long as another test starts a program, that one may hold it open
+/// The output of a program that was just written. While another test starts a program, its child may hold this file open
 /// for writing (ETXTBSY).
 fn run(program: &Utf8Path) -> Vec<u8> {
     for _ in 0..1000 {
@@ -192,29 +195,32 @@ fn run(program: &Utf8Path) -> Vec<u8> {
             output => return output.expect("an answer").stdout,
         }
     }
-    panic!("{program} is busy for ever");
+    panic!("{program} stays busy");
 }
 
 #[test]
-fn variants_with_one_result_are_told_apart() {
-    let mut checkout = Checkout::alone();
+fn variants_with_the_same_result_path_are_not_mixed_up() {
+    let mut checkout = Checkout::machida_only();
     write(&checkout.root.join("machida/main.c"), "#include <stdio.h>\nint main(void) { puts(VARIANT); return 0; }\n");
     let mut variant = checkout.recipe.binaries[0].clone();
     variant.name = "machida-resilience".to_owned();
     variant.variables = vec!["variant=resilience".to_owned()];
     checkout.recipe.binaries.push(variant);
-    // Not even a build that goes on with what is there may take one for the other.
+    // Not even without clean may one be taken for the other.
     for _ in 0..2 {
         let built = checkout.build(false).expect("binaries");
         let said = |binary: &Built| run(&binary.path);
         assert_eq!((said(&built[0]), said(&built[1])), (b"\n".to_vec(), b"resilience\n".to_vec()));
     }
-    let error = checkout.as_they_lie().expect_err("one file for two").to_string();
-    assert!(error.contains("machida-resilience: machida/build/machida is not the only binary"), "{error}");
+    let error = checkout.existing().expect_err("one file for two binaries").to_string();
+    assert!(
+        error.contains("machida-resilience: machida/build/machida is the result path of another binary"),
+        "{error}"
+    );
 }
 
 #[test]
-fn all_that_cannot_run_is_said_together_after_the_last_is_built() {
+fn all_faults_are_reported_together_after_the_last_build() {
     let mut checkout = Checkout::new();
     write(&checkout.root.join("machida/main.c"), MAIN);
     write(&checkout.root.join("Makefile"), MAKEFILE.replace("gcc -o $@", "gcc -c -o $@"));
@@ -224,24 +230,24 @@ fn all_that_cannot_run_is_said_together_after_the_last_is_built() {
     let error = checkout.complaint();
     assert_eq!(
         error,
-        "the binaries can't run on debian-12:\n  machida is an object file that was not linked, not a program\n  \
+        "the binaries cannot run on debian-12:\n  machida is an object file that was not linked, not a program\n  \
          cluster_shutdown is a script (`#!/bin/sh`), not a compiled program"
     );
     assert!(checkout.folder.join("binaries/sender").is_file(), "the others were not built");
-    assert_eq!(checkout.as_they_lie().expect_err("the same").to_string(), error);
+    assert_eq!(checkout.existing().expect_err("the same").to_string(), error);
 }
 
 #[test]
-fn without_a_build_all_that_is_missing_is_named() {
+fn skipping_the_build_names_every_missing_binary() {
     let checkout = Checkout::new();
     let built = gcc(&checkout.root, "any", MAIN, &[]);
     std::fs::rename(built, checkout.root.join("utils/data_receiver/data_receiver")).expect("a binary");
-    let error = checkout.as_they_lie().expect_err("three missing").to_string();
+    let error = checkout.existing().expect_err("three missing").to_string();
     for word in [
-        "machida: machida/build/machida isn't there; `make build-machida target_cpu=sandybridge resilience=off` builds",
+        "machida: machida/build/machida does not exist; `make build-machida target_cpu=sandybridge resilience=off` builds",
         "cluster_shutdown: utils/",
-        "sender: giles/sender/sender isn't there; `make -C giles/sender target_cpu",
-        "leave --skip-build out",
+        "sender: giles/sender/sender does not exist; `make -C giles/sender target_cpu",
+        "omit --skip-build",
     ] {
         assert!(error.contains(word), "{word}: {error}");
     }
@@ -249,8 +255,8 @@ fn without_a_build_all_that_is_missing_is_named() {
 }
 
 #[test]
-fn a_build_that_is_given_up_ends_make() {
-    let checkout = Checkout::alone();
+fn dropping_a_build_terminates_make() {
+    let checkout = Checkout::machida_only();
     write(&checkout.root.join("Makefile"), "build-machida:\n\techo $$$$ > pid; sleep 600\n");
     let pid = checkout.root.join("pid");
     block_on(async {
@@ -278,9 +284,9 @@ fn a_build_that_is_given_up_ends_make() {
 }
 
 #[test]
-fn builds_take_turns_in_a_checkout() {
-    let checkout = Checkout::alone();
-    // It fails where another one makes at the same time.
+fn builds_in_one_checkout_wait_for_each_other() {
+    let checkout = Checkout::machida_only();
+    // This fails if two makes run at the same time.
     let lines = ["mkdir turn", "mkdir -p machida/build", "gcc -o machida/build/machida machida/main.c", "rmdir turn"];
     let lines: String = lines.iter().map(|line| format!("\t{line}\n")).collect();
     write(&checkout.root.join("Makefile"), format!("build-machida:\n{lines}\nclean-machida:\n"));
@@ -290,12 +296,12 @@ fn builds_take_turns_in_a_checkout() {
         let (first, second, third) = tokio::join!(
             build(&job, false, &events),
             build(&other, false, &events),
-            // What it takes may be half there in another one's turn.
+            // While another build runs make, an existing binary may be incomplete.
             async {
                 while !checkout.root.join("turn").exists() && !checkout.root.join("machida/build/machida").exists() {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
-                inspect_as_they_lie(&job, &events).await
+                copy_existing(&job, &events).await
             }
         );
         let built = [first, second, third].map(|built| built.expect("a turn")[0].sha256.clone());
@@ -304,7 +310,7 @@ fn builds_take_turns_in_a_checkout() {
 }
 
 #[test]
-fn a_missing_program_is_named_with_what_installs_it() {
+fn a_missing_program_is_reported_with_its_remedy() {
     let (_guard, folder) = folder();
     let mut recipe = recipe();
     let missing = |recipe: &Recipe| missing_program_in(recipe, folder.as_os_str());

@@ -33,7 +33,7 @@ fn patched(path: &Utf8Path, name: &str, offset: usize, bytes: &[u8]) -> Utf8Path
     target
 }
 
-/// A copy of `path` with one string replaced by another of its length, wherever it stands.
+/// A copy of `path` with all occurrences of a string replaced by another of the same length.
 fn replaced(path: &Utf8Path, name: &str, from: &str, to: &str) -> Utf8PathBuf {
     assert_eq!(from.len(), to.len());
     let mut content = std::fs::read(path).expect("a program");
@@ -49,7 +49,7 @@ fn replaced(path: &Utf8Path, name: &str, from: &str, to: &str) -> Utf8PathBuf {
 }
 
 #[test]
-fn a_dynamic_program_says_what_it_needs() {
+fn the_requirements_of_a_dynamic_program_are_read() {
     let (_guard, folder) = folder();
     let elf = inspect(&gcc(&folder, "machida", MAIN, &[])).expect("a program");
     assert_eq!(elf.target, Target::X86_64);
@@ -65,7 +65,7 @@ fn a_dynamic_program_says_what_it_needs() {
 fn a_program_of_this_machine_runs_on_a_new_base_and_not_on_an_old_one() {
     let (_guard, folder) = folder();
     let built = gcc(&folder, "machida", MAIN, &[]);
-    // gcc of this machine may ask for any version; what the tests look at must not hang on it.
+    // This computer's gcc may link to any version; the expected message is for one of them.
     let name = inspect(&built).expect("a program").glibc.expect("a version").name;
     if name != "GLIBC_2.34" {
         return;
@@ -73,8 +73,8 @@ fn a_program_of_this_machine_runs_on_a_new_base_and_not_on_an_old_one() {
     assert_eq!(complaints(&built, "debian-12"), Vec::<String>::new());
     assert_eq!(
         complaints(&built, "ubuntu-16.04"),
-        ["machida needs GLIBC_2.34, ubuntu-16.04 has 2.23: build on ubuntu-16.04, or in a container of it \
-             (build.container in ami.toml), or set another base"]
+        ["machida needs GLIBC_2.34, but ubuntu-16.04 has 2.23: build on ubuntu-16.04, or in a container of it \
+             (build.container in ami.toml), or choose another base"]
     );
 }
 
@@ -85,7 +85,11 @@ fn versions_are_compared_by_number_and_the_highest_counts() {
     let built = gcc(&folder, "machida", source, &["-lm"]);
     let highest = inspect(&built).expect("a program").glibc.expect("a version").name;
     let newer = replaced(&built, "newer", &highest, &format!("{}99", &highest[..highest.len() - 2]));
-    assert!(complaint(&newer).starts_with("machida needs GLIBC_2.99, debian-12 has 2.36: "), "{}", complaint(&newer));
+    assert!(
+        complaint(&newer).starts_with("machida needs GLIBC_2.99, but debian-12 has 2.36: "),
+        "{}",
+        complaint(&newer)
+    );
     let older = replaced(&built, "older", &highest, &format!("{}09", &highest[..highest.len() - 2]));
     assert_eq!(complaints(&older, "debian-12"), Vec::<String>::new());
     let private = replaced(&built, "private", "GLIBC_2.2.5\0", "GLIBC_PRIVA\0");
@@ -99,9 +103,9 @@ fn packed_relocations_need_glibc_2_36() {
     let glibc = inspect(&built).expect("a program").glibc.expect("a version");
     assert_eq!((glibc.version.as_slice(), glibc.name.as_str()), (&[2, 36][..], "GLIBC_ABI_DT_RELR"));
     let all = complaints(&built, "ubuntu-16.04");
-    assert!(all[0].starts_with("machida needs GLIBC_ABI_DT_RELR (glibc 2.36), ubuntu-16.04 has 2.23: "), "{all:?}");
+    assert!(all[0].starts_with("machida needs GLIBC_ABI_DT_RELR (glibc 2.36), but ubuntu-16.04 has 2.23: "), "{all:?}");
     let other = replaced(&built, "other", "GLIBC_ABI_DT_RELR", "GLIBC_ABI_DT_NEWS");
-    assert!(complaint(&other).contains("GLIBC_ABI_DT_NEWS (glibc 2.42), debian-12 has 2.36"));
+    assert!(complaint(&other).contains("GLIBC_ABI_DT_NEWS (glibc 2.42), but debian-12 has 2.36"));
 }
 
 #[test]
@@ -114,15 +118,15 @@ fn versions_of_other_libraries_are_not_the_c_librarys() {
 }
 
 #[test]
-fn a_library_that_nothing_brings_is_named() {
+fn a_library_that_no_package_has_is_a_fault() {
     let (_guard, folder) = folder();
     gcc(&folder, "libfoo.so", "int foo(void) { return 0; }\n", &["-shared", "-fPIC", "-Wl,-soname,libfoo.so.1"]);
     let source = "int foo(void);\nint main(void) { return foo(); }\n";
     let built = gcc(&folder, "sender", source, &["-L.", "-lfoo"]);
     assert_eq!(
         complaint(&built),
-        "machida needs libfoo.so.1, which neither debian-12 nor a package of the recipe brings: add the package that \
-         has it to ami.toml"
+        "machida needs libfoo.so.1, but neither debian-12 nor a package of the recipe has it: add the package that \
+         contains it to ami.toml"
     );
     let elf = inspect(&built).expect("a program");
     let mut system = recipe().system("debian-12").expect("a system").clone();
@@ -141,7 +145,7 @@ fn static_programs_pass_everywhere() {
 }
 
 #[test]
-fn a_program_without_sections_is_read_all_the_same() {
+fn a_program_without_sections_is_read() {
     let (_guard, folder) = folder();
     let built = gcc(&folder, "machida", MAIN, &[]);
     // e_shoff, e_shnum and e_shstrndx.
@@ -151,7 +155,7 @@ fn a_program_without_sections_is_read_all_the_same() {
 }
 
 #[test]
-fn a_segment_that_is_empty_in_the_file_may_begin_behind_its_end() {
+fn a_segment_that_is_empty_in_the_file_may_start_after_its_end() {
     let (_guard, folder) = folder();
     let built = gcc(&folder, "machida", MAIN, &[]);
     let content = std::fs::read(&built).expect("a program");
@@ -162,7 +166,7 @@ fn a_segment_that_is_empty_in_the_file_may_begin_behind_its_end() {
 }
 
 #[test]
-fn what_is_no_program_for_the_image_is_said_in_a_sentence() {
+fn each_unusable_file_is_described_in_a_sentence() {
     let (_guard, folder) = folder();
     let built = gcc(&folder, "machida", MAIN, &[]);
     let file = |name: &str, bytes: &[u8]| {
@@ -174,28 +178,34 @@ fn what_is_no_program_for_the_image_is_said_in_a_sentence() {
     for (path, sentence) in [
         (file("script", b"#!/bin/sh\nexec python\n"), "machida is a script (`#!/bin/sh`), not a compiled program"),
         (file("empty", b""), "machida is empty"),
-        (file("text", b"hello"), "machida is not a compiled program: it doesn't begin as an ELF file does"),
+        (file("text", b"hello"), "machida is not a compiled program: it does not begin with an ELF header"),
         (file("mac", &[0xcf, 0xfa, 0xed, 0xfe, 7]), "machida is compiled for macOS: compile it for Linux"),
-        (file("head", b"\x7fELF\x02\x01\x01"), "machida is cut short: 7 bytes"),
-        (patched(&built, "32", 4, &[1]), "compiled for 32-bit x86-64, debian-12 is 64-bit x86-64: compile it for that"),
-        (patched(&built, "arm", 18, &[183, 0]), "machida is compiled for 64-bit ARM, debian-12 is 64-bit x86-64"),
-        (patched(&built, "arm32", 4, &[1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 40, 0]), "for 32-bit ARM, debian-12"),
+        (file("head", b"\x7fELF\x02\x01\x01"), "machida is truncated: 7 bytes"),
+        (
+            patched(&built, "32", 4, &[1]),
+            "compiled for 32-bit x86-64, but debian-12 is 64-bit x86-64: compile it for that",
+        ),
+        (patched(&built, "arm", 18, &[183, 0]), "machida is compiled for 64-bit ARM, but debian-12 is 64-bit x86-64"),
+        (
+            patched(&built, "arm32", 4, &[1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 40, 0]),
+            "for 32-bit ARM, but debian-12",
+        ),
         (
             patched(&built, "be", 5, &[2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 22]),
-            "for 64-bit s390 (big-endian), deb",
+            "for 64-bit s390 (big-endian), but deb",
         ),
-        (patched(&built, "odd", 18, &[0xee, 0xee]), "machida is compiled for 64-bit machine 61166, debian-12"),
+        (patched(&built, "odd", 18, &[0xee, 0xee]), "machida is compiled for 64-bit machine 61166, but debian-12"),
         (patched(&built, "core", 16, &[4, 0]), "machida is a core dump, not a program"),
         (patched(&built, "class", 4, &[9]), "machida is damaged: its ELF class is 9"),
         (gcc(&folder, "object", MAIN, &["-c"]), "machida is an object file that was not linked, not a program"),
         (gcc(&folder, "library", "int f;", &library), "machida is a shared library, not a program"),
         (
             replaced(&built, "musl", INTERPRETER, "/lib/ld-musl-x86_64.so.1\0\0\0"),
-            "loaded by /lib/ld-musl-x86_64.so.1, ",
+            "loaded by /lib/ld-musl-x86_64.so.1, but ",
         ),
         (folder.clone(), "machida is not a file"),
         (folder.join("pipe"), "machida is not a file"),
-        (folder.join("none"), "machida can't be read: No such file"),
+        (folder.join("none"), "machida cannot be read: No such file"),
     ] {
         let complaint = complaint(&path);
         assert!(complaint.contains(sentence), "{path}: {complaint}");
@@ -203,7 +213,7 @@ fn what_is_no_program_for_the_image_is_said_in_a_sentence() {
 }
 
 #[test]
-fn a_program_that_is_cut_short_anywhere_is_refused() {
+fn a_program_truncated_anywhere_is_refused() {
     let (_guard, folder) = folder();
     let built = gcc(&folder, "machida", MAIN, &[]);
     let content = std::fs::read(&built).expect("a program");
@@ -211,12 +221,12 @@ fn a_program_that_is_cut_short_anywhere_is_refused() {
     for len in [20, 63, 64, 100, 600, content.len() / 2, content.len() - 1] {
         std::fs::write(&cut, &content[..len]).expect("a copy");
         let complaint = complaint(&cut);
-        assert!(complaint.starts_with("machida is cut short: "), "{len}: {complaint}");
+        assert!(complaint.starts_with("machida is truncated: "), "{len}: {complaint}");
     }
 }
 
 #[test]
-fn damaged_programs_are_no_panic() {
+fn damaged_programs_cause_no_panic() {
     let (_guard, folder) = folder();
     let built = gcc(&folder, "machida", MAIN, &["-s"]);
     let content = std::fs::read(&built).expect("a program");
@@ -227,7 +237,7 @@ fn damaged_programs_are_no_panic() {
     for _ in 0..4000 {
         let mut damaged = content.clone();
         for _ in 0..random.random_range(1..8) {
-            // Most of what is read lies at the start, and in the dynamic table further on.
+            // Most of what is read is at the start of the file and in the dynamic table.
             let end = if random.random_bool(0.7) { 0x700 } else { damaged.len() };
             let at = random.random_range(0..end);
             damaged[at] = if random.random_bool(0.3) { 0xff } else { random.random() };
@@ -242,21 +252,21 @@ fn damaged_programs_are_no_panic() {
     }
 }
 
-/// The places where a program's headers, its dynamic table and its versions say how much there is, and where.
-fn telling(content: &[u8]) -> Vec<usize> {
+/// The offsets of sizes and offsets in a program's headers, dynamic table and versions.
+fn sizes_and_offsets(content: &[u8]) -> Vec<usize> {
     let number = |at: usize| usize::try_from(u64::from_le_bytes(content[at..at + 8].try_into().expect("8 bytes")));
     let headers = (64..64 + 56 * usize::from(content[56])).step_by(56);
     let ranges = headers.map(|at| (content[at], number(at + 8).expect("an offset"), number(at + 32).expect("a size")));
     let dynamic = ranges.filter(|(kind, ..)| *kind == 2).flat_map(|(_, at, size)| (at..at + size).step_by(8));
-    // The table of needed versions lies in the first page.
+    // The table of needed versions is in the first page.
     (0..0x700).step_by(2).chain(dynamic).collect()
 }
 
 #[test]
-fn a_program_whose_numbers_are_wrong_is_no_panic_and_takes_no_time() {
+fn wrong_sizes_and_offsets_cause_no_panic_and_no_hang() {
     let (_guard, folder) = folder();
     let content = std::fs::read(gcc(&folder, "machida", MAIN, &["-s"])).expect("a program");
-    let (telling, path) = (telling(&content), folder.join("damaged"));
+    let (offsets, path) = (sizes_and_offsets(&content), folder.join("damaged"));
     let recipe = recipe();
     let system = recipe.system("debian-12").expect("a system");
     let length = content.len() as u64;
@@ -270,7 +280,7 @@ fn a_program_whose_numbers_are_wrong_is_no_panic_and_takes_no_time() {
     check(500, vec((any::<Index>(), select(&[1_usize, 2, 4, 8][..]), number), 1..6), |all| {
         let mut damaged = content.clone();
         for (at, size, number) in &all {
-            let at = *at.get(&telling);
+            let at = *at.get(&offsets);
             damaged[at..at + size].copy_from_slice(&number.to_le_bytes()[..*size]);
         }
         std::fs::write(&path, &damaged).expect("a copy");

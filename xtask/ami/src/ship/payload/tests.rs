@@ -6,7 +6,7 @@ use crate::{
     ship::sha256::sha256,
 };
 
-/// A checkout with Wallaroo's Python package, and a binary that was built.
+/// A checkout with Wallaroo's Python package, and a built binary.
 struct Stage {
     _guard: tempfile::TempDir,
     root: Utf8PathBuf,
@@ -44,7 +44,7 @@ impl Stage {
         payload.add("/usr/share/wallaroo/manifest.json".into(), b"{}".to_vec())?;
         let (sums, written) = (payload.sha256()?, payload.write(&self.tar())?);
         let announced = sums.into_iter().map(|(path, sum)| (Utf8PathBuf::from(path), sum)).collect();
-        assert_eq!(written, announced, "the sums of the tar are those that were announced");
+        assert_eq!(written, announced, "the sums of the tar differ from those announced");
         Ok(written)
     }
 
@@ -98,7 +98,7 @@ fn everything_is_in_the_tar_with_its_mode_in_order() {
 }
 
 #[test]
-fn sha256sum_agrees() {
+fn sha256sum_accepts_the_sums() {
     let stage = Stage::new();
     stage.write().expect("a tar");
     let out = stage.root.with_file_name("out");
@@ -125,7 +125,7 @@ fn the_same_input_gives_the_same_bytes() {
 }
 
 #[test]
-fn what_python_and_version_control_leave_stays_behind() {
+fn files_of_python_and_version_control_are_excluded() {
     let stage = Stage::new();
     stage.write().expect("a tar");
     let before = stage.listing();
@@ -144,14 +144,14 @@ fn a_missing_file_is_fine_only_when_it_is_optional() {
     std::fs::remove_file(stage.tar()).expect("removed");
     stage.files[0].optional = false;
     let error = stage.complaint();
-    assert!(error.contains("machida/lib/wallaroo at /usr/lib/python3/dist-packages/wallaroo, and it isn't"), "{error}");
+    assert!(error.contains("machida/lib/wallaroo at /usr/lib/python3/dist-packages/wallaroo, but it does"), "{error}");
     stage.files[0] = recipe::File { source: "LICENSE".into(), target: "/usr/share/x/LICENSE".into(), optional: false };
     write(&stage.root.join("LICENSE"), "free");
     assert_eq!(stage.write().expect("a tar")[Utf8Path::new("/usr/share/x/LICENSE")], sha256(b"free"));
 }
 
 #[test]
-fn a_link_is_followed_to_a_file_of_the_tree_only() {
+fn a_link_is_followed_only_to_a_file_in_the_checkout() {
     let stage = Stage::new();
     let link = stage.package().join("link.py");
     symlink("__init__.py", &link).expect("a link");
@@ -159,9 +159,9 @@ fn a_link_is_followed_to_a_file_of_the_tree_only() {
     assert_eq!(sums[Utf8Path::new("/usr/lib/python3/dist-packages/wallaroo/link.py")], sha256(b"import struct\n"));
     std::fs::remove_file(stage.tar()).expect("removed");
     for (target, word) in [
-        ("/etc/passwd", "link.py leads to /etc/passwd, out of the checkout"),
+        ("/etc/passwd", "link.py leads to /etc/passwd, outside of the checkout"),
         ("..", "link.py is a link to a folder"),
-        ("nowhere", "failed to find what"),
+        ("nowhere", "failed to resolve"),
     ] {
         std::fs::remove_file(&link).expect("removed");
         symlink(target, &link).expect("a link");
@@ -171,16 +171,16 @@ fn a_link_is_followed_to_a_file_of_the_tree_only() {
 }
 
 #[test]
-fn a_package_that_lies_out_of_the_tree_is_refused() {
+fn a_package_outside_of_the_checkout_is_refused() {
     let stage = Stage::new();
     let elsewhere = stage.root.with_file_name("elsewhere");
     std::fs::rename(stage.root.join("machida/lib"), &elsewhere).expect("moved");
     symlink(&elsewhere, stage.root.join("machida/lib")).expect("a link");
-    assert!(stage.complaint().contains("out of the checkout"), "{}", stage.complaint());
+    assert!(stage.complaint().contains("outside of the checkout"), "{}", stage.complaint());
 }
 
 #[test]
-fn what_is_neither_file_nor_folder_is_refused() {
+fn a_pipe_is_refused() {
     let stage = Stage::new();
     nix::unistd::mkfifo(stage.package().join("pipe").as_std_path(), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
     assert!(stage.complaint().contains("pipe is neither a file nor a folder"), "{}", stage.complaint());
@@ -191,7 +191,7 @@ fn names_that_sha256sum_would_escape_are_refused() {
     for name in ["a\nb.py", "a\\b.py"] {
         let stage = Stage::new();
         write(&stage.package().join(name), "");
-        assert!(stage.complaint().contains("has a character that no name"), "{}", stage.complaint());
+        assert!(stage.complaint().contains("contains a character that is not allowed"), "{}", stage.complaint());
     }
 }
 
@@ -201,7 +201,7 @@ fn a_copy_that_changed_after_the_build_is_refused() {
         let stage = Stage::new();
         write(&stage.built[0].path, content);
         let error = stage.complaint();
-        assert!(error.contains("binaries/machida is no longer what was built: build again"), "{error}");
+        assert!(error.contains("binaries/machida has changed since it was built: build again"), "{error}");
     }
 }
 
@@ -210,17 +210,17 @@ fn a_file_that_shrinks_or_grows_while_it_is_read_is_refused() {
     for content in ["mach", "machida and more"] {
         let mut tar = Builder::new(Vec::new());
         let error = append_file(&mut tar, "machida", 0o644, 7, content.as_bytes()).expect_err(content);
-        assert!(error.to_string().contains("changed meanwhile"), "{error}");
+        assert!(error.to_string().contains("changed while it was read"), "{error}");
     }
 }
 
 #[test]
-fn two_things_in_one_place_are_refused() {
+fn two_files_with_the_same_path_are_refused() {
     let mut stage = Stage::new();
     stage.files[0].target = "/usr/bin/machida".into();
-    assert!(stage.complaint().contains("two things go to /usr/bin/machida"), "{}", stage.complaint());
+    assert!(stage.complaint().contains("two files have the path /usr/bin/machida"), "{}", stage.complaint());
     stage.files[0].target = "/usr/bin/machida/lib".into();
-    assert!(stage.complaint().contains("would lie in /usr/bin/machida, which is a file"), "{}", stage.complaint());
+    assert!(stage.complaint().contains("would be in /usr/bin/machida, which is a file"), "{}", stage.complaint());
     stage.files[0].target = "/usr/bin".into();
-    stage.write().expect("a folder may come from two sides");
+    stage.write().expect("two sources may share a folder");
 }

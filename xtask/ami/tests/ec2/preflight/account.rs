@@ -48,7 +48,7 @@ async fn where_nobody_answers_the_host_is_named() {
         let rig = Rig::public(&[HOME]);
         rig.endpoint.plan(Plan::always(fault).dry_runs_too());
         let error = refused(&rig).await;
-        assert!(error.starts_with("nobody answered at https://sts.us-west-2.amazonaws.com: "), "{error}");
+        assert!(error.starts_with("no answer from https://sts.us-west-2.amazonaws.com: "), "{error}");
     }
 }
 
@@ -58,7 +58,7 @@ async fn whose_the_account_is_is_asked_once() {
     rig.endpoint.world(|world| world.caller = "444455556666".to_owned());
     let cloud = rig.ec2().await;
     let draft = Draft { spec: rig.order.clone(), findings: Vec::new() };
-    Box::pin(preflight::look(&cloud, draft, false)).await.expect("preflight");
+    Box::pin(preflight::run(&cloud, draft, false)).await.expect("preflight");
     let expected = Identity { kind: CloudKind::Ec2, account: "444455556666".to_owned(), endpoint: None };
     for _ in 0..2 {
         assert_eq!(cloud.identity().await.expect("an identity"), expected);

@@ -38,7 +38,7 @@ obstacles! {
         }
         rig.endpoint.region("eu-west-1", |region| region.public_image_quota = 2000);
         put(rig, "eu-west-1", "ami-z", ACCOUNT, "Wallaroo 0.6.1");
-    }, "there is an image `Wallaroo 0.6.1` already: ami-z in eu-west-1" => "cargo xtask ami retire --version 0.6.1";
+    }, "the image name `Wallaroo 0.6.1` is already taken: ami-z in eu-west-1" => "cargo xtask ami retire --version 0.6.1";
     public_images_are_blocked_by_the_account(REGIONS)
         |rig| rig.endpoint.region("eu-west-1", |region| region.block_public_access.blocked = true),
         "the account blocks public images in eu-west-1" => "--unblock-public-access";
@@ -156,11 +156,11 @@ async fn an_instance_type_that_is_offered_nowhere_or_elsewhere() {
         rig
     };
     let all = ["us-west-2a", "us-west-2b", "us-west-2c"];
-    one(without(&all), "us-west-2 doesn't offer the instance type m5.large", "--instance-type").await;
+    one(without(&all), "EC2 does not offer the instance type m5.large in us-west-2", "--instance-type").await;
 
     let mut rig = without(&["us-west-2a"]);
     rig.settings.subnet = Some("subnet-us-west-2a".to_owned());
-    one(rig, "the subnet subnet-us-west-2a, in us-west-2a, has no m5.large", "--subnet").await;
+    one(rig, "the subnet subnet-us-west-2a is in us-west-2a, but EC2 offers m5.large only in", "--subnet").await;
     assert_eq!(findings(&without(&["us-west-2a"])).await, []);
 }
 

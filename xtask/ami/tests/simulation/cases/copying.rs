@@ -58,7 +58,7 @@ async fn all_copies_that_fail_are_named() {
 async fn a_copy_that_is_pending_for_ever_is_given_up_at_the_limit() {
     let rig = Rig::public();
     rig.cloud.images_come_out("eu-west-1", Outcome::PendingForEver);
-    let ended = rig.fails(&["gave up waiting for ami-", "in eu-west-1 after 1h", "last state: pending, 40%"]).await;
+    let ended = rig.fails(&["timed out after 1h waiting for ami-", "in eu-west-1; last state: pending, 40%"]).await;
     assert!((HOUR..HOUR * 3 / 2).contains(&ended.took), "{:?}", ended.took);
     nothing_public_and_nothing_lost(&rig, &REGIONS);
 }
@@ -78,7 +78,7 @@ macro_rules! stay_private {
 
 stay_private! {
     a_look_at_a_copy_that_never_answers_is_given_up_at_the_limit: cloud.once(Verb::LookAtImage, "eu-west-1", Fault::Hangs)
-        => ["gave up waiting for ami-", "in eu-west-1 after 1h"];
+        => ["timed out after 1h waiting for ami-", "in eu-west-1"];
     an_image_that_a_check_finds_fault_with_stays_private:
         cloud.check_prints(&["ok machida help", "not ok hyperthreads: cpu1 is online", "not ok sshd: takes passwords"])
         => ["2 of ", "hyperthreads: cpu1 is online", "sshd: takes passwords"];

@@ -73,7 +73,7 @@ async fn a_command_that_fails_or_never_ends_leaves_nothing() {
     for (word, trouble) in words.iter().flat_map(|word| [(word, Fault::Refused), (word, Fault::Hangs)]) {
         let rig = Rig::public();
         rig.cloud.once(Verb::Run, word, trouble);
-        let why = if trouble == Fault::Hangs { "did not end within" } else { "Run is refused" };
+        let why = if trouble == Fault::Hangs { "timed out after" } else { "Run is refused" };
         rig.fails(&[why]).await;
         assert_eq!(rig.cloud.left(), [""; 0], "{word} {trouble:?}");
         assert_eq!(rig.regions_with_an_image(), [""; 0], "{word} {trouble:?}");
@@ -89,7 +89,7 @@ async fn a_look_at_the_booted_image_that_never_ends_makes_nothing_public() {
             rig.cloud.slowly(Verb::Run, word, Duration::from_secs(1));
         }
         rig.cloud.once(Verb::Run, word, Fault::Hangs);
-        rig.fails(&["did not end within"]).await;
+        rig.fails(&["timed out after"]).await;
         assert_eq!(rig.cloud.public(), [""; 0], "{word}");
         assert_eq!(rig.cloud.left(), [""; 0], "{word}");
     }

@@ -54,7 +54,7 @@ async fn an_interruption_while_publishing_withdraws_all() {
         let rig = Rig::alone();
         rig.cloud.once(verb, "sa-east-1", Fault::Interrupted);
         let ended = rig.release().await;
-        ended.failed(130, &["ended by Ctrl-C"]);
+        ended.failed(130, &["interrupted by Ctrl-C"]);
         assert_eq!(ended.called_public(), [""; 0], "{ended}");
         all_is_withdrawn(&rig);
     }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Proves that the simulation bites: applies each patch of this folder to the source, plays seeds until one breaks an
-# invariant, and takes the patch back. Prints the seed that caught it; ends with 1 when one got away.
+# invariant, and takes the patch back. Prints the seed that caught it, and what it broke; ends with 1 when one got away.
 #
 #     mutations.sh [PATCH…]      SEEDS=n plays that many for each, 2000 where nobody says
 set -eu
@@ -19,6 +19,19 @@ restore() {
 trap 'restore; rm -f "$output"' EXIT
 trap 'exit 130' INT TERM
 
+# The first violation of this law, or else of any, with its seed.
+caught() {
+    awk -v law="invariant $1:" '
+        /^SEED=/ { seed = $1 }
+        /^ *"invariant / {
+            sub(/^ */, seed ": ")
+            if (!any) any = $0
+            if (!own && index($0, law)) own = $0
+        }
+        END { print own ? own : any }
+    ' "$output"
+}
+
 test $# -gt 0 || set -- "$folder"/*.patch
 escaped=0
 for patch do
@@ -34,7 +47,7 @@ for patch do
         echo "$name: GOT AWAY"
         escaped=1
     else
-        echo "$name: $(sed -n '/^SEED=/{s/ breaks.*//;N;s/\n */: /;p;q}' "$output")"
+        echo "$name: $(caught "${name%%-*}")"
     fi
     restore
 done

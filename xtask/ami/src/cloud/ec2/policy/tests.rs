@@ -1,13 +1,13 @@
-//! Checks the policy against the code.
+//! Compares the policy with the calls in the code.
 
 use std::{collections::BTreeSet, path::Path};
 
 use super::*;
 
-/// What needs no permission, or has its own line in the policy.
+/// Actions of other services: one needs no permission, the other has its own line in the policy.
 const NOT_EC2: [&str; 2] = ["GetCallerIdentity", "GetServiceQuota"];
 
-/// What creating with tags needs, though nobody calls it.
+/// Actions that IAM checks although the code never calls them.
 const IMPLIED: [&str; 1] = ["CreateTags"];
 
 /// The code that talks to EC2.
@@ -27,7 +27,7 @@ fn sources() -> String {
     all
 }
 
-/// What stands between quotes right behind `before`, wherever that occurs; line breaks don't count.
+/// The string literals that directly follow `before`, line breaks ignored.
 fn quoted_after<'a>(code: &'a str, before: &str) -> BTreeSet<&'a str> {
     let behind = code.split(before).skip(1);
     behind.filter_map(|text| text.trim_start().strip_prefix('"')?.split('"').next()).collect()
@@ -49,26 +49,26 @@ fn snake_case(action: &str) -> String {
 }
 
 #[test]
-fn every_action_that_the_code_calls_is_in_the_policy() {
+fn the_policy_permits_every_action_that_the_code_calls() {
     let code = sources();
     let mut called = quoted_after(&code, "answer(");
-    called.extend(quoted_after(&code, "trial("));
+    called.extend(quoted_after(&code, "dry_run("));
     called.retain(|word| is_action(word) && !NOT_EC2.contains(word) && !IMPLIED.contains(word));
-    assert!(called.len() > 10, "the code is not found: {called:?}");
-    let lacking: Vec<_> = called.difference(&listed()).copied().collect();
-    assert_eq!(lacking, [""; 0], "policy.rs must list what the code calls");
+    assert!(called.len() > 10, "found too few calls: {called:?}");
+    let missing: Vec<_> = called.difference(&listed()).copied().collect();
+    assert_eq!(missing, [""; 0], "add these to policy.rs");
 }
 
 #[test]
-fn the_policy_permits_nothing_that_the_code_never_calls() {
+fn the_policy_permits_no_action_that_the_code_never_calls() {
     let code = sources();
-    let needless: Vec<_> =
+    let unused: Vec<_> =
         listed().into_iter().filter(|action| !code.contains(&format!(".{}(", snake_case(action)))).collect();
-    assert_eq!(needless, [""; 0], "policy.rs lists what nobody calls");
+    assert_eq!(unused, [""; 0], "remove these from policy.rs");
 }
 
 #[test]
-fn what_is_changed_must_carry_the_tag() {
+fn changes_are_limited_to_resources_with_the_tag() {
     let policy: Value = serde_json::from_str(&text()).expect("JSON");
     let statements = policy["Statement"].as_array().expect("statements");
     for statement in statements {
@@ -82,8 +82,8 @@ fn what_is_changed_must_carry_the_tag() {
 }
 
 #[test]
-fn the_policy_fits_where_policies_are_put() {
-    // IAM user guide, "IAM and AWS STS quotas": 6144 characters in a managed policy, white space aside.
+fn the_policy_fits_a_managed_policy() {
+    // 6144 characters without white space (IAM user guide, "IAM and AWS STS quotas").
     let length = text().chars().filter(|c| !c.is_whitespace()).count();
     assert!(length < 6144, "{length}");
 }

@@ -1,4 +1,4 @@
-//! Whose credentials these are, and what to do when there are none.
+//! Checks the credentials, and explains what to do when they are missing, invalid or about to expire.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,31 +9,32 @@ use crate::{
     ground::{api_error::ApiError, finding::Finding},
 };
 
-/// Where credentials come from decides how long that takes: a role's, for one, are asked of another service.
+/// The time to get credentials and their identity. Some sources of credentials, such as roles, call another service
+/// first.
 const LIMIT: Duration = Duration::from_secs(14);
 
-/// The variable that comes before every profile.
+/// The environment variable that takes precedence over every profile.
 const KEY_VARIABLE: &str = "AWS_ACCESS_KEY_ID";
 
-/// Who the credentials belong to.
+/// The identity that the credentials belong to.
 ///
 /// # Errors
-/// A [`Finding`] when they are missing or not valid, or nobody answers.
-pub async fn ask(clients: &Clients, profile: Option<&str>) -> Result<Caller> {
+/// A [`Finding`] when they are missing or invalid, or STS does not answer.
+pub async fn verify(clients: &Clients, profile: Option<&str>) -> Result<Caller> {
     let from_environment = std::env::var("AWS_PROFILE").ok();
     let profile = profile.or(from_environment.as_deref());
     match tokio::time::timeout(LIMIT, clients.caller()).await {
         Ok(Ok(caller)) => Ok(caller),
-        Ok(Err(error)) => Err(advice(&error, profile, &clients.host_of_identity()).into()),
+        Ok(Err(error)) => Err(advice(&error, profile, &clients.sts_endpoint()).into()),
         Err(_) => {
-            let problem = format!("no AWS credentials could be had within {} s", LIMIT.as_secs());
-            let remedy = format!("see what {} says", command("sts get-caller-identity", profile));
+            let problem = format!("timed out getting AWS credentials after {} s", LIMIT.as_secs());
+            let remedy = format!("run {} to see why", command("sts get-caller-identity", profile));
             Err(Finding { problem, remedy }.into())
         }
     }
 }
 
-/// The command of the AWS CLI, for the profile that was given.
+/// A command of the AWS CLI with the profile.
 fn command(what: &str, profile: Option<&str>) -> String {
     match profile {
         Some(profile) => format!("aws {what} --profile {}", crate::ground::process::quote(profile)),
@@ -41,7 +42,7 @@ fn command(what: &str, profile: Option<&str>) -> String {
     }
 }
 
-/// What is wrong, and what to do about it.
+/// The finding for an error of the SDK or of STS.
 fn advice(error: &Error, profile: Option<&str>, host: &str) -> Finding {
     let log_in = command("sso login", profile);
     let configure = command("configure", profile);
@@ -50,42 +51,39 @@ fn advice(error: &Error, profile: Option<&str>, host: &str) -> Finding {
     };
     let (problem, remedy) = if answer.has_code(&["ExpiredToken*", "RequestExpired"]) {
         let problem = format!("the AWS credentials have expired: {answer}");
-        (problem, format!("log in again, for instance with {log_in}; if you just did, set this computer's clock"))
+        (problem, format!("log in again, for instance with {log_in}; if you just did, check this computer's clock"))
     } else if answer.has_code(&["SignatureDoesNotMatch", "IncompleteSignature"]) {
-        let problem = format!("the AWS secret key doesn't belong to the access key: {answer}");
-        (problem, format!("set both anew with {configure}; if they are right, set this computer's clock"))
+        let problem = format!("the AWS secret key does not match the access key: {answer}");
+        (problem, format!("set both again with {configure}; if they are correct, check this computer's clock"))
     } else if answer.has_code(&["InvalidClientTokenId", "UnrecognizedClient*", "AuthFailure", "InvalidAccessKeyId"]) {
-        let problem = format!("AWS doesn't know these credentials: {answer}");
+        let problem = format!("the AWS credentials are not valid: {answer}");
         (problem, format!("set valid ones with {configure}, or log in with {log_in}, or choose a --profile"))
     } else if answer.code.is_none() {
-        let problem = format!("nobody answered at {host}: {}", answer.message);
-        (
-            problem,
-            "see whether this computer reaches it, and what AWS_ENDPOINT_URL and the region are set to".to_owned(),
-        )
+        let problem = format!("no answer from {host}: {}", answer.message);
+        (problem, "check that this computer can reach it, and check AWS_ENDPOINT_URL and the region".to_owned())
     } else {
-        (answer.to_string(), format!("see what {} says", command("sts get-caller-identity", profile)))
+        (answer.to_string(), format!("run {} to see more", command("sts get-caller-identity", profile)))
     };
     Finding { problem, remedy }
 }
 
-/// The same where not even a question was asked; the SDK has no codes for this, only words.
+/// The finding for an error before any request was sent. The SDK has no codes for these, only messages.
 fn advice_without_credentials(words: &str, profile: Option<&str>, log_in: &str, configure: &str) -> Finding {
     let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
     let whose = profile.map(|profile| format!(" for the profile `{profile}`")).unwrap_or_default();
     let (problem, remedy) = if let Some(profile) = unknown_profile(words) {
         let problem = format!("there is no AWS profile `{profile}`");
-        (problem, "`aws configure list-profiles` names those that are there; choose one with --profile".to_owned())
+        (problem, "choose one of those that `aws configure list-profiles` lists, with --profile".to_owned())
     } else if has(&["no providers in chain", "no AWS credentials are set up", "not enabled", "IMDS"]) {
-        // The SDK looks everywhere else before it asks for an instance's credentials (IMDS).
+        // The instance metadata service (IMDS) is the last source that the SDK tries.
         let remedy = format!("log in with {log_in}, or set keys with {configure}, or choose another --profile");
         (format!("no AWS credentials are set up{whose}"), format!("{remedy} (AWS_PROFILE)"))
     } else if has(&["/sso/cache/", "\\sso\\cache\\"]) && has(&["failed to read"]) {
-        (format!("nobody is logged in to AWS{whose}"), format!("log in: {log_in}"))
+        (format!("not logged in to AWS{whose}"), format!("log in: {log_in}"))
     } else if has(&["expired", "Expired", "invalid_grant", "InvalidGrant", "Unauthorized"]) {
         (format!("the AWS login has expired: {words}"), format!("log in again: {log_in}"))
     } else {
-        (words.to_owned(), format!("mend that, or log in with {log_in}, or choose another --profile"))
+        (words.to_owned(), format!("fix that, or log in with {log_in}, or choose another --profile"))
     };
     Finding { problem, remedy }
 }
@@ -96,27 +94,29 @@ fn unknown_profile(words: &str) -> Option<&str> {
     before.rsplit_once("profile `").map(|(_, profile)| profile)
 }
 
-/// A profile that was asked for, and isn't what is used: the SDK looks into the environment first.
+/// The finding when a profile was given that the SDK would ignore: it reads keys from the environment first.
 pub fn overridden_profile(profile: Option<&str>, variable: impl Fn(&str) -> bool) -> Option<Finding> {
     let profile = profile.filter(|_| variable(KEY_VARIABLE))?;
     Some(Finding {
-        problem: format!("--profile {profile} would have no effect: {KEY_VARIABLE} in the environment comes before it"),
-        remedy: format!("type unset {KEY_VARIABLE} AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN, or leave --profile out"),
+        problem: format!(
+            "--profile {profile} would have no effect: {KEY_VARIABLE} is set in the environment and takes precedence"
+        ),
+        remedy: format!("run unset {KEY_VARIABLE} AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN, or omit --profile"),
     })
 }
 
-/// How credentials that nothing renews relate to the time that a build takes.
+/// Whether the credentials outlast a build.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// They last.
+    /// They do.
     Enough,
-    /// They end when a build takes longer than it usually does.
+    /// They expire if the build is slower than usual. The warning.
     Short(String),
-    /// They end before a build can.
+    /// They expire before a usual build ends.
     TooShort(Finding),
 }
 
-/// Whether the credentials last for the build. Twice the estimate is what a slow day takes.
+/// Compares the expiration of the credentials with the estimate of a build. A slow build takes twice the estimate.
 pub fn lifetime(expires: Option<SystemTime>, now: SystemTime, estimate: Duration) -> Lifetime {
     let Some(expires) = expires else { return Lifetime::Enough };
     let left = expires.duration_since(now).unwrap_or_default();
@@ -124,13 +124,13 @@ pub fn lifetime(expires: Option<SystemTime>, now: SystemTime, estimate: Duration
         return Lifetime::Enough;
     }
     let rounded = |time: Duration| humantime::format_duration(Duration::from_secs(time.as_secs()));
-    let remedy = "log in anew, for as long as you can";
+    let remedy = "log in again, for the longest session that you can get";
     if left.is_zero() {
         let problem = "the AWS credentials have expired".to_owned();
         return Lifetime::TooShort(Finding { problem, remedy: remedy.to_owned() });
     }
     let problem = format!(
-        "the AWS credentials end in {}, nothing renews them, and a build takes about {}, on a slow day {}",
+        "the AWS credentials expire in {} and are not renewed; a build takes about {}, a slow one {}",
         rounded(left),
         rounded(estimate),
         rounded(2 * estimate)
@@ -149,7 +149,7 @@ mod tests {
 
     fn answered(code: Option<&str>) -> Finding {
         let (action, region) = ("GetCallerIdentity".to_owned(), "us-west-2".to_owned());
-        let (code, message) = (code.map(str::to_owned), "told so".to_owned());
+        let (code, message) = (code.map(str::to_owned), "some reason".to_owned());
         let transient = code.is_none();
         advice(&ApiError { action, region, code, message, transient }.into(), Some("team"), HOST)
     }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn expired_credentials_are_renewed() {
+    fn expired_credentials_are_to_be_renewed() {
         for code in ["ExpiredToken", "ExpiredTokenException", "RequestExpired"] {
             let finding = answered(Some(code));
             assert!(finding.problem.starts_with("the AWS credentials have expired"), "{finding}");
@@ -173,20 +173,20 @@ mod tests {
     }
 
     #[test]
-    fn credentials_that_aws_does_not_know_are_set_anew() {
+    fn invalid_credentials_are_to_be_set_again() {
         for code in ["InvalidClientTokenId", "AuthFailure", "UnrecognizedClientException"] {
             let finding = answered(Some(code));
-            assert!(finding.problem.starts_with("AWS doesn't know these credentials"), "{finding}");
+            assert!(finding.problem.starts_with("the AWS credentials are not valid"), "{finding}");
             assert!(finding.remedy.contains("aws configure --profile team"), "{finding}");
         }
         let finding = answered(Some("SignatureDoesNotMatch"));
-        assert!(finding.problem.starts_with("the AWS secret key doesn't belong"), "{finding}");
+        assert!(finding.problem.starts_with("the AWS secret key does not match"), "{finding}");
     }
 
     #[test]
-    fn where_nobody_answers_the_host_is_named() {
+    fn the_host_that_does_not_answer_is_named() {
         let finding = answered(None);
-        assert_eq!(finding.problem, format!("nobody answered at {HOST}: told so"));
+        assert_eq!(finding.problem, format!("no answer from {HOST}: some reason"));
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn without_credentials_the_ways_to_get_some_are_named() {
+    fn missing_credentials_come_with_the_ways_to_get_some() {
         let finding = not_asked("the credential provider was not enabled: no providers in chain provided credentials");
         assert_eq!(finding.problem, "no AWS credentials are set up");
         for way in ["aws sso login", "aws configure", "--profile", "AWS_PROFILE"] {
@@ -210,17 +210,17 @@ mod tests {
         assert_eq!(overridden_profile(Some("team"), |_| false), None);
         assert_eq!(overridden_profile(None, |_| true), None);
         let finding = overridden_profile(Some("team"), |name| name == KEY_VARIABLE).expect("a finding");
-        assert!(finding.remedy.starts_with("type unset AWS_ACCESS_KEY_ID"), "{finding}");
+        assert!(finding.remedy.starts_with("run unset AWS_ACCESS_KEY_ID"), "{finding}");
     }
 
     #[test]
-    fn credentials_must_last_for_the_build_and_should_for_a_slow_one() {
+    fn credentials_must_outlast_a_usual_build_and_should_outlast_a_slow_one() {
         let (now, minute) = (SystemTime::UNIX_EPOCH, Duration::from_secs(60));
         let after = |minutes: u32| lifetime(Some(now + minutes * minute), now, 14 * minute);
         assert_eq!(lifetime(None, now, minute), Lifetime::Enough);
         assert_eq!(after(28), Lifetime::Enough);
         let Lifetime::Short(warning) = after(20) else { panic!("20 min are short") };
-        assert!(warning.contains("end in 20m") && warning.contains("about 14m, on a slow day 28m"), "{warning}");
+        assert!(warning.contains("expire in 20m") && warning.contains("about 14m, a slow one 28m"), "{warning}");
         assert!(matches!(after(13), Lifetime::TooShort(_)));
         assert_eq!(lifetime(Some(now), now + minute, minute), after(0));
     }

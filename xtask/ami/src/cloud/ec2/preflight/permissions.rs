@@ -1,7 +1,8 @@
-//! Asks, by dry runs, whether the account may do what a build does, and look at what nothing before it looks at.
+//! Checks with dry runs that the account has the permissions of a build, those for reads that no earlier check makes
+//! included.
 //!
-//! A dry run tells about IAM only, and about what it names. Where the real thing can't exist yet it names a [`placeholder`],
-//! and an answer that it isn't there tells nothing either.
+//! A dry run only tests IAM, for the resources that it names. Where the real resource doesn't exist yet, it names a
+//! [`placeholder`]; that the placeholder is not found is no finding.
 
 use std::{
     pin::Pin,
@@ -23,7 +24,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use futures_util::future::join_all;
 use xtask::region::Region;
 
-use super::report::Report;
+use super::collector::FindingCollector;
 use crate::{
     cloud::{
         ec2::{answer::Answer as _, clients::Clients, network::Placement, policy::placeholder},
@@ -33,105 +34,112 @@ use crate::{
     ground::api_error::ApiError,
 };
 
-/// A key that nobody has the other half of.
+/// A public key whose private half was thrown away.
 const PUBLIC_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEyIDRrvO9PHbPcq+6n3pFFYIvavMSgYoihFWPOF2fnB";
 
-/// What the dry runs name that is there already.
-pub struct Given<'a> {
+/// The existing resources that the dry runs name.
+pub struct DryRunInputs<'a> {
     /// The base's id.
     pub base: &'a str,
-    /// The instance type.
+    /// The EC2 instance type.
     pub instance_type: &'a str,
     /// The name of the base's root device.
     pub root_device: Option<&'a str>,
     /// The disk's size, in GiB.
     pub root_volume_gib: u32,
-    /// Where the machines will be.
+    /// The subnet that the machines will be in.
     pub placement: Option<&'a Placement>,
-    /// The security group that was asked for.
+    /// The security group given with `--security-group`.
     pub security_group: Option<&'a str>,
-    /// A region in which a block on public images will be lifted.
+    /// A region whose block on public images will be lifted.
     pub blocked: Option<&'a Region>,
 }
 
-type Trial<'a> = Pin<Box<dyn Future<Output = Result<(), ApiError>> + 'a>>;
+type DryRun<'a> = Pin<Box<dyn Future<Output = Result<(), ApiError>> + 'a>>;
 
-/// Asks in all regions at once.
-pub async fn ask(clients: &Clients, request: &Request, usable: &[Region], given: &Given<'_>, report: &mut Report) {
-    let mut trials = Vec::new();
+/// Runs all dry runs at once, and reports the denials.
+pub async fn check(
+    clients: &Clients,
+    request: &Request,
+    usable: &[Region],
+    inputs: &DryRunInputs<'_>,
+    collector: &mut FindingCollector,
+) {
+    let mut runs = Vec::new();
     for region in usable {
-        let client = clients.asker(region);
+        let client = clients.preflight(region);
         if *region == request.build_region {
-            trials.extend(looking(&client, region, request.public));
-            trials.extend(launching(&client, region, given));
-            trials.extend(ending(&client, region));
-            if given.security_group.is_none() {
-                trials.extend(security_group(&client, region, given));
+            runs.extend(reading(&client, region, request.public));
+            runs.extend(launching(&client, region, inputs));
+            runs.extend(cleaning_up(&client, region));
+            if inputs.security_group.is_none() {
+                runs.extend(security_group(&client, region, inputs));
             }
         } else {
-            trials.push(copying(&client, region, request, given));
+            runs.push(copying(&client, region, request, inputs));
         }
         if request.shared {
-            trials.extend(sharing(&client, region, request.public));
+            runs.extend(sharing(&client, region, request.public));
         }
         if request.public {
-            trials.push(deprecating(&client, region));
+            runs.push(deprecating(&client, region));
         }
-        if given.blocked == Some(region) {
-            trials.extend(unblocking(&client, region));
+        if inputs.blocked == Some(region) {
+            runs.extend(unblocking(&client, region));
         }
     }
-    for trial in join_all(trials).await {
-        report.take(trial);
+    for dry_run in join_all(runs).await {
+        collector.collect(dry_run);
     }
 }
 
-/// Waits for a dry run's answer; fine is all that isn't a denial, and doesn't lack an answer.
-fn trial<'a, T, E>(
+/// Waits for a dry run. Only a denial or a missing answer is an error.
+fn dry_run<'a, T, E>(
     action: &'static str,
     region: &'a Region,
     call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + 'a,
-) -> Trial<'a>
+) -> DryRun<'a>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     T: 'a,
 {
     Box::pin(async move {
         match call.await.answer(action, region.as_str()) {
-            Err(error) if error.transient || super::report::is_denial(&error) => Err(error),
+            Err(error) if error.transient || super::collector::is_denial(&error) => Err(error),
             _ => Ok(()),
         }
     })
 }
 
-/// What is looked at only when something was made. Permissions to look are seldom a region's, so one region is asked.
-fn looking<'a>(client: &Client, region: &'a Region, public: bool) -> Vec<Trial<'a>> {
+/// Reads that otherwise happen only after something was created. Policies seldom restrict reads by region, so one
+/// region is enough.
+fn reading<'a>(client: &Client, region: &'a Region, public: bool) -> Vec<DryRun<'a>> {
     let snapshot = client.describe_snapshot_attribute().dry_run(true).snapshot_id(placeholder::SNAPSHOT);
     let snapshot = snapshot.attribute(SnapshotAttributeName::CreateVolumePermission);
-    let mut trials = vec![trial("DescribeInstances", region, client.describe_instances().dry_run(true).send())];
+    let mut runs = vec![dry_run("DescribeInstances", region, client.describe_instances().dry_run(true).send())];
     if public {
-        trials.push(trial("DescribeSnapshotAttribute", region, snapshot.send()));
+        runs.push(dry_run("DescribeSnapshotAttribute", region, snapshot.send()));
     }
-    trials
+    runs
 }
 
-fn launching<'a>(client: &Client, region: &'a Region, given: &Given<'_>) -> Vec<Trial<'a>> {
-    // As the launch will be: policies, an organization's above all, look at the metadata service's version, at public
-    // addresses and at volumes.
+fn launching<'a>(client: &Client, region: &'a Region, inputs: &DryRunInputs<'_>) -> Vec<DryRun<'a>> {
+    // The same parameters as the launch: policies of organizations often test the version of the metadata service,
+    // public addresses and volumes.
     let interface = InstanceNetworkInterfaceSpecification::builder()
         .device_index(0)
-        .set_subnet_id(given.placement.map(|placement| placement.subnet_id.clone()))
-        .set_groups(given.security_group.map(|group| vec![group.to_owned()]))
+        .set_subnet_id(inputs.placement.map(|placement| placement.subnet_id.clone()))
+        .set_groups(inputs.security_group.map(|group| vec![group.to_owned()]))
         .associate_public_ip_address(true)
         .delete_on_termination(true);
     let disk = EbsBlockDevice::builder().volume_type(VolumeType::Gp3).delete_on_termination(true);
-    let disk = disk.volume_size(i32::try_from(given.root_volume_gib).unwrap_or(i32::MAX));
-    let disk = given.root_device.map(|name| BlockDeviceMapping::builder().device_name(name).ebs(disk.build()).build());
+    let disk = disk.volume_size(i32::try_from(inputs.root_volume_gib).unwrap_or(i32::MAX));
+    let disk = inputs.root_device.map(|name| BlockDeviceMapping::builder().device_name(name).ebs(disk.build()).build());
     let run = client
         .run_instances()
         .dry_run(true)
-        .image_id(given.base)
-        .instance_type(InstanceType::from(given.instance_type))
+        .image_id(inputs.base)
+        .instance_type(InstanceType::from(inputs.instance_type))
         .network_interfaces(interface.build())
         .set_block_device_mappings(disk.map(|disk| vec![disk]))
         .metadata_options(InstanceMetadataOptionsRequest::builder().http_tokens(HttpTokensState::Required).build())
@@ -160,35 +168,35 @@ fn launching<'a>(client: &Client, region: &'a Region, given: &Given<'_>) -> Vec<
         .tag_specifications(tags(ResourceType::Image))
         .tag_specifications(tags(ResourceType::Snapshot));
     vec![
-        trial("RunInstances", region, run.send()),
-        trial("ImportKeyPair", region, import.send()),
-        trial("ModifyInstanceAttribute", region, modify.send()),
-        trial("CreateImage", region, create.send()),
+        dry_run("RunInstances", region, run.send()),
+        dry_run("ImportKeyPair", region, import.send()),
+        dry_run("ModifyInstanceAttribute", region, modify.send()),
+        dry_run("CreateImage", region, create.send()),
     ]
 }
 
-fn ending<'a>(client: &Client, region: &'a Region) -> Vec<Trial<'a>> {
+fn cleaning_up<'a>(client: &Client, region: &'a Region) -> Vec<DryRun<'a>> {
     let stop = client.stop_instances().dry_run(true).instance_ids(placeholder::INSTANCE);
     let terminate = client.terminate_instances().dry_run(true).instance_ids(placeholder::INSTANCE);
     let key = client.delete_key_pair().dry_run(true).key_name(placeholder::NAME);
     let image = client.deregister_image().dry_run(true).image_id(placeholder::IMAGE);
     let snapshot = client.delete_snapshot().dry_run(true).snapshot_id(placeholder::SNAPSHOT);
     vec![
-        trial("StopInstances", region, stop.send()),
-        trial("TerminateInstances", region, terminate.send()),
-        trial("DeleteKeyPair", region, key.send()),
-        trial("DeregisterImage", region, image.send()),
-        trial("DeleteSnapshot", region, snapshot.send()),
+        dry_run("StopInstances", region, stop.send()),
+        dry_run("TerminateInstances", region, terminate.send()),
+        dry_run("DeleteKeyPair", region, key.send()),
+        dry_run("DeregisterImage", region, image.send()),
+        dry_run("DeleteSnapshot", region, snapshot.send()),
     ]
 }
 
-fn security_group<'a>(client: &Client, region: &'a Region, given: &Given<'_>) -> Vec<Trial<'a>> {
+fn security_group<'a>(client: &Client, region: &'a Region, inputs: &DryRunInputs<'_>) -> Vec<DryRun<'a>> {
     let create = client
         .create_security_group()
         .dry_run(true)
         .group_name(placeholder::NAME)
         .description("never made")
-        .vpc_id(given.placement.map_or(placeholder::VPC, |placement| placement.vpc_id.as_str()))
+        .vpc_id(inputs.placement.map_or(placeholder::VPC, |placement| placement.vpc_id.as_str()))
         .tag_specifications(tags(ResourceType::SecurityGroup));
     let ssh = IpPermission::builder().ip_protocol("tcp").from_port(22).to_port(22);
     let ssh = ssh.ip_ranges(IpRange::builder().cidr_ip("192.0.2.1/32").build()).build();
@@ -196,29 +204,29 @@ fn security_group<'a>(client: &Client, region: &'a Region, given: &Given<'_>) ->
     let authorize = authorize.group_id(placeholder::SECURITY_GROUP).ip_permissions(ssh);
     let delete = client.delete_security_group().dry_run(true).group_id(placeholder::SECURITY_GROUP);
     vec![
-        trial("CreateSecurityGroup", region, create.send()),
-        trial("AuthorizeSecurityGroupIngress", region, authorize.send()),
-        trial("DeleteSecurityGroup", region, delete.send()),
+        dry_run("CreateSecurityGroup", region, create.send()),
+        dry_run("AuthorizeSecurityGroupIngress", region, authorize.send()),
+        dry_run("DeleteSecurityGroup", region, delete.send()),
     ]
 }
 
-fn copying<'a>(client: &Client, region: &'a Region, request: &Request, given: &Given<'_>) -> Trial<'a> {
+fn copying<'a>(client: &Client, region: &'a Region, request: &Request, inputs: &DryRunInputs<'_>) -> DryRun<'a> {
     let copy = client
         .copy_image()
         .dry_run(true)
         .name(placeholder::NAME)
-        .source_image_id(given.base)
+        .source_image_id(inputs.base)
         .source_region(request.build_region.as_str())
         .tag_specifications(tags(ResourceType::Image))
         .tag_specifications(tags(ResourceType::Snapshot));
-    trial("CopyImage", region, copy.send())
+    dry_run("CopyImage", region, copy.send())
 }
 
-fn sharing<'a>(client: &Client, region: &'a Region, public: bool) -> Vec<Trial<'a>> {
-    // Organizations deny their accounts to let everybody in, and not to let some in.
-    let who = LaunchPermission::builder();
-    let who = if public { who.group(PermissionGroup::All) } else { who.user_id(placeholder::ACCOUNT) };
-    let permission = LaunchPermissionModifications::builder().add(who.build()).build();
+fn sharing<'a>(client: &Client, region: &'a Region, public: bool) -> Vec<DryRun<'a>> {
+    // Some organizations forbid public images only, so this asks for just what publishing will do.
+    let grantee = LaunchPermission::builder();
+    let grantee = if public { grantee.group(PermissionGroup::All) } else { grantee.user_id(placeholder::ACCOUNT) };
+    let permission = LaunchPermissionModifications::builder().add(grantee.build()).build();
     let image =
         client.modify_image_attribute().dry_run(true).image_id(placeholder::IMAGE).launch_permission(permission);
     let snapshot = client
@@ -228,26 +236,29 @@ fn sharing<'a>(client: &Client, region: &'a Region, public: bool) -> Vec<Trial<'
         .attribute(SnapshotAttributeName::CreateVolumePermission)
         .operation_type(OperationType::Add);
     let snapshot = if public { snapshot.group_names("all") } else { snapshot.user_ids(placeholder::ACCOUNT) };
-    vec![trial("ModifyImageAttribute", region, image.send()), trial("ModifySnapshotAttribute", region, snapshot.send())]
+    vec![
+        dry_run("ModifyImageAttribute", region, image.send()),
+        dry_run("ModifySnapshotAttribute", region, snapshot.send()),
+    ]
 }
 
-fn deprecating<'a>(client: &Client, region: &'a Region) -> Trial<'a> {
+fn deprecating<'a>(client: &Client, region: &'a Region) -> DryRun<'a> {
     let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
     let deprecate = client.enable_image_deprecation().dry_run(true).image_id(placeholder::IMAGE);
-    trial("EnableImageDeprecation", region, deprecate.deprecate_at(tomorrow.into()).send())
+    dry_run("EnableImageDeprecation", region, deprecate.deprecate_at(tomorrow.into()).send())
 }
 
-fn unblocking<'a>(client: &Client, region: &'a Region) -> Vec<Trial<'a>> {
+fn unblocking<'a>(client: &Client, region: &'a Region) -> Vec<DryRun<'a>> {
     let lift = client.disable_image_block_public_access().dry_run(true);
     let set = client.enable_image_block_public_access().dry_run(true);
     let set = set.image_block_public_access_state(ImageBlockPublicAccessEnabledState::BlockNewSharing);
     vec![
-        trial("DisableImageBlockPublicAccess", region, lift.send()),
-        trial("EnableImageBlockPublicAccess", region, set.send()),
+        dry_run("DisableImageBlockPublicAccess", region, lift.send()),
+        dry_run("EnableImageBlockPublicAccess", region, set.send()),
     ]
 }
 
-/// Tagging what is created is an action of its own to IAM, so the dry runs tag, too.
+/// To IAM, tagging on creation is an action of its own (`CreateTags`), so the dry runs tag, too.
 fn tags(kind: ResourceType) -> TagSpecification {
     let tag = Tag::builder().key(TAG_BUILD).value(placeholder::NAME).build();
     TagSpecification::builder().resource_type(kind).tags(tag).build()

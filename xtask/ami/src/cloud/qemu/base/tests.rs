@@ -12,13 +12,13 @@ fn ingredients() -> Ingredients {
 }
 
 #[test]
-fn a_base_is_found_again_until_anything_that_it_is_made_from_changes() {
+fn a_base_is_found_in_the_cache_until_an_ingredient_changes() {
     let folder = tempfile::tempdir().expect("a folder");
-    let home = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
-    assert_eq!(ingredients().found(&home), None);
-    std::fs::create_dir_all(home.bases()).expect("the folder of bases");
-    std::fs::write(ingredients().path(&home), "").expect("a base");
-    let base = ingredients().found(&home).expect("a base");
+    let state_dir = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
+    assert_eq!(ingredients().found(&state_dir), None);
+    std::fs::create_dir_all(state_dir.bases()).expect("the folder of bases");
+    std::fs::write(ingredients().path(&state_dir), "").expect("a base");
+    let base = ingredients().found(&state_dir).expect("a base");
     let hash = ingredients().hash();
     let today = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     assert_eq!(base.name, format!("debian-12 made {} ({})", &today[..10], &hash[..8]));
@@ -28,15 +28,15 @@ fn a_base_is_found_again_until_anything_that_it_is_made_from_changes() {
         Ingredients { suite: "trixie".to_owned(), ..ingredients() },
         Ingredients { sources: vec!["deb http://mirror.example bookworm main".to_owned()], ..ingredients() },
     ];
-    assert!(others.iter().all(|other| other.found(&home).is_none()));
+    assert!(others.iter().all(|other| other.found(&state_dir).is_none()));
 }
 
 #[test]
-fn a_base_whose_date_no_calendar_has_is_no_base() {
+fn a_base_with_an_impossible_date_is_ignored() {
     let folder = tempfile::tempdir().expect("a folder");
-    let home = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
-    std::fs::create_dir_all(home.bases()).expect("the folder of bases");
-    let file = std::fs::File::create(ingredients().path(&home)).expect("a base");
+    let state_dir = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
+    std::fs::create_dir_all(state_dir.bases()).expect("the folder of bases");
+    let file = std::fs::File::create(ingredients().path(&state_dir)).expect("a base");
     let at = |secs: i64| match u64::try_from(secs) {
         Ok(secs) => SystemTime::UNIX_EPOCH + Duration::from_secs(secs),
         Err(_) => SystemTime::UNIX_EPOCH - Duration::from_secs(secs.unsigned_abs()),
@@ -45,24 +45,24 @@ fn a_base_whose_date_no_calendar_has_is_no_base() {
     for secs in [-86_400, 253_402_300_800] {
         file.set_modified(at(secs)).expect("a date");
         let modified = file.metadata().and_then(|file| file.modified()).expect("its date");
-        assert_eq!(ingredients().found(&home).is_some(), modified != at(secs), "{secs}");
+        assert_eq!(ingredients().found(&state_dir).is_some(), modified != at(secs), "{secs}");
     }
 }
 
 #[tokio::test]
-async fn what_a_killed_build_left_is_no_base_and_goes_away() {
+async fn an_unfinished_base_of_a_killed_build_is_swept() {
     let folder = tempfile::tempdir().expect("a folder");
-    let home = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
-    let bases = &home.bases();
+    let state_dir = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
+    let bases = &state_dir.bases();
     for name in [".making-dead", ".making-alive", "debian-12-0123456789abcdef.qcow2"] {
         std::fs::create_dir_all(bases.join(name)).expect("a folder");
     }
     let _alive = super::folder::lock(&bases.join(".making-alive")).expect("a lock");
     {
         let _writing = lock_against_sweep(bases, &crate::fixture::events()).await.expect("a lock");
-        assert_eq!(sweep(&home), [] as [Utf8PathBuf; 0]);
+        assert_eq!(sweep(&state_dir), [] as [Utf8PathBuf; 0]);
     }
-    assert_eq!(sweep(&home), [bases.join(".making-dead")]);
+    assert_eq!(sweep(&state_dir), [bases.join(".making-dead")]);
     let mut left: Vec<String> = bases
         .read_dir_utf8()
         .expect("the folder")
@@ -73,13 +73,13 @@ async fn what_a_killed_build_left_is_no_base_and_goes_away() {
 }
 
 #[test]
-fn too_little_space_is_said_beforehand() {
-    let error = enough_space(Utf8Path::new("/"), u64::MAX, "the disk").expect_err("no disk is so large").to_string();
-    assert!(error.contains("the disk of the base needs") && error.contains("MiB left"), "{error}");
+fn too_little_space_is_an_error_beforehand() {
+    let error = enough_space(Utf8Path::new("/"), u64::MAX, "the disk").expect_err("no disk is that large").to_string();
+    assert!(error.contains("the disk of the base needs") && error.contains("MiB free"), "{error}");
 }
 
 #[test]
-fn only_debian_can_be_made() {
+fn only_a_debian_base_can_be_made() {
     let local = recipe::LocalBase { system: "ubuntu-16.04".to_owned(), suite: "xenial".to_owned(), mirror: None };
     let system = recipe::System {
         glibc: "2.23".to_owned(),

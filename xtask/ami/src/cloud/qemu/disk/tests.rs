@@ -10,12 +10,12 @@ use super::*;
 use crate::fixture::folder;
 use crate::ground::untrusted::{bytes, check, text};
 
-/// Runs a shell script in `folder`; whether the programs that it needs are there.
+/// Runs a shell script in `folder`. False when a program that it needs is missing.
 fn made(folder: &Utf8Path, script: &str) -> bool {
     let needed = ["qemu-img", "sfdisk", "mke2fs"];
     if let Some(absent) = needed.iter().find(|program| programs::find(program).is_none()) {
-        // Straight to stderr: what a test prints by eprintln is only shown when it fails.
-        let _ = writeln!(std::io::stderr(), "skipped: a real disk image can't be made without {absent}");
+        // Directly to stderr: the test harness shows the output of eprintln only for failed tests.
+        let _ = writeln!(std::io::stderr(), "skipped: making a real disk image needs {absent}");
         return false;
     }
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
@@ -36,7 +36,7 @@ fn refusal(image: &Utf8Path, scratch: &Utf8Path) -> String {
     format!("{error:#}")
 }
 
-/// A disk whose second partition has a small system, the way that `label` lays it out.
+/// A script that makes a disk with the partition table `label` and a small system on its second partition.
 fn system_disk(label: &str) -> String {
     format!(
         "mkdir -p tree/etc tree/root/.ssh scratch
@@ -51,7 +51,7 @@ fn system_disk(label: &str) -> String {
 }
 
 #[test]
-fn a_system_is_found_behind_either_partition_table_in_either_format() {
+fn the_system_is_found_in_both_partition_tables_and_both_formats() {
     for label in ["gpt", "dos"] {
         let (_guard, folder) = folder();
         if !made(&folder, &system_disk(label)) {
@@ -62,8 +62,8 @@ fn a_system_is_found_behind_either_partition_table_in_either_format() {
             assert_eq!(disk.system().expect("a system"), "ubuntu-16.04");
             assert_eq!(disk.read("/root/.ssh/authorized_keys").expect("a file"), Some(b"ssh-ed25519 AAAA\n".to_vec()));
             assert_eq!(disk.read("/etc/link").expect("a link"), disk.read(OS_RELEASE).expect("a file"));
-            for nothing in ["/root/.ssh/id", "/nowhere/at/all", "/etc/os-release/below", "/etc/broken"] {
-                assert_eq!(disk.read(nothing).expect(nothing), None);
+            for missing in ["/root/.ssh/id", "/nowhere/at/all", "/etc/os-release/below", "/etc/broken"] {
+                assert_eq!(disk.read(missing).expect(missing), None);
             }
             drop(disk);
             assert_eq!(folder.join("scratch").read_dir_utf8().expect("the folder").count(), 0);
@@ -80,10 +80,10 @@ fn a_folder_is_walked_without_following_links() {
     let disk = open(&folder.join("disk.qcow2"), &folder.join("scratch")).expect("a disk");
     let entry = |path: &str, length, kind| Entry { path: path.to_owned(), length, kind };
     let expected = [
-        entry("/etc/broken", 8, Kind::Link),
-        entry("/etc/link", 10, Kind::Link),
-        entry("/etc/loop", 4, Kind::Link),
-        entry(OS_RELEASE, 36, Kind::File),
+        entry("/etc/broken", 8, EntryKind::Link),
+        entry("/etc/link", 10, EntryKind::Link),
+        entry("/etc/loop", 4, EntryKind::Link),
+        entry(OS_RELEASE, 36, EntryKind::File),
     ];
     assert_eq!(disk.list("/etc").expect("a walk"), expected);
     let root: Vec<Entry> = disk.list("/root").expect("a walk");
@@ -95,7 +95,7 @@ fn a_folder_is_walked_without_following_links() {
 }
 
 #[test]
-fn what_is_no_disk_image_is_refused() {
+fn a_file_that_is_not_a_disk_image_is_refused() {
     let (_guard, folder) = folder();
     let script = "mkdir scratch
         echo 'Not an image at all.' > text.img; : > empty.img
@@ -113,9 +113,9 @@ fn what_is_no_disk_image_is_refused() {
         ("empty.img", "it has no partition table"),
         ("bare.raw", "its partition table is empty"),
         ("data.raw", "partition 1 has no /etc/os-release"),
-        ("blank.raw", "partition 1 is no ext4"),
+        ("blank.raw", "partition 1 is not ext4"),
         ("torn.qcow2", "qcow2"),
-        ("cut.raw", "partition 1 is no ext4"),
+        ("cut.raw", "partition 1 is not ext4"),
         ("scratch", "it is not a file"),
     ] {
         let image = folder.join(image);
@@ -127,7 +127,7 @@ fn what_is_no_disk_image_is_refused() {
 }
 
 #[test]
-fn a_system_is_named_as_its_release_file_does() {
+fn a_system_is_named_by_its_os_release() {
     for (text, name) in [
         ("ID=debian\nVERSION_ID=\"12\"\n", Some("debian-12")),
         ("# ID=no\nVERSION_ID='16.04'\r\nID_LIKE=debian\nID=ubuntu", Some("ubuntu-16.04")),
@@ -140,14 +140,14 @@ fn a_system_is_named_as_its_release_file_does() {
 }
 
 #[test]
-fn whatever_a_release_file_says_it_names_a_system_or_none() {
+fn any_os_release_names_a_system_or_none() {
     check(1000, text("NAME=\"Debian GNU/Linux\"\nID=debian\nVERSION_ID=\"12\"\n"), |text| {
         assert!(system_of(&text).is_none_or(|name| name.contains('-')));
     });
 }
 
 #[test]
-fn whatever_sfdisk_says_there_is_a_root_or_a_reason() {
+fn any_output_of_sfdisk_gives_a_table_or_an_error() {
     let printed = r#"{ "partitiontable": { "label": "gpt", "unit": "sectors", "sectorsize": 512, "partitions": [
         { "node": "disk.raw1", "start": 2048, "size": 2048, "type": "0FC63DAF-8483-4772-8E79-3D69D8477DE4" },
         { "node": "disk.raw2", "start": 8192, "size": 8192 } ] } }"#;
@@ -160,7 +160,7 @@ fn whatever_sfdisk_says_there_is_a_root_or_a_reason() {
     });
 }
 
-/// A small file system as the bytes that it is, without the checksums that would tell damage at once.
+/// The bytes of a small file system, without checksums, which would detect any damage.
 fn file_system(folder: &Utf8Path) -> Option<Vec<u8>> {
     let script = "mkdir -p tree/etc tree/home/me/.ssh tree/home/you
          printf 'ID=ubuntu\nVERSION_ID=16.04\n' > tree/etc/os-release
@@ -183,7 +183,7 @@ fn a_damaged_file_system_is_read_or_refused() {
     let Some(good) = file_system(&folder) else { return };
     let path = folder.join("disk.ext4");
     let file = File::options().write(true).open(&path).expect("the file system");
-    // Nothing is read of what is empty.
+    // Empty space is never read.
     let used: Vec<usize> = (0..good.len()).filter(|&at| good[at] != 0).map(|at| at & !3).collect();
     let number = prop_oneof![any::<u32>(), 0..64_u32, (0..32_u32).prop_map(|bit| 1 << bit), Just(u32::MAX)];
     let damage = (any::<Index>(), 0..8_usize, 1..5_usize, number);
@@ -194,7 +194,7 @@ fn a_damaged_file_system_is_read_or_refused() {
             write(at, &number.to_le_bytes()[..length]);
         }
         if let Ok(disk) = load(&path) {
-            // What is asked of a disk, all of it.
+            // Everything that the tool reads from a disk.
             let _ = disk.system();
             let _ = disk.read("/home/me/.ssh/authorized_keys");
             let _ = disk.read("/home/a");
@@ -209,23 +209,23 @@ fn a_damaged_file_system_is_read_or_refused() {
 }
 
 #[test]
-fn a_walk_through_folders_that_lie_in_themselves_is_given_up_early() {
+fn a_walk_through_folders_that_contain_themselves_is_given_up_early() {
     let (_guard, folder) = folder();
     let Some(mut circular) = file_system(&folder) else { return };
     // A folder's entry: its inode, the entry's length, the length of the name, what it is, the name.
     let entry = |name: &[u8]| circular.windows(name.len()).position(|bytes| bytes == name).expect("an entry") - 6;
     let [home, me, you] = [b"\x04\x02home".as_slice(), b"\x02\x02me", b"\x03\x02you"].map(entry);
-    // Two of them, because the ways through them double with each step down.
+    // Two of them, because the number of paths doubles with each level.
     circular.copy_within(home..home + 4, me);
     circular.copy_within(home..home + 4, you);
     let path = folder.join("circular.ext4");
     std::fs::write(&path, circular).expect("a file system");
     let error = load(&path).expect("a disk").files("/home").expect_err("no end").to_string();
-    assert!(error.contains("its folders have no end, at /home/") && error.len() < 1000, "{error}");
+    assert!(error.contains("its folders are nested endlessly, at /home/") && error.len() < 1000, "{error}");
 }
 
 #[test]
-fn a_link_that_says_it_has_a_hundred_megabytes_is_not_read() {
+fn a_link_with_a_length_of_a_hundred_megabytes_is_not_read() {
     let (_guard, folder) = folder();
     let Some(mut damaged) = file_system(&folder) else { return };
     // Links' inodes: their mode, the user, the lower half of the length. Inodes have 256 bytes.

@@ -33,7 +33,7 @@ fn packages_of_one_release_take_two_commands() {
 }
 
 #[test]
-fn with_a_backported_part_all_of_qemu_comes_from_backports() {
+fn all_of_qemu_comes_from_backports_if_one_package_does() {
     let missing = [lack("qemu-system-x86_64", "qemu-system-x86"), lack("mmdebstrap", "mmdebstrap")];
     let sources = Sources::default().and_mirror("http://mirror.example/debian", "bookworm");
     let lines = commands(&missing, "", Some("bookworm"), &sources).expect("commands");
@@ -44,7 +44,7 @@ fn with_a_backported_part_all_of_qemu_comes_from_backports() {
 }
 
 #[test]
-fn ids_are_counted() {
+fn a_user_needs_65536_subordinate_ids() {
     assert!(has_ids("me:100000:65536\n", "me"));
     assert!(!has_ids("me:100000:1000\nsome:1:65536\n", "me"));
     assert!(!has_ids("meme:100000:65536\n", "me"));
@@ -54,7 +54,7 @@ fn ids_are_counted() {
 }
 
 #[test]
-fn what_is_installed_with_is_a_command_whoever_asks() {
+fn odd_names_are_quoted_in_the_commands() {
     let missing = [
         Program { name: "/etc/subuid", remedy: Remedy::SubordinateIds("o'brien & sons".to_owned()) },
         lack("qemu-img", "qemu-utils"),
@@ -68,12 +68,12 @@ fn what_is_installed_with_is_a_command_whoever_asks() {
 }
 
 #[test]
-fn ids_beyond_what_linux_has_are_no_panic() {
+fn ids_beyond_32_bits_are_ignored() {
     assert_eq!(first_free_of("me:18446744073709551615:0\nyou:100000:65536\n".lines()), 165_536);
 }
 
 #[test]
-fn whatever_the_files_of_ids_say_there_is_room_for_a_users() {
+fn any_file_of_ids_leaves_a_free_range() {
     check(1000, text("me:100000:65536\nyou:165536:65536\n"), |text| {
         let first = first_free_of(text.lines());
         assert!(first >= 100_000 && first + 65_535 <= 2 * u64::from(u32::MAX), "{first}");
@@ -82,7 +82,7 @@ fn whatever_the_files_of_ids_say_there_is_room_for_a_users() {
 }
 
 #[test]
-fn whatever_dpkg_says_of_qemu_is_no_panic() {
+fn any_output_of_dpkg_gives_a_backport_only_if_it_has_one() {
     let versions = "installed 1:10.0.2+ds-2+deb13u1~bpo12+1\nnot-installed \ninstalled 1:7.2+dfsg-7+deb12u18+b3\n";
     check(1000, text(versions), |versions| {
         assert!(installed_backports(&versions).is_none() || versions.contains("~bpo"));

@@ -1,14 +1,13 @@
-//! A name that a release wants, and that images have already.
+//! The finding for an image name that is already taken.
 
 use xtask::{region::Region, version::Version};
 
 use super::Image;
 use crate::ground::{finding::Finding, process};
 
-/// What stands in the way when images of the account have the name, each given with its region; none when none has.
+/// The finding for these images of the account, which have the name already; `None` when there are none.
 ///
-/// The remedy works for all of them, whatever made them and whatever state they are in: what `retire` looks for is what
-/// has the name.
+/// The remedy works for images of any origin and state, because `retire` finds images by name.
 pub fn finding<'a>(
     name: &str,
     version: &Version,
@@ -23,7 +22,9 @@ pub fn finding<'a>(
         .collect();
     let version = process::quote(version.as_str());
     (!taken.is_empty()).then(|| Finding {
-        problem: format!("there is an image `{name}` already: {}", taken.join(", ")),
-        remedy: format!("give another --version, or remove it: cargo xtask ami retire --version {version}{flags}"),
+        problem: format!("the image name `{name}` is already taken: {}", taken.join(", ")),
+        remedy: format!(
+            "give another --version, or remove the image: cargo xtask ami retire --version {version}{flags}"
+        ),
     })
 }

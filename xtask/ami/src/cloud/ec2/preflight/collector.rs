@@ -1,5 +1,4 @@
-//! Where the checks put what they saw, and how that is told: like things together, so that fourteen regions with the
-//! same fault are one finding.
+//! Collects the results of the checks, and groups them: the same fault in fourteen regions is one finding.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,41 +7,41 @@ use xtask::region::Region;
 
 use crate::ground::{api_error::ApiError, finding::Finding};
 
-/// The codes of an answer that means "you may not".
+/// The error codes of a denied permission.
 const DENIALS: [&str; 4] = ["UnauthorizedOperation", "AccessDenied*", "UnauthorizedAccess", "NotAuthorized*"];
 
-/// What the checks saw.
+/// The results of the checks, grouped when they are finished.
 #[derive(Debug, Default)]
-pub struct Report {
-    /// The flags that commands need to talk to the same account, each with a space before it.
+pub struct FindingCollector {
+    /// The flags of the AWS CLI for the same account, each with a space before it.
     pub flags: String,
-    /// What stands in the way.
+    /// Problems that would make a build fail.
     pub findings: Vec<Finding>,
-    /// What doesn't.
+    /// Warnings, which don't stop a build.
     pub warnings: Vec<String>,
     denied: BTreeMap<String, BTreeSet<String>>,
     failed: Vec<ApiError>,
 }
 
-impl Report {
-    /// An empty one, for commands with these flags.
-    pub fn new(flags: String) -> Report {
-        Report { flags, ..Report::default() }
+impl FindingCollector {
+    /// An empty collector, for commands with these flags.
+    pub fn new(flags: String) -> FindingCollector {
+        FindingCollector { flags, ..FindingCollector::default() }
     }
 
-    /// Takes a check's result apart: what it found, or why it couldn't.
-    pub fn take<T>(&mut self, result: Result<T, impl Into<Error>>) -> Option<T> {
+    /// Returns the value of a check, or adds its error.
+    pub fn collect<T>(&mut self, result: Result<T, impl Into<Error>>) -> Option<T> {
         match result {
             Ok(found) => Some(found),
             Err(error) => {
-                self.fails(error.into());
+                self.add_error(error.into());
                 None
             }
         }
     }
 
-    /// A check ended with a finding, or with an answer that it can't go on from.
-    pub fn fails(&mut self, error: Error) {
+    /// Adds the error that a check ended with: a [`Finding`], an [`ApiError`], or any other.
+    pub fn add_error(&mut self, error: Error) {
         let error = match error.downcast::<Finding>() {
             Ok(finding) => return self.findings.push(finding),
             Err(error) => error,
@@ -53,14 +52,14 @@ impl Report {
             }
             Ok(answer) => self.failed.push(answer),
             Err(error) => {
-                let remedy = "type the command again; if it stays, this is a fault of the tool".to_owned();
+                let remedy = "run the command again; if the error persists, it is a bug of this tool".to_owned();
                 self.findings.push(Finding { problem: format!("{error:#}"), remedy });
             }
         }
     }
 
-    /// Takes over what other checks saw.
-    pub fn absorb(&mut self, other: Report) {
+    /// Adds the results of another collector.
+    pub fn merge(&mut self, other: FindingCollector) {
         self.findings.extend(other.findings);
         self.warnings.extend(other.warnings);
         self.failed.extend(other.failed);
@@ -69,7 +68,7 @@ impl Report {
         }
     }
 
-    /// All findings and warnings; `arn` is who is denied what is denied.
+    /// The findings and the warnings; `arn` is the identity that the denials are for.
     pub fn finish(mut self, arn: &str) -> (Vec<Finding>, Vec<String>) {
         let failures = failures(&self.failed, &self.flags);
         self.findings.extend(failures);
@@ -78,14 +77,9 @@ impl Report {
     }
 }
 
-/// Whether an answer means "you may not".
+/// Whether an answer denies a permission.
 pub fn is_denial(answer: &ApiError) -> bool {
     answer.has_code(&DENIALS)
-}
-
-/// The regions, in words.
-pub fn names<'a>(regions: impl IntoIterator<Item = &'a Region>) -> String {
-    regions.into_iter().map(Region::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// A command of the AWS CLI, once for each region.
@@ -111,15 +105,15 @@ fn denials(denied: &BTreeMap<String, BTreeSet<String>>, arn: &str) -> Option<Fin
             format!("{} in {}", actions.join(", "), regions.join(", "))
         })
         .collect();
-    let remedy = "cargo xtask ami iam-policy prints the policy that is needed; have it attached to that user or role";
+    let remedy = "attach the policy that `cargo xtask ami iam-policy` prints to this user or role";
     (!groups.is_empty()).then(|| Finding {
-        problem: format!("{arn} may not do what a build needs: {}", groups.join("; ")),
+        problem: format!("{arn} lacks permissions that a build needs: {}", groups.join("; ")),
         remedy: remedy.to_owned(),
     })
 }
 
-/// One finding for each kind of answer, with the regions that it came from; that none came is one kind, however that was
-/// noticed.
+/// One finding for each kind of error, with the regions that it came from. No answer at all is one kind, whatever the
+/// SDK says of it.
 fn failures(failed: &[ApiError], flags: &str) -> Vec<Finding> {
     let mut by_answer: BTreeMap<(Option<&str>, &str), Vec<&ApiError>> = BTreeMap::new();
     for error in failed {
@@ -137,13 +131,13 @@ fn failure(code: Option<&str>, errors: &[&ApiError], flags: &str) -> Finding {
         Some("OptInRequired" | "AuthFailure") => {
             let commands =
                 regions.iter().map(|region| format!("aws account enable-region --region-name {region}{flags}"));
-            format!("choose other regions, or wait some minutes after {}", commands.collect::<Vec<_>>().join("; "))
+            format!("choose other regions, or run {} and wait some minutes", commands.collect::<Vec<_>>().join("; "))
         }
         None => {
             let hosts: Vec<String> = regions.iter().map(|region| format!("ec2.{region}.amazonaws.com")).collect();
-            format!("see whether this computer reaches {}, and try again", hosts.join(", "))
+            format!("check that this computer can reach {}, then try again", hosts.join(", "))
         }
-        Some(_) => "try again in a minute; what can't be asked can't be relied on".to_owned(),
+        Some(_) => "try again in a minute; a release needs an answer to this".to_owned(),
     };
     let (actions, messages) = (words(distinct(|error| &error.action)), words(distinct(|error| &error.message)));
     let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
@@ -159,21 +153,21 @@ mod tests {
             action: action.to_owned(),
             region: region.to_owned(),
             code: code.map(str::to_owned),
-            message: "told so".to_owned(),
+            message: "no such thing".to_owned(),
             transient: code.is_none(),
         }
     }
 
     fn finished(answers: &[(&str, &str, Option<&str>)]) -> Vec<Finding> {
-        let mut report = Report::new(" --profile team".to_owned());
+        let mut collector = FindingCollector::new(" --profile team".to_owned());
         for (action, region, code) in answers {
-            report.fails(answer(action, region, *code).into());
+            collector.add_error(answer(action, region, *code).into());
         }
-        report.finish("arn:aws:iam::123456789012:user/me").0
+        collector.finish("arn:aws:iam::123456789012:user/me").0
     }
 
     #[test]
-    fn all_that_is_denied_is_one_finding_with_the_regions_together() {
+    fn all_denials_are_one_finding_with_the_regions_grouped() {
         let denied = Some("UnauthorizedOperation");
         let findings = finished(&[
             ("CopyImage", "eu-west-1", denied),
@@ -185,22 +179,22 @@ mod tests {
         let [finding] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!(
             finding.problem,
-            "arn:aws:iam::123456789012:user/me may not do what a build needs: ec2:CopyImage, ec2:ModifyImageAttribute \
+            "arn:aws:iam::123456789012:user/me lacks permissions that a build needs: ec2:CopyImage, ec2:ModifyImageAttribute \
              in eu-west-1, us-east-1; ec2:RunInstances in us-west-2"
         );
-        assert!(finding.remedy.starts_with("cargo xtask ami iam-policy"), "{finding}");
+        assert!(finding.remedy.contains("cargo xtask ami iam-policy"), "{finding}");
     }
 
     #[test]
-    fn regions_that_nobody_answers_in_are_one_finding() {
+    fn regions_that_do_not_answer_are_one_finding() {
         let findings = finished(&[("DescribeImages", "eu-west-1", None), ("CopyImage", "us-east-1", None)]);
         let [finding] = findings.as_slice() else { panic!("{findings:?}") };
-        assert_eq!(finding.problem, "CopyImage, DescribeImages in eu-west-1, us-east-1: told so");
+        assert_eq!(finding.problem, "CopyImage, DescribeImages in eu-west-1, us-east-1: no such thing");
         assert!(finding.remedy.contains("ec2.eu-west-1.amazonaws.com"), "{finding}");
     }
 
     #[test]
-    fn a_region_that_is_not_enabled_is_told_as_such() {
+    fn a_region_that_is_not_enabled_is_reported_as_such() {
         let findings = finished(&[("DescribeImages", "af-south-1", Some("OptInRequired"))]);
         assert!(
             findings[0].remedy.contains("aws account enable-region --region-name af-south-1 --profile team"),

@@ -1,0 +1,86 @@
+//! What cleaning up leaves alone: a build that another process may resume meanwhile, and one whose journal cannot be read.
+
+use std::time::Duration;
+
+use xtask_ami::{
+    cloud::Account as _,
+    ground::outcome::Failure,
+    record::{folder::JOURNAL, unfinished::Unfinished},
+    story::run::Run,
+};
+
+use crate::{
+    crashes::{clean, try_clean},
+    rig::{HOME, Rig},
+};
+
+const REGIONS: [&str; 3] = ["eu-west-1", "sa-east-1", HOME];
+
+/// The process is gone so long after this was called.
+async fn dies_after(rig: &Rig, action: &str, secs: u64) {
+    let death = async {
+        rig.endpoint.until_called(action).await;
+        tokio::time::sleep(Duration::from_secs(secs)).await;
+    };
+    tokio::select! { ended = rig.release() => panic!("it came to its end: {}", ended.said), () = death => {} }
+}
+
+/// While something is removed, and between the last removal and the end of the journal, when blocks are set again.
+#[tokio::test(start_paused = true)]
+async fn a_build_that_is_being_cleaned_up_is_not_resumed_until_its_journal_says_so() {
+    for action in ["DeregisterImage", "EnableImageBlockPublicAccess"] {
+        let mut rig = Rig::public(&REGIONS);
+        rig.order.unblock_public_access = true;
+        rig.endpoint.region("sa-east-1", |region| region.block_public_access.blocked = true);
+        dies_after(&rig, "ModifySnapshotAttribute", 0).await;
+        let (id, identity) = (rig.unfinished(), rig.ec2().await.identity().await.expect("whose the credentials are"));
+        let journal = rig.desk.home.build(&id).join(JOURNAL);
+        let before = std::fs::read_to_string(&journal).expect("a journal");
+        let (home, events) = (rig.desk.home.clone(), rig.events());
+        let rival = async {
+            // The call has arrived, and its answer has not: cleaning up is in the middle of it.
+            rig.endpoint.until_called(action).await;
+            let resumed = Run::resume(rig.order.clone(), &id, &identity, &home, &events).await.map(|run| run.id);
+            (resumed, std::fs::read_to_string(&journal).expect("a journal"))
+        };
+        let ((), (resumed, meanwhile)) = tokio::join!(clean(&rig, Some(&id), 0), rival);
+        let error = resumed.expect_err(action).to_string();
+        assert!(error.contains("another process works on the build"), "{action}: {error}");
+        assert_eq!(meanwhile, before, "{action}");
+        let after = std::fs::read_to_string(&journal).expect("a journal");
+        let added = after.strip_prefix(&before).expect("the journal goes on as it was");
+        let kinds = added.lines().map(|line| line.split('"').nth(7).expect("the kind of an event"));
+        assert_eq!(kinds.collect::<Vec<_>>(), ["resumed", "ended"], "{action}: {added}");
+        assert!(Unfinished::pick(&home, Some(&id), false).is_err(), "{action}");
+    }
+}
+
+/// It may be of a newer version of the tool, and that may be at work on it.
+#[tokio::test(start_paused = true)]
+async fn a_build_whose_journal_cannot_be_read_loses_nothing() {
+    let newer = |text: &str| text.replacen("\"format\":2", "\"format\":99", 1);
+    let broken = |text: &str| text.replacen('\n', "\nnonsense\n", 1);
+    let spoilt: [(&dyn Fn(&str) -> String, &str); 2] =
+        [(&newer, "it is of format 99, and this version of the tool knows 2"), (&broken, "line 2 is no journal's")];
+    for (spoil, why) in spoilt {
+        let rig = Rig::public(&REGIONS);
+        dies_after(&rig, "CopyImage", 5).await;
+        let id = rig.unfinished();
+        let journal = rig.desk.home.build(&id).join(JOURNAL);
+        let text = spoil(&std::fs::read_to_string(&journal).expect("a journal"));
+        std::fs::write(&journal, &text).expect("a journal");
+        let there = (rig.endpoint.images().len(), rig.endpoint.left());
+        assert!(there.0 > 0 && there.1.len() > 2, "an image, and an instance with its access: {there:?}");
+
+        clean(&rig, None, 0).await;
+        assert_eq!((rig.endpoint.images().len(), rig.endpoint.left()), there, "{why}");
+        assert!(rig.said().contains(&format!("warning: the build {id} is left alone: ")), "{}", rig.said());
+        assert!(rig.said().contains(why), "{}", rig.said());
+
+        let refused = try_clean(&rig, &rig.ec2().await, Some(&id), 0).await;
+        let Err(Failure::Refused(error)) = refused else { panic!("{why}: {refused:?}") };
+        assert!(format!("{error:#}").contains(why), "{error:#}");
+        assert_eq!((rig.endpoint.images().len(), rig.endpoint.left()), there, "{why}");
+        assert_eq!(std::fs::read_to_string(&journal).expect("a journal"), text, "{why}");
+    }
+}
