@@ -55,7 +55,7 @@ async fn what_changed_since_it_was_built_is_not_mixed_in() {
 #[tokio::test(start_paused = true)]
 async fn what_was_not_built_yet_is_not_built_of_another_commit() {
     for (commit, dirty, what) in
-        [(Some("b"), false, "the commit: it was a, and is b"), (Some("a"), true, "uncommitted changes in ")]
+        [(Some("b"), false, "the commit: it was a, now it is b"), (Some("a"), true, "uncommitted changes in ")]
     {
         let mut rig = Rig::public(&REGIONS);
         rig.order.source.commit = Some("a".to_owned());

@@ -21,7 +21,7 @@ const REGIONS: [&str; 3] = ["eu-west-1", "sa-east-1", HOME];
 async fn a_copy_that_fails_or_is_pending_for_long_is_told_with_what_ec2_says_of_it() {
     for (outcome, words) in [
         (Outcome::Failed("The <copy> failed".to_owned()), ["sa-east-1", "The <copy> failed"]),
-        (Outcome::PendingForEver, ["in sa-east-1 after 1h", "last state: pending, 99%"]),
+        (Outcome::PendingForEver, ["timed out after 1h waiting for ami-", "in sa-east-1; last state: pending, 99%"]),
     ] {
         let rig = Rig::public(&REGIONS);
         rig.endpoint.region("sa-east-1", |region| region.images_come_out = outcome);

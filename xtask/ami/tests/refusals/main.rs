@@ -203,7 +203,7 @@ fn a_missing_script_is_found_before_the_launch() {
     for script in ["provision.sh", "check.sh"] {
         std::fs::create_dir_all(root.join(".release/ami").join(script)).expect("a folder");
     }
-    let words = [".release/ami/provision.sh", ".release/ami/check.sh", "bring it back"];
+    let words = [".release/ami/provision.sh", ".release/ami/check.sh", "restore it"];
     refused(&home, &mut home.ami(release(&root, &[])), &words);
 }
 
@@ -279,7 +279,7 @@ fn too_little_space() {
     let ami = home.ami(release(&root, &[]));
     unshare.args(["sh", "-c", script, "sh", mount.as_str()]).arg(ami.get_program()).args(ami.get_args());
     unshare.env("WALLAROO_AMI_HOME", mount.join("home")).current_dir(support::workspace());
-    refused(&home, &mut unshare, &["64 MiB free, and a build needs 3072 MiB", "set WALLAROO_AMI_HOME"]);
+    refused(&home, &mut unshare, &["64 MiB free, but a build needs 3072 MiB", "set WALLAROO_AMI_HOME"]);
 }
 
 #[test]

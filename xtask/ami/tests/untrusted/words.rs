@@ -90,7 +90,7 @@ fn a_time_of_the_recipe_that_is_taken_can_be_reckoned_with() {
         ("login", "10min"),
         ("script", "30min"),
         ("stop", "5min"),
-        ("machine", "5h"),
+        ("machine_lifetime", "5h"),
         ("image", "60min"),
     ] {
         let from = format!("{key} = \"{good}\"");

@@ -33,7 +33,7 @@ async fn refused(rig: &Rig) -> String {
 async fn credentials_that_have_expired_or_are_unknown_are_refused_at_once() {
     for (trouble, problem, remedy) in [
         (CredentialTrouble::Expired, "the AWS credentials have expired", "aws sso login"),
-        (CredentialTrouble::Invalid, "AWS doesn't know these credentials", "aws configure"),
+        (CredentialTrouble::Invalid, "the AWS credentials are not valid", "aws configure"),
     ] {
         let rig = Rig::public(&[HOME]);
         rig.endpoint.world(|world| world.credentials = Some((Duration::ZERO, trouble)));
@@ -80,7 +80,7 @@ async fn all_that_is_denied_is_one_finding() {
     let findings = findings(&rig).await;
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     for part in [
-        "arn:aws:iam::111122223333:user/tests may not",
+        "arn:aws:iam::111122223333:user/tests lacks permissions",
         "ec2:CopyImage in eu-west-1, us-east-1;",
         "ec2:ModifySnapshotAttribute in eu-west-1, us-east-1, us-west-2",
         "ec2:RunInstances in us-west-2",

@@ -53,18 +53,18 @@ obstacles! {
         |rig| rig.endpoint.region("eu-west-1", |region| region.public_snapshots_blocked = true),
         "public snapshots are blocked in eu-west-1" => "aws ec2 disable-snapshot-block-public-access --region eu-west-1";
     the_quota_is_reached(REGIONS) |rig| publish_own(rig, 5),
-        "its quota L-0E3CBAB9 is 5" => "aws service-quotas request-service-quota-increase";
+        "its quota there (L-0E3CBAB9) is 5" => "aws service-quotas request-service-quota-increase";
     encryption_by_default(REGIONS) |rig| rig.endpoint.region("eu-west-1", |region| region.encrypts_by_default = true),
         "EBS encryption by default is on in eu-west-1" => "aws ec2 disable-ebs-encryption-by-default --region eu-west-1";
     a_pattern_that_matches_testing_images_too(REGIONS)
         |rig| rig.order.recipe.base.name_pattern = "*ubuntu-xenial-16.04-amd64-server-*".to_owned(),
-        "matches what its owner only tries out" => "begin with";
+        "starts with a wildcard, so it would also match testing images" => "fixed prefix";
     a_base_that_is_not_there(REGIONS) |rig| rig.settings.base_image = Some("ami-0123456789abcdef0".to_owned()),
         "there is no image ami-0123456789abcdef0 in us-west-2" => "--base-image";
     a_base_of_a_system_that_the_recipe_does_not_describe(REGIONS) |rig| {
         put(rig, HOME, "ami-jammy", CANONICAL, "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240701");
         rig.settings.base_image = Some("ami-jammy".to_owned());
-    }, "is ubuntu-22.04, and the recipe describes" => "[system.\"ubuntu-22.04\"]";
+    }, "is ubuntu-22.04, but the recipe only describes" => "[system.\"ubuntu-22.04\"]";
     a_base_with_product_codes_that_could_not_be_made_public(REGIONS)
         |rig| change_base(rig, |base| base.product_codes.push("a1b2".to_owned())),
         "has product codes (a1b2)" => "--base-image";
@@ -72,7 +72,7 @@ obstacles! {
         region.snapshots.values_mut().for_each(|snapshot| snapshot.encrypted = true);
     }), "is encrypted" => "--base-image";
     a_base_that_needs_a_larger_disk(REGIONS) |rig| change_base(rig, |base| base.volume_gib = 30),
-        "needs a disk of 30 GiB, and the recipe's has 8" => "root_volume_gib";
+        "needs a disk of 30 GiB, but the recipe's has 8 GiB" => "root_volume_gib";
     no_default_vpc(REGIONS) |rig| rig.endpoint.region(HOME, |region| region.without_default_vpc()),
         "the account has no default VPC in us-west-2" => "aws ec2 create-default-vpc --region us-west-2";
     a_subnet_that_is_not_there(REGIONS) |rig| rig.settings.subnet = Some("subnet-0123456789abcdef0".to_owned()),
@@ -130,7 +130,11 @@ async fn no_base_and_what_there_is_instead() {
     put(&rig, HOME, "ami-jammy", CANONICAL, jammy);
     let found = findings(&rig).await;
     let [finding] = found.as_slice() else { panic!("{found:?}") };
-    assert!(finding.problem.starts_with("there is no base in us-west-2: 099720109477 has no image `ubuntu/images/"));
+    assert!(
+        finding
+            .problem
+            .starts_with("no base found in us-west-2: the account 099720109477 has no image named `ubuntu/images/")
+    );
     for part in ["--base-image", "name_pattern", &format!("\n      ami-jammy  {jammy}")] {
         assert!(finding.remedy.contains(part), "{part}: {finding}");
     }
