@@ -1,10 +1,6 @@
-//! What each action does.
+//! What each action does. The deed has the action's name.
 
-use crate::{
-    books::World,
-    request::Call,
-    xml::{Refused, Xml},
-};
+use crate::{books::World, request::Call, xml::Refused};
 
 mod account;
 mod images;
@@ -13,62 +9,31 @@ mod keys_and_groups;
 mod launches;
 mod network;
 mod permissions;
-mod settings;
-mod snapshots;
-mod tags;
+mod snapshots_and_tags;
 
 /// What an action does to the world, and answers.
-pub type Deed = fn(&mut World, &Call) -> Refused<Xml>;
+pub type Deed = fn(&mut World, &Call) -> Refused;
 
-/// What an action of a service does; none when nobody does it here.
-pub fn find(service: &str, action: &str) -> Option<Deed> {
-    Some(match (service, action) {
-        ("sts", "GetCallerIdentity") => account::identity,
-        ("servicequotas", "GetServiceQuota") => account::quota,
-        ("ec2", action) => find_ec2(action)?,
-        _ => return None,
-    })
+macro_rules! deeds {
+    ($($module:ident: $($deed:ident),*;)*) => { [$($((stringify!($deed), $module::$deed as Deed)),*),*] };
 }
 
-fn find_ec2(action: &str) -> Option<Deed> {
-    Some(match action {
-        "DescribeImages" => images::describe,
-        "CreateImage" => images::create,
-        "CopyImage" => images::copy,
-        "EnableImageDeprecation" => images::deprecate,
-        "DeregisterImage" => images::deregister,
-        "DescribeImageAttribute" => permissions::describe_image,
-        "ModifyImageAttribute" => permissions::modify_image,
-        "DescribeSnapshotAttribute" => permissions::describe_snapshot,
-        "ModifySnapshotAttribute" => permissions::modify_snapshot,
-        "DescribeSnapshots" => snapshots::describe,
-        "DeleteSnapshot" => snapshots::delete,
-        "RunInstances" => launches::run,
-        "DescribeInstances" => instances::describe,
-        "DescribeInstanceAttribute" => instances::describe_attribute,
-        "ModifyInstanceAttribute" => instances::modify_attribute,
-        "StopInstances" => instances::stop,
-        "TerminateInstances" => instances::terminate,
-        "GetConsoleOutput" => instances::console,
-        "ImportKeyPair" => keys_and_groups::import_key_pair,
-        "DescribeKeyPairs" => keys_and_groups::describe_key_pairs,
-        "DeleteKeyPair" => keys_and_groups::delete_key_pair,
-        "CreateSecurityGroup" => keys_and_groups::create_group,
-        "AuthorizeSecurityGroupIngress" => keys_and_groups::authorize,
-        "DescribeSecurityGroups" => keys_and_groups::describe_groups,
-        "DeleteSecurityGroup" => keys_and_groups::delete_group,
-        "DescribeRegions" => network::regions,
-        "DescribeVpcs" => network::vpcs,
-        "DescribeSubnets" => network::subnets,
-        "DescribeInstanceTypeOfferings" => network::offerings,
-        "GetImageBlockPublicAccessState" => settings::public_access,
-        "EnableImageBlockPublicAccess" => settings::block_public_access,
-        "DisableImageBlockPublicAccess" => settings::unblock_public_access,
-        "GetSnapshotBlockPublicAccessState" => settings::public_snapshots,
-        "EnableEbsEncryptionByDefault" => settings::encrypt,
-        "GetEbsEncryptionByDefault" => settings::encryption,
-        "CreateTags" => tags::create,
-        "DeleteTags" => tags::delete,
-        _ => return None,
-    })
+/// What an action does; none when the tool never asks for it.
+pub fn find(action: &str) -> Option<Deed> {
+    let deeds = deeds! {
+        account: get_caller_identity, get_service_quota, enable_ebs_encryption_by_default,
+            get_ebs_encryption_by_default, get_image_block_public_access_state, enable_image_block_public_access,
+            disable_image_block_public_access, get_snapshot_block_public_access_state;
+        images: describe_images, create_image, copy_image, enable_image_deprecation, deregister_image;
+        instances: describe_instances, describe_instance_attribute, modify_instance_attribute, stop_instances,
+            terminate_instances, get_console_output;
+        keys_and_groups: import_key_pair, describe_key_pairs, delete_key_pair, create_security_group,
+            authorize_security_group_ingress, describe_security_groups, delete_security_group;
+        launches: run_instances;
+        network: describe_regions, describe_vpcs, describe_subnets, describe_instance_type_offerings;
+        permissions: describe_image_attribute, describe_snapshot_attribute, modify_image_attribute,
+            modify_snapshot_attribute;
+        snapshots_and_tags: describe_snapshots, delete_snapshot, create_tags, delete_tags;
+    };
+    deeds.into_iter().find(|(deed, _)| deed.replace('_', "").eq_ignore_ascii_case(action)).map(|(_, deed)| deed)
 }

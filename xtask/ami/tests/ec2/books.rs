@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::{
     delays::Delays,
     request::{Call, Parameters},
-    xml::{Refusal, Refused},
+    xml::{Refusal, Refused, refuse},
 };
 
 mod image;
@@ -51,7 +51,7 @@ pub struct World {
     pub credentials: Option<(Duration, CredentialTrouble)>,
     /// Whether the public image quota can be read.
     pub quota_readable: bool,
-    /// What must never happen, and happened.
+    /// The rules that were broken.
     pub violations: Vec<String>,
     counter: u64,
 }
@@ -66,7 +66,7 @@ pub enum CredentialTrouble {
 }
 
 /// What there is in a region, and what its settings are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Region {
     /// As DescribeRegions has it: `opt-in-not-required`, `opted-in` or `not-opted-in`.
     pub opt_in: &'static str,
@@ -109,9 +109,9 @@ pub struct Region {
 impl World {
     /// A world in which all goes well.
     pub fn new() -> World {
-        let enabled = ENABLED.iter().map(|name| (name, "opt-in-not-required"));
-        let others = NOT_ENABLED.iter().map(|name| (name, "not-opted-in"));
-        let region = |(name, opt_in): (&&str, _)| ((*name).to_owned(), Region::new(name, opt_in));
+        let enabled = ENABLED.split_whitespace().map(|name| (name, "opt-in-not-required"));
+        let others = NOT_ENABLED.split_whitespace().map(|name| (name, "not-opted-in"));
+        let region = |(name, opt_in): (&str, _)| (name.to_owned(), Region::new(name, opt_in));
         World {
             began: Instant::now(),
             wall_clock: SystemTime::now(),
@@ -164,24 +164,17 @@ impl World {
         self.regions.get_mut(name).unwrap_or_else(|| panic!("no region is called {name}"))
     }
 
-    /// Somebody else publishes an image.
-    pub fn publish(&mut self, region: &str, owner: &str, name: &str, date: &str) -> String {
-        let (image, snapshot) = (self.id("ami"), self.id("snap"));
-        let image = Image::of_somebody(&image, &snapshot, owner, name, date);
-        let snapshot = Snapshot::of_somebody(&image);
-        let id = image.id.clone();
-        let region = self.region_called(region);
-        region.snapshots.insert(snapshot.id.clone(), snapshot);
-        region.images.insert(id.clone(), image);
-        id
+    /// The same, to look at.
+    pub fn here(&self, call: &Call) -> &Region {
+        &self.regions[&call.region]
     }
 
-    /// Writes down what must never happen.
+    /// Records that a rule was broken.
     pub fn violated(&mut self, call: &Call, what: &str) {
         self.violations.push(format!("{} {}: {what}", call.region, call.action));
     }
 
-    /// Writes down when something is created without tags.
+    /// Records when something is created without tags.
     pub fn expect_tags(&mut self, call: &Call, kinds: &[&str]) {
         for kind in kinds {
             if call.parameters.tags(kind).is_empty() {
@@ -194,15 +187,12 @@ impl World {
     pub fn known(&mut self, call: &Call) -> Refused<Option<String>> {
         let Some(token) = call.parameters.get("ClientToken") else { return Ok(None) };
         if token.len() > 64 {
-            return Err(Refusal::new("InvalidParameterValue", "The client token is longer than 64 characters"));
+            refuse!("InvalidParameterValue", "The client token is longer than 64 characters");
         }
         match self.region(call).tokens.get(&(call.action.clone(), token.to_owned())) {
             None => Ok(None),
             Some((parameters, id)) if *parameters == call.parameters => Ok(Some(id.clone())),
-            Some(_) => {
-                let message = format!("Arguments on this idempotent request are inconsistent with token {token}");
-                Err(Refusal::new("IdempotentParameterMismatch", message))
-            }
+            Some(_) => refuse!("IdempotentParameterMismatch", "Arguments are inconsistent with token {token}"),
         }
     }
 
@@ -215,35 +205,33 @@ impl World {
 
     /// An image that the caller sees.
     pub fn image(&self, region: &str, id: &str) -> Refused<&Image> {
-        if self.regions.get(region).is_some_and(|region| region.deregistered.contains(id)) {
-            let message = format!("The image ID '{id}' is no longer available");
-            return Err(Refusal::new("InvalidAMIID.Unavailable", message));
+        let region = &self.regions[region];
+        if region.deregistered.contains(id) {
+            refuse!("InvalidAMIID.Unavailable", "The image ID '{id}' is no longer available");
         }
-        let image = self.regions.get(region).and_then(|region| region.images.get(id));
         let seen = |image: &&Image| if image.is_own() { self.sees(image.created) } else { image.is_public() };
         let unknown = || unknown(id, "ami", ["InvalidAMIID.NotFound", "InvalidAMIID.Malformed"]);
-        image.filter(seen).ok_or_else(unknown)
+        region.images.get(id).filter(seen).ok_or_else(unknown)
     }
 
     /// A snapshot that the caller sees.
     pub fn snapshot(&self, region: &str, id: &str) -> Refused<&Snapshot> {
-        let snapshot = self.regions.get(region).and_then(|region| region.snapshots.get(id));
-        let unknown = || unknown(id, "snap", ["InvalidSnapshot.NotFound", "InvalidSnapshotID.Malformed"]);
-        snapshot.filter(|snapshot| !snapshot.is_own() || self.sees(snapshot.created)).ok_or_else(unknown)
+        let snapshot = self.regions[region].snapshots.get(id).filter(|it| !it.is_own() || self.sees(it.created));
+        snapshot.ok_or_else(|| unknown(id, "snap", ["InvalidSnapshot.NotFound", "InvalidSnapshotID.Malformed"]))
     }
 
     /// An instance that the caller sees.
     pub fn instance(&self, region: &str, id: &str) -> Refused<&Instance> {
-        let instance = self.regions.get(region).and_then(|region| region.instances.get(id));
-        let unknown = || unknown(id, "i", ["InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"]);
-        instance.filter(|instance| self.sees(instance.launched)).ok_or_else(unknown)
+        let instance = self.regions[region].instances.get(id).filter(|instance| self.sees(instance.launched));
+        instance.ok_or_else(|| unknown(id, "i", ["InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"]))
     }
 
     /// A security group that the caller sees.
     pub fn group(&self, region: &str, id: &str) -> Refused<&Group> {
-        let group = self.regions.get(region).and_then(|region| region.groups.get(id));
-        let unknown = || Refusal::new("InvalidGroup.NotFound", format!("The security group '{id}' does not exist"));
-        group.filter(|group| self.sees(group.created)).ok_or_else(unknown)
+        match self.regions[region].groups.get(id).filter(|group| self.sees(group.created)) {
+            Some(group) => Ok(group),
+            None => refuse!("InvalidGroup.NotFound", "The security group '{id}' does not exist"),
+        }
     }
 }
 
@@ -262,88 +250,38 @@ pub fn written(seconds: i64) -> String {
     date.replace('Z', ".000Z")
 }
 
-const ENABLED: [&str; 17] = [
-    "ap-northeast-1",
-    "ap-northeast-2",
-    "ap-northeast-3",
-    "ap-south-1",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ca-central-1",
-    "eu-central-1",
-    "eu-north-1",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "sa-east-1",
-    "us-east-1",
-    "us-east-2",
-    "us-west-1",
-    "us-west-2",
-];
-const NOT_ENABLED: [&str; 3] = ["af-south-1", "ap-east-1", "me-south-1"];
+const ENABLED: &str = "ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-southeast-1 ap-southeast-2 \
+                       ca-central-1 eu-central-1 eu-north-1 eu-west-1 eu-west-2 eu-west-3 sa-east-1 us-east-1 \
+                       us-east-2 us-west-1 us-west-2";
+const NOT_ENABLED: &str = "af-south-1 ap-east-1 me-south-1";
 
 impl Region {
     fn new(name: &str, opt_in: &'static str) -> Region {
         let vpc = format!("vpc-{name}");
         let zones = ["a", "b", "c"].map(|letter| format!("{name}{letter}"));
         let subnets = zones.map(|zone| Subnet { id: format!("subnet-{zone}"), vpc: vpc.clone(), zone, default: true });
-        let default = Group {
-            id: format!("sg-default-{name}"),
-            name: "default".to_owned(),
-            description: "default VPC security group".to_owned(),
-            vpc: vpc.clone(),
-            tags: Tags::new(),
-            rules: Vec::new(),
-            created: Duration::ZERO,
-        };
-        Region {
-            opt_in,
-            images: BTreeMap::new(),
-            deregistered: BTreeSet::new(),
-            snapshots: BTreeMap::new(),
-            instances: BTreeMap::new(),
-            key_pairs: BTreeMap::new(),
-            groups: BTreeMap::from([(default.id.clone(), default)]),
-            subnets: subnets.to_vec(),
-            default_vpc: Some(vpc),
-            full_zones: BTreeSet::new(),
-            zones_without: BTreeSet::new(),
-            public_image_quota: 5,
-            encrypts_by_default: false,
-            block_public_access: BlockPublicAccess::default(),
-            public_snapshots_blocked: false,
-            images_come_out: Outcome::Available,
-            instances_fare: Fate::Runs,
-            tokens: BTreeMap::new(),
-        }
+        let subnets = subnets.to_vec();
+        let mut region = Region { opt_in, subnets, default_vpc: Some(vpc), public_image_quota: 5, ..Region::default() };
+        region.give_group(&format!("sg-default-{name}"), "default");
+        region
     }
 
     /// Leaves the region without a default VPC, and with one of the account's own.
     pub fn without_default_vpc(&mut self) {
         self.default_vpc = None;
-        for subnet in &mut self.subnets {
-            subnet.default = false;
-        }
+        self.subnets.iter_mut().for_each(|subnet| subnet.default = false);
     }
 
-    /// Gives the region a security group that somebody made, in its default VPC.
-    pub fn give_group(&mut self, id: &str) -> String {
-        let group = Group {
-            id: id.to_owned(),
-            name: id.to_owned(),
-            description: String::new(),
-            vpc: self.default_vpc.clone().expect("a default VPC"),
-            tags: Tags::new(),
-            rules: Vec::new(),
-            created: Duration::ZERO,
-        };
+    /// Gives the region a security group in its default VPC, that was always there.
+    pub fn give_group(&mut self, id: &str, name: &str) {
+        let vpc = self.default_vpc.clone().expect("a default VPC");
+        let group = Group { id: id.to_owned(), name: name.to_owned(), vpc, ..Group::default() };
         self.groups.insert(group.id.clone(), group);
-        id.to_owned()
     }
 
-    /// How many of the account's images are public.
-    pub fn public_images(&self) -> usize {
-        self.images.values().filter(|image| image.is_own() && image.is_public()).count()
+    /// Puts an image there, with its snapshot.
+    pub fn put(&mut self, image: Image, snapshot: Snapshot) {
+        self.snapshots.insert(snapshot.id.clone(), snapshot);
+        self.images.insert(image.id.clone(), image);
     }
 }

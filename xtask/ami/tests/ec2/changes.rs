@@ -21,7 +21,7 @@ fn python_module(rig: &Rig) -> Utf8PathBuf {
     folder.join("__init__.py")
 }
 
-/// What somebody does in the checkout, or to the build's folder.
+/// A change in the checkout, or in the build's folder.
 type Change = fn(&mut Rig);
 
 /// The process is gone when this is called.
@@ -67,7 +67,7 @@ async fn what_was_not_built_yet_is_not_built_of_another_commit() {
     }
 }
 
-/// An engineer may go on with other work in the checkout: what is in it now is no part of the image.
+/// An engineer may continue other work in the checkout: what is in it now is no part of the image.
 #[tokio::test(start_paused = true)]
 async fn an_image_that_is_there_needs_no_checkout() {
     let mut rig = Rig::public(&REGIONS);
@@ -144,7 +144,7 @@ async fn credentials_that_expire_on_the_way_lose_nothing() {
     }
 }
 
-/// What nobody could remove when the release was done is found by its tag later, and the images stay.
+/// A leftover that could not be removed when the release was done is found by its tag later, and the images stay.
 #[tokio::test(start_paused = true)]
 async fn what_is_left_of_a_build_that_is_done_goes_and_its_images_stay() {
     let rig = Rig::public(&REGIONS);
@@ -156,7 +156,7 @@ async fn what_is_left_of_a_build_that_is_done_goes_and_its_images_stay() {
     // Named, it leaves what is public alone, and stays a build that is done.
     let id = rig.endpoint.images()[0].1.tags["wallaroo:build"].clone();
     crate::crashes::clean(&rig, Some(&id), 0).await;
-    // Also an image that somebody has withdrawn by hand.
+    // Also an image that was withdrawn by hand.
     let (cloud, home) = (rig.ec2().await, HOME.parse().expect("a region"));
     let image = cloud.images(&home).await.expect("images").pop().expect("the home image").id;
     cloud.set_launch_permission(&home, &image, &Audience::Public, Permission::Revoke).await.expect("to be private");

@@ -16,10 +16,10 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{
     actions,
-    books::{CredentialTrouble, Region, World},
+    books::{CredentialTrouble, Image, Region, Snapshot, World},
     faults::{Fault, Plan},
     request::Call,
-    xml::{Refusal, Refused, Xml, success},
+    xml::{Refusal, Refused, refuse, success},
 };
 
 /// The endpoint. Clones are the same endpoint. It is to be made inside the runtime whose clock it goes by.
@@ -70,9 +70,17 @@ impl Endpoint {
         change(&mut self.lock().world)
     }
 
-    /// Somebody else publishes an image, on a date such as `2021-09-28T12:00:00.000Z`.
+    /// Puts an image into a region, with its snapshot.
+    pub fn put(&self, region: &str, image: Image) {
+        let snapshot = Snapshot::of(&image);
+        self.region(region, |region| region.put(image, snapshot));
+    }
+
+    /// Another account, or this one elsewhere, publishes an image, on a date such as `2021-09-28T12:00:00.000Z`.
     pub fn somebody_publishes(&self, region: &str, owner: &str, name: &str, date: &str) -> String {
-        self.lock().world.publish(region, owner, name, date)
+        let (id, snapshot) = self.world(|world| (world.id("ami"), world.id("snap")));
+        self.put(region, Image::of_somebody(&id, &snapshot, owner, name, date));
+        id
     }
 
     /// Tells each time when a call arrives how many have.
@@ -91,7 +99,7 @@ impl Endpoint {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().expect("nobody panicked in here")
+        self.0.lock().expect("no panic while it was held")
     }
 
     async fn serve(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
@@ -105,7 +113,7 @@ impl Endpoint {
             _ => sleep(answer).await,
         }
         let outcome = match fault {
-            Some(Fault::Unreachable) => return Err(ConnectorError::io("nobody answers".into())),
+            Some(Fault::Unreachable) => return Err(ConnectorError::io("no answer".into())),
             Some(Fault::Throttled) => Err(throttled(&call)),
             Some(Fault::InternalError) => Err(internal_error()),
             Some(Fault::Refused(refusal)) => Err(refusal),
@@ -121,7 +129,7 @@ impl Endpoint {
             }
         };
         let refusal = match outcome {
-            Ok(xml) => return Ok(success(&call, xml)),
+            Ok(answer) => return Ok(success(&call, &answer)),
             Err(refusal) => refusal,
         };
         self.lock().log[number].error = Some(refusal.code.clone());
@@ -140,15 +148,13 @@ impl Inner {
 }
 
 impl World {
-    fn perform(&mut self, call: &Call) -> Refused<Xml> {
+    fn perform(&mut self, call: &Call) -> Refused {
         self.authenticate(call)?;
-        let Some(deed) = actions::find(&call.service, &call.action) else {
+        let Some(deed) = actions::find(&call.action) else {
             self.violated(call, "nobody does this here");
-            let message = format!("The action {} is not valid for this web service.", call.action);
-            return Err(Refusal::new("InvalidAction", message));
+            refuse!("InvalidAction", "The action {} is not valid for this web service.", call.action);
         };
-        let denied = self.denied.contains(&call.action);
-        if denied {
+        if self.denied.contains(&call.action) {
             let message = "You are not authorized to perform this operation.";
             return Err(Refusal::with_status(403, "UnauthorizedOperation", message));
         }
@@ -165,31 +171,25 @@ impl World {
         Err(Refusal::with_status(412, "DryRunOperation", message))
     }
 
-    fn authenticate(&mut self, call: &Call) -> Refused<()> {
+    fn authenticate(&self, call: &Call) -> Refused<()> {
         let trouble = self.credentials.filter(|(from, _)| self.now() >= *from).map(|(_, trouble)| trouble);
-        let refusal = match (trouble, call.service.as_str()) {
-            (None, _) => None,
-            (Some(CredentialTrouble::Expired), "ec2") => Some((400, "RequestExpired", "Request has expired.")),
-            (Some(CredentialTrouble::Expired), "sts") => Some((403, "ExpiredToken", "The security token is expired")),
-            (Some(CredentialTrouble::Expired), _) => Some((400, "ExpiredTokenException", "The token is expired")),
+        let refused = |status, code, message: &str| Err(Refusal::with_status(status, code, message));
+        match (trouble, call.service.as_str()) {
+            (None, _) if self.here(call).opt_in != "not-opted-in" => Ok(()),
+            (None, _) => refused(401, "OptInRequired", "You are not subscribed to this service."),
+            (Some(CredentialTrouble::Expired), "ec2") => refused(400, "RequestExpired", "Request has expired."),
+            (Some(CredentialTrouble::Expired), "sts") => refused(403, "ExpiredToken", "The security token is expired"),
+            (Some(CredentialTrouble::Expired), _) => refused(400, "ExpiredTokenException", "The token is expired"),
             (Some(CredentialTrouble::Invalid), "ec2") => {
-                Some((401, "AuthFailure", "AWS was not able to validate the provided access credentials"))
+                refused(401, "AuthFailure", "AWS was not able to validate the provided access credentials")
             }
             (Some(CredentialTrouble::Invalid), "sts") => {
-                Some((403, "InvalidClientTokenId", "The security token included in the request is invalid."))
+                refused(403, "InvalidClientTokenId", "The security token included in the request is invalid.")
             }
             (Some(CredentialTrouble::Invalid), _) => {
-                Some((400, "UnrecognizedClientException", "The security token is invalid."))
+                refused(400, "UnrecognizedClientException", "The security token is invalid.")
             }
-        };
-        if let Some((status, code, message)) = refusal {
-            return Err(Refusal::with_status(status, code, message));
         }
-        if self.region(call).opt_in == "not-opted-in" {
-            let message = "You are not subscribed to this service. Please go to http://aws.amazon.com to subscribe.";
-            return Err(Refusal::with_status(401, "OptInRequired", message));
-        }
-        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What goes wrong with calls, as a test plans it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use crate::{kit::Random, request::Call, xml::Refusal};
 
@@ -13,7 +13,7 @@ pub enum Fault {
     InternalError,
     /// It is done, and an error of EC2's own comes back.
     AnswerLost,
-    /// Nothing is done: nobody answers the connection.
+    /// Nothing is done: no connection comes about.
     Unreachable,
     /// It is done, and the connection breaks before the answer.
     Dropped,
@@ -35,19 +35,17 @@ impl Fault {
 }
 
 /// Which calls a fault befalls: each that all conditions hold for.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     fault: Fault,
     action: Option<String>,
     region: Option<String>,
     dry_runs: bool,
-    condition: Option<Condition>,
+    condition: Option<fn(&Call) -> bool>,
     chance: Option<(f64, Random)>,
     skip: u32,
     times: u32,
 }
-
-type Condition = Arc<dyn Fn(&Call) -> bool + Send + Sync>;
 
 impl Plan {
     /// Befalls every call, dry runs aside.
@@ -79,9 +77,9 @@ impl Plan {
         Plan { region: Some(region.to_owned()), ..self }
     }
 
-    /// Calls that this is true of only. It is asked while the endpoint is held, so it can't ask the endpoint.
-    pub fn when(self, condition: impl Fn(&Call) -> bool + Send + Sync + 'static) -> Plan {
-        Plan { condition: Some(Arc::new(condition)), ..self }
+    /// Calls that this is true of only.
+    pub fn when(self, condition: fn(&Call) -> bool) -> Plan {
+        Plan { condition: Some(condition), ..self }
     }
 
     /// Dry runs too.
@@ -109,7 +107,7 @@ impl Plan {
         let fits = self.action.as_ref().is_none_or(|action| *action == call.action)
             && self.region.as_ref().is_none_or(|region| *region == call.region)
             && (self.dry_runs || !call.dry_run)
-            && self.condition.as_ref().is_none_or(|condition| condition(call));
+            && self.condition.is_none_or(|condition| condition(call));
         if !fits || self.times == 0 {
             return None;
         }
@@ -124,11 +122,5 @@ impl Plan {
         }
         self.times -= 1;
         Some(self.fault.clone())
-    }
-}
-
-impl fmt::Debug for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} in {:?} of {:?}", self.fault, self.region, self.action)
     }
 }

@@ -48,7 +48,7 @@ impl Endpoint {
         Counts(counts)
     }
 
-    /// What must never happen, and happened.
+    /// The rules that were broken.
     pub fn violations(&self) -> Vec<String> {
         self.world(|world| world.violations.clone())
     }
@@ -108,7 +108,7 @@ impl Endpoint {
         self.all(|region| region.instances.values().collect())
     }
 
-    /// The instances that somebody pays for: those that aren't told to end.
+    /// The instances that cost money: those that were not told to terminate.
     pub fn live_instances(&self) -> Vec<Located<Instance>> {
         let state = |instance: &Instance| self.instance_state(instance);
         let ended =
@@ -151,12 +151,12 @@ impl Endpoint {
         self.all(|region| region.key_pairs.values().collect())
     }
 
-    /// The security groups that somebody made, in all regions.
+    /// The security groups other than the default ones, in all regions.
     pub fn groups(&self) -> Vec<Located<Group>> {
         self.all(|region| region.groups.values().filter(|group| group.name != "default").collect())
     }
 
-    /// What somebody has to clean up: live instances, key pairs and security groups, by id.
+    /// What has to be cleaned up: live instances, key pairs and security groups, by id.
     pub fn left(&self) -> Vec<String> {
         let instances = self.live_instances().into_iter().map(|(_, instance)| instance.id);
         let key_pairs = self.key_pairs().into_iter().map(|(_, key_pair)| key_pair.id);

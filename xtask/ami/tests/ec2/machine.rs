@@ -42,7 +42,7 @@ pub struct Simulated {
     disks: Disks,
 }
 
-/// What is on the disks of instances, and in images, by id. They outlive whoever made them.
+/// What is on the disks of instances, and in images, by id. They outlive the process that made them.
 pub type Disks = Rc<RefCell<BTreeMap<String, Disk>>>;
 
 /// A login on an instance.
@@ -93,9 +93,9 @@ impl Compute for Simulated {
     type Machine = SimulatedMachine;
 
     async fn connect(&self, address: SocketAddr, tried: &Login, _: &Utf8Path) -> Result<SimulatedMachine> {
-        let nobody = || anyhow!("nobody answers at {address}");
-        let (_, instance) = self.endpoint.instance_at(address.ip()).ok_or_else(nobody)?;
-        ensure!(Instant::now() >= self.endpoint.ssh_answers_at(&instance), "nobody answers at {address}");
+        let unreachable = || anyhow!("no answer from {address}");
+        let (_, instance) = self.endpoint.instance_at(address.ip()).ok_or_else(unreachable)?;
+        ensure!(Instant::now() >= self.endpoint.ssh_answers_at(&instance), "no answer from {address}");
         let imported = self.endpoint.key_pairs().into_iter().map(|(_, pair)| pair);
         let granted = imported.filter(|pair| Some(&pair.name) == instance.key_name.as_ref());
         // An image has what its instance's disk had; nothing is written there after.

@@ -41,7 +41,7 @@ async fn an_instance_that_ends_by_itself_is_told_with_its_reason() {
 #[tokio::test(start_paused = true)]
 async fn an_instance_that_never_answers_is_given_up_with_its_console() {
     let rig = Rig::private();
-    // Nobody answers, because the address is looked at and never found to be up.
+    // The instance runs, and its sshd never answers.
     rig.endpoint.world(|world| world.delays.ssh = std::time::Duration::from_secs(86_400));
     rig.release().await.failed(1, &["waiting for a login on i-", "the last lines of its console:"]);
     assert_eq!(rig.endpoint.left(), [""; 0]);
@@ -83,7 +83,8 @@ async fn each_machine_has_a_way_in_of_its_own_from_one_address_only_and_imds_v2(
 #[tokio::test(start_paused = true)]
 async fn a_given_security_group_is_taken_and_none_is_made() {
     let mut rig = Rig::private();
-    let group = rig.endpoint.region(HOME, |region| region.give_group("sg-given"));
+    let group = "sg-given".to_owned();
+    rig.endpoint.region(HOME, |region| region.give_group(&group, "given"));
     rig.settings.security_group = Some(group.clone());
     rig.settings.ssh_from = None;
     rig.release().await.report();
@@ -123,7 +124,7 @@ async fn the_dry_run_asks_for_the_launch_that_there_will_be() {
         let call = launches.iter().find(|call| call.dry_run == dry).expect("a call");
         call.parameters.0.keys().cloned().collect::<BTreeSet<_>>()
     };
-    // What isn't there yet, or tells whose it is.
+    // These do not exist yet, or name the build.
     let not_there = ["ClientToken", "KeyName", "UserData", "NetworkInterface.1.SecurityGroupId", "TagSpecification."];
     let lacking: Vec<_> = keys(false).difference(&keys(true)).cloned().collect();
     let lacking = lacking.into_iter().filter(|key| !not_there.iter().any(|known| key.starts_with(known)));

@@ -1,15 +1,15 @@
 //! Names that are taken: whatever has the name, the command that preflight gives frees it.
 
-use xtask::cli::{CommonFlags, LogFormat};
 use xtask_ami::{
     ground::{finding::Finding, outcome::Failure},
     verbs::retire,
 };
 
 use crate::{
-    books::{ACCOUNT, Image, Snapshot},
+    books::{ACCOUNT, Image},
     crashes::clean,
     faults::{Fault, Plan},
+    kit::desk::said_yes,
     preflight::findings,
     rig::{HOME, Rig},
 };
@@ -25,27 +25,14 @@ fn put(rig: &Rig, id: &str, build: Option<&str>, change: impl FnOnce(&mut Image)
         image.tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     }
     change(&mut image);
-    rig.endpoint.region(ELSEWHERE, |region| {
-        region.snapshots.insert(snapshot, Snapshot::of_somebody(&image));
-        region.images.insert(image.id.clone(), image);
-    });
+    rig.endpoint.put(ELSEWHERE, image);
 }
 
 /// `retire --version 0.6.1 --yes`, and what it said.
 async fn retire(rig: &Rig) -> (Result<(), Failure>, String) {
     let events = rig.events();
-    let common = CommonFlags {
-        local: false,
-        root: None,
-        yes: true,
-        json: false,
-        profile: None,
-        quiet: false,
-        verbose: false,
-        log_format: LogFormat::Text,
-    };
     let version = "0.6.1".parse().expect("a version");
-    let retired = retire::retire(&rig.ec2().await, &rig.order.recipe, &version, &common, &events).await;
+    let retired = retire::retire(&rig.ec2().await, &rig.order.recipe, &version, &said_yes(), &events).await;
     (retired, rig.said())
 }
 

@@ -13,33 +13,15 @@ use xtask_ami::{
     ground::finding::Finding,
 };
 
-use crate::rig::{HOME, Rig};
+use crate::rig::{HOME, Rig, all_regions};
 
-/// The regions of the file `regions`.
-const ALL: [&str; 14] = [
-    "ap-northeast-1",
-    "ap-northeast-2",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ca-central-1",
-    "eu-central-1",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "sa-east-1",
-    "us-east-1",
-    "us-east-2",
-    "us-west-1",
-    "us-west-2",
-];
-
-/// How long somebody may be kept waiting for what preflight has to say, where each answer takes 100 ms.
+/// How long preflight may take where each answer takes 100 ms.
 const SOON: Duration = Duration::from_secs(10);
 
 /// How many calls that may cost; AWS counts them.
 const CALLS: usize = 157;
 
-/// Looks, and checks that nobody could have noticed.
+/// Runs preflight, and checks that it changed nothing.
 async fn look(rig: &Rig) -> Result<Preflight> {
     let cloud = rig.ec2().await;
     let before = rig.endpoint.log().len();
@@ -67,7 +49,7 @@ fn dry_runs(rig: &Rig) -> Vec<(String, String)> {
 
 #[tokio::test(start_paused = true)]
 async fn an_account_that_is_set_up_well_gives_facts_and_no_findings() {
-    let rig = Rig::public(&ALL);
+    let rig = Rig::public(&all_regions());
     rig.endpoint.world(|world| world.delays.answer = Duration::from_millis(100));
     let began = Instant::now();
     let seen = look(&rig).await.expect("preflight");
@@ -88,9 +70,9 @@ async fn an_account_that_is_set_up_well_gives_facts_and_no_findings() {
 
 #[tokio::test(start_paused = true)]
 async fn blocks_that_are_to_be_lifted_are_no_obstacle_and_stay_within_the_calls() {
-    let mut rig = Rig::public(&ALL);
+    let mut rig = Rig::public(&all_regions());
     rig.order.unblock_public_access = true;
-    for region in ALL {
+    for region in all_regions() {
         rig.endpoint.region(region, |region| region.block_public_access.blocked = true);
     }
     assert_eq!(findings(&rig).await, []);

@@ -3,40 +3,31 @@
 use std::time::Duration;
 
 use xtask_ami::{
-    ask::spec::Visibility,
     cloud::Imaging as _,
     event::ids::ImageId,
     story::gate::{self, Openness},
 };
 
 use crate::{
-    books::{ACCOUNT, Image, Outcome, Snapshot},
+    books::{ACCOUNT, BlockPublicAccess, Image, Outcome},
     faults::{Fault, Plan},
+    kit::private,
     rig::{HOME, Rig},
 };
 
 const REGIONS: [&str; 3] = ["eu-west-1", "sa-east-1", HOME];
 
 #[tokio::test(start_paused = true)]
-async fn a_copy_that_fails_stops_no_other_and_nothing_is_public() {
-    let rig = Rig::public(&REGIONS);
-    let why = "The snapshot copy failed".to_owned();
-    rig.endpoint.region("sa-east-1", |region| region.images_come_out = Outcome::Failed(why));
-    rig.release().await.failed(1, &["sa-east-1", "The snapshot copy failed"]);
-    assert_eq!(rig.endpoint.public_in(), [""; 0]);
-    let available = |region: &str| {
-        let images = rig.endpoint.images();
-        images.iter().any(|(at, image)| at == region && rig.endpoint.image_state(image) == "available")
-    };
-    assert!(available("eu-west-1") && available(HOME), "good images are kept");
-    assert_eq!(rig.endpoint.left(), [""; 0]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_copy_that_is_pending_for_long_is_given_up_with_how_far_it_was() {
-    let rig = Rig::public(&REGIONS);
-    rig.endpoint.region("sa-east-1", |region| region.images_come_out = Outcome::PendingForEver);
-    rig.release().await.failed(1, &["timed out after 1h waiting for ami-", "in sa-east-1; last state: pending, 99%"]);
+async fn a_copy_that_fails_or_is_pending_for_long_is_told_with_what_ec2_says_of_it() {
+    for (outcome, words) in [
+        (Outcome::Failed("The <copy> failed".to_owned()), ["sa-east-1", "The <copy> failed"]),
+        (Outcome::PendingForEver, ["timed out after 1h waiting for ami-", "in sa-east-1; last state: pending, 99%"]),
+    ] {
+        let rig = Rig::public(&REGIONS);
+        rig.endpoint.region("sa-east-1", |region| region.images_come_out = outcome);
+        rig.release().await.failed(1, &words);
+        assert_eq!(rig.endpoint.public_in(), [""; 0]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -55,23 +46,25 @@ async fn what_cannot_be_made_public_in_one_region_is_withdrawn_in_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_block_on_public_images_is_lifted_until_the_image_is_published() {
-    let mut rig = Rig::public(&REGIONS);
-    rig.order.unblock_public_access = true;
-    rig.endpoint.region("sa-east-1", |region| region.block_public_access.blocked = true);
-    rig.release().await.report();
-    assert_eq!(rig.endpoint.public_in(), REGIONS);
-    tokio::time::sleep(Duration::from_secs(600)).await;
-    assert_eq!(rig.endpoint.public_access_blocked_in(), ["sa-east-1"]);
+async fn a_block_on_public_images_whatever_it_is_called_is_lifted_until_the_image_is_published() {
+    for called in [None, Some("block-all-sharing")] {
+        let mut rig = Rig::public(&REGIONS);
+        rig.order.unblock_public_access = true;
+        rig.endpoint.region("sa-east-1", |region| {
+            region.block_public_access = BlockPublicAccess { blocked: true, called, ..BlockPublicAccess::default() };
+        });
+        rig.release().await.report();
+        assert_eq!(rig.endpoint.public_in(), REGIONS);
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(rig.endpoint.public_access_blocked_in(), ["sa-east-1"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_image_is_shared_with_accounts_and_organizations_alone() {
     let mut rig = Rig::private();
     let organization = "arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5";
-    let shared_with = ["123456789012", organization].map(|grantee| grantee.parse().expect("a grantee"));
-    rig.order.visibility =
-        Visibility::Private { expires: Duration::from_secs(86_400), shared_with: shared_with.to_vec() };
+    rig.order.visibility = private(&["123456789012", organization]);
     rig.release().await.report();
     let (_, image) = &rig.endpoint.images()[0];
     let permissions: Vec<&str> = image.launch_permissions.iter().map(String::as_str).collect();
@@ -122,10 +115,7 @@ async fn an_image_of_that_name_without_our_tags_is_seen() {
     let ended = rig.release().await;
     let made = ended.report().images.iter();
     let image = Image::of_somebody("ami-z", "snap-z", ACCOUNT, "Wallaroo 0.6.1", "2024-07-01T12:00:00.000Z");
-    rig.endpoint.region("eu-west-1", |region| {
-        region.snapshots.insert(image.snapshot.clone(), Snapshot::of_somebody(&image));
-        region.images.insert(image.id.clone(), image);
-    });
+    rig.endpoint.put("eu-west-1", image);
     let cloud = rig.ec2().await;
     let images = made.map(|image| (image.region.parse().expect("a region"), image.id.clone())).collect();
     let faults = gate::faults(&cloud, "Wallaroo 0.6.1", &images, Openness::Public).await.expect("a look");
@@ -168,19 +158,4 @@ async fn what_is_published_is_read_back() {
     let ended = tokio::select! { ended = rig.release() => ended, () = close => unreachable!("it goes on for ever") };
     ended.failed(1, &["all regions to show the image as public", "sa-east-1", "is not public"]);
     assert_eq!(rig.endpoint.public_in(), [""; 0], "{}", ended.said);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_block_of_a_kind_that_nobody_knows_yet_is_a_block() {
-    let mut rig = Rig::public(&REGIONS);
-    rig.order.unblock_public_access = true;
-    rig.endpoint.region("sa-east-1", |region| {
-        region.block_public_access.blocked = true;
-        region.block_public_access.called = Some("block-all-sharing");
-    });
-    let ended = rig.release().await;
-    assert!(ended.outcome.is_ok(), "{}", ended.said);
-    assert_eq!(rig.endpoint.public_in(), REGIONS);
-    tokio::time::sleep(Duration::from_secs(600)).await;
-    assert_eq!(rig.endpoint.public_access_blocked_in(), ["sa-east-1"]);
 }

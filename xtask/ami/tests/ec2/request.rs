@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use serde_json::{Value, json};
 
 use crate::{
-    books::Tags,
-    xml::{Refusal, Refused},
+    books::{ACCOUNT, Tags},
+    xml::{Refusal, Refused, refuse},
 };
 
 /// A request that arrived.
@@ -64,9 +65,8 @@ impl Parameters {
     }
 
     fn parse_json(target: &str, body: &str) -> Parameters {
-        let fields: BTreeMap<String, serde_json::Value> = serde_json::from_str(body).expect("JSON");
-        let text = |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let mut parameters: BTreeMap<_, _> = fields.into_iter().map(|(key, value)| (key, text(value))).collect();
+        let fields: BTreeMap<String, Value> = serde_json::from_str(body).expect("JSON");
+        let mut parameters: BTreeMap<_, _> = fields.into_iter().map(|(key, value)| (key, text(&value))).collect();
         let action = target.rsplit('.').next().unwrap_or(target);
         parameters.insert("Action".to_owned(), action.to_owned());
         Parameters(parameters)
@@ -121,25 +121,39 @@ impl Parameters {
         self.parts("Tag").iter().map(|tag| (tag.text("Key"), tag.text("Value"))).collect()
     }
 
-    /// The page that is asked for, and the token of the next one.
-    pub fn page<T>(&self, found: Vec<T>) -> (Vec<T>, Option<usize>) {
+    /// Whether something of this owner is asked for.
+    pub fn wants_owner(&self, owner: &str) -> bool {
+        let owners = self.list("Owner");
+        owners.is_empty() || owners.contains(&owner) || (owners.contains(&"self") && owner == ACCOUNT)
+    }
+
+    /// The answer to a look at things: in `set`, those with the ids that it names under `key`, if it names any, that pass
+    /// all of its filters; as many as it asks for, and the token of the next page.
+    pub fn look<'a>(&self, set: &str, key: &str, things: impl IntoIterator<Item = Thing<'a>>) -> Refused {
+        let ids = self.list(key);
+        let mut found = Vec::new();
+        for thing in things {
+            if (ids.is_empty() || ids.contains(&thing.id)) && self.admits(&thing)? {
+                found.push(thing.shown);
+            }
+        }
         let number = |key| self.get(key).map(|text| text.parse::<usize>().expect("a number"));
         let (begin, size) = (number("NextToken").unwrap_or(0), number("MaxResults").unwrap_or(usize::MAX));
         let next = begin.saturating_add(size);
-        let token = (next < found.len()).then_some(next);
-        (found.into_iter().skip(begin).take(size).collect(), token)
+        let next = (next < found.len()).then_some(next);
+        Ok(json!({ "nextToken": next, set: found.into_iter().skip(begin).take(size).collect::<Vec<_>>() }))
     }
 
-    /// Whether something passes all filters. `values` has the values that it has under a filter's name; no such filter
-    /// is refused.
-    pub fn admits(&self, tags: &Tags, values: impl Fn(&str) -> Option<Vec<String>>) -> Refused<bool> {
+    /// Whether something passes all filters; one that there isn't is refused.
+    fn admits(&self, thing: &Thing<'_>) -> Refused<bool> {
         for filter in self.parts("Filter") {
             let name = filter.required("Name")?;
-            let has = match name.strip_prefix("tag:") {
-                Some(key) => tags.get(key).cloned().into_iter().collect(),
-                None if name == "tag-key" => tags.keys().cloned().collect(),
-                None => values(name)
-                    .ok_or_else(|| Refusal::new("InvalidParameterValue", format!("The filter '{name}' is invalid")))?,
+            let has = match (name.strip_prefix("tag:"), &thing.filters[name]) {
+                (Some(key), _) => thing.tags.get(key).cloned().into_iter().collect(),
+                (None, _) if name == "tag-key" => thing.tags.keys().cloned().collect(),
+                (None, Value::Null) => refuse!("InvalidParameterValue", "The filter '{name}' is invalid"),
+                (None, Value::Array(values)) => values.iter().map(text).collect(),
+                (None, value) => vec![text(value)],
             };
             let wanted = filter.list("Value");
             if !has.iter().any(|value| wanted.iter().any(|pattern| fits(pattern.as_bytes(), value.as_bytes()))) {
@@ -148,6 +162,21 @@ impl Parameters {
         }
         Ok(true)
     }
+}
+
+/// Something that may be asked for.
+pub struct Thing<'a> {
+    pub id: &'a str,
+    pub tags: &'a Tags,
+    /// The value, or the values, that it has under the name of each filter.
+    pub filters: Value,
+    /// How it is answered.
+    pub shown: Value,
+}
+
+/// What a filter or a parameter has of a value.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Whether the whole of a value fits a pattern: `*` stands for anything, `?` for one character.

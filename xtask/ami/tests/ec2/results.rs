@@ -1,5 +1,6 @@
 //! Results that other programs read: each is as its schema says, and says what there is.
 
+use serde_json::{Value, json};
 use xtask::{cli::Document, region::Region};
 use xtask_ami::{
     ask::preflight::{self, Draft},
@@ -11,6 +12,7 @@ use xtask_ami::{
 
 use crate::{
     faults::{Fault, Plan},
+    kit,
     rig::{HOME, Rig},
     schema::expect_valid,
 };
@@ -18,7 +20,7 @@ use crate::{
 const REGIONS: [&str; 5] = ["ca-central-1", "eu-west-1", "sa-east-1", "us-east-1", HOME];
 
 /// What `check --version 0.6.1 --json` prints.
-async fn checked(rig: &Rig) -> serde_json::Value {
+async fn checked(rig: &Rig) -> Value {
     let version = "0.6.1".parse().expect("a version");
     let regions = REGIONS.map(|region| region.parse::<Region>().expect("a region"));
     let checked =
@@ -28,19 +30,9 @@ async fn checked(rig: &Rig) -> serde_json::Value {
 }
 
 /// What `list --json` prints.
-async fn listed(rig: &Rig, cloud: &Ec2) -> serde_json::Value {
+async fn listed(rig: &Rig, cloud: &Ec2) -> Value {
     let catalogue = Catalogue::look(cloud, &rig.order.recipe).await.expect("a look");
     expect_valid(Document::List, &print::json(&verbs::list::document(&catalogue)).expect("JSON"))
-}
-
-/// The kinds of the faults in each region.
-fn kinds(checked: &serde_json::Value) -> Vec<(String, Vec<String>)> {
-    let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
-    let of_region = |seen: &serde_json::Value| {
-        let faults = seen["faults"].as_array().expect("faults").iter();
-        (text(&seen["region"]), faults.map(|fault| text(&fault["kind"])).collect())
-    };
-    checked["regions"].as_array().expect("regions").iter().map(of_region).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,17 +84,19 @@ async fn all_that_is_wrong_is_told_also_where_a_region_does_not_answer() {
     rig.endpoint.region("sa-east-1", |region| region.images.clear());
     rig.endpoint.plan(Plan::always(Fault::refused("UnauthorizedOperation")).region("us-east-1"));
     let checked = checked(&rig).await;
-    let expected = [
-        ("ca-central-1", vec!["private_snapshots", "other_description"]),
-        ("eu-west-1", vec!["not_available", "not_public"]),
-        ("sa-east-1", vec!["missing"]),
-        ("us-east-1", vec!["unanswered"]),
-        (HOME, vec![]),
-    ];
-    let found = kinds(&checked);
-    let found: Vec<(&str, Vec<&str>)> =
-        found.iter().map(|(region, kinds)| (region.as_str(), kinds.iter().map(String::as_str).collect())).collect();
-    assert_eq!(found, expected, "{checked}");
+    let kinds = |seen: &Value| -> Vec<Value> {
+        seen["faults"].as_array().expect("faults").iter().map(|fault| fault["kind"].clone()).collect()
+    };
+    let regions = checked["regions"].as_array().expect("regions").iter();
+    let found: Vec<Value> = regions.map(|seen| json!([seen["region"], kinds(seen)])).collect();
+    let expected = json!([
+        ["ca-central-1", ["private_snapshots", "other_description"]],
+        ["eu-west-1", ["not_available", "not_public"]],
+        ["sa-east-1", ["missing"]],
+        ["us-east-1", ["unanswered"]],
+        [HOME, []],
+    ]);
+    assert_eq!(Value::from(found), expected, "{checked}");
     let message = |index: usize| checked["regions"][index]["faults"][0]["message"].as_str().expect("a message");
     assert!(message(1).contains("aws ec2 enable-image --image-id ami-"), "{checked}");
     assert!(message(3).contains("UnauthorizedOperation"), "{checked}");
@@ -125,10 +119,7 @@ async fn the_regions_that_do_not_answer_are_told_together() {
 async fn a_plan_says_who_may_launch_the_image_as_data() {
     let organization = "arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5";
     let (public, mut private) = (Rig::public(&REGIONS), Rig::private());
-    private.order.visibility = xtask_ami::ask::spec::Visibility::Private {
-        expires: std::time::Duration::from_secs(86_400),
-        shared_with: vec![organization.parse().expect("a grantee")],
-    };
+    private.order.visibility = kit::private(&[organization]);
     let planned = async |rig: &Rig| {
         let cloud = rig.ec2().await;
         let draft = Draft { spec: rig.order.clone(), findings: Vec::new() };
@@ -136,9 +127,9 @@ async fn a_plan_says_who_may_launch_the_image_as_data() {
         expect_valid(Document::Plan, &plan::text(&order, &seen, true).expect("JSON"))
     };
     let plan = planned(&public).await;
-    assert_eq!((&plan["visibility"], &plan["shared_with"]), (&"public".into(), &serde_json::json!([])), "{plan}");
+    assert_eq!((&plan["visibility"], &plan["shared_with"]), (&"public".into(), &json!([])), "{plan}");
     assert!(plan["expires_after_secs"].is_null() && plan["estimated_cost"]["once_usd"].is_f64(), "{plan}");
     let plan = planned(&private).await;
-    assert_eq!((&plan["visibility"], &plan["expires_after_secs"]), (&"private".into(), &86_400.into()), "{plan}");
-    assert_eq!(plan["shared_with"], serde_json::json!([organization]), "{plan}");
+    assert_eq!((&plan["visibility"], &plan["expires_after_secs"]), (&"private".into(), &604_800.into()), "{plan}");
+    assert_eq!(plan["shared_with"], json!([organization]), "{plan}");
 }

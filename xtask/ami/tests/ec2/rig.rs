@@ -31,6 +31,12 @@ pub const HOME: &str = "us-west-2";
 /// The base that the shipped recipe asks for.
 pub const BASE: &str = "ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-20210928";
 
+/// The regions of the file `regions`.
+pub fn all_regions() -> Vec<&'static str> {
+    let file = include_str!("../../../../regions");
+    file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+}
+
 /// What is tried.
 pub struct Rig {
     pub endpoint: Endpoint,
@@ -65,8 +71,7 @@ impl Rig {
 
     /// A developer's image.
     pub fn private() -> Rig {
-        let expires = Duration::from_secs(7 * 24 * 60 * 60);
-        Rig::new(Visibility::Private { expires, shared_with: Vec::new() }, &[HOME], Turn::beside_others())
+        Rig::new(kit::private(&[]), &[HOME], Turn::beside_others())
     }
 
     fn new(visibility: Visibility, regions: &[&str], turn: Turn) -> Rig {
@@ -123,7 +128,7 @@ impl Rig {
         self.run(&self.order, None, calls).await
     }
 
-    /// Goes on with the build that is unfinished, as another process would.
+    /// Resumes the unfinished build, as another process would.
     pub async fn resume(&self) -> Ended {
         self.resume_until(usize::MAX).await.expect("it comes to its end")
     }
@@ -139,12 +144,12 @@ impl Rig {
         Unfinished::pick(&self.desk.home, None, false).expect("an unfinished build").id
     }
 
-    /// A build that begins now, and that nobody works on yet.
+    /// A build that begins now, and that no process works on yet.
     pub async fn begin(&self) -> anyhow::Result<Run> {
         self.desk.begin(&self.ec2().await, &self.order, &self.events()).await
     }
 
-    /// Why the build that is unfinished can't be gone on with.
+    /// Why the unfinished build cannot be resumed.
     pub async fn refusal(&self) -> String {
         let (cloud, id, events) = (self.ec2().await, self.unfinished(), self.events());
         self.desk

@@ -7,18 +7,12 @@ use std::time::Duration;
 
 use crate::{
     kit::Ended,
-    rig::{HOME, Rig},
+    rig::{HOME, Rig, all_regions},
 };
 
 /// What no tool can go below, with the two seconds that cloud-init takes: launch, packages, stop, image; then the slowest
 /// copy.
 const FLOOR_SECS: (f64, f64) = (49.0, 80.2);
-
-/// The regions of the file `regions`.
-fn all_regions() -> Vec<&'static str> {
-    let file = include_str!("../../../../regions");
-    file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
-}
 
 #[expect(clippy::print_stdout, reason = "the figures are what the benchmark is for")]
 async fn release(regions: &[&str]) -> (Rig, Ended) {

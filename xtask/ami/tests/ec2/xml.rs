@@ -1,17 +1,16 @@
-//! What the endpoint answers.
-
-use std::fmt::Display;
+//! What the endpoint answers: JSON in here, which goes out as XML wherever the service speaks that.
 
 use aws_smithy_runtime_api::{
     client::orchestrator::HttpResponse,
     http::{Response, StatusCode},
 };
 use aws_smithy_types::body::SdkBody;
+use serde_json::{Value, json};
 
-use crate::request::Call;
+use crate::{books::Tags, request::Call};
 
-/// What a deed came to, where it may be refused.
-pub type Refused<T> = Result<T, Refusal>;
+/// What came of it, where it may be refused. An answer is an object; what is null in it is left out.
+pub type Refused<T = Value> = Result<T, Refusal>;
 
 /// An error that the service answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +19,14 @@ pub struct Refusal {
     pub code: String,
     pub message: String,
 }
+
+/// Refuses a call: the code, and the message as `format!` takes it.
+macro_rules! refuse {
+    ($code:expr, $($message:tt)+) => {
+        return Err($crate::xml::Refusal::new($code, format!($($message)+)))
+    };
+}
+pub(crate) use refuse;
 
 impl Refusal {
     /// The client's mistake.
@@ -35,19 +42,13 @@ impl Refusal {
     /// The answer, in the words of the service that was called.
     pub fn response(&self, call: &Call) -> HttpResponse {
         let Refusal { status, code, message } = self;
-        if call.service == "servicequotas" {
-            let body = serde_json::json!({ "__type": code, "Message": message });
-            return response(*status, "application/x-amz-json-1.1", body.to_string());
-        }
-        let mut error = Xml::default();
-        error.inside("Error", |error| {
-            error.text("Code", code).text("Message", message);
-        });
+        let error = element("Error", &json!({ "Code": code, "Message": message }));
         let body = match call.service.as_str() {
-            "sts" => format!("<ErrorResponse>{}<RequestId>{REQUEST}</RequestId></ErrorResponse>", error.0),
-            _ => format!("<Response><Errors>{}</Errors><RequestID>{REQUEST}</RequestID></Response>", error.0),
+            "servicequotas" => json!({ "__type": code, "Message": message }).to_string(),
+            "sts" => format!("<ErrorResponse>{error}<RequestId>{REQUEST}</RequestId></ErrorResponse>"),
+            _ => format!("<Response><Errors>{error}</Errors><RequestID>{REQUEST}</RequestID></Response>"),
         };
-        response(*status, "text/xml;charset=UTF-8", body)
+        response(*status, body)
     }
 }
 
@@ -55,83 +56,47 @@ impl Refusal {
 const REQUEST: &str = "59dbff89-35bd-4eac-99ed-be587EXAMPLE";
 
 /// The answer to a deed that was done.
-pub fn success(call: &Call, xml: Xml) -> HttpResponse {
-    let (action, content) = (&call.action, xml.0);
-    match call.service.as_str() {
-        "servicequotas" => response(200, "application/x-amz-json-1.1", content),
-        "sts" => {
-            let result = format!("<{action}Result>{content}</{action}Result>");
-            response(200, "text/xml", format!("<{action}Response>{result}</{action}Response>"))
-        }
+pub fn success(call: &Call, answer: &Value) -> HttpResponse {
+    let (action, content) = (&call.action, content(answer));
+    let body = match call.service.as_str() {
+        "servicequotas" => answer.to_string(),
+        "sts" => format!("<{action}Response><{action}Result>{content}</{action}Result></{action}Response>"),
         _ => {
-            let id = format!("<requestId>{REQUEST}</requestId>");
             let space = "http://ec2.amazonaws.com/doc/2016-11-15/";
-            let body = format!("<{action}Response xmlns=\"{space}\">{id}{content}</{action}Response>");
-            response(200, "text/xml;charset=UTF-8", body)
+            let id = format!("<requestId>{REQUEST}</requestId>");
+            format!("<{action}Response xmlns=\"{space}\">{id}{content}</{action}Response>")
         }
-    }
+    };
+    response(200, body)
 }
 
-fn response(status: u16, kind: &'static str, body: String) -> HttpResponse {
-    let status = StatusCode::try_from(status).expect("a status");
-    let mut response = Response::new(status, SdkBody::from(body));
+fn response(status: u16, body: String) -> HttpResponse {
+    let kind = if body.starts_with('{') { "application/x-amz-json-1.1" } else { "text/xml;charset=UTF-8" };
+    let mut response = Response::new(StatusCode::try_from(status).expect("a status"), SdkBody::from(body));
     response.headers_mut().insert("content-type", kind);
     response
 }
 
-/// The inside of an answer.
-#[derive(Default)]
-pub struct Xml(pub String);
+/// An element: of an object its fields are inside, of a list an `item` for each.
+fn element(name: &str, value: &Value) -> String {
+    if value.is_null() { String::new() } else { format!("<{name}>{}</{name}>", content(value)) }
+}
 
-impl Xml {
-    /// An answer that says no more than that it is done.
-    pub fn done() -> Xml {
-        let mut xml = Xml::default();
-        xml.text("return", true);
-        xml
+fn content(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => fields.iter().map(|(name, value)| element(name, value)).collect(),
+        Value::Array(items) => items.iter().map(|item| element("item", item)).collect(),
+        Value::String(text) => text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"),
+        other => other.to_string(),
     }
+}
 
-    /// An element with text in it.
-    pub fn text(&mut self, name: &str, text: impl Display) -> &mut Xml {
-        let text = text.to_string().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        self.0.push_str(&format!("<{name}>{text}</{name}>"));
-        self
-    }
+/// An answer that says no more than that it is done.
+pub fn done() -> Refused {
+    Ok(json!({ "return": true }))
+}
 
-    /// An element with text in it, when there is any.
-    pub fn maybe(&mut self, name: &str, text: Option<impl Display>) -> &mut Xml {
-        match text {
-            Some(text) => self.text(name, text),
-            None => self,
-        }
-    }
-
-    /// An element with others in it.
-    pub fn inside(&mut self, name: &str, fill: impl FnOnce(&mut Xml)) -> &mut Xml {
-        self.0.push_str(&format!("<{name}>"));
-        fill(self);
-        self.0.push_str(&format!("</{name}>"));
-        self
-    }
-
-    /// An element with an `item` for each of these.
-    pub fn items<T>(
-        &mut self,
-        name: &str,
-        items: impl IntoIterator<Item = T>,
-        mut fill: impl FnMut(&mut Xml, T),
-    ) -> &mut Xml {
-        self.inside(name, |list| {
-            for item in items {
-                list.inside("item", |xml| fill(xml, item));
-            }
-        })
-    }
-
-    /// The tags of something.
-    pub fn tags<'a>(&mut self, tags: impl IntoIterator<Item = (&'a String, &'a String)>) -> &mut Xml {
-        self.items("tagSet", tags, |xml, (key, value)| {
-            xml.text("key", key).text("value", value);
-        })
-    }
+/// The tags of something.
+pub fn tag_set(tags: &Tags) -> Value {
+    tags.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect()
 }

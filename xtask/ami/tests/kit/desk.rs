@@ -22,7 +22,7 @@ use xtask_ami::{
 
 use super::{FOR_EVER, said::Said};
 
-/// Whoever asks for releases, on a computer of their own.
+/// The place where releases are asked for: a computer of its own.
 pub struct Desk {
     pub home: StateDir,
     /// In which form what happens is shown.
@@ -79,17 +79,7 @@ impl Desk {
         events: &Events,
     ) -> Result<(), Failure> {
         let flags = CleanFlags { build: build.map(str::to_owned), older_than: older_than.into(), expired: false };
-        let common = CommonFlags {
-            local: false,
-            root: None,
-            yes: true,
-            json: false,
-            profile: None,
-            quiet: true,
-            verbose: false,
-            log_format: LogFormat::Text,
-        };
-        clean::clean(cloud, &self.home, &flags, &common, events).await
+        clean::clean(cloud, &self.home, &flags, &said_yes(), events).await
     }
 
     /// Runs a release to its end; the times count from `began`.
@@ -114,6 +104,12 @@ pub async fn release_to_end(
     };
     let released = timeout(FOR_EVER, release::release(cloud, build, &mut signals, tell)).await;
     released.expect("every wait is bounded").map_err(|failure| failure.exit_code())
+}
+
+/// The flags of a command that asks nothing.
+pub fn said_yes() -> CommonFlags {
+    let (root, profile, log_format) = (None, None, LogFormat::Text);
+    CommonFlags { local: false, root, yes: true, json: false, profile, quiet: true, verbose: false, log_format }
 }
 
 impl Ended {

@@ -12,7 +12,7 @@ mod turn;
 pub use desk::{Desk, Ended};
 pub use folder::folder;
 pub use guest::{Disk, Scripts, word};
-pub use order::order;
+pub use order::{order, private};
 pub use random::Random;
 pub use turn::Turn;
 

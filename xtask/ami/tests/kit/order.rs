@@ -1,6 +1,6 @@
 //! An order for a release of a tiny checkout.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 use camino::Utf8Path;
 use xtask::region::Region;
@@ -12,6 +12,12 @@ use xtask_ami::{
     event::about::Invocation,
     recipe::Recipe,
 };
+
+/// The visibility of a developer's image that these may launch, too.
+pub fn private(grantees: &[&str]) -> Visibility {
+    let shared_with = grantees.iter().map(|grantee| grantee.parse().expect("a grantee")).collect();
+    Visibility::Private { expires: Duration::from_secs(7 * 24 * 60 * 60), shared_with }
+}
 
 /// An order for a release of a checkout that is made in `folder`; the binaries lie ready.
 pub fn order(folder: &Utf8Path, visibility: Visibility, build_region: &str, regions: Vec<Region>) -> ReleaseSpec {

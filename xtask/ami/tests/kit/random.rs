@@ -1,7 +1,7 @@
 //! Chance that is the same every time.
 
 /// Numbers that a seed decides (SplitMix64): the same on every machine, whatever version of whatever crate.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {

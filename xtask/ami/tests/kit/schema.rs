@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use xtask::cli::Document;
 use xtask_ami::verbs::schema;
 
@@ -21,16 +21,19 @@ pub fn expect_valid(document: Document, json: &str) -> Value {
 /// What of a value is not as its schema says.
 pub fn faults(document: Document, value: &Value) -> Vec<String> {
     let root = serde_json::to_value(schema::of(document)).expect("a schema");
-    let mut faults = Vec::new();
-    look(&root, &root, value, "$", &BTreeSet::new(), &mut faults);
-    faults
+    look(&root, &root, value, "$", &BTreeSet::new())
 }
 
 /// `beside` are the names of properties that schemas around this one have for the same value.
-fn look(root: &Value, schema: &Value, value: &Value, at: &str, beside: &BTreeSet<String>, faults: &mut Vec<String>) {
+fn look(root: &Value, schema: &Value, value: &Value, at: &str, beside: &BTreeSet<String>) -> Vec<String> {
     let keywords = schema.as_object().unwrap_or_else(|| panic!("{at}: no object is the schema {schema}"));
     let known: BTreeSet<String> = beside.union(&names(root, schema)).cloned().collect();
+    let mut faults = Vec::new();
     for (keyword, asked) in keywords {
+        let admitted = || {
+            let schemas = asked.as_array().expect("schemas").iter();
+            schemas.filter(|schema| look(root, schema, value, at, &known).is_empty()).count()
+        };
         let holds = match keyword.as_str() {
             "$schema" | "$defs" | "title" | "description" | "format" | "required" | "default" => true,
             "type" => is_of(asked, value),
@@ -38,22 +41,26 @@ fn look(root: &Value, schema: &Value, value: &Value, at: &str, beside: &BTreeSet
             "enum" => asked.as_array().expect("values").contains(value),
             "minimum" => value.as_f64().is_none_or(|number| number >= asked.as_f64().expect("a number")),
             "maximum" => value.as_f64().is_none_or(|number| number <= asked.as_f64().expect("a number")),
+            "anyOf" => admitted() >= 1,
+            "oneOf" => admitted() == 1,
             "$ref" => {
-                look(root, definition(root, asked), value, at, &known, faults);
+                faults.extend(look(root, definition(root, asked), value, at, &known));
                 true
             }
-            "anyOf" => admitted(root, asked, value, at, &known) >= 1,
-            "oneOf" => admitted(root, asked, value, at, &known) == 1,
             "items" => {
                 for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-                    look(root, asked, item, &format!("{at}[{index}]"), &BTreeSet::new(), faults);
+                    faults.extend(look(root, asked, item, &format!("{at}[{index}]"), &BTreeSet::new()));
                 }
                 true
             }
             "properties" | "additionalProperties" => {
-                let properties = value.as_object().into_iter().flatten();
-                for (name, property) in properties {
-                    look_at_property(root, keywords, (name, property), at, &known, faults);
+                for (name, property) in value.as_object().into_iter().flatten() {
+                    let named = schema["properties"].get(name).or_else(|| keywords.get("additionalProperties"));
+                    match named {
+                        Some(of) => faults.extend(look(root, of, property, &format!("{at}.{name}"), &BTreeSet::new())),
+                        None if known.contains(name) => {}
+                        None => faults.push(format!("{at}: the schema has no `{name}`")),
+                    }
                 }
                 true
             }
@@ -68,35 +75,15 @@ fn look(root: &Value, schema: &Value, value: &Value, at: &str, beside: &BTreeSet
             faults.push(format!("{at}: it lacks {name}"));
         }
     }
-}
-
-fn look_at_property(
-    root: &Value,
-    keywords: &Map<String, Value>,
-    (name, property): (&String, &Value),
-    at: &str,
-    known: &BTreeSet<String>,
-    faults: &mut Vec<String>,
-) {
-    let named = keywords.get("properties").and_then(|properties| properties.get(name));
-    match named.or_else(|| keywords.get("additionalProperties")) {
-        Some(schema) => look(root, schema, property, &format!("{at}.{name}"), &BTreeSet::new(), faults),
-        None if known.contains(name) => {}
-        None => faults.push(format!("{at}: the schema has no `{name}`")),
-    }
+    faults
 }
 
 /// The names of properties that a schema has for a value, those of its alternatives among them.
 fn names(root: &Value, schema: &Value) -> BTreeSet<String> {
-    let mut found: BTreeSet<String> =
-        schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
-    for alternative in ["oneOf", "anyOf"].into_iter().filter_map(|of| schema[of].as_array()).flatten() {
-        found.extend(names(root, alternative));
-    }
-    if let Some(path) = schema.get("$ref") {
-        found.extend(names(root, definition(root, path)));
-    }
-    found
+    let properties = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone());
+    let alternatives = ["oneOf", "anyOf"].into_iter().filter_map(|of| schema[of].as_array()).flatten();
+    let alternatives = alternatives.chain(schema.get("$ref").map(|path| definition(root, path)));
+    properties.chain(alternatives.flat_map(|alternative| names(root, alternative))).collect()
 }
 
 fn is_of(types: &Value, value: &Value) -> bool {
@@ -116,13 +103,4 @@ fn is_of(types: &Value, value: &Value) -> bool {
 fn definition<'a>(root: &'a Value, path: &Value) -> &'a Value {
     let pointer = path.as_str().and_then(|path| path.strip_prefix('#')).expect("a path within the schema");
     root.pointer(pointer).unwrap_or_else(|| panic!("the schema has no {path}"))
-}
-
-fn admitted(root: &Value, schemas: &Value, value: &Value, at: &str, beside: &BTreeSet<String>) -> usize {
-    let admits = |schema: &&Value| {
-        let mut faults = Vec::new();
-        look(root, schema, value, at, beside, &mut faults);
-        faults.is_empty()
-    };
-    schemas.as_array().expect("schemas").iter().filter(admits).count()
 }

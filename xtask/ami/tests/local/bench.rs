@@ -19,9 +19,6 @@ use crate::{
 /// How long a machine may take to shut down by itself under emulation.
 const ENDS_ITSELF_WITHIN: Duration = Duration::from_secs(120);
 
-/// How soon what a run started has to be gone after it: the system ends it, so it is a matter of scheduling.
-const GONE_WITHIN: Duration = Duration::from_secs(5);
-
 /// How soon what a run starts beside something else has to be there: a matter of scheduling, too.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -33,7 +30,7 @@ install) cp -r "$2/root/." / && rm -r "$2" ;;
 esac
 "#;
 
-/// QEMU with the forwarded port led to one of the machine's on which nobody listens.
+/// QEMU with the forwarded port led to one of the machine's on which nothing listens.
 pub const DEAF_QEMU: &str = r#"for word; do
     shift
     case $word in
@@ -136,7 +133,7 @@ impl Bench {
         }
     }
 
-    /// Waits until there is no process any more whose command line begins like this.
+    /// Waits until the processes are gone whose command lines begin like this.
     #[track_caller]
     pub fn wait_for_no_process(&self, beginning: &str) {
         let deadline = Instant::now() + ENDS_ITSELF_WITHIN;
@@ -146,20 +143,10 @@ impl Bench {
         }
     }
 
-    /// Fails the test unless all is gone that a run had running.
-    #[track_caller]
-    pub fn expect_nothing_runs(&self, ended: &Ended) {
-        let deadline = Instant::now() + GONE_WITHIN;
-        while !self.home.processes().is_empty() {
-            assert!(Instant::now() < deadline, "still there: {:?}\n{ended}", self.home.processes());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
     /// Fails the test unless there is no process, no machine and no image, and the run said so.
     #[track_caller]
     pub fn expect_nothing_left(&self, ended: &Ended) {
-        self.expect_nothing_runs(ended);
+        self.home.expect_nothing_runs(ended);
         assert_eq!(files(&self.home.path().join("instances")), [] as [Utf8PathBuf; 0], "{ended}");
         let images = files(&self.home.path().join("images"));
         assert!(images.iter().all(|path| path.is_dir()), "{images:?}: {ended}");
@@ -241,7 +228,7 @@ fn base() -> Utf8PathBuf {
     if plan.stdout.contains("to be made") {
         // One that another version of the tool made is of no use.
         let _ = std::fs::remove_dir_all(&shared);
-        // Nobody can log in, and that is given up at once, so what is left of this run is the base.
+        // No login is possible, and the wait for it is short, so what is left of this run is the base.
         let text = without_packages(&recipe(&[("login = \"10min\"", "login = \"1s\"")]));
         write(&root.join(".release/ami/ami.toml"), text);
         let ended = ami(&["--yes"]);

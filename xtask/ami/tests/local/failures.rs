@@ -100,7 +100,7 @@ fn an_image_that_fails_its_checks_stays_private() {
     assert!(ended.stderr.contains("\n  2 of ") || ended.stderr.contains("error: 2 of "), "{ended}");
     assert_eq!(ended.stdout, "");
     assert!(!ended.stderr.contains("PUBLIC"), "{ended}");
-    bench.expect_nothing_runs(&ended);
+    bench.home.expect_nothing_runs(&ended);
     bench.journal("failed");
     let listed = bench.manage(&["list"]);
     assert_eq!(listed.stdout.lines().filter(|line| line.contains(" private ")).count(), 2, "{listed}");
@@ -183,7 +183,7 @@ fn nobody_can_log_in() {
     bench.expect_nothing_left(&ended);
 }
 
-/// The dead-man's switch: nobody has to be there to end a machine. Here somebody is, who leaves it up, and sees it go.
+/// The dead-man's switch: a machine terminates by itself. Here the tool leaves it up, and sees it go.
 #[test]
 fn a_machine_that_nobody_ends_ends_itself() {
     let Some(bench) = Bench::quick() else { return };

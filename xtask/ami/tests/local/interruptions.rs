@@ -25,6 +25,12 @@ fn interrupt(running: Running) -> Ended {
     ended
 }
 
+/// Interrupts a run, which leaves nothing but a journal that says so.
+fn is_interrupted(bench: &Bench, running: Running) {
+    bench.expect_nothing_left(&interrupt(running));
+    bench.journal("interrupted");
+}
+
 #[test]
 fn while_make_runs_and_the_machine_boots() {
     let Some(bench) = Bench::quick() else { return };
@@ -32,9 +38,7 @@ fn while_make_runs_and_the_machine_boots() {
     let mut running = Running::start(&mut bench.release(&[]));
     running.wait_for("Launched");
     bench.wait_for_processes(&["make ", "sleep 1000", "qemu-system-"]);
-    let ended = interrupt(running);
-    bench.expect_nothing_left(&ended);
-    bench.journal("interrupted");
+    is_interrupted(&bench, running);
 }
 
 #[test]
@@ -47,7 +51,7 @@ fn twice() {
     running.signal(Signal::SIGTERM);
     let ended = running.end_within(Duration::from_secs(5));
     assert_eq!(ended.code, Some(130), "{ended}");
-    bench.expect_nothing_runs(&ended);
+    bench.home.expect_nothing_runs(&ended);
 }
 
 #[test]
@@ -59,7 +63,7 @@ fn a_kill_takes_machine_and_make_along_and_who_goes_on_sweeps() {
     running.signal(Signal::SIGKILL);
     let ended = running.end_within(AT_ONCE);
     assert_eq!(ended.code, Some(-9), "{ended}");
-    bench.expect_nothing_runs(&ended);
+    bench.home.expect_nothing_runs(&ended);
     let instances = bench.home.path().join("instances");
     let folders = || files(&instances).into_iter().filter(|path| path.is_dir()).collect::<Vec<Utf8PathBuf>>();
     let left = folders();
@@ -84,14 +88,14 @@ fn a_kill_while_the_image_is_verified_loses_nothing_that_was_made() {
     running.signal(Signal::SIGKILL);
     let ended = running.end_within(AT_ONCE);
     assert_eq!(ended.code, Some(-9), "{ended}");
-    bench.expect_nothing_runs(&ended);
+    bench.home.expect_nothing_runs(&ended);
     let made = bench.images();
     let ended = Running::start(&mut bench.home.ami(["resume", "--local"])).end();
     assert_eq!(ended.code, Some(0), "{ended}");
     assert!(ended.stderr.contains("Found") && !ended.stderr.contains("to bake the image"), "{ended}");
     assert!(made.iter().all(|image| bench.images().contains(image)), "{made:?}: {ended}");
     assert_eq!(bench.images().len(), ended.stdout.lines().count(), "one image in each region: {ended}");
-    bench.expect_nothing_runs(&ended);
+    bench.home.expect_nothing_runs(&ended);
     let ended = Running::start(&mut bench.home.ami(["resume", "--local"])).end();
     ended.expect_error(2, &["no build is unfinished"]);
 }
@@ -102,9 +106,7 @@ fn while_the_machine_is_provisioned() {
     bench.script("provision.sh", "sleep 1000\n");
     let mut running = Running::start(&mut bench.release(&[]));
     running.wait_for("Installing");
-    let ended = interrupt(running);
-    bench.expect_nothing_left(&ended);
-    bench.journal("interrupted");
+    is_interrupted(&bench, running);
 }
 
 #[test]
@@ -115,9 +117,7 @@ fn while_the_image_is_made() {
     let slow = "[ \"$1\" != convert ] || { shift; set -- convert -r 1 \"$@\"; }\nexec qemu-img \"$@\"\n";
     let mut running = Running::start(bench.release(&[]).env("PATH", path_with(&bench.root, "qemu-img", slow)));
     running.wait_for("Imaging");
-    let ended = interrupt(running);
-    bench.expect_nothing_left(&ended);
-    bench.journal("interrupted");
+    is_interrupted(&bench, running);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn while_the_image_is_verified() {
     let mut running = Running::start(&mut bench.release(&["--regions", "us-west-2,eu-west-1"]));
     running.wait_for("to verify the image");
     let ended = interrupt(running);
-    bench.expect_nothing_runs(&ended);
+    bench.home.expect_nothing_runs(&ended);
     assert_eq!(files(&bench.home.path().join("instances")), [] as [Utf8PathBuf; 0], "{ended}");
     for word in ["These images exist:", "us-west-2: ami-", "(private)", "ami resume 2", "ami clean 2", " --local\n"] {
         assert!(ended.stderr.contains(word), "no {word:?} in {ended}");
@@ -138,7 +138,7 @@ fn while_the_image_is_verified() {
     let mut running = Running::start(&mut bench.home.ami(["boot", "0.6.1", "--root", bench.root.as_str()]));
     running.wait_for("Booting");
     let ended = interrupt(running);
-    bench.expect_nothing_runs(&ended);
+    bench.home.expect_nothing_runs(&ended);
     assert_eq!(files(&bench.home.path().join("instances")), [] as [Utf8PathBuf; 0], "{ended}");
     assert_eq!(bench.manage(&["retire", "--version", "0.6.1"]).code, Some(0));
     assert!(files(&bench.home.path().join("images")).iter().all(|path| path.is_dir()));

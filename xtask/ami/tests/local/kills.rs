@@ -1,4 +1,4 @@
-//! A kill of all processes at once, in each phase of a build; then somebody goes on with it, or cleans up after it.
+//! A kill of all processes at once, in each phase of a build, which is then resumed, or cleaned up after.
 
 use std::{os::unix::process::CommandExt as _, process::Command};
 
@@ -95,7 +95,7 @@ fn who_cleans_up_after_a_kill_while_the_base_is_made_finds_what_there_is_of_it()
     running.kill_group();
     let ended = running.end();
     assert_eq!(ended.code, Some(-9), "{ended}");
-    bench.expect_nothing_runs(&ended);
+    bench.home.expect_nothing_runs(&ended);
     assert!(!files(&bases).is_empty(), "{ended}");
     let cleaned = bench.manage(&["clean", bench.build().file_name().expect("a name")]);
     assert!(cleaned.code == Some(0) && cleaned.stderr.contains("which a killed process left"), "{cleaned}");

@@ -31,7 +31,7 @@ fn a_release_of_the_sample_and_what_one_does_with_it() {
     let Some(bench) = Bench::new() else { return };
     let ended = Running::start(&mut bench.release(&[])).end();
     assert_eq!(ended.code, Some(0), "{ended}");
-    bench.expect_nothing_runs(&ended);
+    bench.home.expect_nothing_runs(&ended);
     assert_eq!(files(&bench.home.path().join("instances")), [] as [Utf8PathBuf; 0]);
 
     // The result: a line for each region, and nothing else.
@@ -96,7 +96,7 @@ fn a_release_of_the_sample_and_what_one_does_with_it() {
     assert_eq!(serde_json::from_str::<Value>(on_the_image).expect("JSON"), manifest);
     let sum = sum.split(' ').next().expect("a sum");
     assert_eq!(report["sha256"]["/usr/share/wallaroo/manifest.json"], sum);
-    bench.expect_nothing_runs(&booted);
+    bench.home.expect_nothing_runs(&booted);
     assert_eq!(files(&bench.home.path().join("instances")), [] as [Utf8PathBuf; 0]);
 
     let retired = bench.manage(&["retire", "--version", "0.6.1"]);
@@ -127,7 +127,7 @@ fn a_private_image_of_a_given_base_as_json() {
         ["--private", "--expires", "2h", "--json", "--build-region", "eu-west-3", "--base-image", bench.base.as_str()];
     let ended = Running::start(&mut bench.release(&words)).end();
     assert_eq!(ended.code, Some(0), "{ended}");
-    bench.expect_nothing_runs(&ended);
+    bench.home.expect_nothing_runs(&ended);
     let report: Value = serde_json::from_str(&ended.stdout).expect("nothing but JSON");
     assert_eq!((&report["name"], &report["version"]), (&"Wallaroo 0.6.1".into(), &"0.6.1".into()));
     assert_eq!(report["public"], false);

@@ -51,7 +51,7 @@ def amend(lab_machines):
     for name, method in vars(Actions).items():
         if not name.startswith("_"):
             moto[name] = getattr(EC2Response, name, None)
-            setattr(EC2Response, name, method)
+            setattr(EC2Response, name, method if name == "call_action" else _unless_dry(method))
     filter_dict_attribute_mapping["client-token"] = "client_token"
     ended = Instance.terminate
     Instance.terminate = lambda instance: (
@@ -112,19 +112,16 @@ class Actions:
             for interface in instance.nics.values() if self._get_param("Groups") else ():
                 interface._group_set = list(instance.security_groups)
             return answer
-        self.error_on_dryrun()
         instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
         instance.instance_initiated_shutdown_behavior = behavior["Value"]
         return EmptyResult()
 
     def get_console_output(self):
-        self.error_on_dryrun()
         instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
         output = Base64EncodedString.from_raw_string(machines.console(instance.id))
         return ActionResult({"InstanceId": instance.id, "Timestamp": utcnow(), "Output": output})
 
     def delete_security_group(self):
-        self.error_on_dryrun()
         group = self._get_param("GroupId") or self._get_param("GroupName")
         for instance in self.ec2_backend.all_instances():
             groups = [*instance.security_groups, *(group for nic in instance.nics.values() for group in nic.group_set)]
@@ -133,7 +130,6 @@ class Actions:
         return moto["delete_security_group"](self)
 
     def create_image(self):
-        self.error_on_dryrun()
         _check_name(self)
         backend, name = self.ec2_backend, self._get_param("Name")
         for image in backend.amis.values():
@@ -148,7 +144,6 @@ class Actions:
         return ActionResult({"ImageId": image.id})
 
     def copy_image(self):
-        self.error_on_dryrun()
         _check_name(self)
         return _once(self, "CopyImage", lambda: _copy(self))
 
@@ -165,7 +160,6 @@ class Actions:
         return answer
 
     def modify_image_attribute(self):
-        self.error_on_dryrun()
         image = _image(self, self._get_param("ImageId"))
         forms = ("LaunchPermission", "ImdsSupport", "Description", "Attribute")
         named = [name for name in forms if self._get_param(name)]
@@ -189,7 +183,6 @@ class Actions:
         return moto["modify_image_attribute"](self)
 
     def enable_image_deprecation(self):
-        self.error_on_dryrun()
         at = self._get_param("DeprecateAt")
         # moto's parameters are dates where the API's model says so.
         _image(self, self._get_param("ImageId")).deprecation_time = (
@@ -198,12 +191,10 @@ class Actions:
         return ActionResult({"Return": True})
 
     def disable_image_deprecation(self):
-        self.error_on_dryrun()
         _image(self, self._get_param("ImageId")).deprecation_time = None
         return ActionResult({"Return": True})
 
     def deregister_image(self):
-        self.error_on_dryrun()
         image = self.ec2_backend.amis.get(self._get_param("ImageId"))
         answer = moto["deregister_image"](self)
         if image and self._get_param("DeleteAssociatedSnapshots"):
@@ -221,7 +212,6 @@ class Actions:
         return answer
 
     def modify_snapshot_attribute(self):
-        self.error_on_dryrun()
         changes = self._get_param("CreateVolumePermission")
         if not changes:
             return moto["modify_snapshot_attribute"](self)
@@ -235,31 +225,35 @@ class Actions:
         return EmptyResult()
 
     def get_image_block_public_access_state(self):
-        self.error_on_dryrun()
         state = "block-new-sharing" if _public_access_is_blocked(self) else "unblocked"
         return ActionResult({"ImageBlockPublicAccessState": state, "ManagedBy": "account"})
 
     def get_snapshot_block_public_access_state(self):
-        self.error_on_dryrun()
         return ActionResult({"State": "unblocked", "ManagedBy": "account"})
 
     def enable_image_block_public_access(self):
-        self.error_on_dryrun()
         if self._get_param("ImageBlockPublicAccessState") != "block-new-sharing":
             raise EC2ClientError("InvalidParameterValue", "The state may be block-new-sharing")
         _block(self, True)
         return ActionResult({"ImageBlockPublicAccessState": "block-new-sharing"})
 
     def disable_image_block_public_access(self):
-        self.error_on_dryrun()
         _block(self, False)
         return ActionResult({"ImageBlockPublicAccessState": "unblocked"})
+
+
+def _unless_dry(method):
+    def action(self):
+        self.error_on_dryrun()
+        return method(self)
+
+    return action
 
 
 def _once(self, action, create):
     """Creates at most once for a client token."""
     token = self._get_param("ClientToken")
-    if not token or self._get_param("DryRun"):
+    if not token:
         return create()
     done = self.ec2_backend.__dict__.setdefault("done_by_token", {})
     parameters = repr(self._get_params())

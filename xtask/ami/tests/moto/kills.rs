@@ -1,4 +1,4 @@
-//! A kill of all processes at once, in each phase of a build on EC2; then somebody goes on with it, or cleans up after it.
+//! A kill of all processes at once, in each phase of a build on EC2, which is then resumed, or cleaned up after.
 
 use std::process::Command;
 

@@ -1,7 +1,7 @@
 """The machines that run behind moto's instances: each a root file system in name spaces of its own, with an sshd.
 
 An image's disk is a tar archive; an instance's disk is a folder. An instance that is launched boots (boot.sh), and from
-then on its public address answers on port 22; stopped or terminated, nobody listens there.
+then on its public address answers on port 22; once it is stopped or terminated, nothing listens there.
 """
 
 import contextlib

@@ -34,7 +34,7 @@ pub struct Books {
     pub built: BTreeMap<String, String>,
     /// What the scripts do on machines.
     pub scripts: Scripts,
-    /// Somebody cleans up, so what is good may go.
+    /// A cleaning is under way, so good images may go.
     pub cleaning: bool,
     pub instances: BTreeMap<InstanceId, SimInstance>,
     pub images: BTreeMap<(Region, ImageId), SimImage>,

@@ -18,7 +18,7 @@ pub struct Crash {
 pub enum Stage {
     /// It was about to be made.
     Before,
-    /// It was carried out, and nobody hears of it.
+    /// It was carried out, and its answer is lost.
     After,
     /// So long after the answer: at once, what comes of it is just being written down.
     Later(Duration),

@@ -9,7 +9,7 @@ use xtask_ami::{
 use crate::{books::Books, images::SimImage};
 
 impl Books {
-    /// Somebody compared the bytes on an instance of the image; whether they are good, these books know themselves.
+    /// The bytes on an instance of the image were compared; whether they are good, these books know themselves.
     pub fn looked_at(&mut self, id: &InstanceId) {
         let Some(instance) = self.instances.get(id) else { return };
         let good = instance.disk.checked && self.has_the_bytes(&instance.disk.files);
@@ -95,19 +95,19 @@ impl Books {
         self.images.values().any(|image| !image.gone && (pending(image) || !self.has_the_bytes(&image.disk.files)))
     }
 
-    /// Machines that are left.
+    /// The machines that are left.
     fn alive(&self) -> Vec<String> {
         let alive = self.instances.iter().filter(|(_, it)| it.state() != InstanceState::Terminated);
         alive.map(|(id, _)| id.to_string()).collect()
     }
 
-    /// Machines, and what lets in to them, that are left.
+    /// The machines and accesses that are left.
     pub fn running(&self) -> Vec<String> {
         let accesses = self.accesses.keys().map(|name| format!("the access {}", ordinal(name)));
         self.alive().into_iter().chain(accesses).collect()
     }
 
-    /// Somebody cleaned up: only what is public may be there.
+    /// All was cleaned up: only what is public may be there.
     pub fn judge_cleaned(&mut self) {
         let mut left = self.running();
         let images = self.images.iter().filter(|(_, image)| !image.gone && !image.public);

@@ -1,4 +1,4 @@
-//! Machines, what lets in to them, and what they answer.
+//! Machines, their key pairs and security groups, and what they answer.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -230,11 +230,11 @@ impl Books {
     pub fn log_in(&mut self, address: SocketAddr, login: &Login) -> Result<InstanceId> {
         let found = self.instances.iter().find(|(_, instance)| instance.address == address);
         let up = found.filter(|(_, instance)| instance.answers());
-        let (id, instance) = up.with_context(|| format!("nobody answers at {address}"))?;
+        let (id, instance) = up.with_context(|| format!("no answer from {address}"))?;
         let (id, known) = (id.clone(), instance.disk.ever_let_in(login)?);
         let came = instance.disk.log_in(address, &instance.user_data, login);
         if came.as_ref().is_err_and(|error| error.is::<LoginRefused>()) && !known {
-            self.violation(7, format!("{id} never let in the key that is tried on it"));
+            self.violation(7, format!("the key that is tried on {id} never logged in to it"));
         }
         came.map(|()| id)
     }

@@ -1,7 +1,7 @@
 //! A cloud that breaks everything, from a seed, in virtual time: latency, images and copies that are slow or fail, what
 //! was created and isn't shown yet, errors before the deed and after it, lost answers, refusals, machines that die; and
 //! the process that drives the build crashes at any step, between the intention and the call, between the call and the
-//! record, or in the middle of the record. Others go on with the build, or clean up after it, and crash, too. In the
+//! record, or in the middle of the record. Other processes resume the build, or clean up after it, and crash, too. In the
 //! end the invariants of the tool must hold by the cloud's own books.
 //!
 //! The same cloud, under the same invariants, does what single tests tell it to, where one fault and what is said of it
@@ -45,7 +45,7 @@ use xtask_ami::ask::spec::{ReleaseSpec, Visibility};
 use kit::Turn;
 use story::{Told, play};
 
-/// How many seeds are played where nobody says otherwise.
+/// How many seeds are played by default.
 const SEEDS: u64 = 10_000;
 /// How many seeds are played twice.
 const TWICE: u64 = 50;

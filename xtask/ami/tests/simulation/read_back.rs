@@ -1,4 +1,4 @@
-//! A journal, read back while the build goes on.
+//! A journal, read back while the build runs.
 
 use std::{fs::File, io::Read as _};
 

@@ -150,12 +150,12 @@ impl Cloud<Script> {
         self.books.borrow_mut().regions.retain(|other| other.as_str() != region);
     }
 
-    /// Somebody else makes an image.
+    /// Another account, or this one elsewhere, makes an image.
     pub fn somebody_makes(&self, region: &str, name: &str) -> ImageId {
         let new = NewImage {
-            token: "somebody's".to_owned(),
+            token: "another build's".to_owned(),
             name: name.to_owned(),
-            description: "of somebody else".to_owned(),
+            description: "made elsewhere".to_owned(),
             tags: Tags::new(),
             deprecate_at: None,
             require_imds_v2: false,
@@ -222,7 +222,7 @@ impl Cloud<Script> {
         books.blocks.iter().filter(|(_, (block, _))| *block).map(|(region, _)| region.to_string()).collect()
     }
 
-    /// The machines that nobody told to end, and the accesses, that are left.
+    /// The machines that were not told to terminate, and the accesses, that are left.
     pub fn left(&self) -> Vec<String> {
         let books = self.books.borrow();
         let ending = |id: &String| books.instances.iter().any(|(other, it)| other.0 == *id && it.is_ending());

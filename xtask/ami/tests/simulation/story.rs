@@ -1,4 +1,4 @@
-//! The story of one seed: a build, crashes, those who go on with it or clean up after it, and what must hold at the end.
+//! The story of one seed: a build, crashes, other processes that resume it or clean up after it, and what must hold at the end.
 
 use std::{
     cell::{Cell, RefCell},
@@ -19,7 +19,7 @@ use crate::{
     books::{Books, LAG},
     cloud::Cloud,
     crash::Crash,
-    kit::{Desk, FOR_EVER, Random, desk::release_to_end},
+    kit::{Desk, FOR_EVER, Random, desk::release_to_end, private},
     laws::judge_journal,
     read_back::ReadBack,
     weather::{Odds, Weather},
@@ -28,7 +28,7 @@ use crate::{
 /// The longest that a process may take: all limits of the recipe that come one after the other, with room.
 const BOUND: Duration = Duration::from_secs(12 * 3600);
 
-/// How often somebody goes on with a build once nothing goes wrong any more.
+/// How often a build is resumed once nothing goes wrong.
 const CALM_RESUMES: u32 = 4;
 
 /// What came of a seed.
@@ -93,11 +93,8 @@ impl Story {
         let mut random = Random::new(seed);
         let mut order = order.clone();
         order.visibility = match random.below(5) {
-            0 => Visibility::Private { expires: Duration::from_secs(7 * 86_400), shared_with: Vec::new() },
-            1 => {
-                let shared_with = vec!["123456789012".parse().expect("a grantee")];
-                Visibility::Private { expires: Duration::from_secs(7 * 86_400), shared_with }
-            }
+            0 => private(&[]),
+            1 => private(&["123456789012"]),
             _ => Visibility::Public,
         };
         let others = random.below(3) as usize;
@@ -154,7 +151,7 @@ impl Story {
         if came == Came::Released { Ending::Released } else { Ending::Cleaned }
     }
 
-    /// Nothing goes wrong any more, so it must come to its good end, unless there is nothing to go on with.
+    /// Nothing goes wrong from here on, so the build must succeed, unless there is nothing to resume.
     async fn go_on_calmly(&mut self, mut came: Came) -> Came {
         for _ in 0..CALM_RESUMES {
             if came == Came::Released || !self.is_unfinished() {
@@ -190,7 +187,7 @@ impl Story {
         let build = match build {
             Ok(build) => build,
             Err(error) => {
-                self.expect(false, 4, &format!("it can't be gone on with: {error:#}"));
+                self.expect(false, 4, &format!("it cannot be resumed: {error:#}"));
                 return Came::Failed;
             }
         };
@@ -242,15 +239,14 @@ impl Story {
         self.read.take();
     }
 
-    /// Somebody needs a while to go on; mostly long enough for the cloud to show everything.
+    /// A while passes before the build is resumed; mostly long enough for the cloud to show everything.
     async fn pause(&mut self) {
         let hurries = self.random.happens(250);
         let pause = if hurries { self.random.time(LAG) } else { LAG + self.random.time(LAG * 60) };
         sleep(pause).await;
     }
 
-    /// Somebody cleans up, with the journal or without it, until it is clean. Tells whether it had
-    /// the journal.
+    /// Cleans up, with the journal or without it, until it is clean. Tells whether it had the journal.
     async fn clean_up(&mut self) -> bool {
         sleep(LAG).await;
         let choice = self.random.below(3);

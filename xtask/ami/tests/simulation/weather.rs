@@ -16,7 +16,7 @@ const LATENCY: Duration = Duration::from_millis(400);
 const SLOW: Duration = Duration::from_secs(60);
 /// How long it takes to make an image, or to copy it; at the least.
 const IMAGE: Duration = Duration::from_secs(60);
-/// How much longer it may take: nobody waits so long.
+/// How much longer it may take: longer than any wait.
 const ENDLESS: Duration = Duration::from_secs(30 * 86_400);
 
 /// What goes wrong is drawn.
@@ -26,7 +26,7 @@ pub struct Weather {
 }
 
 impl Weather {
-    /// Fine weather, until somebody sets the odds.
+    /// Fine weather, until the odds are set.
     pub fn new(random: Random) -> Weather {
         Weather { odds: Odds::default(), random }
     }

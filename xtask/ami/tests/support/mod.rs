@@ -165,7 +165,7 @@ pub fn recipe(changes: &[(&str, &str)]) -> String {
     })
 }
 
-/// Whether the test can't be made because of what `lacks` on this computer. It says so; where nobody reads it, on a CI
+/// Whether the test can't be made because of what `lacks` on this computer. It says so; where that is not read, on a CI
 /// server, that is a failure.
 pub fn skipped(lacks: Option<&str>) -> bool {
     let Some(lacks) = lacks else { return false };

@@ -19,9 +19,6 @@ use crate::{
 /// How long a phase may take to come. The longest way is to the end of a build, two minutes when quiet.
 const PHASE_LIMIT: Duration = Duration::from_secs(600);
 
-/// How soon all has to be gone after a kill: the system ends it, so it is a matter of scheduling.
-const GONE_WITHIN: Duration = Duration::from_secs(10);
-
 /// How soon the journal is looked at again: often, because some phases are short.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
@@ -84,7 +81,7 @@ impl fmt::Display for Phase {
     }
 }
 
-/// These phases, or all that there are when the environment has EVERY_PHASE: those of a build that nobody disturbs.
+/// These phases, or all that there are when the environment has EVERY_PHASE: those of an undisturbed build.
 pub fn telling_or_every(telling: &[&str], site: MakeSite) -> Vec<Phase> {
     if std::env::var_os("EVERY_PHASE").is_none_or(|value| value.is_empty()) {
         return telling.iter().map(|words| Phase::named(words)).collect();
@@ -104,7 +101,7 @@ pub fn telling_or_every(telling: &[&str], site: MakeSite) -> Vec<Phase> {
 }
 
 /// Kills builds until each of the phases has had its kill, resumes each build after each, and looks at what came of it in
-/// the end. A build that is gone on with doesn't come through all of them again, so it may take several builds.
+/// the end. A resumed build doesn't come through all of them again, so it may take several builds.
 pub fn kill_and_resume(site: MakeSite, mut phases: Vec<Phase>) {
     while !phases.is_empty() {
         let Some(site) = site() else { return };
@@ -216,18 +213,8 @@ fn kill_in(site: &dyn Site, mut command: Command, build: Option<&Utf8Path>, phas
     let was_killed = ended.code == Some(-9) && phase.is_some();
     let was_done = ended.code == Some(0) && ended_with(&journal(&build), "done");
     assert!(was_killed || was_done, "to be killed in one of {phases:?}, it failed before: {ended}");
-    expect_nothing_runs(site.home(), &ended);
+    site.home().expect_nothing_runs(&ended);
     Run { ended, build, phase, secs: began.elapsed().as_secs() }
-}
-
-/// Fails the test unless all is gone that a run had running on this computer.
-#[track_caller]
-fn expect_nothing_runs(home: &Home, ended: &Ended) {
-    let deadline = Instant::now() + GONE_WITHIN;
-    while !home.processes().is_empty() {
-        assert!(Instant::now() < deadline, "still there: {:?}\n{ended}", home.processes());
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// What must hold of a build that came to its end after it was killed when these images were `made` already; also when it
@@ -246,7 +233,7 @@ fn expect_released(site: &dyn Site, build: &Utf8Path, made: &[(String, String)],
 }
 
 fn expect_end(site: &dyn Site, build: &Utf8Path, made: &[(String, String)], ended: &Ended) {
-    expect_nothing_runs(site.home(), ended);
+    site.home().expect_nothing_runs(ended);
     let images = site.images();
     assert!(made.iter().all(|image| images.contains(image)), "{made:?} were there, now {images:?}: {ended}");
     let lines: Vec<String> = images.iter().map(|(region, id)| format!("{region}: {id}")).collect();

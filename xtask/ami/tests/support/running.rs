@@ -1,4 +1,4 @@
-//! A run of the program that goes on beside the test.
+//! A run of the program beside the test.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -14,7 +14,10 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::support::Ended;
+use crate::support::{Ended, Home};
+
+/// How soon all has to be gone after a run: the system ends it, so it is a matter of scheduling.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a test waits for a line. The longest wait is for packages to be installed, a minute and a half when quiet.
 const LINE_LIMIT: Duration = Duration::from_secs(480);
@@ -110,6 +113,18 @@ impl Running {
         let stdout = self.stdout.take().expect("once").join().expect("its stdout");
         let code = status.code().or_else(|| status.signal().map(|signal| -signal));
         Ended { code, stdout, stderr: self.seen.iter().map(|line| format!("{line}\n")).collect() }
+    }
+}
+
+impl Home {
+    /// Fails the test unless all is gone that a run had running on this computer.
+    #[track_caller]
+    pub fn expect_nothing_runs(&self, ended: &Ended) {
+        let deadline = Instant::now() + GONE_WITHIN;
+        while !self.processes().is_empty() {
+            assert!(Instant::now() < deadline, "still there: {:?}\n{ended}", self.processes());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

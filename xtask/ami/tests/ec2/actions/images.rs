@@ -1,105 +1,61 @@
 //! Images: making, copying, finding and removing them.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use aws_smithy_types::date_time::{DateTime, Format};
+use serde_json::{Value, json};
 
 use crate::{
     books::{ACCOUNT, Image, Outcome, Snapshot, Tags, World, written},
-    request::{Call, Parameters},
-    xml::{Refusal, Refused, Xml},
+    request::{Call, Thing},
+    xml::{Refused, done, refuse, tag_set},
 };
 
-/// DescribeImages.
-pub fn describe(world: &mut World, call: &Call) -> Refused<Xml> {
-    let asked = &call.parameters;
-    let ids = asked.list("ImageId");
-    for id in &ids {
-        if !world.region(call).deregistered.contains(*id) {
-            world.image(&call.region, id)?;
-        }
+pub fn describe_images(world: &mut World, call: &Call) -> Refused {
+    let (world, asked) = (&*world, &call.parameters);
+    let (here, ids, users) = (world.here(call), asked.list("ImageId"), asked.list("ExecutableBy"));
+    for id in ids.iter().filter(|id| !here.deregistered.contains(**id)) {
+        world.image(&call.region, id)?;
     }
-    let now = world.now();
-    let mut found = Vec::new();
-    for id in world.region(call).images.keys().cloned().collect::<Vec<_>>() {
-        let Ok(image) = world.image(&call.region, &id) else { continue };
-        let named = ids.contains(&id.as_str());
-        let deprecated = !named
-            && !image.is_own()
-            && !asked.flag("IncludeDeprecated")
-            && image.deprecated_at.as_ref().is_some_and(|date| *date <= world.date(now));
+    let today = world.date(world.now());
+    let is_listed = |image: &&Image| {
+        let named = ids.contains(&image.id.as_str()) || image.is_own() || asked.flag("IncludeDeprecated");
+        let deprecated = !named && image.deprecated_at.as_ref().is_some_and(|date| *date <= today);
         let disabled = image.disabled && !asked.flag("IncludeDisabled");
-        let of_owner = is_of(asked, image) && is_executable_by(asked, image);
-        if (ids.is_empty() || named) && !deprecated && !disabled && of_owner && passes(asked, image, now)? {
-            found.push(image);
-        }
-    }
-    let (found, next) = asked.page(found);
-    let mut xml = Xml::default();
-    xml.maybe("nextToken", next).items("imagesSet", found, |xml, image| write(world, call, image, xml));
-    Ok(xml)
+        let executable = users.is_empty() || users.iter().any(|user| image.launch_permissions.contains(*user));
+        let seen = world.image(&call.region, &image.id).is_ok();
+        seen && executable && !deprecated && !disabled && asked.wants_owner(&image.owner)
+    };
+    let things = here.images.values().filter(is_listed).map(|image| thing(world, call, image));
+    asked.look("imagesSet", "ImageId", things)
 }
 
-fn is_of(asked: &Parameters, image: &Image) -> bool {
-    let owners = asked.list("Owner");
-    owners.is_empty() || owners.contains(&image.owner.as_str()) || (owners.contains(&"self") && image.is_own())
-}
-
-fn is_executable_by(asked: &Parameters, image: &Image) -> bool {
-    let users = asked.list("ExecutableBy");
-    users.is_empty() || users.iter().any(|user| image.launch_permissions.contains(*user))
-}
-
-fn passes(asked: &Parameters, image: &Image, now: Duration) -> Refused<bool> {
-    // Others don't see the owner's tags.
-    let tags = if image.is_own() { image.tags.clone() } else { Tags::new() };
-    asked.admits(&tags, |filter| {
-        let value = match filter {
-            "name" => image.name.clone(),
-            "description" => image.description.clone(),
-            "owner-id" => image.owner.clone(),
-            "state" => image.state(now).to_owned(),
-            "is-public" => image.is_public().to_string(),
-            "image-id" => image.id.clone(),
-            "architecture" => "x86_64".to_owned(),
-            "virtualization-type" => "hvm".to_owned(),
-            "root-device-type" => "ebs".to_owned(),
-            _ => return None,
-        };
-        Some(vec![value])
-    })
-}
-
-fn write(world: &World, call: &Call, image: &Image, xml: &mut Xml) {
-    let snapshot = world.regions.get(&call.region).and_then(|region| region.snapshots.get(&image.snapshot));
-    let (owner, name) = (&image.owner, &image.name);
-    xml.text("imageId", &image.id).text("imageLocation", format!("{owner}/{name}"));
-    xml.text("imageState", image.state(world.now())).text("imageOwnerId", owner);
-    xml.text("isPublic", image.is_public()).text("architecture", "x86_64").text("imageType", "machine");
-    xml.text("name", name).text("description", &image.description).text("rootDeviceType", "ebs");
-    xml.text("rootDeviceName", ROOT).text("virtualizationType", "hvm").text("creationDate", &image.creation_date);
-    xml.maybe("deprecationTime", deprecation(world, image));
-    xml.maybe("imdsSupport", image.requires_imds_v2.then_some("v2.0"));
-    if let Outcome::Failed(why) = &image.outcome
-        && image.state(world.now()) == "failed"
-    {
-        xml.inside("stateReason", |xml| {
-            xml.text("code", "Client.InternalError").text("message", why);
-        });
-    }
-    xml.items("productCodes", &image.product_codes, |xml, code| {
-        xml.text("productCode", code).text("type", "marketplace");
+fn thing<'a>(world: &World, call: &Call, image: &'a Image) -> Thing<'a> {
+    /// Others don't see the owner's tags.
+    static NONE: Tags = Tags::new();
+    let snapshot = world.here(call).snapshots.get(&image.snapshot);
+    let state = image.state(world.now());
+    let reason = match &image.outcome {
+        Outcome::Failed(why) if state == "failed" => json!({ "code": "Client.InternalError", "message": why }),
+        _ => Value::Null,
+    };
+    let code = |code: &String| json!({ "productCode": code, "type": "marketplace" });
+    let codes: Vec<Value> = image.product_codes.iter().map(code).collect();
+    let tags = if image.is_own() { &image.tags } else { &NONE };
+    let filters = json!({ "name": image.name, "state": state, "image-id": image.id, "architecture": "x86_64" });
+    let shown = json!({
+        "imageId": image.id, "imageLocation": format!("{}/{}", image.owner, image.name), "imageState": state,
+        "imageOwnerId": image.owner, "isPublic": image.is_public(), "architecture": "x86_64", "imageType": "machine",
+        "name": image.name, "description": image.description, "rootDeviceType": "ebs", "rootDeviceName": ROOT,
+        "virtualizationType": "hvm", "creationDate": image.creation_date, "tagSet": tag_set(tags),
+        "deprecationTime": deprecation(world, image), "stateReason": reason, "productCodes": codes,
+        "imdsSupport": image.requires_imds_v2.then_some("v2.0"),
+        "blockDeviceMapping": [{ "deviceName": ROOT, "ebs": {
+            "snapshotId": image.snapshot, "volumeSize": image.volume_gib, "deleteOnTermination": true,
+            "volumeType": "gp2", "encrypted": snapshot.is_some_and(|snapshot| snapshot.encrypted),
+        } }],
     });
-    xml.items("blockDeviceMapping", [image], |xml, image| {
-        xml.text("deviceName", ROOT).inside("ebs", |xml| {
-            xml.text("snapshotId", &image.snapshot).text("volumeSize", image.volume_gib);
-            xml.text("deleteOnTermination", true).text("volumeType", "gp2");
-            xml.text("encrypted", snapshot.is_some_and(|snapshot| snapshot.encrypted));
-        });
-    });
-    if image.is_own() {
-        xml.tags(&image.tags);
-    }
+    Thing { id: &image.id, tags, filters, shown }
 }
 
 /// When an image is deprecated: 2 years after its creation at the latest, when it is public.
@@ -114,8 +70,7 @@ const TWO_YEARS: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
 /// The name of the root device.
 pub const ROOT: &str = "/dev/sda1";
 
-/// CreateImage.
-pub fn create(world: &mut World, call: &Call) -> Refused<Xml> {
+pub fn create_image(world: &mut World, call: &Call) -> Refused {
     let asked = &call.parameters;
     let now = world.now();
     let instance = world.instance(&call.region, asked.required("InstanceId")?)?.clone();
@@ -127,167 +82,132 @@ pub fn create(world: &mut World, call: &Call) -> Refused<Xml> {
         "running" if asked.flag("NoReboot") => world.violated(call, "the instance runs, so its disk isn't at rest"),
         "running" => world.violated(call, "the instance is rebooted"),
         _ => {
-            let message = format!("Instance '{}' is not in state 'running' or 'stopped', but '{state}'.", instance.id);
-            return Err(Refusal::new("IncorrectInstanceState", message));
+            let not_in = format!("is not in state 'running' or 'stopped', but '{state}'");
+            refuse!("IncorrectInstanceState", "Instance '{}' {not_in}.", instance.id);
         }
     }
     if instance.shutdown_behavior == "terminate" {
         world.violated(call, "the instance still ends with the next shutdown from inside");
     }
-    if let Some(taken) = world.region(call).images.values().find(|image| image.is_own() && image.name == name) {
-        let message = format!("AMI name {name} is already in use by AMI {}", taken.id);
-        return Err(Refusal::new("InvalidAMIName.Duplicate", message));
+    if let Some(taken) = world.here(call).images.values().find(|image| image.is_own() && image.name == name) {
+        refuse!("InvalidAMIName.Duplicate", "AMI name {name} is already in use by AMI {}", taken.id);
     }
-    world.expect_tags(call, &["image", "snapshot"]);
     let takes = world.delays.image;
-    let begun = Begun { takes, encrypted: instance.encrypted, volume_gib: instance.volume_gib };
-    let id = begin(world, call, begun, |id| format!("Created by CreateImage({}) for {id}", instance.id));
-    let mut xml = Xml::default();
-    xml.text("imageId", id);
-    Ok(xml)
+    let begun = Image { takes, volume_gib: instance.volume_gib, ..Image::default() };
+    let id =
+        begin(world, call, begun, instance.encrypted, |id| format!("Created by CreateImage({}) for {id}", instance.id));
+    Ok(json!({ "imageId": id }))
 }
 
-/// CopyImage.
-pub fn copy(world: &mut World, call: &Call) -> Refused<Xml> {
-    let mut xml = Xml::default();
+pub fn copy_image(world: &mut World, call: &Call) -> Refused {
     if let Some(id) = world.known(call)? {
-        xml.text("imageId", id);
-        return Ok(xml);
+        return Ok(json!({ "imageId": id }));
     }
     let asked = &call.parameters;
     let (from, source) = (asked.required("SourceRegion")?, asked.required("SourceImageId")?);
     check_name(asked.required("Name")?)?;
     let image = world.image(from, source)?.clone();
     let snapshot = world.snapshot(from, &image.snapshot)?.clone();
-    if image.state(world.now()) != "available" {
-        let message = format!("The image {source} is not available, but {}", image.state(world.now()));
-        return Err(Refusal::new("InvalidAMIID.Unavailable", message));
+    let state = image.state(world.now());
+    if state != "available" {
+        refuse!("InvalidAMIID.Unavailable", "The image {source} is not available, but {state}");
     }
     if !snapshot.is_own() && !snapshot.is_public() {
-        return Err(Refusal::new("InvalidRequest", "You do not have permission to access the storage of this ami"));
+        refuse!("InvalidRequest", "You do not have permission to access the storage of this ami");
     }
-    world.expect_tags(call, &["image", "snapshot"]);
     if asked.get("ClientToken").is_none() {
         world.violated(call, "it has no client token, so a repetition makes one more");
     }
-    let encrypted = snapshot.encrypted || asked.flag("Encrypted") || world.region(call).encrypts_by_default;
-    let begun = Begun { takes: world.delays.copy_to(&call.region), encrypted, volume_gib: image.volume_gib };
-    let id = begin(world, call, begun, |id| {
+    let encrypted = snapshot.encrypted || asked.flag("Encrypted") || world.here(call).encrypts_by_default;
+    let takes = world.delays.copy_to(&call.region);
+    let begun = Image { takes, volume_gib: image.volume_gib, ..Image::default() };
+    let id = begin(world, call, begun, encrypted, |id| {
         format!("Copied for DestinationAmi {id} from SourceAmi {source} for SourceSnapshot {}.", snapshot.id)
     });
     world.remember(call, &id);
-    xml.text("imageId", id);
-    Ok(xml)
+    Ok(json!({ "imageId": id }))
 }
 
-/// An image that is being made.
-struct Begun {
-    takes: Duration,
-    encrypted: bool,
-    volume_gib: u32,
-}
-
-fn begin(world: &mut World, call: &Call, begun: Begun, description: impl FnOnce(&str) -> String) -> String {
-    let (id, snapshot) = (world.id("ami"), world.id("snap"));
-    let Begun { takes, encrypted, volume_gib } = begun;
-    let created = world.now();
-    let creation_date = world.date(created);
-    let region = world.region(call);
-    let outcome = region.images_come_out.clone();
+/// Begins an image of this size, that takes this long; its snapshot's description is made of its id.
+fn begin(world: &mut World, call: &Call, image: Image, encrypted: bool, of: impl FnOnce(&str) -> String) -> String {
+    world.expect_tags(call, &["image", "snapshot"]);
     let image = Image {
-        id: id.clone(),
+        id: world.id("ami"),
         owner: ACCOUNT.to_owned(),
         name: call.parameters.text("Name"),
         description: call.parameters.text("Description"),
         tags: call.parameters.tags("image"),
-        snapshot: snapshot.clone(),
-        volume_gib,
-        created,
-        creation_date,
-        takes,
-        outcome: outcome.clone(),
-        launch_permissions: BTreeSet::new(),
-        deprecated_at: None,
-        product_codes: Vec::new(),
-        requires_imds_v2: false,
-        disabled: false,
+        snapshot: world.id("snap"),
+        created: world.now(),
+        creation_date: world.date(world.now()),
+        outcome: world.here(call).images_come_out.clone(),
+        ..image
     };
-    region.images.insert(id.clone(), image);
-    let snapshot = Snapshot {
-        id: snapshot,
-        owner: ACCOUNT.to_owned(),
-        description: description(&id),
-        tags: call.parameters.tags("snapshot"),
-        volume_gib,
-        encrypted,
-        created,
-        takes,
-        outcome,
-        volume_permissions: BTreeSet::new(),
-    };
-    region.snapshots.insert(snapshot.id.clone(), snapshot);
+    let (description, tags) = (of(&image.id), call.parameters.tags("snapshot"));
+    let snapshot = Snapshot { description, tags, encrypted, ..Snapshot::of(&image) };
+    let id = image.id.clone();
+    world.region(call).put(image, snapshot);
     id
 }
 
 fn check_name(name: &str) -> Refused<()> {
     let legal = |letter: char| letter.is_ascii_alphanumeric() || "()[] ./-'@_".contains(letter);
-    if (3..=128).contains(&name.len()) && name.chars().all(legal) {
-        return Ok(());
+    if !(3..=128).contains(&name.len()) || !name.chars().all(legal) {
+        let letters = "letters, numbers, '(', ')', '.', '-', '/' and '_'";
+        refuse!(
+            "InvalidAMIName.Malformed",
+            "AMI names must be between 3 and 128 characters long, and may contain {letters}"
+        );
     }
-    let message = "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, \
-                   '(', ')', '.', '-', '/' and '_'";
-    Err(Refusal::new("InvalidAMIName.Malformed", message))
+    Ok(())
 }
 
-/// EnableImageDeprecation.
-pub fn deprecate(world: &mut World, call: &Call) -> Refused<Xml> {
+pub fn enable_image_deprecation(world: &mut World, call: &Call) -> Refused {
     const DAY: i64 = 24 * 60 * 60;
     let id = call.parameters.required("ImageId")?;
     let image = world.image(&call.region, id)?.clone();
     own(&image)?;
     let seconds = |text: &str| DateTime::from_str(text, Format::DateTime).map(|date| date.secs());
-    let wrong = |message: &str| Refusal::new("InvalidParameterValue", message);
-    let date = seconds(call.parameters.required("DeprecateAt")?).map_err(|_| wrong("DeprecateAt is no date"))?;
+    let Ok(date) = seconds(call.parameters.required("DeprecateAt")?) else {
+        refuse!("InvalidParameterValue", "DeprecateAt is no date")
+    };
     let now = seconds(&world.date(world.now())).expect("our own date");
     let created = seconds(&image.creation_date).expect("our own date");
     if date < now {
-        return Err(wrong("DeprecateAt is in the past"));
+        refuse!("InvalidParameterValue", "DeprecateAt is in the past");
     }
     if image.is_public() && date > created + (2 * 365 + 2) * DAY {
-        return Err(wrong("A public image is deprecated 2 years after its creation at the latest"));
+        refuse!("InvalidParameterValue", "A public image is deprecated 2 years after its creation at the latest");
     }
     if date > now + 3653 * DAY {
-        return Err(wrong("DeprecateAt is more than 10 years from now"));
+        refuse!("InvalidParameterValue", "DeprecateAt is more than 10 years from now");
     }
     // EC2 rounds to the minute.
     change(world, call, id, |image| image.deprecated_at = Some(written((date + 30) / 60 * 60)));
-    Ok(Xml::done())
+    done()
 }
 
-/// DeregisterImage.
-pub fn deregister(world: &mut World, call: &Call) -> Refused<Xml> {
+pub fn deregister_image(world: &mut World, call: &Call) -> Refused {
     let id = call.parameters.required("ImageId")?;
     let image = world.image(&call.region, id)?.clone();
     own(&image)?;
     let region = world.region(call);
     region.images.remove(id);
     region.deregistered.insert(id.to_owned());
-    let mut xml = Xml::done();
-    if call.parameters.flag("DeleteAssociatedSnapshots") {
-        region.snapshots.remove(&image.snapshot);
-        xml.items("deleteSnapshotResultSet", [&image.snapshot], |xml, snapshot| {
-            xml.text("snapshotId", snapshot).text("returnCode", "success");
-        });
+    if !call.parameters.flag("DeleteAssociatedSnapshots") {
+        return done();
     }
-    Ok(xml)
+    region.snapshots.remove(&image.snapshot);
+    let deleted = json!([{ "snapshotId": image.snapshot, "returnCode": "success" }]);
+    Ok(json!({ "return": true, "deleteSnapshotResultSet": deleted }))
 }
 
 /// Refuses to change what belongs to others.
 pub fn own(image: &Image) -> Refused<()> {
-    if image.is_own() {
-        return Ok(());
+    if !image.is_own() {
+        refuse!("AuthFailure", "Not authorized for image:{}", image.id);
     }
-    Err(Refusal::new("AuthFailure", format!("Not authorized for image:{}", image.id)))
+    Ok(())
 }
 
 /// Changes an image that is there.

@@ -2,135 +2,84 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use crate::{
-    books::{Region, Tags, World},
-    request::Call,
-    xml::{Refusal, Refused, Xml},
+    books::{Tags, World},
+    request::{Call, Thing},
+    xml::{Refused, refuse},
 };
 
-/// DescribeRegions.
-pub fn regions(world: &mut World, call: &Call) -> Refused<Xml> {
+/// Nothing here has any.
+static TAGS: Tags = Tags::new();
+
+pub fn describe_regions(world: &mut World, call: &Call) -> Refused {
     let names = call.parameters.list("RegionName");
     if let Some(name) = names.iter().find(|name| !world.regions.contains_key(**name)) {
-        return Err(Refusal::new("InvalidParameterValue", format!("Invalid region provided: [{name}]")));
+        refuse!("InvalidParameterValue", "Invalid region provided: [{name}]");
     }
-    let all = call.parameters.flag("AllRegions");
-    let mut found = Vec::new();
-    for (name, region) in &world.regions {
-        let listed = names.is_empty() || names.contains(&name.as_str());
-        let passes = call.parameters.admits(&Tags::new(), |filter| {
-            Some(vec![match filter {
-                "opt-in-status" => region.opt_in.to_owned(),
-                "region-name" => name.clone(),
-                _ => return None,
-            }])
-        })?;
-        // Those that are named are shown, enabled or not.
-        if listed && passes && (all || !names.is_empty() || region.opt_in != "not-opted-in") {
-            found.push((name, region));
-        }
-    }
-    let mut xml = Xml::default();
-    xml.items("regionInfo", found, |xml, (name, region): (&String, &Region)| {
-        xml.text("regionName", name).text("regionEndpoint", format!("ec2.{name}.amazonaws.com"));
-        xml.text("optInStatus", region.opt_in);
+    // Those that are named are shown, enabled or not.
+    let all = !names.is_empty() || call.parameters.flag("AllRegions");
+    let regions = world.regions.iter().filter(|(_, region)| all || region.opt_in != "not-opted-in");
+    let things = regions.map(|(name, region)| Thing {
+        id: name,
+        tags: &TAGS,
+        filters: json!({ "opt-in-status": region.opt_in, "region-name": name }),
+        shown: json!({
+            "regionName": name, "regionEndpoint": format!("ec2.{name}.amazonaws.com"), "optInStatus": region.opt_in,
+        }),
     });
-    Ok(xml)
+    call.parameters.look("regionInfo", "RegionName", things)
 }
 
-/// DescribeVpcs.
-pub fn vpcs(world: &mut World, call: &Call) -> Refused<Xml> {
-    let ids = call.parameters.list("VpcId");
-    let region = world.region(call);
-    let vpcs: BTreeSet<String> = region.subnets.iter().map(|subnet| subnet.vpc.clone()).collect();
-    if let Some(id) = ids.iter().find(|id| !vpcs.contains(**id)) {
-        return Err(Refusal::new("InvalidVpcID.NotFound", format!("The vpc ID '{id}' does not exist")));
+pub fn describe_vpcs(world: &mut World, call: &Call) -> Refused {
+    let region = world.here(call);
+    let vpcs: BTreeSet<&String> = region.subnets.iter().map(|subnet| &subnet.vpc).collect();
+    if let Some(id) = call.parameters.list("VpcId").iter().find(|id| !vpcs.iter().any(|vpc| vpc == *id)) {
+        refuse!("InvalidVpcID.NotFound", "The vpc ID '{id}' does not exist");
     }
-    let mut found = Vec::new();
-    for vpc in vpcs {
-        let is_default = region.default_vpc.as_ref() == Some(&vpc);
-        let passes = call.parameters.admits(&Tags::new(), |filter| {
-            Some(vec![match filter {
-                "is-default" | "isDefault" => is_default.to_string(),
-                "vpc-id" => vpc.clone(),
-                "state" => "available".to_owned(),
-                _ => return None,
-            }])
-        })?;
-        if passes && (ids.is_empty() || ids.contains(&vpc.as_str())) {
-            found.push((vpc, is_default));
-        }
-    }
-    let (found, next) = call.parameters.page(found);
-    let mut xml = Xml::default();
-    xml.maybe("nextToken", next).items("vpcSet", found, |xml, (vpc, is_default)| {
-        xml.text("vpcId", vpc).text("state", "available").text("cidrBlock", "172.31.0.0/16");
-        xml.text("isDefault", is_default);
+    let things = vpcs.into_iter().map(|vpc| {
+        let is_default = region.default_vpc.as_ref() == Some(vpc);
+        let (filters, cidr) = (json!({ "is-default": is_default, "vpc-id": vpc }), "172.31.0.0/16");
+        let shown = json!({ "vpcId": vpc, "state": "available", "cidrBlock": cidr, "isDefault": is_default });
+        Thing { id: vpc, tags: &TAGS, filters, shown }
     });
-    Ok(xml)
+    call.parameters.look("vpcSet", "VpcId", things)
 }
 
-/// DescribeSubnets.
-pub fn subnets(world: &mut World, call: &Call) -> Refused<Xml> {
-    let ids = call.parameters.list("SubnetId");
-    let region = world.region(call);
-    if let Some(id) = ids.iter().find(|id| !region.subnets.iter().any(|subnet| subnet.id == **id)) {
-        return Err(Refusal::new("InvalidSubnetID.NotFound", format!("The subnet ID '{id}' does not exist")));
+pub fn describe_subnets(world: &mut World, call: &Call) -> Refused {
+    let subnets = &world.here(call).subnets;
+    if let Some(id) = call.parameters.list("SubnetId").iter().find(|id| !subnets.iter().any(|it| it.id == **id)) {
+        refuse!("InvalidSubnetID.NotFound", "The subnet ID '{id}' does not exist");
     }
-    let mut found = Vec::new();
-    for subnet in &region.subnets {
-        let passes = call.parameters.admits(&Tags::new(), |filter| {
-            Some(vec![match filter {
-                "vpc-id" => subnet.vpc.clone(),
-                "subnet-id" => subnet.id.clone(),
-                "default-for-az" | "defaultForAz" => subnet.default.to_string(),
-                "availability-zone" | "availabilityZone" => subnet.zone.clone(),
-                "state" => "available".to_owned(),
-                _ => return None,
-            }])
-        })?;
-        if passes && (ids.is_empty() || ids.contains(&subnet.id.as_str())) {
-            found.push(subnet);
-        }
-    }
-    let (found, next) = call.parameters.page(found);
-    let mut xml = Xml::default();
-    xml.maybe("nextToken", next).items("subnetSet", found, |xml, subnet| {
-        xml.text("subnetId", &subnet.id).text("state", "available").text("vpcId", &subnet.vpc);
-        xml.text("availabilityZone", &subnet.zone).text("availableIpAddressCount", 4091);
-        xml.text("defaultForAz", subnet.default).text("mapPublicIpOnLaunch", subnet.default);
+    let things = subnets.iter().map(|it| Thing {
+        id: &it.id,
+        tags: &TAGS,
+        filters: json!({ "vpc-id": it.vpc, "default-for-az": it.default, "availability-zone": it.zone }),
+        shown: json!({
+            "subnetId": it.id, "state": "available", "vpcId": it.vpc, "availabilityZone": it.zone,
+            "availableIpAddressCount": 4091, "defaultForAz": it.default, "mapPublicIpOnLaunch": it.default,
+        }),
     });
-    Ok(xml)
+    call.parameters.look("subnetSet", "SubnetId", things)
 }
 
-/// DescribeInstanceTypeOfferings: what was asked for is there, except where the test says otherwise.
-pub fn offerings(world: &mut World, call: &Call) -> Refused<Xml> {
+/// What was asked for is there, except where the test says otherwise.
+pub fn describe_instance_type_offerings(world: &mut World, call: &Call) -> Refused {
     if call.parameters.get("LocationType") != Some("availability-zone") {
-        return Err(Refusal::new("InvalidParameterValue", "only LocationType availability-zone is known here"));
+        refuse!("InvalidParameterValue", "only LocationType availability-zone is known here");
     }
     let filters = call.parameters.parts("Filter");
     let kinds = filters.iter().filter(|filter| filter.get("Name") == Some("instance-type"));
     let kinds: Vec<&str> = kinds.flat_map(|filter| filter.list("Value")).collect();
-    let region = world.region(call);
-    let mut found = Vec::new();
-    for zone in region.subnets.iter().map(|subnet| &subnet.zone).collect::<BTreeSet<_>>() {
-        for kind in &kinds {
-            let passes = call.parameters.admits(&Tags::new(), |filter| {
-                Some(vec![match filter {
-                    "instance-type" => (*kind).to_owned(),
-                    "location" => zone.clone(),
-                    _ => return None,
-                }])
-            })?;
-            if passes && !region.zones_without.contains(&(zone.clone(), (*kind).to_owned())) {
-                found.push((zone, *kind));
-            }
-        }
-    }
-    let (found, next) = call.parameters.page(found);
-    let mut xml = Xml::default();
-    xml.maybe("nextToken", next).items("instanceTypeOfferingSet", found, |xml, (zone, kind)| {
-        xml.text("instanceType", kind).text("locationType", "availability-zone").text("location", zone);
+    let region = world.here(call);
+    let zones: BTreeSet<&String> = region.subnets.iter().map(|subnet| &subnet.zone).collect();
+    let pairs = zones.into_iter().flat_map(|zone| kinds.iter().map(move |kind| (zone.clone(), (*kind).to_owned())));
+    let things = pairs.filter(|pair| !region.zones_without.contains(pair)).map(|(zone, kind)| Thing {
+        id: "",
+        tags: &TAGS,
+        filters: json!({ "instance-type": kind, "location": zone }),
+        shown: json!({ "instanceType": kind, "locationType": "availability-zone", "location": zone }),
     });
-    Ok(xml)
+    call.parameters.look("instanceTypeOfferingSet", "", things)
 }

@@ -2,70 +2,61 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
+
 use crate::{
     actions::images::{change, own},
     books::{Image, World},
     request::{Call, Parameters},
-    xml::{Refusal, Refused, Xml},
+    xml::{Refused, done, refuse},
 };
 
-/// DescribeImageAttribute.
-pub fn describe_image(world: &mut World, call: &Call) -> Refused<Xml> {
+pub fn describe_image_attribute(world: &mut World, call: &Call) -> Refused {
     let image = world.image(&call.region, call.parameters.required("ImageId")?)?;
     own(image)?;
-    let mut xml = Xml::default();
-    xml.text("imageId", &image.id);
     match call.parameters.required("Attribute")? {
-        "launchPermission" => xml.items("launchPermission", &image.launch_permissions, write),
-        "description" => xml.inside("description", |xml| {
-            xml.text("value", &image.description);
-        }),
-        other => return Err(unknown(other)),
-    };
-    Ok(xml)
+        "launchPermission" => Ok(json!({ "imageId": image.id, "launchPermission": show(&image.launch_permissions) })),
+        other => refuse!("InvalidParameterValue", "The attribute {other} isn't known here"),
+    }
 }
 
-/// DescribeSnapshotAttribute.
-pub fn describe_snapshot(world: &mut World, call: &Call) -> Refused<Xml> {
+pub fn describe_snapshot_attribute(world: &mut World, call: &Call) -> Refused {
     let snapshot = world.snapshot(&call.region, call.parameters.required("SnapshotId")?)?;
-    let mut xml = Xml::default();
-    xml.text("snapshotId", &snapshot.id);
+    let (id, holders) = (&snapshot.id, show(&snapshot.volume_permissions));
     match call.parameters.required("Attribute")? {
-        "createVolumePermission" => xml.items("createVolumePermission", &snapshot.volume_permissions, write),
-        other => return Err(unknown(other)),
-    };
-    Ok(xml)
+        "createVolumePermission" => Ok(json!({ "snapshotId": id, "createVolumePermission": holders })),
+        other => refuse!("InvalidParameterValue", "The attribute {other} isn't known here"),
+    }
 }
 
-fn write(xml: &mut Xml, holder: &String) {
-    let kind = match holder.as_str() {
+fn show(holders: &BTreeSet<String>) -> Value {
+    let kind = |holder: &str| match holder {
         "all" => "group",
         arn if arn.contains(":ou/") => "organizationalUnitArn",
         arn if arn.starts_with("arn:") => "organizationArn",
         _ => "userId",
     };
-    xml.text(kind, holder);
+    holders.iter().map(|holder| json!({ kind(holder): holder })).collect()
 }
 
-/// ModifyImageAttribute.
-pub fn modify_image(world: &mut World, call: &Call) -> Refused<Xml> {
+pub fn modify_image_attribute(world: &mut World, call: &Call) -> Refused {
     let asked = &call.parameters;
     let id = asked.required("ImageId")?;
     let image = world.image(&call.region, id)?.clone();
     own(&image)?;
-    if image.state(world.now()) != "available" {
-        let message = format!("The image ID '{id}' is not available, but {}", image.state(world.now()));
-        return Err(Refusal::new("InvalidAMIID.Unavailable", message));
+    let state = image.state(world.now());
+    if state != "available" {
+        refuse!("InvalidAMIID.Unavailable", "The image ID '{id}' is not available, but {state}");
     }
     let named = |prefix: &&str| asked.0.keys().any(|key| key.starts_with(*prefix));
     match ["LaunchPermission.", "ImdsSupport.", "Description."].iter().filter(|prefix| named(prefix)).count() {
         1 => {}
-        0 => return Err(Refusal::new("InvalidParameterCombination", "No attributes specified.")),
-        _ => return Err(Refusal::new("InvalidParameterCombination", "Fields for multiple attribute types specified.")),
+        0 => refuse!("InvalidParameterCombination", "No attributes specified."),
+        _ => refuse!("InvalidParameterCombination", "Fields for multiple attribute types specified."),
     }
     if let Some(version) = asked.get("ImdsSupport.Value") {
         if version != "v2.0" {
-            return Err(Refusal::new("InvalidParameterValue", "The value of ImdsSupport may be v2.0"));
+            refuse!("InvalidParameterValue", "The value of ImdsSupport may be v2.0");
         }
         change(world, call, id, |image| image.requires_imds_v2 = true);
     }
@@ -75,7 +66,7 @@ pub fn modify_image(world: &mut World, call: &Call) -> Refused<Xml> {
     let permissions = Change::asked(asked, "LaunchPermission")?;
     share(world, call, &image, &permissions.add)?;
     change(world, call, id, |image| permissions.apply(&mut image.launch_permissions));
-    Ok(Xml::done())
+    done()
 }
 
 fn share(world: &mut World, call: &Call, image: &Image, with: &[String]) -> Refused<()> {
@@ -89,18 +80,16 @@ fn share(world: &mut World, call: &Call, image: &Image, with: &[String]) -> Refu
         return Ok(());
     }
     if !image.product_codes.is_empty() {
-        let message = "Images with product codes may not be made public.";
-        return Err(Refusal::new("OperationNotPermitted", message));
+        refuse!("OperationNotPermitted", "Images with product codes may not be made public.");
     }
-    let now = world.now();
-    let region = world.region(call);
-    if region.block_public_access.is_blocked(now) {
-        let message = "You can't publicly share this image because block public access for AMIs is on here.";
-        return Err(Refusal::new("OperationNotPermitted", message));
+    let region = world.here(call);
+    if region.block_public_access.is_blocked(world.now()) {
+        refuse!("OperationNotPermitted", "You can't publicly share this image: block public access for AMIs is on.");
     }
-    if region.public_images() >= region.public_image_quota {
-        let message = format!("You have reached your quota of {} public images.", region.public_image_quota);
-        return Err(Refusal::new("ResourceLimitExceeded", message));
+    let (public, quota) =
+        (region.images.values().filter(|it| it.is_own() && it.is_public()), region.public_image_quota);
+    if public.count() >= quota {
+        refuse!("ResourceLimitExceeded", "You have reached your quota of {quota} public images.");
     }
     if !snapshot.is_public() {
         world.violated(call, &format!("{} becomes public before its snapshot", image.id));
@@ -108,35 +97,27 @@ fn share(world: &mut World, call: &Call, image: &Image, with: &[String]) -> Refu
     Ok(())
 }
 
-/// ModifySnapshotAttribute.
-pub fn modify_snapshot(world: &mut World, call: &Call) -> Refused<Xml> {
+pub fn modify_snapshot_attribute(world: &mut World, call: &Call) -> Refused {
     let id = call.parameters.required("SnapshotId")?;
     let snapshot = world.snapshot(&call.region, id)?;
     let permissions = Change::asked(&call.parameters, "CreateVolumePermission")?;
     if !permissions.add.is_empty() {
         let public = permissions.add.iter().any(|holder| holder == "all");
         refuse_encrypted(snapshot.encrypted, public)?;
-        if public && world.region(call).public_snapshots_blocked {
-            let message = "Sharing this snapshot publicly is not allowed: block public access is on here.";
-            return Err(Refusal::new("OperationNotPermitted", message));
+        if public && world.here(call).public_snapshots_blocked {
+            refuse!("OperationNotPermitted", "Sharing this snapshot publicly is not allowed: it is blocked here.");
         }
     }
     let snapshot = world.region(call).snapshots.get_mut(id).expect("it was seen");
     permissions.apply(&mut snapshot.volume_permissions);
-    Ok(Xml::done())
+    done()
 }
 
 fn refuse_encrypted(encrypted: bool, public: bool) -> Refused<()> {
     match (encrypted, public) {
         (false, _) => Ok(()),
-        (true, true) => {
-            let message = "Encrypted snapshots can't be shared publicly. Specify another snapshot.";
-            Err(Refusal::new("UnsupportedOperation", message))
-        }
-        (true, false) => {
-            let message = "Snapshots encrypted with the AWS Managed CMK can't be shared. Specify another snapshot.";
-            Err(Refusal::new("InvalidParameter", message))
-        }
+        (true, true) => refuse!("UnsupportedOperation", "Encrypted snapshots can't be shared publicly."),
+        (true, false) => refuse!("InvalidParameter", "Snapshots of the AWS managed key can't be shared."),
     }
 }
 
@@ -159,20 +140,14 @@ impl Change {
                 || holder.starts_with("arn:aws:organizations::")
                 || (holder.len() == 12 && holder.bytes().all(|byte| byte.is_ascii_digit()))
         };
-        match change.add.iter().find(|holder| !known(holder)) {
-            Some(unknown) => {
-                Err(Refusal::new("InvalidAMIAttributeItemValue", format!("Invalid attribute item value \"{unknown}\"")))
-            }
-            None => Ok(change),
+        if let Some(unknown) = change.add.iter().find(|holder| !known(holder)) {
+            refuse!("InvalidAMIAttributeItemValue", "Invalid attribute item value \"{unknown}\"");
         }
+        Ok(change)
     }
 
     fn apply(&self, permissions: &mut BTreeSet<String>) {
         permissions.extend(self.add.iter().cloned());
         permissions.retain(|holder| !self.remove.contains(holder));
     }
-}
-
-fn unknown(attribute: &str) -> Refusal {
-    Refusal::new("InvalidParameterValue", format!("The attribute {attribute} isn't known here"))
 }

@@ -5,18 +5,19 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{ACCOUNT, Tags};
 
 /// How an image that is begun comes out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is good.
+    /// It becomes available.
+    #[default]
     Available,
-    /// It never is, and why.
+    /// It fails, for this reason.
     Failed(String),
-    /// Nobody ever knows.
+    /// It stays pending.
     PendingForEver,
 }
 
 /// An image.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Image {
     pub id: String,
     pub owner: String,
@@ -45,25 +46,17 @@ pub struct Image {
 }
 
 impl Image {
-    /// One that somebody else published long ago.
+    /// One that was published long ago.
     pub fn of_somebody(id: &str, snapshot: &str, owner: &str, name: &str, date: &str) -> Image {
         Image {
             id: id.to_owned(),
             owner: owner.to_owned(),
             name: name.to_owned(),
-            description: String::new(),
-            tags: Tags::new(),
             snapshot: snapshot.to_owned(),
             volume_gib: 8,
-            created: Duration::ZERO,
             creation_date: date.to_owned(),
-            takes: Duration::ZERO,
-            outcome: Outcome::Available,
             launch_permissions: BTreeSet::from(["all".to_owned()]),
-            deprecated_at: None,
-            product_codes: Vec::new(),
-            requires_imds_v2: false,
-            disabled: false,
+            ..Image::default()
         }
     }
 
@@ -96,7 +89,7 @@ impl Image {
 }
 
 /// A snapshot of an image's disk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub id: String,
     pub owner: String,
@@ -114,19 +107,17 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// That of an image that somebody else published.
-    pub fn of_somebody(image: &Image) -> Snapshot {
+    /// That of an image, as open as that is.
+    pub fn of(image: &Image) -> Snapshot {
         Snapshot {
             id: image.snapshot.clone(),
             owner: image.owner.clone(),
-            description: String::new(),
-            tags: Tags::new(),
             volume_gib: image.volume_gib,
-            encrypted: false,
             created: image.created,
             takes: image.takes,
             outcome: image.outcome.clone(),
             volume_permissions: image.launch_permissions.clone(),
+            ..Snapshot::default()
         }
     }
 

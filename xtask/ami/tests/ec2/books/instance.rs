@@ -6,18 +6,17 @@ use super::Tags;
 use crate::delays::Delays;
 
 /// How an instance that is launched fares.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Fate {
     /// As it should.
+    #[default]
     Runs,
     /// It ends by itself when it should run; the code of the reason, such as `Server.InternalError`.
     Ends(String),
-    /// It never gets beyond `pending`.
-    PendingForEver,
 }
 
 /// An instance.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Instance {
     pub id: String,
     pub image: String,
@@ -91,7 +90,7 @@ impl Instance {
             (Some(_), _) => InstanceState::ShuttingDown,
             (None, Some(told)) if now >= told + delays.stop => InstanceState::Stopped,
             (None, Some(_)) => InstanceState::Stopping,
-            (None, None) if now < runs_from || self.fate == Fate::PendingForEver => InstanceState::Pending,
+            (None, None) if now < runs_from => InstanceState::Pending,
             (None, None) if self.fate == Fate::Runs => InstanceState::Running,
             (None, None) => InstanceState::Terminated,
         }

@@ -17,7 +17,7 @@ pub struct KeyPair {
 }
 
 /// A security group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Group {
     pub id: String,
     pub name: String,

@@ -9,11 +9,11 @@ use xtask_ami::{
     event::about::{CloudKind, Identity},
 };
 
-use super::{ALL, SOON, findings, look};
+use super::{SOON, findings, look};
 use crate::{
     books::CredentialTrouble,
     faults::{Fault, Plan},
-    rig::{HOME, Rig, loader},
+    rig::{HOME, Rig, all_regions, loader},
 };
 
 /// How soon a refusal has to come.
@@ -30,21 +30,16 @@ async fn refused(rig: &Rig) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn expired_credentials_are_refused_at_once() {
-    let rig = Rig::public(&[HOME]);
-    rig.endpoint.world(|world| world.credentials = Some((Duration::ZERO, CredentialTrouble::Expired)));
-    let error = refused(&rig).await;
-    assert!(error.starts_with("the AWS credentials have expired"), "{error}");
-    assert!(error.contains("aws sso login"), "{error}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn credentials_that_never_were_any_are_refused_at_once() {
-    let rig = Rig::public(&[HOME]);
-    rig.endpoint.world(|world| world.credentials = Some((Duration::ZERO, CredentialTrouble::Invalid)));
-    let error = refused(&rig).await;
-    assert!(error.starts_with("the AWS credentials are not valid"), "{error}");
-    assert!(error.contains("aws configure"), "{error}");
+async fn credentials_that_have_expired_or_are_unknown_are_refused_at_once() {
+    for (trouble, problem, remedy) in [
+        (CredentialTrouble::Expired, "the AWS credentials have expired", "aws sso login"),
+        (CredentialTrouble::Invalid, "the AWS credentials are not valid", "aws configure"),
+    ] {
+        let rig = Rig::public(&[HOME]);
+        rig.endpoint.world(|world| world.credentials = Some((Duration::ZERO, trouble)));
+        let error = refused(&rig).await;
+        assert!(error.starts_with(problem) && error.contains(remedy), "{error}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,30 +92,12 @@ async fn all_that_is_denied_is_one_finding() {
 
 #[tokio::test(start_paused = true)]
 async fn each_denied_action_is_found() {
-    for action in [
-        "RunInstances",
-        "CreateSecurityGroup",
-        "AuthorizeSecurityGroupIngress",
-        "DeleteSecurityGroup",
-        "ImportKeyPair",
-        "DeleteKeyPair",
-        "CreateImage",
-        "ModifyInstanceAttribute",
-        "StopInstances",
-        "TerminateInstances",
-        "DeregisterImage",
-        "DeleteSnapshot",
-        "CopyImage",
-        "ModifyImageAttribute",
-        "ModifySnapshotAttribute",
-        "EnableImageDeprecation",
-        "DescribeRegions",
-        "DescribeImages",
-        "DescribeInstances",
-        "DescribeSnapshotAttribute",
-        "DescribeSubnets",
-        "GetEbsEncryptionByDefault",
-    ] {
+    let actions = "RunInstances CreateSecurityGroup AuthorizeSecurityGroupIngress DeleteSecurityGroup \
+                   ImportKeyPair DeleteKeyPair CreateImage ModifyInstanceAttribute StopInstances \
+                   TerminateInstances DeregisterImage DeleteSnapshot CopyImage ModifyImageAttribute \
+                   ModifySnapshotAttribute EnableImageDeprecation DescribeRegions DescribeImages \
+                   DescribeInstances DescribeSnapshotAttribute DescribeSubnets GetEbsEncryptionByDefault";
+    for action in actions.split_whitespace() {
         let rig = Rig::public(&["eu-west-1", HOME]);
         rig.endpoint.world(|world| world.denied = BTreeSet::from([action.to_owned()]));
         let findings = findings(&rig).await;
@@ -139,7 +116,7 @@ async fn a_dry_run_that_misses_what_it_names_tells_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_region_that_does_not_answer_is_one_finding_and_soon_told() {
     for fault in [Fault::Hangs, Fault::Unreachable] {
-        let rig = Rig::public(&ALL);
+        let rig = Rig::public(&all_regions());
         rig.endpoint.plan(Plan::always(fault).region("sa-east-1").dry_runs_too());
         let began = Instant::now();
         let findings = findings(&rig).await;
@@ -153,7 +130,7 @@ async fn a_region_that_does_not_answer_is_one_finding_and_soon_told() {
 #[tokio::test(start_paused = true)]
 async fn throttling_is_no_finding() {
     for seed in 0..5 {
-        let rig = Rig::public(&ALL);
+        let rig = Rig::public(&all_regions());
         rig.endpoint.plan(Plan::always(Fault::Throttled).dry_runs_too().chance(0.2, seed));
         assert_eq!(findings(&rig).await, []);
     }

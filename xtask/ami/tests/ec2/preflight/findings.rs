@@ -2,94 +2,96 @@
 
 use super::{findings, look};
 use crate::{
-    books::{CANONICAL, Image, Snapshot},
+    books::{ACCOUNT, CANONICAL, Image},
     rig::{HOME, Rig},
 };
 
 const REGIONS: [&str; 2] = ["eu-west-1", HOME];
 
-/// The one finding of a public release after a change.
-#[track_caller]
-fn one(rig: Rig, problem: &str, remedy: &str) -> impl Future<Output = ()> {
-    let (problem, remedy) = (problem.to_owned(), remedy.to_owned());
-    async move {
-        let findings = findings(&rig).await;
-        let [finding] = findings.as_slice() else { panic!("{findings:?}") };
-        assert!(finding.problem.contains(&problem), "{finding}");
-        assert!(finding.remedy.contains(&remedy), "{finding}");
-    }
+/// The one finding, which has these words.
+async fn one(rig: Rig, problem: &str, remedy: &str) {
+    let findings = findings(&rig).await;
+    let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+    assert!(finding.problem.contains(problem) && finding.remedy.contains(remedy), "{finding}");
+}
+
+/// A test of each obstacle: where a release is asked for, what is in its way, and the words of its one finding.
+macro_rules! obstacles {
+    ($($name:ident($regions:expr) |$rig:pat_param| $change:expr, $problem:expr => $remedy:expr;)*) => {$(
+        #[tokio::test(start_paused = true)]
+        async fn $name() {
+            let (mut rig, change) = (Rig::public(&$regions), |$rig: &mut Rig| { $change; });
+            change(&mut rig);
+            one(rig, $problem, $remedy).await;
+        }
+    )*};
+}
+
+obstacles! {
+    a_region_that_is_not_enabled(["af-south-1", "eu-west-1", HOME]) |_| {},
+        "the account has not enabled af-south-1" => "aws account enable-region --region-name af-south-1";
+    a_region_that_the_account_does_not_have(["cn-north-1", HOME]) |_| {},
+        "the account has no region cn-north-1" => "--regions";
+    a_name_that_is_taken_elsewhere_on_a_later_page(REGIONS) |rig| {
+        for number in 0..1001 {
+            put(rig, "eu-west-1", &format!("ami-{number:017}"), ACCOUNT, &format!("other {number}"));
+        }
+        rig.endpoint.region("eu-west-1", |region| region.public_image_quota = 2000);
+        put(rig, "eu-west-1", "ami-z", ACCOUNT, "Wallaroo 0.6.1");
+    }, "the image name `Wallaroo 0.6.1` is already taken: ami-z in eu-west-1" => "cargo xtask ami retire --version 0.6.1";
+    public_images_are_blocked_by_the_account(REGIONS)
+        |rig| rig.endpoint.region("eu-west-1", |region| region.block_public_access.blocked = true),
+        "the account blocks public images in eu-west-1" => "--unblock-public-access";
+    public_images_are_blocked_by_a_policy_that_nothing_here_overrides(REGIONS) |rig| {
+        rig.order.unblock_public_access = true;
+        rig.endpoint.region("eu-west-1", |region| {
+            region.block_public_access.blocked = true;
+            region.block_public_access.by_policy = true;
+        });
+    }, "a policy of the organization blocks public images in eu-west-1" => "declarative";
+    public_snapshots_are_blocked(REGIONS)
+        |rig| rig.endpoint.region("eu-west-1", |region| region.public_snapshots_blocked = true),
+        "public snapshots are blocked in eu-west-1" => "aws ec2 disable-snapshot-block-public-access --region eu-west-1";
+    the_quota_is_reached(REGIONS) |rig| publish_own(rig, 5),
+        "its quota there (L-0E3CBAB9) is 5" => "aws service-quotas request-service-quota-increase";
+    encryption_by_default(REGIONS) |rig| rig.endpoint.region("eu-west-1", |region| region.encrypts_by_default = true),
+        "EBS encryption by default is on in eu-west-1" => "aws ec2 disable-ebs-encryption-by-default --region eu-west-1";
+    a_pattern_that_matches_testing_images_too(REGIONS)
+        |rig| rig.order.recipe.base.name_pattern = "*ubuntu-xenial-16.04-amd64-server-*".to_owned(),
+        "starts with a wildcard, so it would also match testing images" => "fixed prefix";
+    a_base_that_is_not_there(REGIONS) |rig| rig.settings.base_image = Some("ami-0123456789abcdef0".to_owned()),
+        "there is no image ami-0123456789abcdef0 in us-west-2" => "--base-image";
+    a_base_of_a_system_that_the_recipe_does_not_describe(REGIONS) |rig| {
+        put(rig, HOME, "ami-jammy", CANONICAL, "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240701");
+        rig.settings.base_image = Some("ami-jammy".to_owned());
+    }, "is ubuntu-22.04, but the recipe only describes" => "[system.\"ubuntu-22.04\"]";
+    a_base_with_product_codes_that_could_not_be_made_public(REGIONS)
+        |rig| change_base(rig, |base| base.product_codes.push("a1b2".to_owned())),
+        "has product codes (a1b2)" => "--base-image";
+    a_base_that_is_encrypted_and_could_not_be_made_public(REGIONS) |rig| rig.endpoint.region(HOME, |region| {
+        region.snapshots.values_mut().for_each(|snapshot| snapshot.encrypted = true);
+    }), "is encrypted" => "--base-image";
+    a_base_that_needs_a_larger_disk(REGIONS) |rig| change_base(rig, |base| base.volume_gib = 30),
+        "needs a disk of 30 GiB, but the recipe's has 8 GiB" => "root_volume_gib";
+    no_default_vpc(REGIONS) |rig| rig.endpoint.region(HOME, |region| region.without_default_vpc()),
+        "the account has no default VPC in us-west-2" => "aws ec2 create-default-vpc --region us-west-2";
+    a_subnet_that_is_not_there(REGIONS) |rig| rig.settings.subnet = Some("subnet-0123456789abcdef0".to_owned()),
+        "there is no subnet subnet-0123456789abcdef0 in us-west-2" => "--subnet";
+    a_security_group_that_is_not_there(REGIONS)
+        |rig| rig.settings.security_group = Some("sg-0123456789abcdef0".to_owned()),
+        "there is no security group sg-0123456789abcdef0 in us-west-2" => "--security-group";
 }
 
 /// Puts an image into a region, with its snapshot.
 fn put(rig: &Rig, region: &str, id: &str, owner: &str, name: &str) {
     let image = Image::of_somebody(id, &format!("snap-of-{id}"), owner, name, "2024-07-01T12:00:00.000Z");
-    rig.endpoint.region(region, |region| {
-        region.snapshots.insert(image.snapshot.clone(), Snapshot::of_somebody(&image));
-        region.images.insert(image.id.clone(), image);
-    });
+    rig.endpoint.put(region, image);
 }
 
 fn change_base(rig: &Rig, change: impl FnOnce(&mut Image)) {
     rig.endpoint.region(HOME, |region| {
         change(region.images.values_mut().next().expect("the base"));
     });
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_region_that_is_not_enabled() {
-    let rig = Rig::public(&["af-south-1", "eu-west-1", HOME]);
-    let remedy = "aws account enable-region --region-name af-south-1";
-    one(rig, "the account has not enabled af-south-1", remedy).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_region_that_the_account_does_not_have() {
-    one(Rig::public(&["cn-north-1", HOME]), "the account has no region cn-north-1", "--regions").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_name_that_is_taken_elsewhere_on_a_later_page() {
-    let rig = Rig::public(&REGIONS);
-    for number in 0..1001 {
-        put(&rig, "eu-west-1", &format!("ami-{number:017}"), crate::books::ACCOUNT, &format!("other {number}"));
-    }
-    rig.endpoint.region("eu-west-1", |region| region.public_image_quota = 2000);
-    put(&rig, "eu-west-1", "ami-z", crate::books::ACCOUNT, "Wallaroo 0.6.1");
-    let problem = "the image name `Wallaroo 0.6.1` is already taken: ami-z in eu-west-1";
-    one(rig, problem, "cargo xtask ami retire --version 0.6.1").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn public_images_are_blocked_by_the_account() {
-    let rig = Rig::public(&REGIONS);
-    rig.endpoint.region("eu-west-1", |region| region.block_public_access.blocked = true);
-    one(rig, "the account blocks public images in eu-west-1", "--unblock-public-access").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn public_images_are_blocked_by_a_policy_that_nothing_here_overrides() {
-    let mut rig = Rig::public(&REGIONS);
-    rig.order.unblock_public_access = true;
-    rig.endpoint.region("eu-west-1", |region| {
-        region.block_public_access.blocked = true;
-        region.block_public_access.by_policy = true;
-    });
-    one(rig, "a policy of the organization blocks public images in eu-west-1", "declarative").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn public_snapshots_are_blocked() {
-    let rig = Rig::public(&REGIONS);
-    rig.endpoint.region("eu-west-1", |region| region.public_snapshots_blocked = true);
-    let remedy = "aws ec2 disable-snapshot-block-public-access --region eu-west-1";
-    one(rig, "public snapshots are blocked in eu-west-1", remedy).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_quota_is_reached() {
-    let rig = Rig::public(&REGIONS);
-    publish_own(&rig, 5);
-    one(rig, "its quota there (L-0E3CBAB9) is 5", "aws service-quotas request-service-quota-increase").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,7 +107,7 @@ async fn the_quota_is_asked_for_where_the_default_would_be_reached_and_only_ther
 /// The account has so many public images already.
 fn publish_own(rig: &Rig, count: u32) {
     for number in 0..count {
-        put(rig, "eu-west-1", &format!("ami-old{number}"), crate::books::ACCOUNT, &format!("Wallaroo 0.5.{number}"));
+        put(rig, "eu-west-1", &format!("ami-old{number}"), ACCOUNT, &format!("Wallaroo 0.5.{number}"));
     }
 }
 
@@ -118,14 +120,6 @@ async fn a_quota_that_may_not_be_read_is_a_warning() {
     assert_eq!(seen.findings, []);
     let [warning] = seen.warnings.as_slice() else { panic!("{:?}", seen.warnings) };
     assert!(warning.contains("L-0E3CBAB9") && warning.contains("servicequotas:GetServiceQuota"), "{warning}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn encryption_by_default() {
-    let rig = Rig::public(&REGIONS);
-    rig.endpoint.region("eu-west-1", |region| region.encrypts_by_default = true);
-    let remedy = "aws ec2 disable-ebs-encryption-by-default --region eu-west-1";
-    one(rig, "EBS encryption by default is on in eu-west-1", remedy).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,62 +151,6 @@ async fn a_base_that_its_owner_deprecated_is_found_and_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pattern_that_matches_testing_images_too() {
-    let mut rig = Rig::public(&REGIONS);
-    rig.order.recipe.base.name_pattern = "*ubuntu-xenial-16.04-amd64-server-*".to_owned();
-    one(rig, "starts with a wildcard, so it would also match testing images", "fixed prefix").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_base_that_is_not_there() {
-    let mut rig = Rig::public(&REGIONS);
-    rig.settings.base_image = Some("ami-0123456789abcdef0".to_owned());
-    one(rig, "there is no image ami-0123456789abcdef0 in us-west-2", "--base-image").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_base_of_a_system_that_the_recipe_does_not_describe() {
-    let mut rig = Rig::public(&REGIONS);
-    put(&rig, HOME, "ami-jammy", CANONICAL, "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240701");
-    rig.settings.base_image = Some("ami-jammy".to_owned());
-    one(rig, "is ubuntu-22.04, but the recipe only describes", "[system.\"ubuntu-22.04\"]").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_base_that_could_not_be_made_public() {
-    let rig = Rig::public(&REGIONS);
-    change_base(&rig, |base| base.product_codes.push("a1b2".to_owned()));
-    one(rig, "has product codes (a1b2)", "--base-image").await;
-
-    let rig = Rig::public(&REGIONS);
-    rig.endpoint.region(HOME, |region| {
-        region.snapshots.values_mut().for_each(|snapshot| snapshot.encrypted = true);
-    });
-    one(rig, "is encrypted", "--base-image").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_base_that_needs_a_larger_disk() {
-    let rig = Rig::public(&REGIONS);
-    change_base(&rig, |base| base.volume_gib = 30);
-    one(rig, "needs a disk of 30 GiB, but the recipe's has 8 GiB", "root_volume_gib").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn no_default_vpc() {
-    let rig = Rig::public(&REGIONS);
-    rig.endpoint.region(HOME, |region| region.without_default_vpc());
-    one(rig, "the account has no default VPC in us-west-2", "aws ec2 create-default-vpc --region us-west-2").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_subnet_that_is_not_there() {
-    let mut rig = Rig::public(&REGIONS);
-    rig.settings.subnet = Some("subnet-0123456789abcdef0".to_owned());
-    one(rig, "there is no subnet subnet-0123456789abcdef0 in us-west-2", "--subnet").await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_instance_type_that_is_offered_nowhere_or_elsewhere() {
     let without = |zones: &[&str]| {
         let rig = Rig::public(&REGIONS);
@@ -228,13 +166,6 @@ async fn an_instance_type_that_is_offered_nowhere_or_elsewhere() {
     rig.settings.subnet = Some("subnet-us-west-2a".to_owned());
     one(rig, "the subnet subnet-us-west-2a is in us-west-2a, but EC2 offers m5.large only in", "--subnet").await;
     assert_eq!(findings(&without(&["us-west-2a"])).await, []);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_security_group_that_is_not_there() {
-    let mut rig = Rig::public(&REGIONS);
-    rig.settings.security_group = Some("sg-0123456789abcdef0".to_owned());
-    one(rig, "there is no security group sg-0123456789abcdef0 in us-west-2", "--security-group").await;
 }
 
 #[tokio::test(start_paused = true)]

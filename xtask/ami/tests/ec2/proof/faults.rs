@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use aws_sdk_ec2::{config::timeout::TimeoutConfig, error::SdkError};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{HOME, client, endpoint, expect, talk};
 use crate::{
-    books::{CredentialTrouble, Fate, Outcome},
+    books::CredentialTrouble,
     endpoint::Endpoint,
     faults::{Fault, Plan},
 };
@@ -95,48 +95,12 @@ async fn chance_is_the_same_every_time() {
 #[tokio::test(start_paused = true)]
 async fn what_is_repeated_after_a_lost_answer_is_a_duplicate() {
     let endpoint = endpoint();
-    expect(&talk(&endpoint).await, "do a_stopped_instance").await;
-    endpoint.plan(Plan::once(Fault::Dropped).when(|call| call.parameters.get("Name") == Some("a name")));
-    let instance = endpoint.instances()[0].1.id.clone();
-    let create = client(&endpoint, HOME, 3).await.create_image().instance_id(instance).name("a name").send().await;
-    let error = create.expect_err("an error");
-    assert_eq!(aws_sdk_ec2::error::ProvideErrorMetadata::code(&error), Some("InvalidAMIName.Duplicate"));
+    let talk = talk(&endpoint).await;
+    endpoint.plan(Plan::once(Fault::AnswerLost).action("CreateImage"));
+    let create = "CreateImage InstanceId=i-1 Name=one @new";
+    expect(&talk, &format!("do a_stopped_instance ; {create} -> InternalError ; {create} -> InvalidAMIName.Duplicate"))
+        .await;
     assert_eq!(endpoint.images().len(), 1);
-    let untagged = |kind: &str| format!("us-west-2 CreateImage: the {kind} is created without tags");
-    assert_eq!(endpoint.violations(), ["image", "snapshot"].map(untagged));
-}
-
-#[tokio::test(start_paused = true)]
-async fn images_come_out_as_planned() {
-    let create = "do a_stopped_instance ; CreateImage InstanceId=i-1 Name=one @new -> imageId=ami-2 ; pass";
-    let failed = endpoint();
-    failed.region(HOME, |region| region.images_come_out = Outcome::Failed("it <failed>".to_owned()));
-    let talk_of_failed = talk(&failed).await;
-    expect(&talk_of_failed, create).await;
-    let look = "DescribeImages ImageId.1=ami-2 -> imageState=failed stateReason.message='it <failed>'";
-    expect(&talk_of_failed, look).await;
-    let copy = "CopyImage SourceRegion=us-west-2 SourceImageId=ami-2 Name=two ClientToken=two @new";
-    expect(&talk_of_failed, &format!("{copy} -> InvalidAMIID.Unavailable")).await;
-    assert_eq!(failed.image_state(&failed.images()[0].1), "failed");
-
-    let pending = endpoint();
-    pending.region(HOME, |region| region.images_come_out = Outcome::PendingForEver);
-    expect(&talk(&pending).await, create).await;
-    sleep(Duration::from_secs(24 * 60 * 60)).await;
-    assert_eq!(pending.image_state(&pending.images()[0].1), "pending");
-}
-
-#[tokio::test(start_paused = true)]
-async fn instances_fare_as_planned() {
-    for (fate, seen) in [
-        (Fate::Ends("Server.InternalError".to_owned()), "name=terminated stateReason.code=Server.InternalError"),
-        (Fate::PendingForEver, "name=pending stateReason.code="),
-    ] {
-        let endpoint = endpoint();
-        endpoint.region(HOME, |region| region.instances_fare = fate);
-        let talk = talk(&endpoint).await;
-        expect(&talk, &format!("do an_instance ; DescribeInstances InstanceId.1=i-1 -> instanceState.{seen}")).await;
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,7 +23,7 @@ fn nothing_public_and_nothing_lost(rig: &Rig, regions: &[&str]) {
 async fn a_copy_that_fails_does_not_stop_the_others_and_nothing_is_public() {
     let rig = Rig::public();
     rig.cloud.images_come_out("sa-east-1", Outcome::Failed);
-    // It is still going on when the other one fails.
+    // It is still pending when the other one fails.
     rig.cloud.slowly(Verb::CopyImage, "us-east-1", HOUR);
     let ended = rig.fails(&["sa-east-1", "the snapshot was lost"]).await;
     assert!(!ended.error().lines().any(|line| line.contains("us-east-1: the")), "{ended}");
@@ -63,52 +63,32 @@ async fn a_copy_that_is_pending_for_ever_is_given_up_at_the_limit() {
     nothing_public_and_nothing_lost(&rig, &REGIONS);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_look_at_a_copy_that_never_answers_is_given_up_at_the_limit() {
-    let rig = Rig::public();
-    rig.cloud.once(Verb::LookAtImage, "eu-west-1", Fault::Hangs);
-    rig.fails(&["timed out after 1h waiting for ami-", "in eu-west-1"]).await;
-    nothing_public_and_nothing_lost(&rig, &REGIONS);
+/// A test of each image that must stay private: what is wrong with it, or with a copy, and what is said.
+macro_rules! stay_private {
+    ($($name:ident: cloud.$wrong:ident($($with:expr),*) => $words:expr;)*) => {$(
+        #[tokio::test(start_paused = true)]
+        async fn $name() {
+            let rig = Rig::public();
+            rig.cloud.$wrong($($with),*);
+            rig.fails(&$words).await;
+            nothing_public_and_nothing_lost(&rig, &REGIONS);
+        }
+    )*};
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_image_that_a_check_finds_fault_with_stays_private() {
-    let rig = Rig::public();
-    rig.cloud.check_prints(&["ok machida help", "not ok hyperthreads: cpu1 is online", "not ok sshd: takes passwords"]);
-    rig.fails(&["2 of ", "hyperthreads: cpu1 is online", "sshd: takes passwords"]).await;
-    nothing_public_and_nothing_lost(&rig, &REGIONS);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_image_that_was_not_checked_stays_private() {
-    let rig = Rig::public();
-    rig.cloud.check_prints(&[]);
-    rig.fails(&["check.sh did not finish"]).await;
-    nothing_public_and_nothing_lost(&rig, &REGIONS);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_image_with_other_bytes_than_were_built_stays_private() {
-    let rig = Rig::public();
-    rig.cloud.alter("/usr/bin/sender");
-    rig.fails(&["1 of ", "/usr/bin/sender has the bytes that were built: its SHA-256 is"]).await;
-    nothing_public_and_nothing_lost(&rig, &REGIONS);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_image_that_lets_the_old_key_in_stays_private() {
-    let rig = Rig::public();
-    rig.cloud.seal_keeps_the_key();
-    rig.fails(&["1 of ", "the key of the machine it was made on is refused: it still logs in"]).await;
-    nothing_public_and_nothing_lost(&rig, &REGIONS);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_image_with_the_old_machine_id_stays_private() {
-    let rig = Rig::public();
-    rig.cloud.seal_keeps_the_machine_id();
-    rig.fails(&["1 of ", "its machine id is its own"]).await;
-    nothing_public_and_nothing_lost(&rig, &REGIONS);
+stay_private! {
+    a_look_at_a_copy_that_never_answers_is_given_up_at_the_limit: cloud.once(Verb::LookAtImage, "eu-west-1", Fault::Hangs)
+        => ["timed out after 1h waiting for ami-", "in eu-west-1"];
+    an_image_that_a_check_finds_fault_with_stays_private:
+        cloud.check_prints(&["ok machida help", "not ok hyperthreads: cpu1 is online", "not ok sshd: takes passwords"])
+        => ["2 of ", "hyperthreads: cpu1 is online", "sshd: takes passwords"];
+    an_image_that_was_not_checked_stays_private: cloud.check_prints(&[]) => ["check.sh did not finish"];
+    an_image_with_other_bytes_than_were_built_stays_private: cloud.alter("/usr/bin/sender")
+        => ["1 of ", "/usr/bin/sender has the bytes that were built: its SHA-256 is"];
+    an_image_that_lets_the_old_key_in_stays_private: cloud.seal_keeps_the_key()
+        => ["1 of ", "the key of the machine it was made on is refused: it still logs in"];
+    an_image_with_the_old_machine_id_stays_private: cloud.seal_keeps_the_machine_id()
+        => ["1 of ", "its machine id is its own"];
 }
 
 #[tokio::test(start_paused = true)]

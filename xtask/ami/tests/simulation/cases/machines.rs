@@ -19,12 +19,42 @@ async fn an_instance_that_dies_before_the_login_ends_the_build_at_once() {
     assert_eq!(rig.cloud.left(), [""; 0]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_launch_that_is_refused_leaves_no_access() {
-    let rig = Rig::public();
-    rig.cloud.once(Verb::Launch, HOME, Fault::Refused);
-    rig.fails(&["Launch is refused"]).await;
-    assert_eq!(rig.cloud.left(), [""; 0]);
+/// A test of each fault that hides neither what went wrong before, nor keeps anything: the faults, and what is said.
+macro_rules! nothing_is_left {
+    ($($(#[$why:meta])* $name:ident |$cloud:ident| $faults:expr => $words:expr;)*) => {$(
+        $(#[$why])*
+        #[tokio::test(start_paused = true)]
+        async fn $name() {
+            let rig = Rig::public();
+            let $cloud = &rig.cloud;
+            $faults;
+            rig.fails(&[$words]).await;
+            assert_eq!(rig.cloud.left(), [""; 0]);
+        }
+    )*};
+}
+
+nothing_is_left! {
+    a_launch_that_is_refused_leaves_no_access |cloud| cloud.once(Verb::Launch, HOME, Fault::Refused) => "Launch is refused";
+    an_access_that_can_not_be_taken_away_is_tried_again |cloud| {
+        cloud.check_prints(&["not ok hyperthreads: cpu1 is online"]);
+        cloud.once(Verb::RevokeAccess, HOME, Fault::Refused);
+    } => "hyperthreads";
+    a_console_that_can_not_be_read_keeps_no_machine_alive |cloud| {
+        cloud.once(Verb::Run, "prepare", Fault::Refused);
+        cloud.always(Verb::ReadConsole, HOME, Fault::Refused);
+    } => "Run is refused";
+    /// The baking machine is ended when its image is made; what came of the image is what counts.
+    an_image_that_fails_is_what_is_told_when_its_machine_can_not_be_ended |cloud| {
+        cloud.images_come_out(HOME, Outcome::Failed);
+        cloud.once(Verb::Terminate, HOME, Fault::Refused);
+    } => "the snapshot was lost";
+    the_faults_are_what_is_told_when_the_machine_that_has_them_can_not_be_ended |cloud| {
+        cloud.check_prints(&["not ok hyperthreads: cpu1 is online"]);
+        // The first that ends is the baking machine.
+        cloud.slowly(Verb::Terminate, HOME, Duration::from_secs(1));
+        cloud.once(Verb::Terminate, HOME, Fault::Refused);
+    } => "hyperthreads: cpu1 is online";
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,45 +106,6 @@ async fn a_machine_that_can_not_be_ended_hides_neither_the_error_nor_the_accesse
     assert!(!ended.said.contains("No instance is running"), "{ended}");
     let left = rig.cloud.left();
     assert!(left.len() == 1 && left[0].starts_with("i-"), "only the machine is left: {left:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_access_that_can_not_be_taken_away_is_tried_again() {
-    let rig = Rig::public();
-    rig.cloud.check_prints(&["not ok hyperthreads: cpu1 is online"]);
-    rig.cloud.once(Verb::RevokeAccess, HOME, Fault::Refused);
-    rig.fails(&["hyperthreads"]).await;
-    assert_eq!(rig.cloud.left(), [""; 0]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_console_that_can_not_be_read_keeps_no_machine_alive() {
-    let rig = Rig::public();
-    rig.cloud.once(Verb::Run, "prepare", Fault::Refused);
-    rig.cloud.always(Verb::ReadConsole, HOME, Fault::Refused);
-    rig.fails(&["Run is refused"]).await;
-    assert_eq!(rig.cloud.left(), [""; 0]);
-}
-
-/// The baking machine is ended when its image is made; what came of the image is what counts.
-#[tokio::test(start_paused = true)]
-async fn an_image_that_fails_is_what_is_told_when_its_machine_can_not_be_ended() {
-    let rig = Rig::public();
-    rig.cloud.images_come_out(HOME, Outcome::Failed);
-    rig.cloud.once(Verb::Terminate, HOME, Fault::Refused);
-    rig.fails(&["the snapshot was lost"]).await;
-    assert_eq!(rig.cloud.left(), [""; 0]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_faults_are_what_is_told_when_the_machine_that_has_them_can_not_be_ended() {
-    let rig = Rig::public();
-    rig.cloud.check_prints(&["not ok hyperthreads: cpu1 is online"]);
-    // The first that ends is the baking machine.
-    rig.cloud.slowly(Verb::Terminate, HOME, Duration::from_secs(1));
-    rig.cloud.once(Verb::Terminate, HOME, Fault::Refused);
-    rig.fails(&["hyperthreads: cpu1 is online"]).await;
-    assert_eq!(rig.cloud.left(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,24 +12,15 @@ fn all_is_withdrawn(rig: &Rig) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_permission_that_is_refused_in_one_region_withdraws_all() {
-    for verb in [Verb::SnapshotsPublic, Verb::ImagePublic] {
-        let rig = Rig::public();
-        rig.cloud.once(verb, "sa-east-1", Fault::Refused);
-        let ended = rig.fails(&["nothing is public", "sa-east-1", "is refused"]).await;
-        assert_eq!(ended.called_public(), [""; 0], "{ended}");
-        all_is_withdrawn(&rig);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_permission_whose_answer_is_lost_withdraws_all() {
-    for verb in [Verb::SnapshotsPublic, Verb::ImagePublic] {
-        let rig = Rig::public();
-        rig.cloud.once(verb, "sa-east-1", Fault::Lost);
-        let ended = rig.fails(&["nothing is public", "sa-east-1", "is lost"]).await;
-        assert_eq!(ended.called_public(), [""; 0], "{ended}");
-        all_is_withdrawn(&rig);
+async fn a_permission_that_is_refused_or_whose_answer_is_lost_in_one_region_withdraws_all() {
+    for (fault, word) in [(Fault::Refused, "is refused"), (Fault::Lost, "is lost")] {
+        for verb in [Verb::SnapshotsPublic, Verb::ImagePublic] {
+            let rig = Rig::public();
+            rig.cloud.once(verb, "sa-east-1", fault);
+            let ended = rig.fails(&["nothing is public", "sa-east-1", word]).await;
+            assert_eq!(ended.called_public(), [""; 0], "{ended}");
+            all_is_withdrawn(&rig);
+        }
     }
 }
 
@@ -148,7 +139,7 @@ async fn a_block_that_can_not_be_set_again_is_said_with_what_to_type() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shared_image_is_opened_to_those_named_and_to_nobody_else() {
-    let rig = Rig::shared(&["123456789012", "210987654321"]);
+    let rig = Rig::private(&["123456789012", "210987654321"]);
     let ended = rig.release().await;
     let report = ended.report();
     assert_eq!((report.public, report.shared_with.len()), (false, 2));
@@ -160,7 +151,7 @@ async fn a_shared_image_is_opened_to_those_named_and_to_nobody_else() {
 
 #[tokio::test(start_paused = true)]
 async fn sharing_that_fails_is_taken_back() {
-    let rig = Rig::shared(&["123456789012"]);
+    let rig = Rig::private(&["123456789012"]);
     rig.cloud.once(Verb::Share, HOME, Fault::Lost);
     rig.fails(&["nothing is public", "is lost"]).await;
     assert_eq!(rig.cloud.shared_with(HOME), [""; 0]);

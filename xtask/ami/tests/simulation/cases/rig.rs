@@ -1,7 +1,5 @@
 //! A build against the simulated cloud: a tiny checkout, a home of its own, and all that is said kept.
 
-use std::time::Duration;
-
 use futures_util::FutureExt as _;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -45,17 +43,9 @@ impl Rig {
         Rig::new(Visibility::Public, &REGIONS, turn)
     }
 
-    /// A developer's image.
-    pub fn private() -> Rig {
-        let expires = Duration::from_secs(7 * 24 * 60 * 60);
-        Rig::new(Visibility::Private { expires, shared_with: Vec::new() }, &[HOME], Turn::beside_others())
-    }
-
     /// A developer's image that these may launch, too.
-    pub fn shared(grantees: &[&str]) -> Rig {
-        let expires = Duration::from_secs(7 * 24 * 60 * 60);
-        let shared_with = grantees.iter().map(|grantee| grantee.parse().expect("a grantee")).collect();
-        Rig::new(Visibility::Private { expires, shared_with }, &[HOME], Turn::beside_others())
+    pub fn private(grantees: &[&str]) -> Rig {
+        Rig::new(kit::private(grantees), &[HOME], Turn::beside_others())
     }
 
     fn new(visibility: Visibility, regions: &[&str], turn: Turn) -> Rig {

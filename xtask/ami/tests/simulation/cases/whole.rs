@@ -64,7 +64,7 @@ async fn copies_and_verification_go_side_by_side() {
 
 #[tokio::test(start_paused = true)]
 async fn a_private_image_is_in_one_region_and_never_public() {
-    let rig = Rig::private();
+    let rig = Rig::private(&[]);
     let ended = rig.release().await;
     let report = ended.report();
     assert!(!report.public);
