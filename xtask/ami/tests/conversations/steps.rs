@@ -55,18 +55,31 @@ pub fn read(text: &str) -> Vec<Step> {
     steps
 }
 
+/// Whether this was said. `TIME` is any, also one that falls on a whole minute.
+fn agrees(said: &str, wanted: &str) -> bool {
+    let mut pairs = said.split(' ').zip(wanted.split(' '));
+    said.split(' ').count() == wanted.split(' ').count()
+        && pairs.all(|(said, wanted)| said == wanted || (said, wanted) == ("MINUTE", "TIME"))
+}
+
 impl Step {
     /// What is wrong with what was said.
     pub fn fault(&self, who: Who, said: &str) -> Option<String> {
         let (asked, wanted) = (self.question.join(" "), &self.wanted);
         match self.differences.iter().find(|(one, ..)| *one == who) {
-            None if said == wanted => None,
+            None if agrees(said, wanted) => None,
             None => Some(format!("{asked}: {who:?} says `{said}`, not `{wanted}`")),
             Some(_) if said == wanted => Some(format!("{asked}: {who:?} says `{said}` as AWS does: no difference")),
             Some((_, listed, _)) if said == listed => None,
             Some((_, listed, _)) => Some(format!("{asked}: {who:?} says `{said}`, neither `{wanted}` nor `{listed}`")),
         }
     }
+}
+
+#[test]
+fn a_time_that_may_be_any_may_fall_on_a_whole_minute() {
+    assert!(agrees("ami-1 TIME", "ami-1 TIME") && agrees("ami-1 MINUTE", "ami-1 TIME"));
+    assert!(!agrees("ami-1 TIME", "ami-1 MINUTE") && !agrees("ami-1 MINUTE x", "ami-1 TIME"));
 }
 
 #[test]

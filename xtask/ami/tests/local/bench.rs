@@ -150,7 +150,7 @@ impl Bench {
         assert_eq!(files(&self.home.path().join("instances")), [] as [Utf8PathBuf; 0], "{ended}");
         let images = files(&self.home.path().join("images"));
         assert!(images.iter().all(|path| path.is_dir()), "{images:?}: {ended}");
-        for word in ["No machine runs.", "No image was made.", "Journal and logs: "] {
+        for word in ["No instance is running.", "No image was made.", "Journal and logs: "] {
             assert!(ended.stderr.contains(word), "no {word:?} in {ended}");
         }
     }

@@ -62,7 +62,7 @@ fn provisioning_fails_and_the_machine_is_kept() {
         "set -e\necho the first half is done\necho no such package >&2\nexit 7\necho after it\n",
     );
     let mut running = Running::start(&mut bench.release(&["--keep-on-failure"]));
-    running.wait_for("error: preparing the machine (provision.sh) failed (exit status 7); the last lines");
+    running.wait_for("error: preparing the instance (provision.sh) failed (exit status 7); the last lines");
     running.wait_for("    the first half is done");
     running.wait_for("    no such package");
     running.wait_for("keeps running. To log in:");
@@ -89,12 +89,12 @@ fn an_image_that_fails_its_checks_stays_private() {
         " checks failed on the booted image:",
         "another thing: it is broken",
         "/usr/bin/machida has the bytes that were built: its SHA-256 is ",
-        "No machine runs.",
+        "No instance is running.",
         "These images exist:",
         "eu-west-1: ami-",
         "us-west-2: ami-",
-        "To go on: cargo xtask ami resume 2",
-        "To remove it all: cargo xtask ami clean 2",
+        "To resume: cargo xtask ami resume 2",
+        "To clean up: cargo xtask ami clean 2",
     ];
     ended.expect_error(1, &words);
     assert!(ended.stderr.contains("\n  2 of ") || ended.stderr.contains("error: 2 of "), "{ended}");

@@ -98,6 +98,6 @@ fn who_cleans_up_after_a_kill_while_the_base_is_made_finds_what_there_is_of_it()
     bench.home.expect_nothing_runs(&ended);
     assert!(!files(&bases).is_empty(), "{ended}");
     let cleaned = bench.manage(&["clean", bench.build().file_name().expect("a name")]);
-    assert!(cleaned.code == Some(0) && cleaned.stderr.contains("which a killed process left"), "{cleaned}");
+    assert!(cleaned.code == Some(0) && cleaned.stderr.contains("left by a killed process"), "{cleaned}");
     assert_eq!(files(&bases), [] as [Utf8PathBuf; 0], "{cleaned}");
 }

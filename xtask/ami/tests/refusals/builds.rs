@@ -133,7 +133,7 @@ fn a_build_that_was_killed_before_its_first_line_is_none() {
     let journal = put_build(&home, &sample(&folder), true, &json!({}));
     for begun in ["", "{\"at\":\"2020-01-02T03"] {
         write(&journal, begun);
-        let none = format!("no unfinished build {ID} is known");
+        let none = format!("there is no unfinished build {ID}");
         refused_untouched(&home, &journal, &["resume", ID, "--local"], &[&none]);
         refused_untouched(&home, &journal, &["resume", "--local"], &["no build is unfinished"]);
         let ended = run(&mut ami(&home, &["clean", ID, "--local", "--yes"]));
