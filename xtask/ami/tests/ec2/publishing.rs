@@ -27,6 +27,7 @@ async fn a_copy_that_fails_or_is_pending_for_long_is_told_with_what_ec2_says_of_
         rig.endpoint.region("sa-east-1", |region| region.images_come_out = outcome);
         rig.release().await.failed(1, &words);
         assert_eq!(rig.endpoint.public_in(), [""; 0]);
+        assert_eq!(rig.endpoint.left(), [""; 0]);
     }
 }
 
