@@ -227,6 +227,19 @@ impl State {
         Role::ALL.iter().any(|role| self.steps.get(&Step::Launch(*role)).is_some_and(Progress::is_open))
     }
 
+    /// The instances that were launched, and whose key pair and security group were not deleted since: they may be running,
+    /// also where the cloud does not list them yet.
+    #[must_use]
+    pub fn launched(&self) -> Vec<InstanceId> {
+        let instance = |role: &Role| {
+            let (launched, id) = self.steps.get(&Step::Launch(*role))?.done.as_ref()?;
+            let revoked = self.steps.get(&Step::Revoke(*role)).and_then(|revoke| revoke.done.as_ref());
+            let is_over = revoked.is_some_and(|(revoked, _)| revoked > launched);
+            id.as_str().filter(|_| !is_over).map(|id| InstanceId(id.to_owned()))
+        };
+        Role::ALL.iter().filter_map(instance).collect()
+    }
+
     /// Whether this process may have created a key pair and a security group for a role.
     #[must_use]
     pub fn has_access(&self, role: Role) -> bool {

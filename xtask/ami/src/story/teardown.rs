@@ -21,6 +21,7 @@ use crate::{
         wait::{self, Pace, Patience, Poll},
     },
     machine::openssh,
+    record::state::State,
 };
 
 /// How long an instance whose launch was cut short may take to become visible (EC2's eventual consistency).
@@ -60,10 +61,13 @@ pub async fn sweep<C: Cloud>(cloud: &C, run: &Run) -> Result<()> {
     if run.attempt == 1 {
         return Ok(());
     }
-    let instances = find_instances(cloud, run, &[], Urgency::None).await?;
-    let detach_until = Instant::now() + DETACH_LIMIT;
-    for instance in instances {
+    let launched = run.events.state(State::launched);
+    let found = find_instances(cloud, run, &launched, Urgency::None).await?;
+    for instance in &found {
         run.events.say(Progress::Terminating { instance: instance.clone() });
+    }
+    let detach_until = Instant::now() + DETACH_LIMIT;
+    for instance in found.into_iter().chain(launched).collect::<BTreeSet<_>>() {
         end_instance(cloud, run, &instance, detach_until, Urgency::None).await?;
     }
     for attempt in 1..run.attempt {
@@ -107,7 +111,8 @@ async fn end_instances<C: Cloud>(cloud: &C, run: &Run, urgency: Urgency) -> Vec<
     let mut faults = Vec::new();
     let detach_until = Instant::now() + DETACH_LIMIT;
     // A tag search may not find an instance yet that was launched just now.
-    let launched = run.logins.borrow().iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+    let mut launched = run.events.state(State::launched);
+    launched.extend(run.logins.borrow().iter().map(|(id, _)| id.clone()));
     let found = find_instances(cloud, run, &launched, urgency).await.unwrap_or_else(|error| {
         faults.push(error.context("failed to look for instances"));
         Vec::new()
@@ -171,7 +176,8 @@ async fn end_instance<C: Cloud>(
     let (console, _) = tokio::join!(console, detached);
     let console = console.ok().and_then(Result::ok).unwrap_or_default();
     let path = run.log(&format!("console-{instance}"));
-    if let Err(error) = std::fs::write(&path, console) {
+    // An instance that is gone has none, and an earlier process may have kept what it was.
+    if let Some(Err(error)) = (!console.is_empty()).then(|| std::fs::write(&path, console)) {
         run.events.warn(format_args!("failed to write {path}: {error}"));
     }
     terminate(cloud, run, instance).await?;

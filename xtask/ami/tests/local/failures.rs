@@ -159,7 +159,7 @@ fn qemu_dies() {
     let (id, _) = machine.unwrap_or_else(|| panic!("no machine: {machines:?}"));
     kill(nix::unistd::Pid::from_raw(*id), Signal::SIGKILL).expect("it is there");
     let ended = running.end();
-    ended.expect_error(1, &["is stopped before anyone could log in: QEMU ended (signal: 9 (SIGKILL))\n", "console"]);
+    ended.expect_error(1, &["is stopped before a login was possible: QEMU ended (signal: 9 (SIGKILL))\n", "console"]);
     bench.expect_nothing_left(&ended);
 }
 

@@ -105,8 +105,12 @@ fn a_launch_that_was_cut_short_is_waited_for_and_an_access_is_its_process_own() 
     let launch = || [intended("bake launch"), failed("bake launch")];
     assert!(!after(launch()).is_launching());
     assert!(after(launch().into_iter().chain([Event::InDoubt { step: step("bake launch") }])).is_launching());
-    let state = after([intended("bake launch"), done("bake launch", json!("i-1"))]);
-    assert!(!state.is_launching());
+    let launched = [intended("bake launch"), done("bake launch", json!("i-1"))];
+    let state = after(launched.clone());
+    assert!(!state.is_launching() && state.launched() == [InstanceId("i-1".to_owned())]);
+    let revoked = [intended("bake revoke"), done("bake revoke", Value::Null)];
+    assert_eq!(after(launched.iter().cloned().chain(revoked.clone())).launched(), []);
+    assert_eq!(after(revoked.into_iter().chain(launched)).launched(), [InstanceId("i-1".to_owned())]);
     let state = after([intended("verify access"), intended("verify revoke"), done("verify revoke", Value::Null)]);
     assert!(!state.has_access(Role::Verify));
 }
