@@ -96,8 +96,11 @@ impl State {
             }
             Event::Failed { step, .. } => {
                 self.steps.entry(step.clone()).or_default().failed = Some(self.events);
-                if let Step::Available(region) = step {
-                    // An image that never became available is not worth naming among those that exist.
+                // An image that never became available is not worth naming among those that exist. One that was opened
+                // has been, whatever fails now.
+                if let Step::Available(region) = step
+                    && self.images.get(region).is_some_and(|image| !image.open)
+                {
                     self.images.remove(region);
                 }
             }

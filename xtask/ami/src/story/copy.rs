@@ -13,6 +13,7 @@ use crate::{
         progress::Progress,
         step::Step,
     },
+    record::state::State,
 };
 
 /// How many characters of the source's id are in the token of its copy. A token has at most 64 characters.
@@ -38,7 +39,9 @@ pub async fn everywhere<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeI
     if !copies.is_empty() {
         run.events.say(Progress::Copied { image: home.image.clone(), regions: copies.len() });
     }
-    if !failed.is_empty() && !run.spec.skip_failed_regions {
+    // An earlier process may have opened the image of a region that fails now: it would stay open, and be left out.
+    let may_skip = run.spec.skip_failed_regions && !run.events.state(State::is_half_open);
+    if !failed.is_empty() && !may_skip {
         let messages: Vec<String> = failed.iter().map(|(region, error)| format!("{region}: {error:#}")).collect();
         let messages = messages.join("\n  ");
         bail!("the image could not be copied to {} of {all} regions:\n  {messages}", failed.len());

@@ -79,6 +79,7 @@ fn images_are_half_open_from_the_intention_to_the_end_of_publishing_or_withdrawi
     let story = [
         (intended("publish"), true),
         (failed("publish"), true),
+        (failed("available us-west-2"), true),
         (intended("withdraw"), true),
         (failed("withdraw"), true),
         (Event::Resumed {}, true),
@@ -89,9 +90,10 @@ fn images_are_half_open_from_the_intention_to_the_end_of_publishing_or_withdrawi
     for count in 0..=story.len() {
         let events = story[..count].iter().map(|(event, _)| event.clone());
         let state = after(copies.clone().into_iter().chain(events));
+        assert_eq!(state.images.len(), 2, "after {count} events");
         let is_half_open = count > 0 && story[count - 1].1;
         assert_eq!(state.is_half_open(), is_half_open, "after {count} events");
-        assert_eq!(state.images.values().all(|image| image.open), count > 0 && count != 6, "after {count} events");
+        assert_eq!(state.images.values().all(|image| image.open), count > 0 && count != 7, "after {count} events");
     }
 }
 
