@@ -70,7 +70,7 @@ fn provisioning_fails_and_the_machine_is_kept() {
     let hello = Command::new("sh").args(["-c", &format!("{command} 'id -un; sudo -n id -un'")]).output().expect("ssh");
     let said = String::from_utf8_lossy(&hello.stdout).into_owned();
     assert_eq!(said, "debian\nroot\n", "{command}: {}", String::from_utf8_lossy(&hello.stderr));
-    running.wait_for("with Ctrl-C");
+    running.wait_for("press Ctrl-C");
     running.signal(Signal::SIGINT);
     let ended = running.end_within(std::time::Duration::from_secs(15));
     ended.expect_error(1, &[]);
