@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use xtask_ami::event::{
+    Event,
+    step::{Handle, Step},
+};
+
 use super::rig::{HOME, REGIONS, Rig};
 use crate::{
     fate::{Fault, Verb},
@@ -98,6 +103,19 @@ async fn a_fault_and_a_copy_that_fails_are_both_told() {
     rig.cloud.once(Verb::CopyImage, "sa-east-1", Fault::Refused);
     rig.fails(&["hyperthreads: cpu1 is online", "sa-east-1"]).await;
     nothing_public_and_nothing_lost(&rig, &["eu-west-1", "us-east-1", HOME]);
+}
+
+/// The image there would stay open, and be in no result.
+#[tokio::test(start_paused = true)]
+async fn a_region_whose_image_may_be_open_is_not_left_out() {
+    let mut rig = Rig::public();
+    rig.build.spec.skip_failed_regions = true;
+    rig.cloud.images_come_out("sa-east-1", Outcome::Failed);
+    // An earlier process had begun to open the images.
+    let began = Event::Intended { step: Step::Publish, by: Handle::NONE };
+    rig.build.events.emit(began).expect("a journal");
+    rig.fails(&["the image could not be copied to 1 of 3 regions", "sa-east-1"]).await;
+    assert_eq!(rig.cloud.public(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
