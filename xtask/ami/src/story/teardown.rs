@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{block, launch, open, run::Run};
 use crate::{
-    cloud::{Cloud, HowTo, InstanceState, tags::TAG_BUILD},
+    cloud::{Cloud, HowTo, Instance, InstanceState, tags::TAG_BUILD},
     event::{
         Event,
         ids::InstanceId,
@@ -61,7 +61,7 @@ pub async fn sweep<C: Cloud>(cloud: &C, run: &Run) -> Result<()> {
     if run.attempt == 1 {
         return Ok(());
     }
-    let launched = run.events.state(State::launched);
+    let launched = launched_earlier(cloud, run).await;
     let found = find_instances(cloud, run, &launched, Urgency::None).await?;
     for instance in &found {
         run.events.say(Progress::Terminating { instance: instance.clone() });
@@ -107,11 +107,23 @@ pub async fn clean_up<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], urgen
     if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("\n  ")) }
 }
 
+/// The instances that earlier processes launched, but those that are known to have terminated: to end these again would
+/// only cost time.
+async fn launched_earlier<C: Cloud>(cloud: &C, run: &Run) -> Vec<InstanceId> {
+    let mut earlier = run.events.state(State::launched);
+    earlier.retain(|id| run.logins.borrow().iter().all(|(own, _)| own != id));
+    let looks = join_all(earlier.iter().map(|id| cloud.instance(run.build_region(), id))).await;
+    let is_over = |look: &Result<Option<Instance>>| {
+        look.as_ref().is_ok_and(|it| it.as_ref().is_some_and(|it| it.state == InstanceState::Terminated))
+    };
+    earlier.into_iter().zip(looks).filter(|(_, look)| !is_over(look)).map(|(id, _)| id).collect()
+}
+
 async fn end_instances<C: Cloud>(cloud: &C, run: &Run, urgency: Urgency) -> Vec<Error> {
     let mut faults = Vec::new();
     let detach_until = Instant::now() + DETACH_LIMIT;
     // A tag search may not find an instance yet that was launched just now.
-    let mut launched = run.events.state(State::launched);
+    let mut launched = launched_earlier(cloud, run).await;
     launched.extend(run.logins.borrow().iter().map(|(id, _)| id.clone()));
     let found = find_instances(cloud, run, &launched, urgency).await.unwrap_or_else(|error| {
         faults.push(error.context("failed to look for instances"));
