@@ -11,6 +11,12 @@ use xtask::{
     version::{self, Version},
 };
 
+mod instance;
+mod system;
+
+pub use instance::{Instance, Limits};
+pub use system::{File, Package, System};
+
 /// How the image is named, built and installed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,55 +51,6 @@ pub struct Recipe {
     /// The supported systems of a base, by `ID-VERSION_ID` of /etc/os-release.
     #[serde(rename = "system")]
     pub systems: BTreeMap<String, System>,
-}
-
-/// The machines that the image is made on and verified on.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Instance {
-    /// The EC2 instance type.
-    #[serde(rename = "type")]
-    pub instance_type: String,
-    /// The size of the root volume, in GiB.
-    pub root_volume_gib: u32,
-}
-
-/// The timeouts of a build.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Of each run of make.
-    #[serde(deserialize_with = "limit")]
-    pub make: Duration,
-    /// From the launch to the first login.
-    #[serde(deserialize_with = "limit")]
-    pub login: Duration,
-    /// Of each script on a machine.
-    #[serde(deserialize_with = "limit")]
-    pub script: Duration,
-    /// From the stop request until the machine is stopped.
-    #[serde(deserialize_with = "limit")]
-    pub stop: Duration,
-    /// The age at which a machine shuts itself down, in case nothing terminates it. `machine` in older recipes.
-    #[serde(alias = "machine", deserialize_with = "limit")]
-    pub machine_lifetime: Duration,
-    /// From the request for an image or a copy until it is available.
-    #[serde(deserialize_with = "limit")]
-    pub image: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-        Limits {
-            make: minutes(120),
-            login: minutes(10),
-            script: minutes(30),
-            stop: minutes(5),
-            machine_lifetime: minutes(300),
-            image: minutes(60),
-        }
-    }
 }
 
 /// The settings of make.
@@ -149,50 +106,6 @@ pub struct LocalBase {
     pub suite: String,
     /// A Debian mirror, for computers whose apt has no source of the suite.
     pub mirror: Option<String>,
-}
-
-/// A supported system of a base.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct System {
-    /// The version of the C library, such as `2.23`.
-    pub glibc: String,
-    /// The user for SSH logins.
-    pub ssh_user: String,
-    /// The sonames of the shared libraries that it has before any package is installed.
-    pub libraries: Vec<String>,
-    /// The packages to install.
-    #[serde(default, rename = "package")]
-    pub packages: Vec<Package>,
-    /// Files of the checkout to install, beside the binaries.
-    #[serde(default, rename = "file")]
-    pub files: Vec<File>,
-}
-
-/// A package to install.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Package {
-    /// The name of the Debian package.
-    pub name: String,
-    /// Why running applications need it.
-    pub why: String,
-    /// The sonames of its shared libraries.
-    #[serde(default)]
-    pub libraries: Vec<String>,
-}
-
-/// A file or folder of the checkout to install.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct File {
-    /// The path relative to the checkout's root.
-    pub source: Utf8PathBuf,
-    /// The path on the image.
-    pub target: Utf8PathBuf,
-    /// Whether it may be missing.
-    #[serde(default)]
-    pub optional: bool,
 }
 
 impl Recipe {
@@ -305,30 +218,6 @@ impl Recipe {
             faults.push(format!("local_base.mirror: `{mirror}` is not a URL"));
         }
         self.systems.iter().for_each(|(name, system)| faults.extend(system.faults(name)));
-        faults
-    }
-}
-
-impl System {
-    fn faults(&self, name: &str) -> Vec<String> {
-        let mut faults = Vec::new();
-        let version: Result<Vec<u32>, _> = self.glibc.split('.').map(str::parse).collect();
-        if version.is_err() {
-            faults.push(format!("system {name}: glibc: `{}` is not a version such as 2.23", self.glibc));
-        }
-        for package in &self.packages {
-            let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
-            if package.name.len() < 2 || package.name.starts_with(['+', '-', '.']) || !package.name.chars().all(legal) {
-                faults.push(format!("system {name}: package `{}`: not a valid name of a Debian package", package.name));
-            }
-        }
-        for file in &self.files {
-            faults.extend(outside_the_checkout(&format!("system {name}: file source"), &file.source));
-            let above = file.target.components().any(|part| part.as_str() == "..");
-            if !file.target.is_absolute() || above {
-                faults.push(format!("system {name}: file target: `{}` must be a plain absolute path", file.target));
-            }
-        }
         faults
     }
 }

@@ -1,0 +1,74 @@
+//! The systems that a base may have, and what is installed on them.
+
+use super::outside_the_checkout;
+use anyhow::Result;
+use camino::Utf8PathBuf;
+use serde::Deserialize;
+
+/// A supported system of a base.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct System {
+    /// The version of the C library, such as `2.23`.
+    pub glibc: String,
+    /// The user for SSH logins.
+    pub ssh_user: String,
+    /// The sonames of the shared libraries that it has before any package is installed.
+    pub libraries: Vec<String>,
+    /// The packages to install.
+    #[serde(default, rename = "package")]
+    pub packages: Vec<Package>,
+    /// Files of the checkout to install, beside the binaries.
+    #[serde(default, rename = "file")]
+    pub files: Vec<File>,
+}
+
+/// A package to install.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// The name of the Debian package.
+    pub name: String,
+    /// Why running applications need it.
+    pub why: String,
+    /// The sonames of its shared libraries.
+    #[serde(default)]
+    pub libraries: Vec<String>,
+}
+
+/// A file or folder of the checkout to install.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// The path relative to the checkout's root.
+    pub source: Utf8PathBuf,
+    /// The path on the image.
+    pub target: Utf8PathBuf,
+    /// Whether it may be missing.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+impl System {
+    pub(super) fn faults(&self, name: &str) -> Vec<String> {
+        let mut faults = Vec::new();
+        let version: Result<Vec<u32>, _> = self.glibc.split('.').map(str::parse).collect();
+        if version.is_err() {
+            faults.push(format!("system {name}: glibc: `{}` is not a version such as 2.23", self.glibc));
+        }
+        for package in &self.packages {
+            let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
+            if package.name.len() < 2 || package.name.starts_with(['+', '-', '.']) || !package.name.chars().all(legal) {
+                faults.push(format!("system {name}: package `{}`: not a valid name of a Debian package", package.name));
+            }
+        }
+        for file in &self.files {
+            faults.extend(outside_the_checkout(&format!("system {name}: file source"), &file.source));
+            let above = file.target.components().any(|part| part.as_str() == "..");
+            if !file.target.is_absolute() || above {
+                faults.push(format!("system {name}: file target: `{}` must be a plain absolute path", file.target));
+            }
+        }
+        faults
+    }
+}
