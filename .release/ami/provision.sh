@@ -140,7 +140,8 @@ write_rc_local() {
         mv "$file" "$base"
         say "kept the base's rc.local as $base"
     fi
-    new=$(mktemp "$file.XXXXXX")
+    # A fixed name, so that a run that was killed here leaves nothing that the next one does not replace.
+    new=$file.new
     rc_local > "$new"
     chmod 0755 "$new"
     mv "$new" "$file"

@@ -147,7 +147,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn looking_takes_a_build_from_nobody() {
+    fn looking_at_a_build_does_not_lock_it() {
         let (_guard, folder) = fixture::folder();
         let is_over = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {

@@ -59,7 +59,7 @@ pub async fn bake<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Resul
     }
     let (parts, (base, session)) = tokio::try_join!(make::parts(run), prepare(cloud, run))?;
     let instance = session.instance.clone();
-    let disk = run.record(Step::Sealed(instance.clone()), &instance, async {
+    let disk = run.events.record(Step::Sealed(instance.clone()), &instance, async {
         let work = finish(run, &session, &base, &parts).await;
         launch::with_its_state(cloud, run, &instance, work).await
     });
@@ -145,7 +145,7 @@ fn known(run: &Run, image: &ImageId, made_of: Option<InstanceId>) -> Result<Home
 
 /// Launches the instance and installs the packages.
 async fn prepare<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Result<(Base, Session<C::Machine>)> {
-    let base = run.record(Step::Base, Handle::NONE, cloud.base(&run.log("base"))).await?;
+    let base = run.events.record(Step::Base, Handle::NONE, cloud.base(&run.log("base"))).await?;
     ensure!(
         base.system == run.spec.system_name,
         "the base {} is {}, but preflight took it for {}: start again",
@@ -163,7 +163,7 @@ async fn prepare<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Result
     let limit = run.spec.recipe.limits.script;
     let prepared =
         session.machine.run("preparing the instance (provision.sh)", &command, Input::Text(&provision), limit);
-    let prepared = run.record(Step::Packages, packages, async { prepared.await.map(drop) }).await;
+    let prepared = run.events.record(Step::Packages, packages, async { prepared.await.map(drop) }).await;
     launch::with_its_state(cloud, run, &session.instance, prepared).await?;
     Ok((base, session))
 }
@@ -176,7 +176,7 @@ async fn finish<M: Machine>(run: &Run, session: &Session<M>, base: &Base, parts:
     let machine_id = machine.run("reading the machine id", "cat /etc/machine-id", Input::None, limit).await?;
     let seal = install::script(&run.spec.scripts.seal)?;
     let seal = machine.run("sealing (seal.sh)", "sudo -n bash -s", Input::Text(&seal), limit);
-    run.record(Step::Seal, &session.instance, async { seal.await.map(drop) }).await?;
+    run.events.record(Step::Seal, &session.instance, async { seal.await.map(drop) }).await?;
     Ok(SealedDisk { base: base.clone(), sha256, packages, machine_id: machine_id.trim().to_owned() })
 }
 
@@ -219,7 +219,7 @@ async fn stop<C: Compute + Imaging + Account>(cloud: &C, run: &Run, instance: &I
         })
         .await
     };
-    run.record(Step::Stop, instance, work).await
+    run.events.record(Step::Stop, instance, work).await
 }
 
 async fn make_image<C: Compute + Imaging + Account>(
@@ -231,7 +231,7 @@ async fn make_image<C: Compute + Imaging + Account>(
     let region = run.build_region();
     let image = run.new_image(region, &base.name, instance);
     let ordered = cloud.create_image(region, instance, &image);
-    let id = run.record(Step::Image(region.clone()), &image.name, ordered).await?;
+    let id = run.events.record(Step::Image(region.clone()), &image.name, ordered).await?;
     let (image_id, name) = (id.clone(), image.name.clone());
     run.events.say(Progress::Imaging { instance: instance.clone(), image: image_id, name });
     let available = images::complete(cloud, run, region, &id, &image).await;

@@ -42,7 +42,7 @@ async fn lift_in<C: Opening + Account>(cloud: &C, run: &Run, region: &Region) ->
         })
         .await
     };
-    run.record(step, region, work).await
+    run.events.record(step, region, work).await
 }
 
 /// Restores the block in every region where it was lifted.
@@ -52,7 +52,7 @@ async fn lift_in<C: Opening + Account>(cloud: &C, run: &Run, region: &Region) ->
 pub async fn restore<C: Opening + Account>(cloud: &C, run: &Run) -> Result<()> {
     let regions = run.events.state(|state| state.unblocked());
     let work = async |region: &Region| {
-        run.record(Step::Block(region.clone()), region, cloud.block_public_images(region)).await
+        run.events.record(Step::Block(region.clone()), region, cloud.block_public_images(region)).await
     };
     let results: Vec<Result<()>> = join_all(regions.iter().map(work)).await;
     let failed: Vec<String> = regions

@@ -74,7 +74,7 @@ async fn copy<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeImage, regi
         }
         None => {
             let copied = cloud.copy_image(run.build_region(), &home.image, region, &image);
-            run.record(Step::Copy(region.clone()), &image.token, copied).await?
+            run.events.record(Step::Copy(region.clone()), &image.token, copied).await?
         }
     };
     let available = images::complete(cloud, run, region, &id, &image).await?;

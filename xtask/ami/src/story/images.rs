@@ -28,7 +28,7 @@ pub async fn find<C: Imaging + Account>(cloud: &C, run: &Run, region: &Region) -
             _ if image.tag(TAG_BUILD) != Some(&run.id) => {}
             ImageState::Failed(_) => {
                 let step = Step::Remove(region.clone(), image.id.clone());
-                run.record(step, &image.id, cloud.deregister(region, &image.id)).await?;
+                run.events.record(step, &image.id, cloud.deregister(region, &image.id)).await?;
             }
             ImageState::Disabled => return Err(disabled(cloud, region, &image.id)),
             ImageState::Pending(_) | ImageState::Available => good = Some(image),
@@ -60,7 +60,7 @@ pub async fn complete<C: Imaging + Account>(
         let made_of = seen.tag(TAG_INSTANCE).map(|instance| InstanceId(instance.to_owned()));
         Ok(AvailableImage { id: seen.id, description: seen.description, made_of })
     };
-    run.record(Step::Available(region.clone()), id, work).await
+    run.events.record(Step::Available(region.clone()), id, work).await
 }
 
 async fn wait_available<C: Imaging + Account>(cloud: &C, run: &Run, region: &Region, id: &ImageId) -> Result<Image> {

@@ -55,7 +55,7 @@ pub async fn payload(
         machine.run("installing the payload (provision.sh)", &command, Input::Text(&provision), limit).await?;
         Ok(())
     };
-    run.record(Step::Install, Handle::NONE, work).await?;
+    run.events.record(Step::Install, Handle::NONE, work).await?;
     std::fs::remove_file(&tar).with_context(|| format!("failed to remove {tar}"))?;
     Ok(sha256)
 }

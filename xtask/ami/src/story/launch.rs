@@ -49,7 +49,7 @@ pub async fn log_in<C: Compute>(cloud: &C, run: &Run, role: Role, source: Launch
     let login = run.new_login(role)?;
     let token = run.role_token(role, run.attempt);
     let access = SshAccess { name: token.clone(), public_key: login.key.public()?, tags: run.tags() };
-    run.record(Step::Access(role), &access.name, cloud.grant_access(region, &access)).await?;
+    run.events.record(Step::Access(role), &access.name, cloud.grant_access(region, &access)).await?;
     let launch = Launch {
         token,
         source,
@@ -59,14 +59,14 @@ pub async fn log_in<C: Compute>(cloud: &C, run: &Run, role: Role, source: Launch
         root_volume_gib: spec.recipe.instance.root_volume_gib,
         tags: run.tags(),
     };
-    let launched = run.record(Step::Launch(role), &launch.token, cloud.launch(region, &launch)).await;
+    let launched = run.events.record(Step::Launch(role), &launch.token, cloud.launch(region, &launch)).await;
     if launched.as_ref().is_err_and(is_transient) {
         // No answer came in all attempts, so cleaning up has to wait for an instance that may become visible late.
         run.events.say(Event::InDoubt { step: Step::Launch(role) });
     }
     let instance = launched?;
     run.logins.borrow_mut().push((instance.clone(), login.clone()));
-    let machine = run.record(Step::Login(role), &instance, async {
+    let machine = run.events.record(Step::Login(role), &instance, async {
         first_login(cloud, run, role, &instance, &login).await.map(Unrecorded)
     });
     let Unrecorded(machine) = machine.await?;
@@ -187,7 +187,7 @@ pub async fn revoke<C: Compute>(cloud: &C, run: &Run, role: Role) -> Result<()> 
         return Ok(());
     }
     let access = run.role_token(role, run.attempt);
-    run.record(Step::Revoke(role), &access, await_revoked(cloud, run, &access)).await
+    run.events.record(Step::Revoke(role), &access, await_revoked(cloud, run, &access)).await
 }
 
 /// Deletes a key pair and a security group. EC2 refuses to delete a group for a while after its instance has terminated

@@ -25,14 +25,14 @@ pub struct Parts {
 /// # Errors
 /// When that fails, or a file is none that may be on an image.
 pub async fn parts(run: &Run) -> Result<Parts> {
-    let binaries = run.once(Step::Binaries, Handle::NONE, build_binaries(run)).await?;
+    let binaries = run.events.once(Step::Binaries, Handle::NONE, build_binaries(run)).await?;
     // After make, which may have its part in them.
     let sources = async {
         let spec = run.spec.clone();
         // On another thread, because they may be large, and the login on the instance needs this one meanwhile.
         tokio::task::spawn_blocking(move || inputs::sources(&spec)).await?
     };
-    let sources = run.once(Step::Sources, Handle::NONE, sources).await?;
+    let sources = run.events.once(Step::Sources, Handle::NONE, sources).await?;
     Ok(Parts { binaries, sources })
 }
 

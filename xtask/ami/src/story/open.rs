@@ -66,7 +66,7 @@ async fn publish<C: Imaging + Opening + Account>(
     let public = *audience == Audience::Public;
     let regions = images.iter().map(|(region, _)| region.clone()).collect();
     run.events.say(Progress::Publishing { name: run.spec.name.clone(), regions, public });
-    let published = run.record(Step::Publish, Handle::NONE, async {
+    let published = run.events.record(Step::Publish, Handle::NONE, async {
         // Whoever can launch an image can copy it only when its snapshots are open, too, so they come first.
         let grant = Permission::Grant;
         all(images, async |region, id| cloud.set_volume_permission(region, id, audience, grant).await).await?;
@@ -107,7 +107,7 @@ pub async fn withdraw<C: Imaging + Opening + Account>(cloud: &C, run: &Run, imag
             (Err(error), Ok(())) | (Ok(()), Err(error)) => Err(error),
         }
     });
-    run.record(Step::Withdraw, Handle::NONE, work).await.context("these may still be public")
+    run.events.record(Step::Withdraw, Handle::NONE, work).await.context("these may still be public")
 }
 
 /// Does the same work in all regions at once, and reports all failures together.

@@ -104,7 +104,7 @@ async fn pipeline<C: Cloud>(
     let verify = async {
         // The step names the image: the checks of one image say nothing about its replacement.
         let step = Step::Verify(home.image.clone());
-        let verified = run.once(step, &home.image, verify::verify(cloud, run, &home)).await;
+        let verified = run.events.once(step, &home.image, verify::verify(cloud, run, &home)).await;
         let instance = verified.as_ref().ok().map(|verified| verified.instance.clone());
         // The receiver also waits for the copies, so it still exists.
         let _ = pass_on.send(verified);

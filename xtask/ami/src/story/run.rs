@@ -5,7 +5,6 @@ use std::{cell::RefCell, time::SystemTime};
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::Utf8PathBuf;
 use rand::Rng as _;
-use serde::{Serialize, de::DeserializeOwned};
 use xtask::{duration::PRIVATE_LIFE, region::Region, version::Version};
 
 use crate::{
@@ -20,7 +19,7 @@ use crate::{
     event::{
         about::{About, Identity},
         ids::InstanceId,
-        step::{Handle, Role, Step},
+        step::Role,
     },
     events::Events,
     ground::locks::lock_builds,
@@ -101,32 +100,6 @@ impl Run {
         events.resume(&folder, reading)?;
         let (events, logins) = (events.clone(), RefCell::default());
         Ok(Run { id: id.to_owned(), spec, folder, events, logins, attempt, began, _lock: lock })
-    }
-
-    /// Does a step's work and records it: [`Events::record`].
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn record<T: Serialize>(
-        &self,
-        step: Step,
-        by: impl Into<Handle>,
-        work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        self.events.record(step, by, work).await
-    }
-
-    /// Does a step's work unless it is done: [`Events::once`].
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn once<T: Serialize + DeserializeOwned>(
-        &self,
-        step: Step,
-        by: impl Into<Handle>,
-        work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        self.events.once(step, by, work).await
     }
 
     /// The region that the image is made in.

@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::{
     ask::spec::{ReleaseSpec, Visibility},
     cloud::preflight::{self, Preflight},
-    ground::finding,
+    ground::{everywhere, finding},
     show::{
         documents::{
             self,
@@ -59,7 +59,6 @@ pub fn document(order: &ReleaseSpec, preflight: &Preflight) -> Plan {
 
 fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
     let binaries: Vec<&str> = order.recipe.binaries.iter().map(|binary| binary.name.as_str()).collect();
-    let regions: Vec<&str> = order.regions.iter().map(|region| region.as_str()).collect();
     let visibility = match &order.visibility {
         Visibility::Public => "public".to_owned(),
         Visibility::Private { expires, shared_with } => {
@@ -78,9 +77,10 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
         lines.push(("Packages".to_owned(), packages.join(" ")));
     }
     lines.push(("Made in".to_owned(), order.build_region.to_string()));
-    let goes_to = match regions.as_slice() {
-        [region] => (*region).to_owned(),
-        _ => format!("{} regions: {}", regions.len(), regions.join(" ")),
+    let names = everywhere::names(&order.regions);
+    let goes_to = match order.regions.len() {
+        1 => names,
+        count => format!("{count} regions: {names}"),
     };
     lines.push(("Goes to".to_owned(), goes_to));
     let time = humantime::format_duration(preflight.estimate);

@@ -209,7 +209,7 @@ async fn an_image_that_takes_the_place_of_a_verified_one_is_verified_itself() {
 
 /// Neither was verified, and nobody but their owner should throw images away that are good.
 #[tokio::test(start_paused = true)]
-async fn copies_of_an_image_that_somebody_removed_are_not_published() {
+async fn copies_of_a_removed_image_are_not_published() {
     let rig = Rig::public(&REGIONS);
     rig.endpoint.plan(Plan::once(Fault::refused("OperationNotPermitted")).action("ModifyImageAttribute"));
     assert_eq!(rig.release().await.outcome.err(), Some(1));
@@ -225,7 +225,7 @@ async fn copies_of_an_image_that_somebody_removed_are_not_published() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_block_that_was_lifted_is_set_again_by_whoever_goes_on_or_cleans_up() {
+async fn a_lifted_block_is_restored_by_resume_and_by_clean() {
     for resumes in [true, false] {
         let mut rig = Rig::public(&REGIONS);
         rig.order.unblock_public_access = true;

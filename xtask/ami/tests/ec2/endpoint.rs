@@ -77,9 +77,9 @@ impl Endpoint {
     }
 
     /// Another account, or this one elsewhere, publishes an image, on a date such as `2021-09-28T12:00:00.000Z`.
-    pub fn somebody_publishes(&self, region: &str, owner: &str, name: &str, date: &str) -> String {
+    pub fn add_published(&self, region: &str, owner: &str, name: &str, date: &str) -> String {
         let (id, snapshot) = self.world(|world| (world.id("ami"), world.id("snap")));
-        self.put(region, Image::of_somebody(&id, &snapshot, owner, name, date));
+        self.put(region, Image::published(&id, &snapshot, owner, name, date));
         id
     }
 

@@ -45,7 +45,7 @@ async fn lose(rig: &Rig, region: &str) {
 
 /// Somebody makes another image of the name in a region.
 fn make_another(rig: &Rig, region: &str) {
-    let id = rig.endpoint.somebody_publishes(region, ACCOUNT, "Wallaroo 0.6.1", "2026-01-01T00:00:00.000Z");
+    let id = rig.endpoint.add_published(region, ACCOUNT, "Wallaroo 0.6.1", "2026-01-01T00:00:00.000Z");
     rig.endpoint.region(region, |region| {
         let image = region.images.get_mut(&id).expect("it");
         image.launch_permissions.clear();

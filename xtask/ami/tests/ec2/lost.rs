@@ -74,7 +74,7 @@ async fn an_image_of_that_name_from_elsewhere_is_not_adopted() {
     let endpoint = rig.endpoint.clone();
     let make = async move {
         endpoint.until_called("StopInstances").await;
-        let id = endpoint.somebody_publishes(HOME, ACCOUNT, "Wallaroo 0.6.1", "2026-01-01T00:00:00.000Z");
+        let id = endpoint.add_published(HOME, ACCOUNT, "Wallaroo 0.6.1", "2026-01-01T00:00:00.000Z");
         endpoint.region(HOME, |region| {
             let image = region.images.get_mut(&id).expect("it");
             image.tags.insert("wallaroo:build".to_owned(), "of another computer".to_owned());

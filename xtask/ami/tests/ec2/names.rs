@@ -19,7 +19,7 @@ const ELSEWHERE: &str = "eu-west-1";
 /// Puts an image of the account's own into a region, with the tags of a build if it is one's.
 fn put(rig: &Rig, id: &str, build: Option<&str>, change: impl FnOnce(&mut Image)) {
     let snapshot = rig.endpoint.world(|world| world.id("snap"));
-    let mut image = Image::of_somebody(id, &snapshot, ACCOUNT, "Wallaroo 0.6.1", "2024-07-01T12:00:00.000Z");
+    let mut image = Image::published(id, &snapshot, ACCOUNT, "Wallaroo 0.6.1", "2024-07-01T12:00:00.000Z");
     if let Some(build) = build {
         let tags = [("wallaroo:build", build), ("wallaroo:version", "0.6.1")];
         image.tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();

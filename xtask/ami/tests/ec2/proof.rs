@@ -45,7 +45,7 @@ impl Oracle for Endpoint {
 fn endpoint() -> Endpoint {
     let endpoint = Endpoint::new();
     for (base, date, deprecated) in BASES {
-        let id = endpoint.somebody_publishes(HOME, CANONICAL, base, date);
+        let id = endpoint.add_published(HOME, CANONICAL, base, date);
         let deprecated = deprecated.map(|date| format!("{date}T00:00:00.000Z"));
         endpoint.region(HOME, |region| region.images.get_mut(&id).expect("it").deprecated_at = deprecated);
     }

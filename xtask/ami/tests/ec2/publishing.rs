@@ -76,7 +76,7 @@ async fn an_image_is_shared_with_accounts_and_organizations_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_private_image_is_nobody_elses_and_expires() {
+async fn a_private_image_is_not_shared_and_expires() {
     let rig = Rig::private();
     rig.release().await.report();
     let (_, image) = &rig.endpoint.images()[0];
@@ -115,7 +115,7 @@ async fn an_image_of_that_name_without_our_tags_is_seen() {
     let rig = Rig::public(&["eu-west-1", HOME]);
     let ended = rig.release().await;
     let made = ended.report().images.iter();
-    let image = Image::of_somebody("ami-z", "snap-z", ACCOUNT, "Wallaroo 0.6.1", "2024-07-01T12:00:00.000Z");
+    let image = Image::published("ami-z", "snap-z", ACCOUNT, "Wallaroo 0.6.1", "2024-07-01T12:00:00.000Z");
     rig.endpoint.put("eu-west-1", image);
     let cloud = rig.ec2().await;
     let images = made.map(|image| (image.region.parse().expect("a region"), image.id.clone())).collect();

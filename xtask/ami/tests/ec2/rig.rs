@@ -78,7 +78,7 @@ impl Rig {
         let (guard, folder) = kit::folder();
         let regions: Vec<Region> = regions.iter().map(|region| region.parse().expect("a region")).collect();
         let endpoint = Endpoint::new();
-        endpoint.somebody_publishes(HOME, CANONICAL, BASE, "2021-09-28T12:00:00.000Z");
+        endpoint.add_published(HOME, CANONICAL, BASE, "2021-09-28T12:00:00.000Z");
         Rig {
             endpoint,
             order: kit::order(&folder, visibility, HOME, regions),

@@ -173,7 +173,7 @@ fn qemu_does_not_start() {
 }
 
 #[test]
-fn nobody_can_log_in() {
+fn a_machine_that_refuses_the_login() {
     let Some(bench) = Bench::quick() else { return };
     bench.recipe(&[("login = \"10min\"", "login = \"20s\"")]);
     let path = path_with(&bench.root, "qemu-system-x86_64", DEAF_QEMU);
@@ -185,7 +185,7 @@ fn nobody_can_log_in() {
 
 /// The dead-man's switch: a machine terminates by itself. Here the tool leaves it up, and sees it go.
 #[test]
-fn a_machine_that_nobody_ends_ends_itself() {
+fn an_abandoned_machine_shuts_itself_down() {
     let Some(bench) = Bench::quick() else { return };
     bench.recipe(&[("machine_lifetime = \"5h\"", "machine_lifetime = \"1min\"")]);
     bench.script("provision.sh", "while [ ! -e /run/cloud-init/result.json ]; do sleep 1; done; sleep 1000\n");

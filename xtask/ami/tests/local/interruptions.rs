@@ -55,7 +55,7 @@ fn twice() {
 }
 
 #[test]
-fn a_kill_takes_machine_and_make_along_and_who_goes_on_sweeps() {
+fn a_kill_ends_the_machine_and_make_and_resume_sweeps() {
     let Some(bench) = Bench::quick() else { return };
     bench.machida(&ENDLESS);
     let mut running = Running::start(&mut bench.release(&[]));

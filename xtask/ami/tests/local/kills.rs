@@ -75,7 +75,7 @@ fn site() -> Option<Box<dyn Site>> {
 }
 
 #[test]
-fn who_goes_on_after_a_kill_in_any_phase_comes_to_the_end() {
+fn a_build_killed_in_any_phase_is_resumed_to_its_end() {
     kill_and_resume(site, telling_or_every(&TELLING, site));
 }
 

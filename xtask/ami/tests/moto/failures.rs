@@ -8,7 +8,7 @@ use crate::{
 const REGIONS: [&str; 2] = ["us-west-2", "eu-west-1"];
 
 #[test]
-fn an_image_that_fails_its_check_is_nobodys() {
+fn an_image_that_fails_its_check_stays_private() {
     let Some(lab) = Lab::new() else { return };
     let check = "echo 'not ok the weather: it rains'\necho checked 1\nexit 1\n";
     write(&lab.root.join(".release/ami/check.sh"), check);

@@ -375,7 +375,7 @@ fn the_schema_of_each_result_is_printed_without_a_home() {
 }
 
 #[test]
-fn an_image_is_not_made_where_nobody_asked_for_it() {
+fn an_image_is_only_made_when_asked_for() {
     let (home, (_guard, folder)) = (Home::new(), folder());
     let root = sample(&folder);
     let words = ["--regions", "eu-west-1,sa-east-1", "--build-region", "us-east-1"];

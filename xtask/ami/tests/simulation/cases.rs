@@ -5,5 +5,6 @@ mod rig;
 
 mod copying;
 mod machines;
+mod publisher;
 mod publishing;
 mod whole;

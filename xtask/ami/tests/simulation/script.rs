@@ -151,7 +151,7 @@ impl Cloud<Script> {
     }
 
     /// Another account, or this one elsewhere, makes an image.
-    pub fn somebody_makes(&self, region: &str, name: &str) -> ImageId {
+    pub fn add_foreign_image(&self, region: &str, name: &str) -> ImageId {
         let new = NewImage {
             token: "another build's".to_owned(),
             name: name.to_owned(),

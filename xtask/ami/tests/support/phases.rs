@@ -189,11 +189,11 @@ fn kill_in(site: &dyn Site, mut command: Command, build: Option<&Utf8Path>, phas
     let mut seen = 0;
     let (build, phase) = loop {
         // Asked first: of one that has ended, all is in its journal.
-        let goes_on = running.goes_on();
+        let is_running = running.is_running();
         let new = || builds(site.home()).difference(&known).next().cloned();
         let build = build.map(Utf8Path::to_owned).or_else(new);
         let length = build.as_deref().map(length).unwrap_or_default();
-        if length == seen && goes_on {
+        if length == seen && is_running {
             assert!(began.elapsed() < PHASE_LIMIT, "none of {phases:?} comes: {:?}", build.as_deref().map(journal));
             std::thread::sleep(LOOK_AGAIN);
             continue;
@@ -201,7 +201,7 @@ fn kill_in(site: &dyn Site, mut command: Command, build: Option<&Utf8Path>, phas
         seen = length;
         let lines = build.as_deref().map(journal).unwrap_or_default();
         let phase = lines.iter().skip(before).filter_map(Phase::of).find(|phase| phases.contains(phase));
-        if phase.is_some() || !goes_on {
+        if phase.is_some() || !is_running {
             break (build, phase);
         }
     };

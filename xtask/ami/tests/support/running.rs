@@ -82,7 +82,7 @@ impl Running {
     }
 
     /// Whether it is still there.
-    pub fn goes_on(&mut self) -> bool {
+    pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("its status").is_none()
     }
 

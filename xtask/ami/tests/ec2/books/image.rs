@@ -47,7 +47,7 @@ pub struct Image {
 
 impl Image {
     /// One that was published long ago.
-    pub fn of_somebody(id: &str, snapshot: &str, owner: &str, name: &str, date: &str) -> Image {
+    pub fn published(id: &str, snapshot: &str, owner: &str, name: &str, date: &str) -> Image {
         Image {
             id: id.to_owned(),
             owner: owner.to_owned(),

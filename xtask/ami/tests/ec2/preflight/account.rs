@@ -43,7 +43,7 @@ async fn credentials_that_have_expired_or_are_unknown_are_refused_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nobody_answers_the_host_is_named() {
+async fn without_an_answer_the_host_is_named() {
     for fault in [Fault::Unreachable, Fault::Hangs] {
         let rig = Rig::public(&[HOME]);
         rig.endpoint.plan(Plan::always(fault).dry_runs_too());

@@ -84,7 +84,7 @@ obstacles! {
 
 /// Puts an image into a region, with its snapshot.
 fn put(rig: &Rig, region: &str, id: &str, owner: &str, name: &str) {
-    let image = Image::of_somebody(id, &format!("snap-of-{id}"), owner, name, "2024-07-01T12:00:00.000Z");
+    let image = Image::published(id, &format!("snap-of-{id}"), owner, name, "2024-07-01T12:00:00.000Z");
     rig.endpoint.put(region, image);
 }
 
@@ -184,13 +184,13 @@ async fn obstacles_of_all_kinds_are_told_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_base_is_the_newest_one_of_its_owner_and_of_nobody_else() {
+async fn the_base_is_the_newest_image_of_its_owner() {
     let rig = Rig::private();
     let name = |date: &str| format!("ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-{date}");
-    rig.endpoint.somebody_publishes(HOME, CANONICAL, &name("20200101"), "2020-01-01T12:00:00.000Z");
-    let newest = rig.endpoint.somebody_publishes(HOME, CANONICAL, &name("20220101"), "2022-01-01T12:00:00.000Z");
-    rig.endpoint.somebody_publishes(HOME, CANONICAL, &name("20200601"), "2020-06-01T12:00:00.000Z");
-    rig.endpoint.somebody_publishes(HOME, "666666666666", &name("20240101"), "2024-01-01T12:00:00.000Z");
+    rig.endpoint.add_published(HOME, CANONICAL, &name("20200101"), "2020-01-01T12:00:00.000Z");
+    let newest = rig.endpoint.add_published(HOME, CANONICAL, &name("20220101"), "2022-01-01T12:00:00.000Z");
+    rig.endpoint.add_published(HOME, CANONICAL, &name("20200601"), "2020-06-01T12:00:00.000Z");
+    rig.endpoint.add_published(HOME, "666666666666", &name("20240101"), "2024-01-01T12:00:00.000Z");
     let seen = look(&rig).await.expect("preflight");
     assert_eq!(seen.findings, []);
     let base = seen.facts.iter().find(|(label, _)| label == "Base").expect("the base");

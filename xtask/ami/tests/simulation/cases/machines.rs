@@ -109,7 +109,7 @@ async fn a_machine_that_can_not_be_ended_hides_neither_the_error_nor_the_accesse
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_console_that_nobody_answers_for_keeps_no_machine_alive_after_an_interruption() {
+async fn a_console_without_an_answer_keeps_no_machine_alive_after_an_interruption() {
     let rig = Rig::alone();
     rig.cloud.once(Verb::Run, "prepare", Fault::Interrupted);
     rig.cloud.always(Verb::ReadConsole, HOME, Fault::Hangs);

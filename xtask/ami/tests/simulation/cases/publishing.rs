@@ -40,7 +40,7 @@ async fn what_can_not_be_withdrawn_is_named_and_only_that() {
 #[tokio::test(start_paused = true)]
 async fn two_images_of_the_name_make_nothing_public() {
     let rig = Rig::public();
-    let other = rig.cloud.somebody_makes("eu-west-1", NAME);
+    let other = rig.cloud.add_foreign_image("eu-west-1", NAME);
     let ended = rig.fails(&["eu-west-1", "has the name", NAME, &other.0]).await;
     assert_eq!(ended.called_public(), [""; 0], "{ended}");
     assert_eq!(rig.cloud.public(), [""; 0]);
@@ -116,7 +116,7 @@ async fn a_lifted_block_is_set_again_after_an_interruption() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_block_is_left_alone_where_nobody_asked() {
+async fn a_block_is_left_alone_unless_lifting_was_asked_for() {
     let rig = Rig::public();
     rig.cloud.block("sa-east-1");
     rig.fails(&["sa-east-1", "public images are blocked", "nothing is public"]).await;
@@ -138,7 +138,7 @@ async fn a_block_that_can_not_be_set_again_is_said_with_what_to_type() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shared_image_is_opened_to_those_named_and_to_nobody_else() {
+async fn a_shared_image_is_opened_only_to_those_named() {
     let rig = Rig::private(&["123456789012", "210987654321"]);
     let ended = rig.release().await;
     let report = ended.report();
