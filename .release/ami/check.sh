@@ -207,10 +207,14 @@ wallaroo_can_be_imported() {
 }
 
 rc_local_ran() {
-    local trace=/run/wallaroo/rc.local state
+    local trace=/run/wallaroo/rc.local unit state states=
     [[ -x /etc/rc.local ]] || echo "/etc/rc.local is missing, or not executable"
-    state=$(systemctl show -p ActiveState -p Result rc-local.service | sort | paste -s -d ' ')
-    [[ $state == "ActiveState=active Result=success" ]] || echo "rc-local.service has $state"
+    # systemd's own unit, or the image's where systemd has none that boots.
+    for unit in rc-local.service wallaroo-rc-local.service; do
+        state=$(systemctl show -p ActiveState -p Result "$unit" | sort | paste -s -d ' ')
+        states+="${states:+, }$unit has $state"
+    done
+    [[ $states == *"ActiveState=active Result=success"* ]] || echo "$states"
     if [[ ! -e $trace ]]; then
         echo "it did not finish in this boot"
     elif grep -q failed "$trace"; then

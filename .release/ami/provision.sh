@@ -145,13 +145,24 @@ write_rc_local() {
     rc_local > "$new"
     chmod 0755 "$new"
     mv "$new" "$file"
-
-    [[ -d /run/systemd/system ]] || return 0
-    # systemd runs rc.local only if the file is executable when systemd reads its units.
-    systemctl daemon-reload
-    systemctl show -p WantedBy rc-local.service | grep -q multi-user.target ||
-        fail "systemd will not run $file at boot: rc-local.service is not part of multi-user.target"
     say "wrote $file"
+}
+
+# systemd's generator makes /etc/rc.local part of the boot if the file is executable when systemd reads its units. Newer
+# versions have no such generator. There the payload's unit runs the file; elsewhere the unit's condition fails.
+have_rc_local_run() {
+    local unit=wallaroo-rc-local.service
+    [[ -d /run/systemd/system ]] || return 0
+    [[ -x /etc/rc.local ]] || fail "/etc/rc.local is missing, or not executable: systemd will not run it at boot"
+    systemctl daemon-reload
+    systemctl --quiet enable "$unit"
+    if systemctl show -p WantedBy rc-local.service | grep -q multi-user.target; then
+        say "systemd runs /etc/rc.local at boot"
+    else
+        systemctl show -p WantedBy "$unit" | grep -q multi-user.target ||
+            fail "systemd will not run /etc/rc.local at boot: $unit is not part of multi-user.target"
+        say "$unit runs /etc/rc.local at boot"
+    fi
 }
 
 rc_local() {
@@ -217,6 +228,7 @@ install_tree() {
 
     (cd / && sha256sum --check --strict -- "$sums") || fail "an installed file differs from SHA256SUMS"
     rm -rf -- "$folder"
+    have_rc_local_run
 }
 
 # Runs a command once a second until it succeeds. Arguments: the limit in seconds, the condition in words, the command.

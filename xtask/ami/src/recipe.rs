@@ -106,6 +106,9 @@ pub struct LocalBase {
     pub suite: String,
     /// A Debian mirror, for computers whose apt has no source of the suite.
     pub mirror: Option<String>,
+    /// Whether a Release file past its Valid-Until date is refused. A snapshot of an archive has only such.
+    #[serde(default = "yes")]
+    pub check_valid_until: bool,
 }
 
 impl Recipe {
@@ -252,6 +255,10 @@ fn nearest_key(message: &str) -> Option<&str> {
     let quoted: Vec<&str> = words.split('`').skip(1).step_by(2).collect();
     let (unknown, known) = quoted.split_first()?;
     region::nearest(unknown, known)
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>

@@ -26,6 +26,10 @@ pub const PAYLOAD_TAR: &str = "payload.tar";
 /// The manifest's path on the image.
 const MANIFEST: &str = "/usr/share/wallaroo/manifest.json";
 
+/// The unit that runs /etc/rc.local where systemd has no generator for it, and its path on the image.
+const RC_LOCAL_UNIT: &str = include_str!("rc-local.service");
+const RC_LOCAL_UNIT_PATH: &str = "/etc/systemd/system/wallaroo-rc-local.service";
+
 /// Installs the payload, and returns the SHA-256 of each file by its path on the image.
 ///
 /// # Errors
@@ -40,6 +44,7 @@ pub async fn payload(
     let (spec, limit) = (&run.spec, run.spec.recipe.limits.script);
     let mut sha256 = parts.sources.clone();
     sha256.extend(parts.binaries.iter().map(|binary| (format!("/usr/bin/{}", binary.name), binary.sha256.clone())));
+    sha256.insert(RC_LOCAL_UNIT_PATH.to_owned(), sha256::sha256(RC_LOCAL_UNIT.as_bytes()));
     let manifest = manifest(run, base, &sha256, packages);
     std::fs::write(run.folder.join("manifest.json"), &manifest)
         .with_context(|| format!("failed to write the manifest in {}", run.folder))?;
@@ -83,6 +88,7 @@ async fn write(run: &Run, parts: &Parts, manifest: String, tar: Utf8PathBuf, exp
     // On another thread, because it reads every byte, and signals and the instance need this one meanwhile.
     let written = tokio::task::spawn_blocking(move || {
         let mut payload = Payload::gather(&binaries, &root, &files)?;
+        payload.add(RC_LOCAL_UNIT_PATH.into(), RC_LOCAL_UNIT.as_bytes().to_vec())?;
         payload.add(MANIFEST.into(), manifest.into_bytes())?;
         let written = payload.write(&tar)?;
         let written: Sources = written.into_iter().map(|(path, sum)| (path.into_string(), sum)).collect();

@@ -50,8 +50,9 @@ case "${0##*/} $*" in
     # Jobs are what boot has yet to do, cloud-init's last stage among it.
     "systemctl list-jobs "*) [ -e /run/lab/booted ] || echo "1 cloud-final.service start running" ;;
     "systemctl show -p ActiveState -p Result rc-local.service") cat /run/lab/rc-local.service ;;
+    "systemctl show -p ActiveState -p Result wallaroo-rc-local.service") printf 'ActiveState=inactive\nResult=success\n' ;;
     "systemctl show -p WantedBy rc-local.service") echo WantedBy=multi-user.target ;;
-    "systemctl stop "* | "systemctl mask "* | "systemctl restart "* | "systemctl daemon-reload") ;;
+    "systemctl stop "* | "systemctl mask "* | "systemctl restart "* | "systemctl daemon-reload" | "systemctl --quiet enable "*) ;;
     "busctl get-property "*" ScheduledShutdown")
         if [ -e /run/lab/shutdown ]; then echo '(st) "poweroff" 1'; else echo '(st) "" 0'; fi
         ;;

@@ -25,13 +25,15 @@ chroot "$root" systemctl --quiet enable systemd-networkd systemd-resolved ssh
 ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 
 # What would use the emulated CPU, or apt's lock, while packages are installed; and what a machine without containers,
-# tracing and foreign binaries starts at every boot and doesn't use. cloud-config.service only runs modules, below they
-# run at other stages, and its Python alone takes four seconds.
+# tracing and foreign binaries starts at every boot and doesn't use.
 chroot "$root" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service \
-    fstrim.timer dpkg-db-backup.timer systemd-networkd-wait-online.service cloud-config.service \
-    systemd-binfmt.service proc-sys-fs-binfmt_misc.automount systemd-pstore.service dev-mqueue.mount \
+    fstrim.timer dpkg-db-backup.timer systemd-networkd-wait-online.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount systemd-pstore.service dev-mqueue.mount \
     dev-hugepages.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount \
     sys-fs-fuse-connections.mount
+# cloud-config.service only runs modules, below they run at other stages, and its Python alone takes four seconds. Where
+# cloud-init is one process for all stages (24.3 and later), that process waits for each of them, and none costs more.
+[ -e "$root/usr/lib/systemd/system/cloud-init-main.service" ] ||
+    chroot "$root" systemctl --quiet mask cloud-config.service
 
 # NoCloud reads a disk. Any other source would ask 169.254.169.254, and what answers there is the network outside.
 echo 'datasource_list: [NoCloud, None]' > "$root/etc/cloud/cloud.cfg.d/90_dpkg.cfg"

@@ -37,8 +37,9 @@ const PACKAGES: [&str; 18] = [
     "dbus",
     "udev",
     "kmod",
-    "systemd-resolved",
     "libnss-resolve",
+    // For the machine's own name, which systemd-resolved knows only with a library that it does not depend on.
+    "libnss-myhostname",
     "iproute2",
     "netbase",
     "openssh-server",
@@ -51,6 +52,10 @@ const PACKAGES: [&str; 18] = [
     "cloud-guest-utils",
     "initramfs-tools",
 ];
+
+/// systemd-resolved, which is a part of the package systemd where it has no package of its own. A pattern of apt, which
+/// takes those of the packages that there are.
+const RESOLVED: &str = "?or(?exact-name(systemd-resolved),?exact-name(systemd))";
 
 /// Documentation is two thirds of the files, and unpacking it is slow, here and on an emulated machine.
 const DPKG_EXCLUDES: &str = "path-exclude=/usr/share/man/*\\npath-exclude=/usr/share/doc/*\\n\
@@ -137,11 +142,15 @@ impl Ingredients {
         if let Some(mirror) = &local.mirror {
             sources = sources.and_mirror(mirror, &local.suite);
         }
+        let mut lines = sources.with_updates(&local.suite)?;
+        if !local.check_valid_until {
+            lines.iter_mut().for_each(|line| *line = line.replacen("] ", " check-valid-until=no] ", 1));
+        }
         Ok(Ingredients {
             system: local.system.clone(),
             suite: local.suite.clone(),
             user: system.ssh_user.clone(),
-            sources: sources.with_updates(&local.suite)?,
+            sources: lines,
         })
     }
 
@@ -158,6 +167,7 @@ impl Ingredients {
             &self.user,
             &sources,
             &packages,
+            RESOLVED,
             DPKG_EXCLUDES,
             PARTITION,
             CUSTOMIZE,
@@ -241,6 +251,8 @@ fn install(ingredients: &Ingredients, disk: &Utf8Path, list: &Utf8Path, temporar
     let mode = if is_root { "root" } else { "unshare" };
     command.args(["--verbose", "--variant=minbase", "--format=null", &format!("--mode={mode}")]);
     command.arg(format!("--include={}", PACKAGES.join(",")));
+    // In an option of its own, because a list is split at commas.
+    command.arg(format!("--include={RESOLVED}"));
     // The first script cleans up instead, because it keeps apt's lists.
     command.arg("--skip=cleanup");
     command.args(["--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\""]);

@@ -20,7 +20,7 @@ async fn a_release_is_public_everywhere_and_leaves_nothing_else() {
     }
     assert!(report.public);
     assert_eq!(rig.cloud.copyable(), REGIONS);
-    assert_eq!(report.sha256.len(), 5, "four binaries and the manifest: {:?}", report.sha256);
+    assert_eq!(report.sha256.len(), 6, "four binaries, a unit and the manifest: {:?}", report.sha256);
     assert!(report.packages.contains_key("libpython2.7"), "{:?}", report.packages);
     assert!(report.verification.checks.len() > 5, "{:?}", report.verification);
     assert!(rig.build.folder.join("report.json").exists());

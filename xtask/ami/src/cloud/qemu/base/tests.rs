@@ -80,7 +80,12 @@ fn too_little_space_is_an_error_beforehand() {
 
 #[test]
 fn only_a_debian_base_can_be_made() {
-    let local = recipe::LocalBase { system: "ubuntu-16.04".to_owned(), suite: "xenial".to_owned(), mirror: None };
+    let local = recipe::LocalBase {
+        system: "ubuntu-16.04".to_owned(),
+        suite: "xenial".to_owned(),
+        mirror: None,
+        check_valid_until: true,
+    };
     let system = recipe::System {
         glibc: "2.23".to_owned(),
         ssh_user: "ubuntu".to_owned(),
