@@ -100,15 +100,15 @@ fn faults_of_the_region_file() {
     refused(&home, &mut home.ami(release(&root, &with_file)), &[file.as_str(), "No such file"]);
     write(&file, "# none yet\n\n");
     refused(&home, &mut home.ami(release(&root, &with_file)), &[file.as_str(), "lists no region"]);
-    write(&file, "us-west-2\nus-wset-1\nmars\nus-west-2\n");
-    let words = ["my-regions:2: unknown region `us-wset-1`", "my-regions:3: unknown region `mars`", "my-regions:4: "];
+    write(&file, "us-west-2\nus_west_1\nmars\nus-west-2\n");
+    let words = ["my-regions:2: `us_west_1` is not a region", "my-regions:3: `mars` is not a region", "my-regions:4: "];
     refused(&home, &mut home.ami(release(&root, &with_file)), &words);
     // The checkout's own file comes before the workspace's.
-    write(&root.join("regions"), "eu-wets-1\n");
-    let words = ["sample/regions:1: unknown region `eu-wets-1`; did you mean `eu-west-1`?"];
+    write(&root.join("regions"), "eu-west-1a\n");
+    let words = ["sample/regions:1: `eu-west-1a` is not a region; did you mean `eu-west-1`?"];
     refused(&home, &mut home.ami(release(&root, &[])), &words);
-    let words = ["--regions", "unknown region `us-wset-2`; did you mean `us-west-2`?"];
-    refused(&home, &mut home.ami(release(&root, &["--regions", "us-west-1,us-wset-2"])), &words);
+    let words = ["--regions", "`us_west_2` is not a region; did you mean `us-west-2`?"];
+    refused(&home, &mut home.ami(release(&root, &["--regions", "us-west-1,us_west_2"])), &words);
     let two = ["--private", "--regions", "us-west-1"];
     refused(&home, &mut home.ami(release(&root, &two)), &["one region", "--build-region"]);
 }
