@@ -134,7 +134,9 @@ mod tests {
 
     #[test]
     fn every_name_of_a_regions_shape_is_taken() {
-        for name in ["us-west-2", "sa-west-1", "me-west-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1", "xx-far-10"] {
+        for name in
+            ["us-west-2", "sa-west-1", "me-west-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1", "xx-far-10"]
+        {
             assert_eq!(name.parse::<Region>().map(String::from), Ok(name.to_owned()));
         }
     }
@@ -145,7 +147,9 @@ mod tests {
             let error = name.parse::<Region>().expect_err(name);
             assert!(error.ends_with(&format!("did you mean `{meant}`?")), "{error}");
         }
-        for name in ["", "us", "us-2", "west-2", "us--2", "-us-west-2", "us-west-", "us/../west-2", "aws-global", "us-wést-2"] {
+        for name in
+            ["", "us", "us-2", "west-2", "us--2", "-us-west-2", "us-west-", "us/../west-2", "aws-global", "us-wést-2"]
+        {
             let error = name.parse::<Region>().expect_err(name);
             assert!(error.ends_with("regions are named like us-west-2"), "{error}");
         }

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8PathBuf;
-use xtask::cli::{CommonFlags, ReleaseFlags};
+use xtask::{
+    cli::{CommonFlags, ReleaseFlags},
+    grantee::Grantee,
+    region::Region,
+};
 
 use crate::{
     ask::{
@@ -17,7 +21,7 @@ use crate::{
         preflight::{Preflight, Request},
     },
     event::about::Invocation,
-    ground::finding::Finding,
+    ground::{finding::Finding, partition::Partition},
     recipe::Recipe,
     ship::{binaries, payload},
 };
@@ -54,6 +58,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
     let name = recipe.image_name(&flags.version)?;
     let visibility = visibility(flags)?;
     let (build_region, regions) = checkout.regions(flags)?;
+    refuse_grantees_elsewhere(&flags.share, &build_region)?;
     let source = Source::read(root, recipe, workspace)?;
     let mut findings = Vec::new();
     // Private and local images are for trials, also of uncommitted changes.
@@ -110,6 +115,21 @@ fn visibility(flags: &ReleaseFlags) -> Result<Visibility> {
     }
     let expires = flags.expires.map_or(PRIVATE_LIFE, Into::into);
     Ok(Visibility::Private { expires, shared_with: flags.share.clone() })
+}
+
+/// Refuses organizations of another partition than the image's: EC2 knows none of them.
+fn refuse_grantees_elsewhere(grantees: &[Grantee], build_region: &Region) -> Result<()> {
+    let partition = &Partition::of(build_region).id;
+    let is_elsewhere = |grantee: &&Grantee| grantee.partition().is_some_and(|other| other != partition);
+    let elsewhere: Vec<String> = grantees.iter().filter(is_elsewhere).map(ToString::to_string).collect();
+    if !elsewhere.is_empty() {
+        bail!(
+            "cannot share an image in {build_region} with {}: the image is in the partition {partition}, and ARNs there \
+             begin with arn:{partition}:",
+            elsewhere.join(", ")
+        );
+    }
+    Ok(())
 }
 
 /// The recipe with the values that flags override.

@@ -105,8 +105,7 @@ impl Partition {
 /// The region that may be meant by the name of one that the SDKs don't know.
 #[must_use]
 pub fn region_meant_by(name: &str) -> Option<&'static str> {
-    let known: Vec<&str> =
-        PARTITIONS.iter().flat_map(|partition| &partition.regions).map(String::as_str).collect();
+    let known: Vec<&str> = PARTITIONS.iter().flat_map(|partition| &partition.regions).map(String::as_str).collect();
     if known.contains(&name) { None } else { region::nearest(name, &known) }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Error, Result};
 
 use crate::{
     cloud::ec2::clients::{Caller, Clients},
-    ground::{api_error::ApiError, finding::Finding},
+    ground::{api_error::ApiError, finding::Finding, partition},
 };
 
 /// The time to get credentials and their identity. Some sources of credentials, such as roles, call another service
@@ -60,7 +60,9 @@ fn advice(error: &Error, profile: Option<&str>, host: &str) -> Finding {
         (problem, format!("set valid ones with {configure}, or log in with {log_in}, or choose a --profile"))
     } else if answer.code.is_none() {
         let problem = format!("no answer from {host}: {}", answer.message);
-        (problem, "check that this computer can reach it, and check AWS_ENDPOINT_URL and the region".to_owned())
+        let slip = partition::region_meant_by(&answer.region);
+        let hint = slip.map(|meant| format!("; did you mean the region {meant}?")).unwrap_or_default();
+        (problem, format!("check that this computer can reach it, and check AWS_ENDPOINT_URL and the region{hint}"))
     } else {
         (answer.to_string(), format!("run {} to see more", command("sts get-caller-identity", profile)))
     };
