@@ -184,3 +184,28 @@ pub fn refuse(findings: &[Finding]) -> Result<()> {
     let all: Vec<String> = findings.iter().map(ToString::to_string).collect();
     bail!("preflight found problems; nothing was created:\n  {}", all.join("\n  "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn organizations_of_another_partition_are_refused_all_at_once() {
+        let grantees: Vec<Grantee> = [
+            "111122223333",
+            "arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5",
+            "arn:aws-cn:organizations::123456789012:organization/o-a1b2c3d4e5",
+            "arn:aws-us-gov:organizations::123456789012:ou/o-a1b2c3d4e5/ou-ab12-11111111",
+        ]
+        .map(|grantee| grantee.parse().expect("a grantee"))
+        .to_vec();
+        let in_region = |name: &str| refuse_grantees_elsewhere(&grantees, &name.parse().expect("a region"));
+        let error = in_region("us-gov-west-1").expect_err("two are elsewhere").to_string();
+        for part in ["us-gov-west-1", "arn:aws:organizations", "arn:aws-cn:organizations", "begin with arn:aws-us-gov:"]
+        {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert!(!error.contains("111122223333") && !error.contains("/ou-ab12"), "{error}");
+        assert!(refuse_grantees_elsewhere(&grantees[..2], &"eu-west-1".parse().expect("a region")).is_ok());
+    }
+}

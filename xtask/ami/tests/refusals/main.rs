@@ -109,6 +109,8 @@ fn faults_of_the_region_file() {
     refused(&home, &mut home.ami(release(&root, &[])), &words);
     let words = ["--regions", "`us_west_2` is not a region; did you mean `us-west-2`?"];
     refused(&home, &mut home.ami(release(&root, &["--regions", "us-west-1,us_west_2"])), &words);
+    let words = ["2 partitions: us-west-1 in aws; cn-north-1 in aws-cn", "--regions"];
+    refused(&home, &mut home.ami(release(&root, &["--regions", "us-west-1,cn-north-1"])), &words);
     let two = ["--private", "--regions", "us-west-1"];
     refused(&home, &mut home.ami(release(&root, &two)), &["one region", "--build-region"]);
 }
