@@ -2,9 +2,9 @@
 
     iam.py PARTITION <POLICY
 
-Each action is tried on each kind of resource that IAM checks it against: where the
-request and the resource carry the tool's tag, it must be allowed; without, denied, wherever that can be a condition. No
-statement may have a condition that its actions do not support.
+Each action is tried on each kind of resource that IAM checks it against: where the request and the resource carry the
+tool's tag, it must be allowed; without, denied, wherever that can be a condition. No statement may have a condition that
+its actions do not support.
 """
 
 import fnmatch
