@@ -120,3 +120,24 @@ pub fn release_file(root: &Utf8Path, workspace: &Utf8Path, name: &str) -> Utf8Pa
 pub fn is_private(flags: &ReleaseFlags) -> bool {
     flags.private || !flags.share.is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn the_first_region_is_asked_where_the_file_is_about_another_partition_than_the_recipe() {
+        let (_guard, root) = fixture::folder();
+        let checkout = Checkout { root: root.clone(), workspace: root.clone(), recipe: fixture::recipe() };
+        for (regions, home) in [
+            ("cn-northwest-1\ncn-north-1\n", "cn-northwest-1"),
+            ("us-gov-west-1\n", "us-gov-west-1"),
+            ("eu-west-1\n", "us-west-2"),
+            ("no region\n", "us-west-2"),
+        ] {
+            std::fs::write(root.join("regions"), regions).expect("the file");
+            assert_eq!(checkout.home_region().as_str(), home, "{regions}");
+        }
+    }
+}

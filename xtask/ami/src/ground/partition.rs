@@ -102,6 +102,13 @@ impl Partition {
     }
 }
 
+/// The host of a service, such as `ec2`, in a region.
+#[must_use]
+pub fn host(service: &str, region: &str) -> String {
+    let partition = region.parse().map_or(&*DEFAULT, |region| Partition::of(&region));
+    format!("{service}.{region}.{}", partition.dns_suffix)
+}
+
 /// The region that may be meant by the name of one that the SDKs don't know.
 #[must_use]
 pub fn region_meant_by(name: &str) -> Option<&'static str> {

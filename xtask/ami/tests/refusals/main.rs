@@ -377,6 +377,35 @@ fn the_schema_of_each_result_is_printed_without_a_home() {
 }
 
 #[test]
+fn the_iam_policy_is_for_the_partition_of_the_regions() {
+    let (home, (_guard, folder)) = (Home::new(), folder());
+    let root = sample(&folder);
+    let policy = |words: &[&str]| [&["iam-policy", "--root", root.as_str()], words].concat().join(" ");
+    let arns = |words: &[&str]| {
+        let ended = run(&mut home.ami(policy(words).split(' ')));
+        let statements = serde_json::from_str::<serde_json::Value>(&ended.stdout).expect("JSON").to_string();
+        let arns = statements.split("\"arn:").skip(1).map(|arn| arn.split(':').next().unwrap_or_default().to_owned());
+        arns.collect::<std::collections::BTreeSet<String>>()
+    };
+    for (region, partition) in [
+        ("us-gov-west-1", "aws-us-gov"),
+        ("cn-north-1", "aws-cn"),
+        ("eusc-de-east-1", "aws-eusc"),
+        ("us-isob-east-1", "aws-iso-b"),
+        ("cn-far-9,cn-north-1", "aws-cn"),
+    ] {
+        assert_eq!(arns(&["--regions", region]), [partition.to_owned()].into(), "{region}");
+    }
+    assert_eq!(arns(&[]), ["aws".to_owned()].into());
+    write(&root.join("regions"), "us-gov-east-1\n");
+    assert_eq!(arns(&[]), ["aws-us-gov".to_owned()].into());
+    let two = policy(&["--regions", "us-west-2,us-gov-west-1"]);
+    refused(&home, &mut home.ami(two.split(' ')), &["2 partitions: us-west-2 in aws; us-gov-west-1 in aws-us-gov"]);
+    write(&root.join("regions"), "us-gov-east-1\neu-west-1\n");
+    refused(&home, &mut home.ami(policy(&[]).split(' ')), &["sample/regions: the regions are in 2 partitions"]);
+}
+
+#[test]
 fn an_image_is_only_made_when_asked_for() {
     let (home, (_guard, folder)) = (Home::new(), folder());
     let root = sample(&folder);

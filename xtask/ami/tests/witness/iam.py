@@ -3,8 +3,8 @@
     iam.py PARTITION <POLICY
 
 Each action is tried on each kind of resource that IAM checks it against: where the request and the resource carry the
-tool's tag, it must be allowed; without, denied, wherever that can be a condition. No statement may have a condition that
-its actions do not support.
+tool's tag, it must be allowed; without, denied, wherever that can be a condition. No statement may have a condition
+that its actions do not support.
 """
 
 import fnmatch
@@ -151,7 +151,8 @@ class Witness:
         for action in listed(statement["Action"]):
             kinds = self.kinds(action)
             arns = {kind: self.arn(action, kind) for kind in kinds if kind}
-            hit = [kind for kind, arn in arns.items() if any(matches(one, arn) for one in listed(statement["Resource"]))]
+            resources = listed(statement["Resource"])
+            hit = [kind for kind, arn in arns.items() if any(matches(one, arn) for one in resources)]
             if arns and not hit and statement["Sid"] != "DryRunOnPlaceholders":
                 self.faults.append(f"{statement['Sid']}: {action} is checked against none of these resources")
             everywhere = kinds.get("", {}).get("condition_keys", [])

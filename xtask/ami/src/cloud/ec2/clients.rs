@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     events::Events,
-    ground::{api_error::ApiError, partition::Partition},
+    ground::{api_error::ApiError, partition},
 };
 
 /// The timeout of one attempt. The slowest call, `CreateImage`, answers within some seconds.
@@ -137,10 +137,7 @@ impl Clients {
         let configured = std::env::var("AWS_ENDPOINT_URL_STS").ok();
         let configured = configured.or_else(|| self.shared.endpoint_url().map(str::to_owned));
         configured.unwrap_or_else(|| match self.shared.region() {
-            Some(region) => match region.as_ref().parse::<Region>() {
-                Ok(region) => format!("https://sts.{region}.{}", Partition::of(&region).dns_suffix),
-                Err(_) => format!("STS in {region}"),
-            },
+            Some(region) => format!("https://{}", partition::host("sts", region.as_ref())),
             None => "STS".to_owned(),
         })
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Error;
 use xtask::region::Region;
 
-use crate::ground::{api_error::ApiError, finding::Finding, partition::Partition};
+use crate::ground::{api_error::ApiError, finding::Finding, partition};
 
 /// The error codes of a denied permission.
 const DENIALS: [&str; 4] = ["UnauthorizedOperation", "AccessDenied*", "UnauthorizedAccess", "NotAuthorized*"];
@@ -134,7 +134,7 @@ fn failure(code: Option<&str>, errors: &[&ApiError], flags: &str) -> Finding {
             format!("choose other regions, or run {} and wait some minutes", commands.collect::<Vec<_>>().join("; "))
         }
         None => {
-            let hosts: Vec<String> = regions.iter().map(|region| host(region)).collect();
+            let hosts: Vec<String> = regions.iter().map(|region| partition::host("ec2", region)).collect();
             format!("check that this computer can reach {}, then try again", hosts.join(", "))
         }
         Some(_) => "try again in a minute; a release needs an answer to this".to_owned(),
@@ -142,14 +142,6 @@ fn failure(code: Option<&str>, errors: &[&ApiError], flags: &str) -> Finding {
     let (actions, messages) = (words(distinct(|error| &error.action)), words(distinct(|error| &error.message)));
     let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
     Finding { problem: format!("{actions} in {}: {messages}{code}", words(regions)), remedy }
-}
-
-/// EC2's host in a region.
-fn host(region: &str) -> String {
-    match region.parse::<Region>() {
-        Ok(region) => format!("ec2.{region}.{}", Partition::of(&region).dns_suffix),
-        Err(_) => format!("EC2 in {region}"),
-    }
 }
 
 #[cfg(test)]
