@@ -56,13 +56,7 @@ impl Checkout {
     }
 
     fn job(&self) -> Job<'_> {
-        Job {
-            recipe: &self.recipe,
-            root: &self.root,
-            system_name: self.system_name,
-            system: self.recipe.system(self.system_name).expect("a system"),
-            folder: &self.folder,
-        }
+        Job { recipe: &self.recipe, root: &self.root, folder: &self.folder }
     }
 
     fn build(&self, clean: bool) -> Result<Vec<Built>> {
