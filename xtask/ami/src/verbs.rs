@@ -61,7 +61,9 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
         return on_ec2(ami, resumed, &state_dir, &checkout, events, &mut signals).await;
     }
     if let Some(Command::SystemFacts(flags)) = &ami.command {
-        return until_signal(&mut signals, system_facts::write(&checkout, flags, events)).await?.map_err(Failure::Refused);
+        return until_signal(&mut signals, system_facts::write(&checkout, flags, events))
+            .await?
+            .map_err(Failure::Refused);
     }
     let base_image = ami.release_flags().and_then(|flags| flags.base_image.as_deref());
     let cloud = Qemu::new(&state_dir, &checkout.recipe, base_image, events);

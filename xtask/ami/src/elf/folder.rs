@@ -54,7 +54,9 @@ impl Tree for Folder {
     fn names(&self, folder: &str) -> Result<Vec<String>> {
         let Some(folder) = self.resolve(folder) else { return Ok(Vec::new()) };
         let entries = match fs::read_dir(&folder) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(Vec::new());
+            }
             entries => entries.with_context(|| format!("failed to read {folder}"))?,
         };
         let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));

@@ -117,7 +117,9 @@ impl Host {
     fn missing_versions(&self, name: &str, elf: &Elf) -> Vec<String> {
         let mut missing: Vec<&NeededVersion> = elf.versions.iter().filter(|needed| !self.defines(needed)).collect();
         // The newest of each family says what is wanted.
-        missing.sort_by(|a, b| (&a.library, family(&a.name)).cmp(&(&b.library, family(&b.name))).then_with(|| newer(a, b)));
+        missing.sort_by(|a, b| {
+            (&a.library, family(&a.name)).cmp(&(&b.library, family(&b.name))).then_with(|| newer(a, b))
+        });
         missing.dedup_by(|later, first| later.library == first.library && family(&later.name) == family(&first.name));
         missing.into_iter().map(|needed| self.missing_version(name, needed)).collect()
     }
@@ -152,7 +154,8 @@ impl Host {
         let defined = self.library(library).unwrap_or_default();
         let of_family = defined.iter().filter_map(|version| split(version)).filter(|(other, _)| *other == family);
         let newest = of_family.map(|(_, number)| number).max_by(|a, b| compare(a, b)).or_else(|| self.at_most(family));
-        let has = newest.map_or_else(|| format!("that of {base} does not define it"), |newest| format!("{base} has {newest}"));
+        let has = newest
+            .map_or_else(|| format!("that of {base} does not define it"), |newest| format!("{base} has {newest}"));
         format!(
             "{name} needs {version} of {library}, but {has}: build on {base}, or in a container of it (build.container in \
              ami.toml), or choose another base"
@@ -183,11 +186,15 @@ impl Host {
     fn levels_beyond(&self, name: &str, needed: Levels) -> Vec<String> {
         let target_cpu = format!("target_cpu {}", self.target_cpu);
         let mut cpus = vec![(target_cpu, isa::of_cpu(&self.target_cpu))];
-        cpus.extend(self.instance_type.as_ref().map(|it| (format!("the instance type {it}"), isa::of_instance_type(it))));
+        cpus.extend(
+            self.instance_type.as_ref().map(|it| (format!("the instance type {it}"), isa::of_instance_type(it))),
+        );
         let lacking = cpus.into_iter().filter_map(|(cpu, levels)| Some((cpu, levels?)));
         let lacking = lacking.filter(|(_, levels)| !needed.are_within(*levels));
         let fault = |(cpu, levels)| {
-            format!("{name} needs a CPU of {needed}, but {cpu} is {levels}: compile it for that, or choose another in ami.toml")
+            format!(
+                "{name} needs a CPU of {needed}, but {cpu} is {levels}: compile it for that, or choose another in ami.toml"
+            )
         };
         lacking.map(fault).collect()
     }

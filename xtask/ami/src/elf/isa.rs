@@ -38,9 +38,9 @@ pub fn of_cpu(name: &str) -> Option<Levels> {
     let level = match name {
         "x86-64" | "k8" | "opteron" | "athlon64" | "k8-sse3" | "amdfam10" | "barcelona" | "nocona" | "core2"
         | "penryn" | "bonnell" | "atom" | "btver1" => 1,
-        "x86-64-v2" | "nehalem" | "corei7" | "westmere" | "sandybridge" | "corei7-avx" | "ivybridge"
-        | "core-avx-i" | "silvermont" | "slm" | "goldmont" | "goldmont-plus" | "tremont" | "bdver1" | "bdver2"
-        | "bdver3" | "btver2" => 2,
+        "x86-64-v2" | "nehalem" | "corei7" | "westmere" | "sandybridge" | "corei7-avx" | "ivybridge" | "core-avx-i"
+        | "silvermont" | "slm" | "goldmont" | "goldmont-plus" | "tremont" | "bdver1" | "bdver2" | "bdver3"
+        | "btver2" => 2,
         "x86-64-v3" | "haswell" | "core-avx2" | "broadwell" | "skylake" | "alderlake" | "raptorlake" | "meteorlake"
         | "bdver4" | "znver1" | "znver2" | "znver3" => 3,
         "x86-64-v4" | "skylake-avx512" | "skx" | "cascadelake" | "cooperlake" | "cannonlake" | "icelake-client"
@@ -78,7 +78,8 @@ mod tests {
         assert!(v2.are_within(v3) && !v3.are_within(v2) && Levels::default().are_within(Levels::up_to(1)));
         // A program may name one level alone.
         assert!(!Levels(0b1000).are_within(v3) && Levels(0b100).are_within(v3));
-        let words = [Levels::default(), Levels::up_to(1), v2, Levels(0b1000), Levels(0b10_0000)].map(|it| it.to_string());
+        let words =
+            [Levels::default(), Levels::up_to(1), v2, Levels(0b1000), Levels(0b10_0000)].map(|it| it.to_string());
         assert_eq!(words, ["x86-64", "x86-64", "x86-64-v2", "x86-64-v4", "x86-64-v6"]);
     }
 
@@ -87,6 +88,9 @@ mod tests {
         assert_eq!(of_cpu("sandybridge"), Some(Levels::up_to(2)));
         assert_eq!((of_cpu("native"), of_cpu("znver9")), (None, None));
         assert_eq!(of_instance_type("m4.large"), Some(Levels::up_to(3)));
-        assert_eq!((of_instance_type("m5.large"), of_instance_type("t2.micro"), of_instance_type("m4")), (None, None, None));
+        assert_eq!(
+            (of_instance_type("m5.large"), of_instance_type("t2.micro"), of_instance_type("m4")),
+            (None, None, None)
+        );
     }
 }

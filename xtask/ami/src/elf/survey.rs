@@ -139,7 +139,9 @@ fn search_path(tree: &dyn Tree) -> Result<Vec<String>> {
     let mut files = vec!["/etc/ld.so.conf".to_owned()];
     let mut parts = tree.names("/etc/ld.so.conf.d")?;
     parts.sort();
-    files.extend(parts.into_iter().filter(|name| name.ends_with(".conf")).map(|name| format!("/etc/ld.so.conf.d/{name}")));
+    files.extend(
+        parts.into_iter().filter(|name| name.ends_with(".conf")).map(|name| format!("/etc/ld.so.conf.d/{name}")),
+    );
     let mut folders: Vec<String> = Vec::new();
     for file in files {
         let text = tree.content(&file)?.unwrap_or_default();

@@ -51,7 +51,8 @@ async fn of_suite(checkout: &Checkout, flags: &FactsFlags, scratch: &Utf8Path, e
     let local = &checkout.recipe.local_base;
     let known = Some(&local.system).filter(|_| local.suite == suite);
     let system = flags.system.as_ref().or(known);
-    let system = system.with_context(|| format!("give the name of the system with --system, such as debian-12 for {suite}"))?;
+    let system =
+        system.with_context(|| format!("give the name of the system with --system, such as debian-12 for {suite}"))?;
     let packages = packages(checkout, system);
     let apt = apt(checkout, flags, suite, scratch, b"", events).await?;
     let source = format!("Debian's packages of {suite} ({})", ARCHITECTURE);
@@ -91,7 +92,9 @@ async fn of_base(
     let unread = packages.iter().filter(|package| !facts.brings.contains_key(*package)).cloned().collect::<Vec<_>>();
     if !unread.is_empty() {
         let names = unread.join(", ");
-        events.warn(format_args!("what these packages bring to {at} was not read: {names}; give their suite with --suite"));
+        events.warn(format_args!(
+            "what these packages bring to {at} was not read: {names}; give their suite with --suite"
+        ));
     }
     Ok(facts)
 }
@@ -100,7 +103,8 @@ async fn of_base(
 fn read(tree: &dyn Tree, at: &Utf8Path, named: Option<String>) -> Result<(Facts, Vec<u8>)> {
     let release = tree.content("/etc/os-release")?.unwrap_or_default();
     let system = named.or_else(|| system_of(&String::from_utf8_lossy(&release)));
-    let system = system.with_context(|| format!("{at} has no /etc/os-release with ID and VERSION_ID: give --system"))?;
+    let system =
+        system.with_context(|| format!("{at} has no /etc/os-release with ID and VERSION_ID: give --system"))?;
     if !recipe::is_plain_name(&system) {
         bail!("{at} calls its system `{system}`, which cannot be a file's name: give --system");
     }

@@ -14,8 +14,8 @@ use super::{
     vm::{self, Power},
 };
 use crate::{
-    elf::facts::Facts,
     cloud::{Compute, Instance, InstanceState, Launch, SshAccess, tags::TAG_BUILD},
+    elf::facts::Facts,
     event::{facts::Base, ids::InstanceId},
     machine::{keys::Login, ssh::Ssh},
 };

@@ -10,7 +10,7 @@ use std::{
     process::Stdio,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
 
@@ -36,7 +36,7 @@ pub struct Apt {
     architecture: &'static str,
 }
 
-/// A package that apt would install: its name and version.
+/// Packages that apt would install: names and versions.
 type Wanted = BTreeMap<String, String>;
 
 impl Apt {
@@ -107,93 +107,115 @@ impl Apt {
         Ok(added(&process::output(&what, simulate).await?))
     }
 
-    /// Fetches packages and reads their libraries, by package. Packages without libraries are left out.
-    async fn read(&self, wanted: &Wanted) -> Result<BTreeMap<String, Contents>> {
-        let (mut found, (target, _)) = (BTreeMap::new(), survey::of_architecture(self.architecture)?);
+    /// Fetches packages and reads them.
+    async fn read(&self, wanted: &Wanted) -> Result<Vec<Deb>> {
+        let (target, _) = survey::of_architecture(self.architecture)?;
         let names = wanted.iter().filter(|(name, _)| !name.starts_with(KERNELS));
         let words: Vec<String> = names.map(|(name, version)| format!("{name}={version}")).collect();
         if words.is_empty() {
-            return Ok(found);
+            return Ok(Vec::new());
         }
         let mut download = self.command("apt-get");
         download.args(["download", "--"]).args(&words);
         process::output("downloading packages", download).await?;
         let folder = self.folder.join("debs");
-        let files = folder.read_dir_utf8().with_context(|| format!("failed to read {folder}"))?;
-        for file in files {
+        let mut debs = Vec::new();
+        for file in folder.read_dir_utf8().with_context(|| format!("failed to read {folder}"))? {
             let path = file.with_context(|| format!("failed to read {folder}"))?.into_path();
-            let name = path.file_name().and_then(|name| name.split('_').next()).unwrap_or_default().to_owned();
-            let libraries = libraries_of(&path, target).await.with_context(|| format!("failed to read {path}"))?;
-            if !libraries.is_empty() {
-                let version = wanted.get(&name).cloned();
-                found.insert(name, Contents { version, libraries });
-            }
+            debs.push(read(&path, target).await.with_context(|| format!("failed to read {path}"))?);
         }
-        Ok(found)
+        Ok(debs)
     }
 
     /// What packages bring that are installed on a base, added to its facts.
     ///
     /// # Errors
     /// When apt doesn't know a package, or can't fetch it.
-    pub async fn on_base(&self, mut facts: Facts, packages: &[String]) -> Result<Facts> {
-        let mut each = BTreeMap::new();
-        for package in packages {
-            each.insert(package.clone(), self.added(std::slice::from_ref(package)).await?);
-        }
-        let all: Wanted = each.values().flatten().map(|(name, version)| (name.clone(), version.clone())).collect();
-        let read = self.read(&all).await?;
-        for (package, added) in each {
-            // An upgrade of what is on the base brings nothing that the base hasn't.
-            let added = added.into_keys().filter(|name| read.contains_key(name) && !facts.base.contains(name));
-            facts.brings.insert(package, added.collect());
-        }
-        for (name, contents) in read {
-            facts.packages.entry(name).or_insert(contents);
-        }
-        Ok(facts)
+    pub async fn on_base(&self, facts: Facts, packages: &[String]) -> Result<Facts> {
+        let debs = self.read(&self.added(packages).await?).await?;
+        Ok(with(facts, &debs, packages))
     }
 
     /// The facts of a base that would be made of packages, and of what others bring on it.
     ///
     /// # Errors
-    /// When apt doesn't know a package, can't fetch it, or there is no C library among them.
+    /// When apt doesn't know a package, or can't fetch it.
     pub async fn facts(&self, system: &str, source: &str, base: &[&str], packages: &[String]) -> Result<Facts> {
         let mut whole = self.required().await?;
         whole.extend(base.iter().map(|&name| name.to_owned()));
         let of_base = self.added(&whole).await?;
-        let mut all = of_base.clone();
-        let mut brings = BTreeMap::new();
-        for package in packages {
-            let with: Vec<String> = whole.iter().chain([package]).cloned().collect();
-            let mut added = self.added(&with).await?;
-            added.retain(|name, _| !of_base.contains_key(name));
-            brings.insert(package.clone(), added.keys().cloned().collect::<BTreeSet<String>>());
-            all.extend(added);
-        }
-        let read = self.read(&all).await?;
-        brings.values_mut().for_each(|names| names.retain(|name| read.contains_key(name)));
+        whole.extend_from_slice(packages);
+        let debs = self.read(&self.added(&whole).await?).await?;
         let (target, interpreter) = survey::of_architecture(self.architecture)?;
-        Ok(Facts {
+        let (of_base, others): (Vec<Deb>, Vec<Deb>) = debs.into_iter().partition(|deb| of_base.contains_key(&deb.name));
+        let contents: BTreeMap<String, Contents> = of_base.iter().filter_map(Deb::contents).collect();
+        let facts = Facts {
             format: 1,
             system: system.to_owned(),
             source: source.to_owned(),
             read: true,
             machine: target.to_string(),
             interpreter: interpreter.to_owned(),
-            base: of_base.into_keys().filter(|name| read.contains_key(name)).collect(),
+            base: contents.keys().cloned().collect(),
             at_most: BTreeMap::new(),
-            brings,
-            packages: read,
-        })
+            brings: BTreeMap::new(),
+            packages: contents,
+        };
+        Ok(with(facts, &others, packages))
     }
+}
+
+/// A package.
+#[derive(Debug, Default)]
+struct Deb {
+    name: String,
+    version: String,
+    /// The names that it depends on, alternatives among them.
+    depends: Vec<String>,
+    /// The names that it stands for beside its own.
+    provides: Vec<String>,
+    libraries: BTreeMap<String, Vec<String>>,
+}
+
+impl Deb {
+    /// What the facts say about it, if it has libraries.
+    fn contents(&self) -> Option<(String, Contents)> {
+        let contents = Contents { version: Some(self.version.clone()), libraries: self.libraries.clone() };
+        (!self.libraries.is_empty()).then(|| (self.name.clone(), contents))
+    }
+}
+
+/// A base's facts, with packages that are installed on it and what each of them brings.
+fn with(mut facts: Facts, added: &[Deb], packages: &[String]) -> Facts {
+    for package in packages {
+        let brought = closure(added, package).into_iter().filter_map(Deb::contents);
+        // An upgrade of what is on the base brings nothing that the base hasn't.
+        let brought: Vec<_> = brought.filter(|(name, _)| !facts.base.contains(name)).collect();
+        facts.brings.insert(package.clone(), brought.iter().map(|(name, _)| name.clone()).collect());
+        facts.packages.extend(brought);
+    }
+    facts
+}
+
+/// A package of these and those that it depends on, all the way down.
+fn closure<'a>(debs: &'a [Deb], package: &str) -> Vec<&'a Deb> {
+    let (mut found, mut names): (Vec<&Deb>, Vec<&str>) = (Vec::new(), vec![package]);
+    let mut seen = BTreeSet::new();
+    while let Some(name) = names.pop() {
+        for deb in debs.iter().filter(|deb| deb.name == name || deb.provides.iter().any(|other| other == name)) {
+            if seen.insert(&deb.name) {
+                names.extend(deb.depends.iter().map(String::as_str));
+                found.push(deb);
+            }
+        }
+    }
+    found
 }
 
 /// The packages with `Essential: yes` or `Priority: required` in apt's dump of what is available.
 fn required(dump: &str) -> Vec<String> {
-    let is_required = |stanza: &&str| {
-        stanza.lines().any(|line| matches!(line, "Essential: yes" | "Priority: required"))
-    };
+    let is_required =
+        |stanza: &&str| stanza.lines().any(|line| matches!(line, "Essential: yes" | "Priority: required"));
     let name = |stanza: &str| stanza.lines().find_map(|line| line.strip_prefix("Package: ").map(str::to_owned));
     let names: BTreeSet<String> = dump.split("\n\n").filter(is_required).filter_map(name).collect();
     names.into_iter().collect()
@@ -209,21 +231,40 @@ fn added(simulation: &str) -> Wanted {
     simulation.lines().filter_map(package).collect()
 }
 
-/// The libraries of a package.
-async fn libraries_of(deb: &Utf8Path, target: Target) -> Result<BTreeMap<String, Vec<String>>> {
+/// Reads a package file.
+async fn read(path: &Utf8Path, target: Target) -> Result<Deb> {
+    let mut fields = process::command(programs::program("dpkg-deb"), Signal::SIGKILL);
+    fields.args(["--field", path.as_str(), "Package", "Version", "Depends", "Pre-Depends", "Provides"]);
+    let deb = Deb::of_fields(&process::output("dpkg-deb --field", fields).await?);
     let mut tar = tempfile::tempfile().context("failed to make a temporary file")?;
     let mut command = process::command(programs::program("dpkg-deb"), Signal::SIGKILL);
-    command.args(["--fsys-tarfile", deb.as_str()]).stdout(Stdio::from(tar.try_clone()?)).stderr(Stdio::piped());
-    command.kill_on_drop(true);
-    let output = command.output().await.context("failed to start dpkg-deb")?;
-    if !output.status.success() {
-        bail!("dpkg-deb failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
-    }
-    tokio::task::spawn_blocking(move || {
+    command.args(["--fsys-tarfile", path.as_str()]).stdout(Stdio::from(tar.try_clone()?)).kill_on_drop(true);
+    let ended = command.status().await.context("failed to start dpkg-deb")?;
+    ensure!(ended.success(), "dpkg-deb --fsys-tarfile failed ({ended})");
+    let libraries = tokio::task::spawn_blocking(move || {
         std::io::Seek::rewind(&mut tar)?;
         libraries_in(tar, target)
-    })
-    .await?
+    });
+    Ok(Deb { libraries: libraries.await??, ..deb })
+}
+
+impl Deb {
+    fn of_fields(text: &str) -> Deb {
+        let mut deb = Deb::default();
+        for (field, value) in text.lines().filter_map(|line| line.split_once(": ")) {
+            // Relations: `libc6 (>= 2.34), debconf | debconf-2.0, python3:any`.
+            let names = value.split([',', '|']).filter_map(|word| word.split_whitespace().next());
+            let names = names.map(|name| name.split(':').next().unwrap_or(name).to_owned());
+            match field {
+                "Package" => deb.name = value.to_owned(),
+                "Version" => deb.version = value.to_owned(),
+                "Depends" | "Pre-Depends" => deb.depends.extend(names),
+                "Provides" => deb.provides.extend(names),
+                _ => {}
+            }
+        }
+        deb
+    }
 }
 
 fn libraries_in(tar: File, target: Target) -> Result<BTreeMap<String, Vec<String>>> {
@@ -252,6 +293,22 @@ mod tests {
         let wanted = added(said);
         let words: Vec<String> = wanted.iter().map(|(name, version)| format!("{name}={version}")).collect();
         assert_eq!(words, ["libc6=2.36-9+deb12u13", "libsnappy1v5=1.1.9-3"]);
+    }
+
+    #[test]
+    fn a_package_brings_what_it_depends_on_under_any_name() {
+        let deb = Deb::of_fields;
+        let debs = [
+            deb(
+                "Package: libpython3.11\nVersion: 3.11.2-6\nDepends: libpython3.11-stdlib (= 3.11.2-6), libc6 (>= 2.36)\n",
+            ),
+            deb("Package: libpython3.11-stdlib\nPre-Depends: nothing | xml-abi, mime:any\n"),
+            deb("Package: libexpat1\nProvides: xml-abi (= 1)\nDepends: libpython3.11\n"),
+            deb("Package: libsnappy1v5\n"),
+        ];
+        let brought: Vec<&str> = closure(&debs, "libpython3.11").iter().map(|deb| deb.name.as_str()).collect();
+        assert_eq!(brought, ["libpython3.11", "libpython3.11-stdlib", "libexpat1"]);
+        assert_eq!(closure(&debs, "cpuset").len(), 0);
     }
 
     #[test]
