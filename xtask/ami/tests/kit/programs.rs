@@ -6,6 +6,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 pub const MAIN: &str = "int main(void) { return 0; }\n";
 
+/// The entry of a program without a C library: it exits.
+const START: &str = "void _start(void) {\n    if (never) wanted();\n    \
+__asm__ volatile(\"syscall\" : : \"a\"(60), \"D\"(0));\n}\n";
+
 /// Compiles C to `folder/name`.
 pub fn cc(folder: &Utf8Path, name: &str, source: &str, flags: &[&str]) -> Utf8PathBuf {
     let (c, path) = (folder.join(format!("{name}.c")), folder.join(name));
@@ -27,9 +31,9 @@ pub fn needing(folder: &Utf8Path, name: &str, soname: &str, version: Option<&str
         flags.push(&versioned);
     }
     cc(folder, &stub, "int wanted = 1;\n", &flags);
-    // By its address, because the stub's symbol is nowhere else: a loader that binds lazily never looks for it.
-    let source = "int wanted(void);\nint main(int n, char **v) { return n > 9 ? wanted() : 0; }\n";
-    cc(folder, name, source, &[&stub, "-Wl,-z,lazy", "-no-pie"])
+    // It calls the symbol never, so a loader that binds lazily doesn't look for it: the stub alone has it.
+    let flags = [&stub, "-nostdlib", "-Wl,-z,lazy", "-no-pie", "-fno-stack-protector"];
+    cc(folder, name, &format!("int wanted(void);\nvolatile int never;\n{START}"), &flags)
 }
 
 /// A program whose note says that it needs these levels of x86-64.
