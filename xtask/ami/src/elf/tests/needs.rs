@@ -2,10 +2,13 @@
 
 use super::*;
 
+#[path = "../../../tests/kit/patches.rs"]
+mod patches;
 #[path = "../../../tests/kit/programs.rs"]
 mod programs;
 
-use programs::{needing, needing_levels, weakly, without};
+use patches::{weakly, without};
+use programs::{needing, needing_levels};
 
 const REMEDY: &str = ", or in a container of it (build.container in ami.toml), or choose another base";
 
