@@ -1,14 +1,14 @@
 //! `system-facts`: reads what a base and the recipe's packages bring, and writes it into the checkout.
 
 use anyhow::{Context as _, Result, bail};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use xtask::cli::FactsFlags;
 
 use crate::{
     ask::checkout::{Checkout, facts_folders},
     cloud::qemu::{
         base,
-        debs::{ARCHITECTURE, Apt},
+        debs::{ARCHITECTURE, Apt, State},
         disk::{RawDisk, system_of},
         sources::Sources,
     },
@@ -136,6 +136,6 @@ async fn apt(
         Some(mirror) => Sources::default().and_mirror(mirror, suite),
         None => Sources::of_this_computer().await?,
     };
-    let folder: Utf8PathBuf = scratch.join("apt");
-    Apt::new(&folder, ARCHITECTURE, &sources.with_updates(suite)?, status, suite).await
+    let state = State { sources: sources.with_updates(suite)?, status: status.to_vec(), lists: Vec::new() };
+    Apt::new(&scratch.join("apt"), ARCHITECTURE, &state).await
 }

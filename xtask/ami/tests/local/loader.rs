@@ -14,7 +14,8 @@ use xtask_ami::{
 
 use crate::{
     bench::Bench,
-    programs::{MAIN, cc, needing, needing_levels, weakly, without},
+    patches::{weakly, without},
+    programs::{MAIN, cc, needing, needing_levels},
     support::{folder, recipe, write_program},
 };
 

@@ -10,6 +10,8 @@ mod failures;
 mod interruptions;
 mod kills;
 mod loader;
+#[path = "../kit/patches.rs"]
+mod patches;
 #[path = "../support/phases.rs"]
 mod phases;
 #[path = "../kit/programs.rs"]

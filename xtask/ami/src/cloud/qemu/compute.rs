@@ -52,7 +52,11 @@ impl Compute for Qemu {
     async fn base_facts(&self, log: &Utf8Path) -> Result<Option<Facts>> {
         match &self.base_file {
             Some(file) => Ok(self.of_base_file(file).await?.facts),
-            None => facts::of_base(&self.made_base(log).await?).await,
+            None => {
+                let packages = &self.local_system()?.packages;
+                let packages: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();
+                facts::of_base(&self.made_base(log).await?, &packages, &self.events).await
+            }
         }
     }
 

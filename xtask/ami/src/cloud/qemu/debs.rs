@@ -19,7 +19,7 @@ use crate::{
     elf::{
         Target,
         facts::{Contents, Facts},
-        survey::{self, Package},
+        survey::{self, Package, Tree},
     },
     ground::process,
 };
@@ -39,32 +39,63 @@ pub struct Apt {
 /// Packages that apt would install: names and versions.
 type Wanted = BTreeMap<String, String>;
 
-impl Apt {
-    /// Fetches the package lists of the sources, lines of a sources.list, into a folder. `status` is dpkg's on the base
-    /// that packages are added to; empty for none.
+/// The state of an apt.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Its sources, as lines of a sources.list.
+    pub sources: Vec<String>,
+    /// dpkg's status on the base that packages are added to; empty for none.
+    pub status: Vec<u8>,
+    /// Its package lists, by file name. They are fetched if there are none.
+    pub lists: Vec<(String, Vec<u8>)>,
+}
+
+impl State {
+    /// The state on a base.
     ///
     /// # Errors
-    /// When the lists can't be fetched.
-    pub async fn new(
-        folder: &Utf8Path,
-        architecture: &'static str,
-        sources: &[String],
-        status: &[u8],
-        suite: &str,
-    ) -> Result<Apt> {
+    /// When it can't be read.
+    pub fn on(base: &dyn Tree) -> Result<State> {
+        let content = |path: &str| anyhow::Ok(base.content(path)?.unwrap_or_default());
+        let mut files = vec!["/etc/apt/sources.list".to_owned()];
+        let more = base.names("/etc/apt/sources.list.d")?.into_iter().filter(|name| name.ends_with(".list"));
+        files.extend(more.map(|name| format!("/etc/apt/sources.list.d/{name}")));
+        let mut state = State { status: content("/var/lib/dpkg/status")?, ..State::default() };
+        for file in files {
+            state.sources.extend(String::from_utf8_lossy(&content(&file)?).lines().map(str::to_owned));
+        }
+        for name in base.names("/var/lib/apt/lists")? {
+            let list = base.content(&format!("/var/lib/apt/lists/{name}"))?;
+            state.lists.extend(list.map(|list| (name, list)));
+        }
+        Ok(state)
+    }
+}
+
+impl Apt {
+    /// An apt in this folder.
+    ///
+    /// # Errors
+    /// When the files can't be written, or the package lists can't be fetched.
+    pub async fn new(folder: &Utf8Path, architecture: &'static str, state: &State) -> Result<Apt> {
         let apt = Apt { folder: folder.to_owned(), architecture };
         for name in ["state/lists/partial", "cache/archives/partial", "debs"] {
             let path = folder.join(name);
             std::fs::create_dir_all(&path).with_context(|| format!("failed to create {path}"))?;
         }
-        let list = sources.join("\n") + "\n";
-        for (name, content) in [("sources.list", list.as_bytes()), ("status", status)] {
+        let sources = state.sources.join("\n") + "\n";
+        let lists = state.lists.iter().map(|(name, list)| (format!("state/lists/{name}"), list.as_slice()));
+        let files = [("sources.list".to_owned(), sources.as_bytes()), ("status".to_owned(), &state.status)];
+        for (name, content) in files.into_iter().chain(lists) {
             let path = folder.join(name);
             std::fs::write(&path, content).with_context(|| format!("failed to write {path}"))?;
         }
+        if state.lists.iter().any(|(name, _)| name.ends_with("_Packages")) {
+            return Ok(apt);
+        }
         let mut update = apt.command("apt-get");
         update.args(["--error-on=any", "update"]);
-        process::output(&format!("fetching the package lists of {suite}"), update).await?;
+        process::output("fetching package lists", update).await?;
         Ok(apt)
     }
 

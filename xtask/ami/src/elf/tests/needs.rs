@@ -2,10 +2,13 @@
 
 use super::*;
 
+#[path = "../../../tests/kit/patches.rs"]
+mod patches;
 #[path = "../../../tests/kit/programs.rs"]
 mod programs;
 
-use programs::{needing, needing_levels, weakly, without};
+use patches::{weakly, without};
+use programs::{needing, needing_levels};
 
 const REMEDY: &str = ", or in a container of it (build.container in ami.toml), or choose another base";
 
@@ -103,17 +106,17 @@ fn a_library_counts_only_while_the_recipe_has_its_package() {
 #[test]
 fn without_facts_only_what_the_recipe_says_is_checked() {
     let (_guard, folder) = folder();
-    let built = needing(&folder, "machida", "libstdc++.so.6", Some("GLIBCXX_3.4.99"));
+    let built = needing(&folder, "machida", "libc.so.6", Some("GLIBC_2.99"));
     let recipe = recipe();
     let mut system = recipe.system("debian-12").expect("a system").clone();
     system.packages.clear();
     let host = |system: &_| Host::new(&recipe, "debian-12", system, None, true);
     assert_eq!(host(&system).faults_of_file("machida", &built), Vec::<String>::new());
     assert!(host(&system).ignorance().expect("a warning").contains("cargo xtask ami system-facts"));
-    (system.glibc, system.libraries) = (Some("2.3".to_owned()), vec!["libc.so.6".to_owned()]);
+    (system.glibc, system.libraries) = (Some("2.3".to_owned()), vec!["libm.so.6".to_owned()]);
     let complaints = host(&system).faults_of_file("machida", &built);
     assert!(host(&system).ignorance().is_none() && complaints.len() == 2, "{complaints:?}");
-    assert!(complaints[0].contains("but debian-12 has 2.3: ") && complaints[1].contains("needs libstdc++.so.6, but"));
+    assert!(complaints[0].contains("but debian-12 has 2.3: ") && complaints[1].contains("needs libc.so.6, but"));
 }
 
 #[test]
