@@ -90,7 +90,8 @@ async fn on_ec2(
         Some(flags) => checkout.regions(flags).map_err(Failure::Refused)?.0,
         None => checkout.recipe.build_region.clone(),
     };
-    let recipe = preflight::recipe_with(&checkout.recipe, flags);
+    let recipe = flags.map_or_else(|| Ok(checkout.recipe.clone()), |flags| checkout.recipe.with(flags));
+    let recipe = recipe.map_err(Failure::Refused)?;
     let cloud = until_signal(signals, Ec2::open(settings, &build_region, recipe, events)).await?;
     if flags.is_none() || resumed.is_some() {
         // The preflight of a new release signs in by itself.

@@ -18,7 +18,6 @@ use crate::{
     },
     event::about::Invocation,
     ground::finding::Finding,
-    recipe::Recipe,
     ship::{binaries, payload},
 };
 
@@ -80,7 +79,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         visibility,
         build_region,
         regions,
-        recipe: recipe_with(recipe, Some(flags)),
+        recipe: recipe.with(flags)?,
         system_name: String::new(),
         source,
         scripts,
@@ -110,16 +109,6 @@ fn visibility(flags: &ReleaseFlags) -> Result<Visibility> {
     }
     let expires = flags.expires.map_or(PRIVATE_LIFE, Into::into);
     Ok(Visibility::Private { expires, shared_with: flags.share.clone() })
-}
-
-/// The recipe with the values that flags override.
-#[must_use]
-pub fn recipe_with(recipe: &Recipe, flags: Option<&ReleaseFlags>) -> Recipe {
-    let mut recipe = recipe.clone();
-    if let Some(instance_type) = flags.and_then(|flags| flags.instance_type.as_ref()) {
-        recipe.instance.instance_type.clone_from(instance_type);
-    }
-    recipe
 }
 
 /// Runs the preflight checks of the cloud, and completes the spec with the base's system.
