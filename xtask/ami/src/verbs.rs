@@ -44,7 +44,8 @@ pub struct App<'a, C> {
 pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::Failed)?;
     if let Some(Command::IamPolicy) = ami.command {
-        return print(&crate::cloud::ec2::policy::text()).map_err(Failure::Failed);
+        let recipe = Checkout::open(&ami.common).map_err(Failure::Refused)?.recipe;
+        return print(&crate::cloud::ec2::policy::text(&recipe.instance)).map_err(Failure::Failed);
     }
     if let Some(Command::Schema(flags)) = &ami.command {
         return schema::schema(flags.name).map_err(Failure::Failed);

@@ -44,7 +44,7 @@ fn what_only_ec2_has_does_not_go_with_local() {
 #[test]
 fn addresses_are_those_of_one_computer_or_of_many() {
     let given = |from: &str| {
-        let flags = parse(&format!("--version 0.6.1 {from}")).ok()?.release?;
+        let flags = parse(format!("--version 0.6.1 {from}").trim()).ok()?.release?;
         Some(flags.ssh_from.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     };
     for (words, blocks) in [
@@ -68,7 +68,7 @@ fn addresses_are_those_of_one_computer_or_of_many() {
 
 #[test]
 fn a_setting_of_the_machines_is_given_for_one_build() {
-    let flags = |words: &str| parse(&format!("--version 0.6.1 {words}")).ok()?.release;
+    let flags = |words: &str| parse(format!("--version 0.6.1 {words}").trim()).ok()?.release;
     let tags = flags("--tag team=data --tag url=a=b --tag empty=").expect("tags").tags;
     let pairs: Vec<(&str, &str)> = tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     assert_eq!(pairs, [("team", "data"), ("url", "a=b"), ("empty", "")]);

@@ -1,6 +1,6 @@
 //! Preflight: everything that can be checked before anything is created.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8PathBuf;
@@ -14,7 +14,7 @@ use crate::{
     },
     cloud::{
         Cloud,
-        preflight::{Preflight, Request},
+        preflight::{NOT_BEGUN, Preflight, Request},
     },
     event::about::Invocation,
     ground::finding::Finding,
@@ -117,6 +117,7 @@ fn visibility(flags: &ReleaseFlags) -> Result<Visibility> {
 /// When the checks can't run at all.
 pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Result<(ReleaseSpec, Preflight)> {
     let Draft { mut spec, findings } = draft;
+    let now = SystemTime::now();
     let request = Request {
         version: spec.version.clone(),
         name: spec.name.clone(),
@@ -124,6 +125,10 @@ pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Re
         regions: spec.regions.clone(),
         public: spec.visibility == Visibility::Public,
         shared: spec.visibility.audience().is_some(),
+        audience: spec.visibility.audience(),
+        tags: spec.tags(NOT_BEGUN, now),
+        image: spec.new_image(NOT_BEGUN, now, NOT_BEGUN.to_owned(), NOT_BEGUN),
+        encrypted: spec.recipe.instance.is_encrypted(),
         unblock_public_access: spec.unblock_public_access,
         skip_build: spec.skip_build,
         install_missing: install_missing && findings.is_empty(),
