@@ -46,7 +46,7 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     if let Some(Command::IamPolicy(flags)) = &ami.command {
         let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
         let partition = checkout.partition(flags).map_err(Failure::Refused)?;
-        return print(&crate::cloud::ec2::policy::text(&partition.id)).map_err(Failure::Failed);
+        return print(&crate::cloud::ec2::policy::text(partition, &checkout.recipe.instance)).map_err(Failure::Failed);
     }
     if let Some(Command::Schema(flags)) = &ami.command {
         return schema::schema(flags.name).map_err(Failure::Failed);
@@ -92,7 +92,8 @@ async fn on_ec2(
         Some(flags) => checkout.regions(flags).map_err(Failure::Refused)?.0,
         None => checkout.home_region(),
     };
-    let recipe = preflight::recipe_with(&checkout.recipe, flags);
+    let recipe = flags.map_or_else(|| Ok(checkout.recipe.clone()), |flags| checkout.recipe.with(flags));
+    let recipe = recipe.map_err(Failure::Refused)?;
     let cloud = until_signal(signals, Ec2::open(settings, &build_region, recipe, events)).await?;
     if flags.is_none() || resumed.is_some() {
         // The preflight of a new release signs in by itself.

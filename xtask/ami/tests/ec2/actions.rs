@@ -26,7 +26,7 @@ pub fn find(action: &str) -> Option<Deed> {
             disable_image_block_public_access, get_snapshot_block_public_access_state;
         images: describe_images, create_image, copy_image, enable_image_deprecation, deregister_image;
         instances: describe_instances, describe_instance_attribute, modify_instance_attribute, stop_instances,
-            terminate_instances, get_console_output;
+            terminate_instances, get_console_output, describe_volumes, delete_volume;
         keys_and_groups: import_key_pair, describe_key_pairs, delete_key_pair, create_security_group,
             authorize_security_group_ingress, describe_security_groups, delete_security_group;
         launches: run_instances;

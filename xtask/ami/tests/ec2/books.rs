@@ -78,6 +78,8 @@ pub struct Region {
     pub snapshots: BTreeMap<String, Snapshot>,
     /// By id.
     pub instances: BTreeMap<String, Instance>,
+    /// Volumes that outlived their instances, by id.
+    pub volumes: BTreeMap<String, Tags>,
     /// By name.
     pub key_pairs: BTreeMap<String, KeyPair>,
     /// By id.
@@ -260,7 +262,13 @@ impl Region {
     pub fn new(name: &str, opt_in: &'static str) -> Region {
         let vpc = format!("vpc-{name}");
         let zones = ["a", "b", "c"].map(|letter| format!("{name}{letter}"));
-        let subnets = zones.map(|zone| Subnet { id: format!("subnet-{zone}"), vpc: vpc.clone(), zone, default: true });
+        let subnet = |zone: &String| Subnet {
+            id: format!("subnet-{zone}"),
+            vpc: vpc.clone(),
+            zone: zone.clone(),
+            ..Subnet::default()
+        };
+        let subnets = zones.each_ref().map(|zone| Subnet { default: true, ..subnet(zone) });
         let subnets = subnets.to_vec();
         let mut region = Region { opt_in, subnets, default_vpc: Some(vpc), public_image_quota: 5, ..Region::default() };
         region.give_group(&format!("sg-default-{name}"), "default");
@@ -278,6 +286,13 @@ impl Region {
         let vpc = self.default_vpc.clone().expect("a default VPC");
         let group = Group { id: id.to_owned(), name: name.to_owned(), vpc, ..Group::default() };
         self.groups.insert(group.id.clone(), group);
+    }
+
+    /// Gives the default VPC a subnet that is not its zone's default one, in the first zone.
+    pub fn give_subnet(&mut self, name: &str, id: &str) -> &mut Subnet {
+        let (vpc, zone) = (self.default_vpc.clone().expect("a default VPC"), format!("{name}a"));
+        self.subnets.push(Subnet { id: id.to_owned(), vpc, zone, private: true, ..Subnet::default() });
+        self.subnets.last_mut().expect("it is there")
     }
 
     /// Puts an image there, with its snapshot.

@@ -24,6 +24,7 @@ mod proof;
 mod machine;
 mod rig;
 mod preflight;
+mod settings;
 mod whole;
 mod lost;
 mod machines;

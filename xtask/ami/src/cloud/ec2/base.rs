@@ -8,7 +8,7 @@ use aws_sdk_ec2::{
     types::{ArchitectureValues, Filter, Image, ImageState},
 };
 
-use super::{Ec2, answer::Answer as _};
+use super::{Ec2, answer::Answer as _, requests::instance::Disks};
 use crate::{
     cloud::tags::TAG_SYSTEM,
     event::facts::Base,
@@ -43,8 +43,8 @@ pub(super) struct BaseImage {
     pub state: Option<ImageState>,
     /// Must be `x86_64`.
     pub architecture: Option<ArchitectureValues>,
-    /// The device name of its root volume.
-    pub root_device: Option<String>,
+    /// The device names of its volumes.
+    pub disks: Disks,
     /// The size of its root volume, in GiB.
     pub disk_gib: Option<i32>,
     /// Whether any of its snapshots is encrypted.
@@ -74,6 +74,7 @@ impl Ec2 {
             None => self.newest_base(client).await?,
         };
         let found = base_image(&image, &self.recipe, self.settings.base_image.is_some())?;
+        self.disks.borrow_mut().insert(found.base.id.clone(), found.disks.clone());
         if self.recipe.systems.contains_key(&found.base.system) {
             return Ok(found);
         }
@@ -199,7 +200,7 @@ fn base_image(image: &Image, recipe: &Recipe, was_given: bool) -> Result<BaseIma
         deprecated: image.deprecation_time().map(str::to_owned),
         state: image.state().cloned(),
         architecture: image.architecture().cloned(),
-        root_device: image.root_device_name().map(str::to_owned),
+        disks: Disks::of(image),
         disk_gib: root.and_then(|(_, disk)| disk.volume_size()),
         is_encrypted: disks().any(|(_, disk)| disk.encrypted() == Some(true)),
         product_codes: codes.map(str::to_owned).collect(),
@@ -237,7 +238,7 @@ impl BaseImage {
             findings
                 .push(finding(format!("is for {}, but the binaries are for x86_64", architecture.as_str()), another));
         }
-        if shared && self.is_encrypted {
+        if shared && self.is_encrypted && !recipe.instance.is_encrypted() {
             findings.push(finding("is encrypted, so images made from it cannot be shared".to_owned(), another));
         }
         if shared && !self.product_codes.is_empty() {

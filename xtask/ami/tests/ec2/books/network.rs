@@ -41,11 +41,17 @@ pub struct Rule {
 }
 
 /// A subnet, in a zone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Subnet {
     pub id: String,
     pub vpc: String,
     pub zone: String,
     /// It is the one that the default VPC has in its zone.
     pub default: bool,
+    /// It gives no public address to instances that don't ask.
+    pub private: bool,
+    /// It has IPv6 addresses, too.
+    pub ipv6: bool,
+    /// It has IPv6 addresses only.
+    pub ipv6_only: bool,
 }
