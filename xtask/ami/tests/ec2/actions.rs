@@ -2,7 +2,7 @@
 
 use crate::{books::World, request::Call, xml::Refused};
 
-mod account;
+pub mod account;
 mod images;
 mod instances;
 mod keys_and_groups;
@@ -21,7 +21,7 @@ macro_rules! deeds {
 /// What an action does; none when the tool never asks for it.
 pub fn find(action: &str) -> Option<Deed> {
     let deeds = deeds! {
-        account: get_caller_identity, get_service_quota, enable_ebs_encryption_by_default,
+        account: get_caller_identity, decode_authorization_message, get_service_quota, enable_ebs_encryption_by_default,
             get_ebs_encryption_by_default, get_image_block_public_access_state, enable_image_block_public_access,
             disable_image_block_public_access, get_snapshot_block_public_access_state;
         images: describe_images, create_image, copy_image, enable_image_deprecation, deregister_image;

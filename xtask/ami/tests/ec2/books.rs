@@ -49,6 +49,8 @@ pub struct World {
     pub caller: String,
     /// What is wrong with the account's credentials, and from when on.
     pub credentials: Option<(Duration, CredentialTrouble)>,
+    /// What the encoded reasons of denials say; none where the account may not decode them.
+    pub decoded: Option<serde_json::Value>,
     /// Whether the public image quota can be read.
     pub quota_readable: bool,
     /// The rules that were broken.
@@ -121,6 +123,7 @@ impl World {
             dry_runs_look_first: false,
             caller: ACCOUNT.to_owned(),
             credentials: None,
+            decoded: None,
             quota_readable: true,
             violations: Vec::new(),
             counter: 0,

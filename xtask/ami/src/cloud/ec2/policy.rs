@@ -76,7 +76,7 @@ pub mod placeholder {
 #[must_use]
 pub fn text() -> String {
     let mut reads = ec2(&READS);
-    reads.push("servicequotas:GetServiceQuota".to_owned());
+    reads.extend(["servicequotas:GetServiceQuota", "sts:DecodeAuthorizationMessage"].map(str::to_owned));
     let tagged = format!("aws:ResourceTag/{TAG_BUILD}");
     let policy = json!({
         "Version": "2012-10-17",

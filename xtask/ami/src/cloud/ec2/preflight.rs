@@ -112,6 +112,7 @@ impl Ec2 {
         };
         permissions::check(&self.clients, request, &usable, &inputs, &mut collector).await;
         regions::report(request, facts, &mut collector);
+        Box::pin(collector.decode_denials(&self.clients)).await;
         let mut facts = vec![("Account".to_owned(), format!("{}, {}", caller.account, caller.arn))];
         facts.extend(base.as_ref().map(|base| ("Base".to_owned(), base.fact(SystemTime::now()))));
         facts.extend(self.network_facts(placements));

@@ -105,7 +105,7 @@ where
 {
     Box::pin(async move {
         match call.await.answer(action, region.as_str()) {
-            Err(error) if error.transient || super::collector::is_denial(&error) => Err(error),
+            Err(error) if error.transient || error.is_denial() => Err(error),
             _ => Ok(()),
         }
     })
