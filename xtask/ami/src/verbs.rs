@@ -50,7 +50,8 @@ pub struct App<'a, C> {
 pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::Failed)?;
     if let Some(Command::IamPolicy) = ami.command {
-        return print(&crate::cloud::ec2::policy::text()).map_err(Failure::Failed);
+        let recipe = Checkout::open(&ami.common).map_err(Failure::Refused)?.recipe;
+        return print(&crate::cloud::ec2::policy::text(&recipe.instance)).map_err(Failure::Failed);
     }
     if let Some(Command::Schema(flags)) = &ami.command {
         return schema::schema(flags.name).map_err(Failure::Failed);
@@ -96,7 +97,8 @@ async fn on_ec2(
         Some(flags) => checkout.regions(flags).map_err(Failure::Refused)?.0,
         None => checkout.recipe.build_region.clone(),
     };
-    let recipe = preflight::recipe_with(&checkout.recipe, flags);
+    let recipe = flags.map_or_else(|| Ok(checkout.recipe.clone()), |flags| checkout.recipe.with(flags));
+    let recipe = recipe.map_err(Failure::Refused)?;
     let cloud = until_signal(signals, Ec2::open(settings, &build_region, recipe, events)).await?;
     if flags.is_none() || resumed.is_some() {
         // The preflight of a new release signs in by itself.

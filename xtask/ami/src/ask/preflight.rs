@@ -1,10 +1,13 @@
 //! Preflight: everything that can be checked before anything is created.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8PathBuf;
-use xtask::cli::{CommonFlags, ReleaseFlags};
+use xtask::{
+    cli::{CommonFlags, ReleaseFlags},
+    grantee::Grantee,
+};
 
 use crate::{
     ask::{
@@ -14,11 +17,10 @@ use crate::{
     },
     cloud::{
         Cloud,
-        preflight::{Preflight, Request},
+        preflight::{NOT_BEGUN, Preflight, Request},
     },
     event::about::Invocation,
     ground::finding::Finding,
-    recipe::Recipe,
     ship::{binaries, payload},
 };
 
@@ -80,7 +82,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         visibility,
         build_region,
         regions,
-        recipe: recipe_with(recipe, Some(flags)),
+        recipe: recipe.with(flags)?,
         system_name: String::new(),
         source,
         scripts,
@@ -109,17 +111,14 @@ fn visibility(flags: &ReleaseFlags) -> Result<Visibility> {
         return Ok(Visibility::Public);
     }
     let expires = flags.expires.map_or(PRIVATE_LIFE, Into::into);
-    Ok(Visibility::Private { expires, shared_with: flags.share.clone() })
-}
-
-/// The recipe with the values that flags override.
-#[must_use]
-pub fn recipe_with(recipe: &Recipe, flags: Option<&ReleaseFlags>) -> Recipe {
-    let mut recipe = recipe.clone();
-    if let Some(instance_type) = flags.and_then(|flags| flags.instance_type.as_ref()) {
-        recipe.instance.instance_type.clone_from(instance_type);
-    }
-    recipe
+    let mut shared_with: Vec<Grantee> = Vec::new();
+    // EC2 refuses a list that names one twice.
+    flags.share.iter().for_each(|grantee| {
+        if !shared_with.contains(grantee) {
+            shared_with.push(grantee.clone());
+        }
+    });
+    Ok(Visibility::Private { expires, shared_with })
 }
 
 /// Runs the preflight checks of the cloud, and completes the spec with the base's system.
@@ -128,6 +127,7 @@ pub fn recipe_with(recipe: &Recipe, flags: Option<&ReleaseFlags>) -> Recipe {
 /// When the checks can't run at all.
 pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Result<(ReleaseSpec, Preflight)> {
     let Draft { mut spec, findings } = draft;
+    let now = SystemTime::now();
     let request = Request {
         version: spec.version.clone(),
         name: spec.name.clone(),
@@ -135,6 +135,10 @@ pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Re
         regions: spec.regions.clone(),
         public: spec.visibility == Visibility::Public,
         shared: spec.visibility.audience().is_some(),
+        audience: spec.visibility.audience(),
+        tags: spec.tags(NOT_BEGUN, now),
+        image: spec.new_image(NOT_BEGUN, now, NOT_BEGUN.to_owned(), NOT_BEGUN),
+        encrypted: spec.recipe.instance.is_encrypted(),
         unblock_public_access: spec.unblock_public_access,
         skip_build: spec.skip_build,
         install_missing: install_missing && findings.is_empty(),

@@ -30,7 +30,7 @@ use super::HOME;
 /// EC2, as a process of the tool sees it.
 pub async fn open(loader: ConfigLoader) -> Ec2 {
     let recipe = Recipe::parse(Utf8Path::new("ami.toml"), include_str!("../../../../.release/ami/ami.toml"));
-    let settings = Settings { ssh_from: Some("203.0.113.7/32".parse().expect("a range")), ..Settings::default() };
+    let settings = Settings { ssh_from: vec!["203.0.113.7/32".parse().expect("a range")], ..Settings::default() };
     let (home, status) = (HOME.parse().expect("a region"), Events::new(Terminal::stderr(Level::Quiet, Form::Text)));
     Ec2::load(loader, settings, &home, recipe.expect("the shipped recipe"), &status).await
 }

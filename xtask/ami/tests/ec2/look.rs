@@ -124,7 +124,7 @@ impl Endpoint {
     /// The instance that is reached at an address, if any is.
     pub fn instance_at(&self, address: IpAddr) -> Option<Located<Instance>> {
         let address = address.to_string();
-        let reached = |instance: &Instance| instance.reached_at(self.instance_state(instance)) == Some(&address);
+        let reached = |instance: &Instance| instance.is_reached_at(self.instance_state(instance), &address);
         self.instances().into_iter().find(|(_, instance)| reached(instance))
     }
 

@@ -124,11 +124,16 @@ impl Compute for Simulated {
         self.ec2.machines_outlive_process()
     }
 
+    fn way_in(&self) -> String {
+        self.ec2.way_in()
+    }
+
     of_ec2! {
         base(log: &Utf8Path) -> Base;
         grant_access(region: &Region, access: &SshAccess) -> ();
         revoke_access(region: &Region, name: &str) -> ();
         detach_access(region: &Region, id: &InstanceId) -> ();
+        renew_access(region: &Region, name: &str) -> ();
         launch(region: &Region, launch: &Launch) -> InstanceId;
         instance(region: &Region, id: &InstanceId) -> Option<Instance>;
         instances_of(region: &Region, build: &str) -> Vec<InstanceId>;

@@ -139,6 +139,7 @@ impl<F: Fate> Account for Cloud<F> {
         match leftover.kind {
             LeftoverKind::Instance => self.terminate(region, &InstanceId(id.clone())).await,
             LeftoverKind::KeyPair | LeftoverKind::SecurityGroup => self.revoke_access(region, id).await,
+            LeftoverKind::Volume => Ok(()),
             LeftoverKind::Image => self.deregister(region, &ImageId(id.clone())).await,
             LeftoverKind::Snapshot => {
                 let place = (region.clone(), id.clone());

@@ -37,6 +37,14 @@ impl Compute for Ec2 {
         self.explained(Box::pin(self.detach_group(region, id))).await
     }
 
+    async fn renew_access(&self, region: &Region, name: &str) -> Result<()> {
+        Box::pin(self.renew(region, name)).await
+    }
+
+    fn way_in(&self) -> String {
+        self.way_in_advice()
+    }
+
     async fn launch(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {
         self.explained(Box::pin(self.launch_in_any_zone(region, launch))).await
     }

@@ -15,6 +15,10 @@ pub(super) const AWAIT_VERIFICATION: &str = "AWS verifies the account for this r
      hours. Wait for it and try again (an unfinished build: with resume), or release without the region \
      (--skip-failed-regions, or without it in --regions)";
 
+/// What helps where an account or organization that the image is shared with does not exist. EC2 tells that only now.
+const WITHOUT_GRANTEE: &str = "an account or organization in --share may not exist, or not any more; to share the image with \
+                               the others: cargo xtask ami resume --without ACCOUNT|ORG-ARN";
+
 impl Ec2 {
     /// The result of the work. If it is refused, the error says why, and what helps.
     ///
@@ -32,10 +36,19 @@ impl Ec2 {
                 };
             } else if answer.has_code(&[PENDING_VERIFICATION]) {
                 answer.message = format!("{}; {AWAIT_VERIFICATION}", answer.message.trim_end_matches('.'));
+            } else if is_about_a_grantee(answer) {
+                answer.message = format!("{}; {WITHOUT_GRANTEE}", answer.message.trim_end_matches('.'));
             }
         }
         result
     }
+}
+
+/// Whether sharing is refused because of whom it names (EC2 API reference, "Error codes").
+fn is_about_a_grantee(answer: &ApiError) -> bool {
+    answer.has_code(&["InvalidAMIAttributeItemValue*", "InvalidUserID*"])
+        || (answer.action == "ModifySnapshotAttribute"
+            && answer.has_code(&["InvalidParameterValue", "InvalidParameter"]))
 }
 
 /// Why it is denied: what the answer says, and what it encodes where that may be read.

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use aws_sdk_ec2::{
     Client,
-    types::{LocationType, Subnet},
+    types::{LocationType, Subnet, SubnetCidrBlockState, SubnetCidrBlockStateCode},
 };
 use futures_util::future::try_join;
+use ipnet::IpNet;
 use xtask::region::Region;
 
 use super::{Ec2, answer::Answer as _, base::filter};
@@ -20,7 +21,7 @@ use crate::{
 const OTHERS_TO_ASK: usize = 2;
 
 /// A subnet in a zone that offers the recipe's instance type.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Placement {
     /// Its id.
     pub subnet_id: String,
@@ -28,6 +29,16 @@ pub(super) struct Placement {
     pub vpc_id: String,
     /// Its availability zone.
     pub zone: String,
+    /// Its private addresses.
+    pub cidr: Option<IpNet>,
+    /// Whether it gives instances a public IPv4 address that do not ask.
+    pub gives_public_address: bool,
+    /// Whether instances can have IPv6 addresses.
+    pub has_ipv6: bool,
+    /// Whether it gives them one unasked.
+    pub gives_ipv6_address: bool,
+    /// Whether it has IPv6 addresses only.
+    pub is_ipv6_only: bool,
 }
 
 impl Ec2 {
@@ -167,10 +178,20 @@ impl Ec2 {
 
 fn placement(subnet: &Subnet) -> Option<Placement> {
     let part = |text: Option<&str>| text.map(str::to_owned);
+    let blocks = subnet.ipv6_cidr_block_association_set().iter();
+    let is_there = |state: &SubnetCidrBlockState| state.state() == Some(&SubnetCidrBlockStateCode::Associated);
+    let mut ipv6 = blocks.filter(|block| block.ipv6_cidr_block_state().is_none_or(is_there));
+    let is_ipv6_only = subnet.ipv6_native() == Some(true);
+    let ipv6_block = ipv6.find_map(|block| block.ipv6_cidr_block());
     Some(Placement {
         subnet_id: part(subnet.subnet_id())?,
         vpc_id: part(subnet.vpc_id())?,
         zone: part(subnet.availability_zone())?,
+        cidr: subnet.cidr_block().or(ipv6_block).and_then(|block| block.parse().ok()),
+        gives_public_address: subnet.map_public_ip_on_launch() == Some(true) && !is_ipv6_only,
+        has_ipv6: ipv6_block.is_some() || is_ipv6_only,
+        gives_ipv6_address: subnet.assign_ipv6_address_on_creation() == Some(true) || is_ipv6_only,
+        is_ipv6_only,
     })
 }
 
@@ -224,7 +245,8 @@ mod tests {
     const FLAGS: &str = " --profile 'my team'";
 
     fn placement(zone: &str) -> Placement {
-        Placement { subnet_id: format!("subnet-{zone}"), vpc_id: "vpc-1".to_owned(), zone: zone.to_owned() }
+        let (subnet_id, vpc_id, zone) = (format!("subnet-{zone}"), "vpc-1".to_owned(), zone.to_owned());
+        Placement { subnet_id, vpc_id, zone, ..Placement::default() }
     }
 
     #[test]

@@ -6,23 +6,31 @@
 
 use serde_json::{Value, json};
 
-use crate::cloud::tags::TAG_BUILD;
+use xtask::instance::KmsKey;
+
+use crate::{cloud::tags::TAG_BUILD, recipe::Instance};
 
 /// Reads.
-pub const READS: [&str; 14] = [
+pub const READS: [&str; 20] = [
     "DescribeImages",
     "DescribeInstanceTypeOfferings",
     "DescribeInstances",
     "DescribeKeyPairs",
     "DescribeRegions",
+    "DescribeRouteTables",
     "DescribeSecurityGroups",
     "DescribeSnapshotAttribute",
     "DescribeSnapshots",
     "DescribeSubnets",
+    "DescribeVolumes",
+    "DescribeVpcBlockPublicAccessExclusions",
+    "DescribeVpcBlockPublicAccessOptions",
     "DescribeVpcs",
+    "GetAllowedImagesSettings",
     "GetConsoleOutput",
     "GetEbsEncryptionByDefault",
     "GetImageBlockPublicAccessState",
+    "GetInstanceMetadataDefaults",
     "GetSnapshotBlockPublicAccessState",
 ];
 
@@ -34,11 +42,12 @@ pub const IMAGES: [&str; 1] = ["CreateImage"];
 
 /// Change or delete what this tool created. All of these support conditions on the resource's tags (Service
 /// Authorization Reference, "Actions, resources, and condition keys for Amazon EC2").
-pub const CHANGES: [&str; 11] = [
+pub const CHANGES: [&str; 12] = [
     "AuthorizeSecurityGroupIngress",
     "DeleteKeyPair",
     "DeleteSecurityGroup",
     "DeleteSnapshot",
+    "DeleteVolume",
     "DeregisterImage",
     "EnableImageDeprecation",
     "ModifyImageAttribute",
@@ -66,19 +75,19 @@ pub mod placeholder {
     pub const SECURITY_GROUP: &str = "sg-00000000000000000";
     /// A VPC.
     pub const VPC: &str = "vpc-00000000000000000";
-    /// An account.
-    pub const ACCOUNT: &str = "000000000000";
+    /// A volume.
+    pub const VOLUME: &str = "vol-00000000000000000";
     /// The name of a key pair or of a security group.
-    pub const NAME: &str = "wallaroo-ami-dry-run";
+    pub const NAME: &str = crate::cloud::preflight::NOT_BEGUN;
 }
 
-/// The policy as JSON.
+/// The policy as JSON, with what the settings of the recipe's machines need.
 #[must_use]
-pub fn text() -> String {
+pub fn text(machines: &Instance) -> String {
     let mut reads = ec2(&READS);
     reads.extend(["servicequotas:GetServiceQuota", "sts:DecodeAuthorizationMessage"].map(str::to_owned));
     let tagged = format!("aws:ResourceTag/{TAG_BUILD}");
-    let policy = json!({
+    let mut policy = json!({
         "Version": "2012-10-17",
         "Statement": [
             allow("Read", &reads, json!({ "Resource": "*" })),
@@ -106,7 +115,45 @@ pub fn text() -> String {
             allow("UnblockPublicImages", &ec2(&UNBLOCKS), json!({ "Resource": "*" })),
         ],
     });
+    if let Some(statements) = policy["Statement"].as_array_mut() {
+        statements.extend(machines.instance_profile.as_deref().map(pass_role));
+        statements.extend(machines.kms_key.as_ref().map(use_key));
+    }
     format!("{policy:#}\n")
+}
+
+/// Lets instances take on the role of an instance profile. IAM names the role, not the profile; the console gives both the
+/// same name (IAM user guide, "Using instance profiles"). A role with another name has to be put here by hand.
+fn pass_role(profile: &str) -> Value {
+    let role = match profile.strip_prefix("arn:") {
+        Some(_) => profile.replacen(":instance-profile/", ":role/", 1),
+        None => format!("arn:aws:iam::*:role/{profile}"),
+    };
+    allow(
+        "PassRoleOfInstanceProfile",
+        &["iam:PassRole".to_owned()],
+        json!({
+            "Resource": role,
+            "Condition": { "StringEquals": { "iam:PassedToService": "ec2.amazonaws.com" } },
+        }),
+    )
+}
+
+/// What EBS does with a key in the caller's name (EBS user guide, "Requirements for Amazon EBS encryption").
+fn use_key(key: &KmsKey) -> Value {
+    let actions =
+        ["CreateGrant", "Decrypt", "DescribeKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo"];
+    let actions = actions.map(|action| format!("kms:{action}"));
+    let rest = match (key.region(), key.name().starts_with("alias/")) {
+        // A policy names keys by their ids; an alias is a condition (KMS developer guide, "Using aliases to control access").
+        (_, true) => json!({
+            "Resource": "*",
+            "Condition": { "ForAnyValue:StringEquals": { "kms:ResourceAliases": key.name() } },
+        }),
+        (Some(region), false) => json!({ "Resource": key.as_str().replacen(region, "*", 1) }),
+        (None, false) => json!({ "Resource": format!("arn:aws:kms:*:*:key/{}", key.name()) }),
+    };
+    allow("UseKeyOfImage", &actions, rest)
 }
 
 fn ec2(actions: &[&str]) -> Vec<String> {
@@ -123,11 +170,12 @@ fn allow(name: &str, actions: &[String], rest: Value) -> Value {
 
 /// The ARN of each [`placeholder`]. Those of images and snapshots name no account.
 fn placeholder_arns() -> Vec<String> {
-    use placeholder::{IMAGE, INSTANCE, NAME, SECURITY_GROUP, SNAPSHOT};
+    use placeholder::{IMAGE, INSTANCE, NAME, SECURITY_GROUP, SNAPSHOT, VOLUME};
     vec![
         format!("arn:aws:ec2:*:*:instance/{INSTANCE}"),
         format!("arn:aws:ec2:*:*:security-group/{SECURITY_GROUP}"),
         format!("arn:aws:ec2:*:*:key-pair/{NAME}"),
+        format!("arn:aws:ec2:*:*:volume/{VOLUME}"),
         format!("arn:aws:ec2:*::image/{IMAGE}"),
         format!("arn:aws:ec2:*::snapshot/{SNAPSHOT}"),
     ]

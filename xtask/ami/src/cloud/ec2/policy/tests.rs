@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use super::*;
+use crate::fixture::recipe;
 
 /// Actions of other services: one needs no permission, the others have their own lines in the policy.
 const NOT_EC2: [&str; 3] = ["DecodeAuthorizationMessage", "GetCallerIdentity", "GetServiceQuota"];
@@ -69,7 +70,7 @@ fn the_policy_permits_no_action_that_the_code_never_calls() {
 
 #[test]
 fn changes_are_limited_to_resources_with_the_tag() {
-    let policy: Value = serde_json::from_str(&text()).expect("JSON");
+    let policy: Value = serde_json::from_str(&text(&recipe().instance)).expect("JSON");
     let statements = policy["Statement"].as_array().expect("statements");
     for statement in statements {
         let changes = CHANGES.map(|action| format!("ec2:{action}"));
@@ -84,6 +85,37 @@ fn changes_are_limited_to_resources_with_the_tag() {
 #[test]
 fn the_policy_fits_a_managed_policy() {
     // 6144 characters without white space (IAM user guide, "IAM and AWS STS quotas").
-    let length = text().chars().filter(|c| !c.is_whitespace()).count();
+    let length = text(&with_all_settings()).chars().filter(|c| !c.is_whitespace()).count();
     assert!(length < 6144, "{length}");
+}
+
+fn with_all_settings() -> Instance {
+    Instance {
+        instance_profile: Some("image-builder".to_owned()),
+        kms_key: Some("alias/images".parse().expect("a key")),
+        ..recipe().instance
+    }
+}
+
+#[test]
+fn a_role_is_passed_and_a_key_is_used_only_where_a_setting_asks_for_it() {
+    let plain = text(&recipe().instance);
+    assert!(!plain.contains("iam:PassRole") && !plain.contains("kms:"), "{plain}");
+    let statement = |machines: &Instance, name: &str| {
+        let policy: Value = serde_json::from_str(&text(machines)).expect("JSON");
+        policy["Statement"].as_array().expect("statements").iter().find(|it| it["Sid"] == name).expect(name).clone()
+    };
+    let mut machines = with_all_settings();
+    let passed = statement(&machines, "PassRoleOfInstanceProfile");
+    assert_eq!(passed["Resource"], "arn:aws:iam::*:role/image-builder");
+    assert_eq!(passed["Condition"]["StringEquals"]["iam:PassedToService"], "ec2.amazonaws.com");
+    let used = statement(&machines, "UseKeyOfImage");
+    assert_eq!(used["Condition"]["ForAnyValue:StringEquals"]["kms:ResourceAliases"], "alias/images");
+    machines.instance_profile = Some("arn:aws-us-gov:iam::123456789012:instance-profile/ci/builder".to_owned());
+    let role = &statement(&machines, "PassRoleOfInstanceProfile")["Resource"];
+    assert_eq!(role, "arn:aws-us-gov:iam::123456789012:role/ci/builder");
+    let id = "mrk-1234abcd12ab34cd56ef1234567890ab";
+    machines.kms_key = Some(format!("arn:aws:kms:us-west-2:123456789012:key/{id}").parse().expect("a key"));
+    let key = &statement(&machines, "UseKeyOfImage")["Resource"];
+    assert_eq!(key, &format!("arn:aws:kms:*:123456789012:key/{id}"));
 }
