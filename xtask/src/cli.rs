@@ -214,6 +214,9 @@ pub struct ResumeFlags {
     /// The id of the build to resume [default: the only unfinished build]
     #[arg(value_name = "BUILD")]
     pub build: Option<String>,
+    /// Do not share the image with these accounts and organizations, although the build was asked to
+    #[arg(long, value_name = "ACCOUNT|ORG-ARN", value_delimiter = ',', conflicts_with = "local")]
+    pub without: Vec<Grantee>,
 }
 
 /// What to remove.

@@ -232,6 +232,10 @@ impl Recipe {
         if !self.name.contains("{version}") {
             faults.push("name: it must contain {version}, or every release has the same name".to_owned());
         }
+        if let Some(illegal) = self.description.chars().find(|c| !(' '..='~').contains(c)) {
+            // EC2 answers "Character sets beyond ASCII are not supported", at the end of the build.
+            faults.push(format!("description: EC2 permits only printable ASCII characters, not {illegal:?}"));
+        }
         faults.extend(self.setting_faults());
         if self.binaries.is_empty() {
             faults.push("binary: there must be at least one".to_owned());

@@ -1,13 +1,19 @@
 //! The commands, one module each, and the dispatch from the command line.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, anyhow};
-use xtask::cli::{Ami, Command};
+use xtask::{
+    cli::{Ami, Command},
+    region::Region,
+};
 
 use crate::{
     ask::{
         checkout::Checkout,
         preflight::{self, Purpose},
     },
+    catalogue::regions,
     cloud::{Cloud, qemu::Qemu},
     events::Events,
     ground::{outcome::Failure, signals::Signals},
@@ -146,15 +152,25 @@ async fn on<C: Cloud>(
                 let regions = checkout.region_file(None).map_err(Failure::Refused)?;
                 check::check(cloud, recipe, &flags.version, &regions, &common).await
             }
-            Command::List => list::list(cloud, recipe, &common, events).await,
-            Command::Clean(flags) => clean::clean(cloud, state_dir, flags, &common, events).await,
-            Command::Retire(flags) => retire::retire(cloud, recipe, &flags.version, &common, events).await,
+            Command::List => list::list(cloud, recipe, &used(app).await?, &common, events).await,
+            Command::Clean(flags) => clean::clean(cloud, state_dir, &used(app).await?, flags, &common, events).await,
+            Command::Retire(flags) => {
+                retire::retire(cloud, recipe, &flags.version, &used(app).await?, &common, events).await
+            }
             Command::Resume(_) | Command::Setup | Command::Boot(_) | Command::IamPolicy(_) | Command::Schema(_) => {
                 Ok(())
             }
         }
     };
     until_signal(signals, work).await?
+}
+
+/// The regions that are in use.
+async fn used<C: Cloud>(app: &App<'_, C>) -> Result<BTreeSet<Region>, Failure> {
+    let identity = app.cloud.identity().await.map_err(Failure::Refused)?;
+    // Without the file, the builds' journals still name regions.
+    let listed = app.checkout.region_file(None).unwrap_or_default();
+    regions::used(&listed, app.state_dir, &identity).map_err(Failure::Refused)
 }
 
 /// The result of the work, if no signal comes first.

@@ -113,7 +113,14 @@ fn visibility(flags: &ReleaseFlags) -> Result<Visibility> {
         return Ok(Visibility::Public);
     }
     let expires = flags.expires.map_or(PRIVATE_LIFE, Into::into);
-    Ok(Visibility::Private { expires, shared_with: flags.share.clone() })
+    let mut shared_with: Vec<Grantee> = Vec::new();
+    // EC2 refuses a list that names one twice.
+    flags.share.iter().for_each(|grantee| {
+        if !shared_with.contains(grantee) {
+            shared_with.push(grantee.clone());
+        }
+    });
+    Ok(Visibility::Private { expires, shared_with })
 }
 
 /// Refuses organizations of another partition than the image's: EC2 knows none of them.

@@ -22,6 +22,10 @@ mod clients;
 #[cfg(feature = "ec2")]
 mod compute;
 #[cfg(feature = "ec2")]
+mod denial;
+#[cfg(feature = "ec2")]
+mod explain;
+#[cfg(feature = "ec2")]
 mod images;
 #[cfg(feature = "ec2")]
 mod instances;

@@ -218,3 +218,11 @@ fn an_instance_profile_is_a_name_or_an_arn() {
         assert_eq!(parse(&text).is_ok(), good, "{profile}");
     }
 }
+
+#[test]
+fn a_description_that_ec2_does_not_take_is_a_fault() {
+    for wrong in ["Wallaroo \u{e9}dition", "two\\nlines", "\u{1f600}"] {
+        let message = complaint("\ndescription = \"", &format!("\ndescription = \"{wrong} "));
+        assert!(message.contains("description: EC2 permits only printable ASCII"), "{message}");
+    }
+}

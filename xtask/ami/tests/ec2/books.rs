@@ -21,7 +21,7 @@ mod network;
 
 pub use image::{BlockPublicAccess, Image, Outcome, Snapshot};
 pub use instance::{Fate, Instance, InstanceState};
-pub use network::{Group, KeyPair, Rule, Subnet};
+pub use network::{Group, KeyPair, Paths, Rule, Subnet};
 
 /// Key and value of each tag.
 pub type Tags = BTreeMap<String, String>;
@@ -49,6 +49,10 @@ pub struct World {
     pub caller: String,
     /// What is wrong with the account's credentials, and from when on.
     pub credentials: Option<(Duration, CredentialTrouble)>,
+    /// What the encoded reasons of denials say; none where the account may not decode them.
+    pub decoded: Option<serde_json::Value>,
+    /// The accounts that nothing can be shared with, because there are none of these ids.
+    pub closed_accounts: BTreeSet<String>,
     /// Whether the public image quota can be read.
     pub quota_readable: bool,
     /// The rules that were broken.
@@ -86,6 +90,10 @@ pub struct Region {
     pub groups: BTreeMap<String, Group>,
     /// The subnets; those of the default VPC are all default for their zones.
     pub subnets: Vec<Subnet>,
+    /// What is in the way between instances and the internet.
+    pub paths: Paths,
+    /// The owners whose images the account sees, besides itself; all where there are none.
+    pub allowed_owners: Option<Vec<String>>,
     /// The id of the default VPC, if there is one.
     pub default_vpc: Option<String>,
     /// The zones that have no capacity left.
@@ -123,6 +131,8 @@ impl World {
             dry_runs_look_first: false,
             caller: ACCOUNT.to_owned(),
             credentials: None,
+            decoded: None,
+            closed_accounts: BTreeSet::new(),
             quota_readable: true,
             violations: Vec::new(),
             counter: 0,
@@ -211,7 +221,11 @@ impl World {
         if region.deregistered.contains(id) {
             refuse!("InvalidAMIID.Unavailable", "The image ID '{id}' is no longer available");
         }
-        let seen = |image: &&Image| if image.is_own() { self.sees(image.created) } else { image.is_public() };
+        let is_shown =
+            |image: &Image| region.allowed_owners.as_ref().is_none_or(|owners| owners.contains(&image.owner));
+        let seen = |image: &&Image| {
+            if image.is_own() { self.sees(image.created) } else { image.is_public() && is_shown(image) }
+        };
         let unknown = || unknown(id, "ami", ["InvalidAMIID.NotFound", "InvalidAMIID.Malformed"]);
         region.images.get(id).filter(seen).ok_or_else(unknown)
     }

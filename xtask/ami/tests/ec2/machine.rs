@@ -1,6 +1,12 @@
 //! EC2 with machines that answer: the code under test, but for the logins, which lead into memory.
 
-use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    rc::Rc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use camino::Utf8Path;
@@ -164,7 +170,7 @@ impl Opening for Simulated {
 impl Account for Simulated {
     of_ec2! {
         identity() -> Identity;
-        regions() -> Vec<Region>;
+        regions(others: &BTreeSet<Region>) -> Vec<Region>;
         preflight(request: &Request) -> Preflight;
         leftovers(region: &Region) -> Vec<Leftover>;
         remove(region: &Region, leftover: &Leftover) -> ();

@@ -37,5 +37,7 @@ mod crashes;
 mod halfway;
 mod ownership;
 mod survivors;
+mod regions;
+mod denials;
 mod speed;
 mod stream;

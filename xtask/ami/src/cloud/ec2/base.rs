@@ -21,6 +21,9 @@ use crate::{
     recipe::Recipe,
 };
 
+mod allowed;
+mod limits;
+
 /// The names of Ubuntu's images, to suggest other bases.
 const SUGGESTED_NAMES: &str = "ubuntu/images/hvm-ssd*/ubuntu-*-amd64-server-*";
 
@@ -49,6 +52,8 @@ pub(super) struct BaseImage {
     pub disk_gib: Option<i32>,
     /// Whether any of its snapshots is encrypted.
     pub is_encrypted: bool,
+    /// What its owner and AWS limit.
+    pub limits: limits::Limits,
     /// Product codes, of images from the AWS Marketplace.
     pub product_codes: Vec<String>,
     /// Whether neither its name nor a tag tells its system, so that the recipe's is assumed.
@@ -88,16 +93,20 @@ impl Ec2 {
 
     async fn base_by_id(&self, client: &Client, id: &str) -> Result<Image> {
         let answer = client.describe_images().image_ids(id).include_deprecated(true).send().await;
-        let unknown = || Finding {
-            problem: format!("there is no image {id} in {} that this account can see", self.build_region),
-            remedy: "give the id of an image in this region with --base-image, or omit it to use the recipe's base"
-                .to_owned(),
+        let found = match answer.answer("DescribeImages", self.build_region.as_str()) {
+            Ok(answer) => answer.images.unwrap_or_default().pop(),
+            Err(error) if error.has_code(&["InvalidAMIID*"]) => None,
+            Err(error) => return Err(error.into()),
         };
-        match answer.answer("DescribeImages", self.build_region.as_str()) {
-            Ok(answer) => answer.images.unwrap_or_default().pop().ok_or_else(|| unknown().into()),
-            Err(error) if error.has_code(&["InvalidAMIID*"]) => Err(unknown().into()),
-            Err(error) => Err(error.into()),
+        if let Some(found) = found {
+            return Ok(found);
         }
+        let problem = format!("there is no image {id} in {} that this account can see", self.build_region);
+        if let Some(finding) = self.hidden_base(client, &problem, None).await {
+            return Err(finding.into());
+        }
+        let remedy = "give the id of an image in this region with --base-image, or omit it to use the recipe's base";
+        Err(Finding { problem, remedy: remedy.to_owned() }.into())
     }
 
     async fn newest_base(&self, client: &Client) -> Result<Image> {
@@ -163,6 +172,9 @@ impl Ec2 {
             "no base found in {}: the account {owner} has no image named `{}`",
             self.build_region, base.name_pattern
         );
+        if let Some(finding) = self.hidden_base(client, &problem, Some(&base.owner)).await {
+            return finding;
+        }
         let remedy = "give a --base-image, or change name_pattern of [base] in .release/ami/ami.toml";
         // Suggestions only: the finding stands without them.
         let others = self.images_named(client, owner, SUGGESTED_NAMES, ("architecture", "x86_64"), false).await;
@@ -203,6 +215,7 @@ fn base_image(image: &Image, recipe: &Recipe, was_given: bool) -> Result<BaseIma
         disks: Disks::of(image),
         disk_gib: root.and_then(|(_, disk)| disk.volume_size()),
         is_encrypted: disks().any(|(_, disk)| disk.encrypted() == Some(true)),
+        limits: limits::Limits::of(image),
         product_codes: codes.map(str::to_owned).collect(),
         is_system_assumed,
     })

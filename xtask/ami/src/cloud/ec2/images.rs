@@ -33,27 +33,27 @@ const ADOPTION_LIMIT: Duration = VISIBILITY_LIMIT;
 
 impl Imaging for Ec2 {
     async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
-        Box::pin(self.create(region, instance, image)).await
+        self.explained(Box::pin(self.create(region, instance, image))).await
     }
 
     async fn copy_image(&self, from: &Region, id: &ImageId, to: &Region, image: &NewImage) -> Result<ImageId> {
-        Box::pin(self.copy(from, id, to, image)).await
+        self.explained(Box::pin(self.copy(from, id, to, image))).await
     }
 
     async fn image(&self, region: &Region, id: &ImageId) -> Result<Option<Image>> {
-        Box::pin(self.current_image(region, id)).await
+        self.explained(Box::pin(self.current_image(region, id))).await
     }
 
     async fn images(&self, region: &Region) -> Result<Vec<Image>> {
-        Box::pin(self.own_images(region)).await
+        self.explained(Box::pin(self.own_images(region))).await
     }
 
     async fn complete_image(&self, region: &Region, id: &ImageId, image: &NewImage) -> Result<()> {
-        Box::pin(self.complete(region, id, image)).await
+        self.explained(Box::pin(self.complete(region, id, image))).await
     }
 
     async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
-        Box::pin(self.remove_image(region, id)).await
+        self.explained(Box::pin(self.remove_image(region, id))).await
     }
 
     async fn disk(&self, _region: &Region, _id: &ImageId, _scratch: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {

@@ -17,6 +17,9 @@ use crate::{
     ground::{api_error::ApiError, finding::Finding},
 };
 
+/// How many regions beside the build region are asked which regions the account has.
+const OTHERS_TO_ASK: usize = 2;
+
 /// A subnet in a zone that offers the recipe's instance type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Placement {
@@ -56,14 +59,27 @@ impl Ec2 {
         self.placements.get_or_try_init(|| self.find_placements(client)).await.map(Vec::as_slice)
     }
 
-    /// The regions that are enabled for the account and known to this tool.
+    /// The regions that are enabled for the account and known to this tool. Every region tells them, so some of `others`
+    /// are asked where the build region doesn't.
     ///
     /// # Errors
-    /// When EC2 doesn't answer.
-    pub(super) async fn enabled_regions(&self) -> Result<Vec<Region>> {
+    /// The build region's, when none of them answers.
+    pub(super) async fn enabled_regions(&self, others: &BTreeSet<Region>) -> Result<Vec<Region>> {
+        let mut asked = self.enabled_regions_by(&self.build_region).await;
+        let others = others.iter().filter(|region| **region != self.build_region);
+        for region in others.take(OTHERS_TO_ASK) {
+            if asked.is_ok() {
+                break;
+            }
+            asked = self.enabled_regions_by(region).await.or(asked);
+        }
+        Ok(asked?)
+    }
+
+    async fn enabled_regions_by(&self, region: &Region) -> Result<Vec<Region>, ApiError> {
         // EC2 lists only enabled regions unless `AllRegions` is set (EC2 API reference, `DescribeRegions`).
-        let answer = self.client(&self.build_region).describe_regions().send().await;
-        let regions = answer.answer("DescribeRegions", self.build_region.as_str())?.regions.unwrap_or_default();
+        let answer = self.client(region).describe_regions().send().await;
+        let regions = answer.answer("DescribeRegions", region.as_str())?.regions.unwrap_or_default();
         Ok(regions.into_iter().filter_map(|region| region.region_name?.parse().ok()).collect())
     }
 

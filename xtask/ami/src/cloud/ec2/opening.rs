@@ -17,7 +17,7 @@ use crate::{
 
 impl Opening for Ec2 {
     async fn snapshots_are_public(&self, region: &Region, id: &ImageId) -> Result<bool> {
-        Box::pin(self.all_snapshots_public(region, id)).await
+        self.explained(Box::pin(self.all_snapshots_public(region, id))).await
     }
 
     async fn set_volume_permission(
@@ -27,7 +27,7 @@ impl Opening for Ec2 {
         audience: &Audience,
         permission: Permission,
     ) -> Result<()> {
-        Box::pin(self.modify_volume_permission(region, id, audience, permission)).await
+        self.explained(Box::pin(self.modify_volume_permission(region, id, audience, permission))).await
     }
 
     async fn set_launch_permission(
@@ -37,19 +37,19 @@ impl Opening for Ec2 {
         audience: &Audience,
         permission: Permission,
     ) -> Result<()> {
-        Box::pin(self.modify_launch_permission(region, id, audience, permission)).await
+        self.explained(Box::pin(self.modify_launch_permission(region, id, audience, permission))).await
     }
 
     async fn public_images_blocked(&self, region: &Region) -> Result<bool> {
-        Box::pin(self.blocked(region)).await
+        self.explained(Box::pin(self.blocked(region))).await
     }
 
     async fn block_public_images(&self, region: &Region) -> Result<()> {
-        Box::pin(self.block(region)).await
+        self.explained(Box::pin(self.block(region))).await
     }
 
     async fn unblock_public_images(&self, region: &Region) -> Result<()> {
-        Box::pin(self.unblock(region)).await
+        self.explained(Box::pin(self.unblock(region))).await
     }
 }
 

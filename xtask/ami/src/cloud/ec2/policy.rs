@@ -13,20 +13,25 @@ use xtask::instance::KmsKey;
 use crate::{cloud::tags::TAG_BUILD, ground::partition::Partition, recipe::Instance};
 
 /// Reads.
-pub const READS: [&str; 14] = [
+pub const READS: [&str; 19] = [
     "DescribeImages",
     "DescribeInstanceTypeOfferings",
     "DescribeInstances",
     "DescribeKeyPairs",
     "DescribeRegions",
+    "DescribeRouteTables",
     "DescribeSecurityGroups",
     "DescribeSnapshotAttribute",
     "DescribeSnapshots",
     "DescribeSubnets",
     "DescribeVolumes",
+    "DescribeVpcBlockPublicAccessExclusions",
+    "DescribeVpcBlockPublicAccessOptions",
     "DescribeVpcs",
+    "GetAllowedImagesSettings",
     "GetEbsEncryptionByDefault",
     "GetImageBlockPublicAccessState",
+    "GetInstanceMetadataDefaults",
     "GetSnapshotBlockPublicAccessState",
 ];
 
@@ -125,7 +130,7 @@ fn creating(partition: &str) -> Vec<Value> {
 /// What belongs to others is read and used, not changed.
 fn using(partition: &str) -> Vec<Value> {
     let mut reads = ec2(&READS);
-    reads.push("servicequotas:GetServiceQuota".to_owned());
+    reads.extend(["servicequotas:GetServiceQuota", "sts:DecodeAuthorizationMessage"].map(str::to_owned));
     // The group may be one that was given with --security-group.
     let launch = arns(partition, &["image", "security-group", "snapshot", "subnet"]);
     vec![

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use aws_sdk_ec2::Client;
 use futures_util::future::{join, join_all};
+use xtask::instance::Reach;
 
 use super::{Ec2, address::LetIn, base::BaseImage, block::Block, clients::Caller, network::Placement, price};
 use crate::{
@@ -17,10 +18,13 @@ use crate::{
 };
 use collector::FindingCollector;
 use identity::Lifetime;
+use paths::Paths;
 use permissions::DryRunInputs;
 use regions::RegionFacts;
 
 mod identity;
+mod grantees;
+mod paths;
 mod permissions;
 mod collector;
 mod refusals;
@@ -111,6 +115,9 @@ impl Ec2 {
         };
         permissions::check(self, request, &usable, &inputs, &mut collector).await;
         regions::report(request, facts, &mut collector);
+        self.check_paths(&client, placements, &mut collector).await;
+        collector.findings.extend(grantees::findings(request.audience.as_ref(), caller));
+        Box::pin(collector.decode_denials(&self.clients)).await;
         let mut facts = vec![("Account".to_owned(), format!("{}, {}", caller.account, caller.arn))];
         facts.extend(base.as_ref().map(|base| ("Base".to_owned(), base.fact(SystemTime::now()))));
         facts.extend(self.network_facts(placements));
@@ -141,6 +148,13 @@ impl Ec2 {
         (placements, Ok(()), Some(let_in))
     }
 
+    async fn check_paths(&self, client: &Client, placements: &[Placement], collector: &mut FindingCollector) {
+        let is_private = self.recipe.instance.reach == Some(Reach::Private);
+        let is_public = !is_private && placements.first().is_some_and(|placement| self.has_public_ipv4(placement));
+        let paths = Paths { client, region: &self.build_region, placements, is_public };
+        Box::pin(paths.check(collector)).await;
+    }
+
     fn report_on(
         &self,
         request: &Request,
@@ -151,6 +165,8 @@ impl Ec2 {
     ) -> Preflight {
         if let Some(found) = base {
             collector.findings.extend(found.findings(&self.recipe, request.shared));
+            let instance_type = &self.recipe.instance.instance_type;
+            collector.findings.extend(found.limits.findings(&found.base, instance_type, request.public));
             if found.is_system_assumed {
                 let (id, system) = (&found.base.id, &found.base.system);
                 collector.warnings.push(format!(

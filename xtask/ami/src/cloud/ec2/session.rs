@@ -156,7 +156,7 @@ impl Paced for Ec2 {
             Phase::Login => (5.0, 0.5),
             Phase::Stop => (3.0, 1.0),
             Phase::Image => (10.0, 1.0),
-            Phase::Copy => (12.0, 2.0),
+            Phase::Copy => (16.0, 2.0),
             Phase::Termination => (10.0, 2.0),
             Phase::Block => (2.0, 5.0),
         };

@@ -41,6 +41,11 @@ fn thing<'a>(world: &World, call: &Call, image: &'a Image) -> Thing<'a> {
     };
     let code = |code: &String| json!({ "productCode": code, "type": "marketplace" });
     let codes: Vec<Value> = image.product_codes.iter().map(code).collect();
+    let kinds = |kinds: &[String]| -> Value { kinds.iter().map(|kind| json!({ "instanceType": kind })).collect() };
+    let (supported, unsupported) = &image.instance_types;
+    let kinds =
+        json!({ "supportedInstanceTypeSet": kinds(supported), "unsupportedInstanceTypeSet": kinds(unsupported) });
+    let marks: Value = image.watermarks.iter().map(|mark| json!({ "watermarkKey": mark })).collect();
     let tags = if image.is_own() { &image.tags } else { &NONE };
     let filters = json!({ "name": image.name, "state": state, "image-id": image.id, "architecture": "x86_64" });
     let root = json!({ "deviceName": ROOT, "ebs": {
@@ -57,6 +62,7 @@ fn thing<'a>(world: &World, call: &Call, image: &'a Image) -> Thing<'a> {
         "name": image.name, "description": image.description, "rootDeviceType": "ebs", "rootDeviceName": ROOT,
         "virtualizationType": "hvm", "creationDate": image.creation_date, "tagSet": tag_set(tags),
         "deprecationTime": deprecation(world, image), "stateReason": reason, "productCodes": codes,
+        "imageWatermarkSet": marks, "instanceTypeSpecification": kinds,
         "imdsSupport": image.requires_imds_v2.then_some("v2.0"),
         "blockDeviceMapping": mappings,
     });

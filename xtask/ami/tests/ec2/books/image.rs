@@ -44,6 +44,9 @@ pub struct Image {
     /// As EC2 writes it.
     pub deprecated_at: Option<String>,
     pub product_codes: Vec<String>,
+    /// Patterns of the instance types that it runs on, and of those that it does not.
+    pub instance_types: (Vec<String>, Vec<String>),
+    pub watermarks: Vec<String>,
     /// Instances of it have to use version 2 of the metadata service.
     pub requires_imds_v2: bool,
     /// Its owner disabled it.

@@ -1,6 +1,6 @@
 //! Who may come in, and where instances are.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::Tags;
 
@@ -54,4 +54,17 @@ pub struct Subnet {
     pub ipv6: bool,
     /// It has IPv6 addresses only.
     pub ipv6_only: bool,
+}
+
+/// What is in the way between instances and the internet.
+#[derive(Clone, Debug, Default)]
+pub struct Paths {
+    /// VPC Block Public Access: its mode, and whether a policy set it.
+    pub block: Option<(&'static str, bool)>,
+    /// What is excluded from it, and how.
+    pub exclusions: Vec<(String, &'static str)>,
+    /// The subnets whose route tables lead to no internet gateway.
+    pub without_gateway: BTreeSet<String>,
+    /// The account's defaults switch the metadata service off.
+    pub metadata_off: bool,
 }

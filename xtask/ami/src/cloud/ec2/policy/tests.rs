@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, path::Path};
 use super::*;
 use crate::fixture::recipe;
 
-/// Actions of other services: one needs no permission, the other has its own line in the policy.
-const NOT_EC2: [&str; 2] = ["GetCallerIdentity", "GetServiceQuota"];
+/// Actions of other services: one needs no permission, the others have their own lines in the policy.
+const NOT_EC2: [&str; 3] = ["DecodeAuthorizationMessage", "GetCallerIdentity", "GetServiceQuota"];
 
 /// Actions that IAM checks although the code never calls them.
 const IMPLIED: [&str; 1] = ["CreateTags"];

@@ -105,7 +105,7 @@ pub async fn check(
     let mut refusals = Refusals::default();
     for answer in join_all(runs).await {
         match answer {
-            Err(error) if error.transient || super::collector::is_denial(&error) => {
+            Err(error) if error.transient || error.is_denial() => {
                 collector.collect(Err::<(), _>(error));
             }
             Err(error) => refusals.add(error),
@@ -128,7 +128,7 @@ where
 {
     Box::pin(async move {
         match call.await.answer(action, region.as_str()) {
-            Err(error) if error.transient || super::collector::is_denial(&error) => Err(error),
+            Err(error) if error.transient || error.is_denial() => Err(error),
             Err(error) if !error.has_code(&[WOULD_SUCCEED]) && !error.has_code(may_miss) => Err(error),
             _ => Ok(()),
         }
