@@ -172,7 +172,7 @@ impl Ec2 {
             "no base found in {}: the account {owner} has no image named `{}`",
             self.build_region, base.name_pattern
         );
-        if let Some(finding) = self.hidden_base(client, &problem, Some(&base.owner)).await {
+        if let Some(finding) = self.hidden_base(client, &problem, Some(owner)).await {
             return finding;
         }
         let remedy = "give a --base-image, or change name_pattern of [base] in .release/ami/ami.toml";
