@@ -1,9 +1,15 @@
 //! The flags of `cargo xtask`, parsed into types.
 
 use camino::Utf8PathBuf;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::{duration, grantee::Grantee, region::Region, version::Version};
+use crate::{
+    duration,
+    grantee::Grantee,
+    instance::{KmsKey, PublicAddress, Reach},
+    region::Region,
+    version::Version,
+};
 
 /// The tasks of this repository.
 #[derive(Debug, Parser)]
@@ -167,9 +173,35 @@ pub struct ReleaseFlags {
     /// An existing security group that allows SSH from this computer [default: a temporary one]
     #[arg(long, help_heading = ON_EC2, value_name = "ID", conflicts_with_all = ["local", "ssh_from"])]
     pub security_group: Option<String>,
-    /// The IPv4 addresses to allow SSH from [default: this computer's public address]
-    #[arg(long, help_heading = ON_EC2, value_name = "CIDR", value_parser = cidr, conflicts_with = "local")]
-    pub ssh_from: Option<ipnet::Ipv4Net>,
+    /// The IPv4 and IPv6 addresses to allow SSH from [default: this computer's own]
+    #[arg(long, help_heading = ON_EC2, value_name = "CIDR,…", value_delimiter = ',', value_parser = cidr)]
+    #[arg(conflicts_with = "local")]
+    pub ssh_from: Vec<ipnet::IpNet>,
+    /// A tag for everything that is created; can be repeated [default: those of the recipe]
+    #[arg(long = "tag", help_heading = BUILD, value_name = "KEY=VALUE", value_parser = tag)]
+    pub tags: Vec<(String, String)>,
+    /// Encrypt the image and its copies (`=false`: do not); for private and shared images
+    #[arg(long, help_heading = ON_EC2, value_name = "BOOL", conflicts_with = "local", action = ArgAction::Set)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pub encrypted: Option<bool>,
+    /// The KMS key to encrypt with: its id, its alias, or its ARN [default: the account's key of each region]
+    #[arg(long, help_heading = ON_EC2, value_name = "KEY", conflicts_with = "local")]
+    pub kms_key: Option<KmsKey>,
+    /// The type of the root volume, which the image hands on [default: the recipe's, else gp3]
+    #[arg(long, help_heading = ON_EC2, value_name = "TYPE", conflicts_with = "local")]
+    pub volume_type: Option<String>,
+    /// Whether to ask for a public address: yes, no, or `subnet` to let the subnet decide [default: yes; with --subnet:
+    /// subnet]
+    #[arg(long, help_heading = ON_EC2, value_name = "CHOICE", value_enum, conflicts_with = "local")]
+    #[arg(hide_possible_values = true)]
+    pub public_address: Option<PublicAddress>,
+    /// Which address to log in at: `public` or `private` [default: the public one where there is one]
+    #[arg(long, help_heading = ON_EC2, value_name = "CHOICE", value_enum, conflicts_with = "local")]
+    #[arg(hide_possible_values = true)]
+    pub reach: Option<Reach>,
+    /// The instance profile of the machines, by its name or ARN [default: the recipe's, else none]
+    #[arg(long, help_heading = ON_EC2, value_name = "NAME|ARN", conflicts_with = "local")]
+    pub instance_profile: Option<String>,
     /// Publish in the other regions if some copies fail
     #[arg(long, help_heading = ON_EC2, conflicts_with_all = ["local", "private", "share"])]
     pub skip_failed_regions: bool,
@@ -184,6 +216,9 @@ pub struct ResumeFlags {
     /// The id of the build to resume [default: the only unfinished build]
     #[arg(value_name = "BUILD")]
     pub build: Option<String>,
+    /// Do not share the image with these accounts and organizations, although the build was asked to
+    #[arg(long, value_name = "ACCOUNT|ORG-ARN", value_delimiter = ',', conflicts_with = "local")]
+    pub without: Vec<Grantee>,
 }
 
 /// What to remove.
@@ -311,10 +346,18 @@ fn age(text: &str) -> Result<humantime::Duration, String> {
     duration::parse(text, &duration::AGE).map(Into::into)
 }
 
-/// A block of addresses, or a single one. Instances are reached at their IPv4 addresses.
-fn cidr(text: &str) -> Result<ipnet::Ipv4Net, String> {
-    let single = text.parse::<std::net::Ipv4Addr>().map(ipnet::Ipv4Net::from);
-    single.or_else(|_| text.parse()).map_err(|_| "not an IPv4 address or CIDR block, such as 203.0.113.7/32".to_owned())
+/// A tag. The key ends at the first `=`.
+fn tag(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("give it as KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// A block of addresses, or a single one. EC2 takes only blocks whose host bits are zero (EC2 API reference, `IpRange`).
+fn cidr(text: &str) -> Result<ipnet::IpNet, String> {
+    let single = text.parse::<std::net::IpAddr>().map(|address| ipnet::IpNet::from(address.to_canonical()));
+    let block = single.or_else(|_| text.parse::<ipnet::IpNet>()).map(|block| block.trunc());
+    block
+        .map_err(|_| "not an IP address or CIDR block, such as 203.0.113.7, 203.0.113.0/24 or 2001:db8::/64".to_owned())
 }
 
 impl Ami {

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use xtask::{
+    cli::ReleaseFlags,
     duration,
     region::{self, Region},
     version::{self, Version},
@@ -14,10 +15,12 @@ use xtask::{
 mod instance;
 mod owner;
 mod system;
+mod tags;
 
-pub use instance::{Instance, Limits};
+pub use instance::{DEFAULT_VOLUME_TYPE, Instance, Limits};
 pub use owner::Owner;
 pub use system::{File, Package, System};
+pub use tags::OwnTags;
 
 /// How the image is named, built and installed.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,6 +39,9 @@ pub struct Recipe {
     /// Whether instances of the image require IMDSv2, session-oriented requests for metadata.
     #[serde(default)]
     pub require_imds_v2: bool,
+    /// The account's own tags, on everything that a build creates.
+    #[serde(default)]
+    pub tags: OwnTags,
     /// The machines of a build.
     pub instance: Instance,
     /// The settings of make.
@@ -181,15 +187,56 @@ impl Recipe {
         })
     }
 
+    /// The recipe with the settings that flags override.
+    ///
+    /// # Errors
+    /// When the settings have faults together, with all of them in one message.
+    pub fn with(&self, flags: &ReleaseFlags) -> Result<Recipe> {
+        let mut recipe = self.clone();
+        recipe.tags.extend(flags.tags.iter().cloned());
+        let instance = &mut recipe.instance;
+        if let Some(volume_type) = &flags.volume_type {
+            instance.volume_type.clone_from(volume_type);
+            // The number was for the recipe's type.
+            instance.volume_iops = None;
+        }
+        if flags.encrypted == Some(false) {
+            instance.kms_key = None;
+        }
+        if let Some(instance_type) = &flags.instance_type {
+            instance.instance_type.clone_from(instance_type);
+        }
+        instance.encrypted = flags.encrypted.or(instance.encrypted);
+        instance.kms_key = flags.kms_key.clone().or(instance.kms_key.take());
+        instance.public_address = flags.public_address.or(instance.public_address);
+        instance.reach = flags.reach.or(instance.reach);
+        instance.instance_profile = flags.instance_profile.clone().or(instance.instance_profile.take());
+        let faults = recipe.setting_faults();
+        if !faults.is_empty() {
+            bail!(
+                "the settings of this build, those of the recipe with the flags, have faults:\n  {}",
+                faults.join("\n  ")
+            );
+        }
+        Ok(recipe)
+    }
+
+    /// Faults of the settings that flags can override.
+    fn setting_faults(&self) -> Vec<String> {
+        self.instance.faults().into_iter().chain(tags::faults(&self.tags)).collect()
+    }
+
     /// Faults of values that have the right type.
     fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         if !self.name.contains("{version}") {
             faults.push("name: it must contain {version}, or every release has the same name".to_owned());
         }
-        if self.instance.root_volume_gib == 0 {
-            faults.push("instance.root_volume_gib: it must be at least 1".to_owned());
+        if let Some(illegal) = self.description.chars().find(|c| !(' '..='~').contains(c)) {
+            // EC2 answers "Character sets beyond ASCII are not supported", at the end of the build.
+            faults.push(format!("description: EC2 permits only printable ASCII characters, not {illegal:?}"));
         }
+        faults.extend(self.setting_faults());
         if self.binaries.is_empty() {
             faults.push("binary: there must be at least one".to_owned());
         }

@@ -1,13 +1,19 @@
 //! The commands, one module each, and the dispatch from the command line.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, anyhow};
-use xtask::cli::{Ami, Command};
+use xtask::{
+    cli::{Ami, Command},
+    region::Region,
+};
 
 use crate::{
     ask::{
         checkout::Checkout,
         preflight::{self, Purpose},
     },
+    catalogue::regions,
     cloud::{Cloud, qemu::Qemu},
     events::Events,
     ground::{outcome::Failure, signals::Signals},
@@ -47,7 +53,7 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     if let Some(Command::IamPolicy(flags)) = &ami.command {
         let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
         let partition = checkout.partition(flags).map_err(Failure::Refused)?;
-        return print(&crate::cloud::ec2::policy::text(&partition.id)).map_err(Failure::Failed);
+        return print(&crate::cloud::ec2::policy::text(partition, &checkout.recipe.instance)).map_err(Failure::Failed);
     }
     if let Some(Command::Schema(flags)) = &ami.command {
         return schema::schema(flags.name).map_err(Failure::Failed);
@@ -98,7 +104,8 @@ async fn on_ec2(
         Some(flags) => checkout.regions(flags).map_err(Failure::Refused)?.0,
         None => checkout.home_region(),
     };
-    let recipe = preflight::recipe_with(&checkout.recipe, flags);
+    let recipe = flags.map_or_else(|| Ok(checkout.recipe.clone()), |flags| checkout.recipe.with(flags));
+    let recipe = recipe.map_err(Failure::Refused)?;
     let cloud = until_signal(signals, Ec2::open(settings, &build_region, recipe, events)).await?;
     if flags.is_none() || resumed.is_some() {
         // The preflight of a new release signs in by itself.
@@ -151,9 +158,11 @@ async fn on<C: Cloud>(
                 let regions = checkout.region_file(None).map_err(Failure::Refused)?;
                 check::check(cloud, recipe, &flags.version, &regions, &common).await
             }
-            Command::List => list::list(cloud, recipe, &common, events).await,
-            Command::Clean(flags) => clean::clean(cloud, state_dir, flags, &common, events).await,
-            Command::Retire(flags) => retire::retire(cloud, recipe, &flags.version, &common, events).await,
+            Command::List => list::list(cloud, recipe, &used(app).await?, &common, events).await,
+            Command::Clean(flags) => clean::clean(cloud, state_dir, &used(app).await?, flags, &common, events).await,
+            Command::Retire(flags) => {
+                retire::retire(cloud, recipe, &flags.version, &used(app).await?, &common, events).await
+            }
             // These have been run above.
             Command::Resume(_)
             | Command::Setup
@@ -164,6 +173,14 @@ async fn on<C: Cloud>(
         }
     };
     until_signal(signals, work).await?
+}
+
+/// The regions that are in use.
+async fn used<C: Cloud>(app: &App<'_, C>) -> Result<BTreeSet<Region>, Failure> {
+    let identity = app.cloud.identity().await.map_err(Failure::Refused)?;
+    // Without the file, the builds' journals still name regions.
+    let listed = app.checkout.region_file(None).unwrap_or_default();
+    regions::used(&listed, app.state_dir, &identity).map_err(Failure::Refused)
 }
 
 /// The result of the work, if no signal comes first.

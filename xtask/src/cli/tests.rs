@@ -35,16 +35,50 @@ fn what_stays_on_this_computer_needs_no_aws() {
 
 #[test]
 fn what_only_ec2_has_does_not_go_with_local() {
-    for flag in ["--subnet s", "--security-group s", "--ssh-from 10.0.0.1", "--instance-type t", "--profile p"] {
+    for flag in
+        ["--subnet s", "--security-group s", "--ssh-from 10.0.0.1", "--instance-type t", "--profile p", "--encrypted"]
+    {
         assert!(parse(&format!("--version 0.6.1 --local {flag}")).is_err(), "{flag}");
     }
 }
 
 #[test]
 fn addresses_are_those_of_one_computer_or_of_many() {
-    let given = |from: &str| parse(&format!("--version 0.6.1 --ssh-from {from}")).ok()?.release?.ssh_from;
-    assert_eq!(given("203.0.113.7").map(|from| from.to_string()), Some("203.0.113.7/32".to_owned()));
-    assert_eq!(given("203.0.113.0/24").map(|from| from.to_string()), Some("203.0.113.0/24".to_owned()));
-    assert_eq!(given("2001:db8::/32"), None);
-    assert_eq!(given("203.0.113.7/33"), None);
+    let given = |from: &str| {
+        let flags = parse(format!("--version 0.6.1 {from}").trim()).ok()?.release?;
+        Some(flags.ssh_from.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    };
+    for (words, blocks) in [
+        ("--ssh-from 203.0.113.7", "203.0.113.7/32"),
+        ("--ssh-from 203.0.113.7/24", "203.0.113.0/24"),
+        ("--ssh-from 2001:db8::1", "2001:db8::1/128"),
+        ("--ssh-from 2001:db8::1/32", "2001:db8::/32"),
+        ("--ssh-from ::ffff:203.0.113.7", "203.0.113.7/32"),
+        (
+            "--ssh-from 203.0.113.7,2001:db8::/32 --ssh-from 198.51.100.0/24",
+            "203.0.113.7/32 2001:db8::/32 198.51.100.0/24",
+        ),
+        ("", ""),
+    ] {
+        assert_eq!(given(words).as_deref(), Some(blocks), "{words}");
+    }
+    for wrong in ["203.0.113.7/33", "2001:db8::/129", "example.com", "203.0.113.7:22", "203.0.113.7,"] {
+        assert_eq!(given(&format!("--ssh-from {wrong}")), None, "{wrong}");
+    }
+}
+
+#[test]
+fn a_setting_of_the_machines_is_given_for_one_build() {
+    let flags = |words: &str| parse(format!("--version 0.6.1 {words}").trim()).ok()?.release;
+    let tags = flags("--tag team=data --tag url=a=b --tag empty=").expect("tags").tags;
+    let pairs: Vec<(&str, &str)> = tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!(pairs, [("team", "data"), ("url", "a=b"), ("empty", "")]);
+    let encrypted = ["", "--encrypted", "--encrypted=false"].map(|words| flags(words).expect(words).encrypted);
+    assert_eq!(encrypted, [None, Some(true), Some(false)]);
+    for good in ["--public-address no --reach private", "--public-address subnet", "--kms-key alias/images"] {
+        assert!(flags(good).is_some(), "{good}");
+    }
+    for wrong in ["--tag team", "--encrypted=maybe", "--public-address maybe", "--reach elastic", "--kms-key images"] {
+        assert!(flags(wrong).is_none(), "{wrong}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Preflight: everything that can be checked before anything is created.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8PathBuf;
@@ -18,11 +18,10 @@ use crate::{
     },
     cloud::{
         Cloud,
-        preflight::{Preflight, Request},
+        preflight::{NOT_BEGUN, Preflight, Request},
     },
     event::about::Invocation,
     ground::{finding::Finding, partition::Partition},
-    recipe::Recipe,
     ship::{binaries, payload},
 };
 
@@ -85,7 +84,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         visibility,
         build_region,
         regions,
-        recipe: recipe_with(recipe, Some(flags)),
+        recipe: recipe.with(flags)?,
         system_name: String::new(),
         source,
         scripts,
@@ -115,7 +114,14 @@ fn visibility(flags: &ReleaseFlags) -> Result<Visibility> {
         return Ok(Visibility::Public);
     }
     let expires = flags.expires.map_or(PRIVATE_LIFE, Into::into);
-    Ok(Visibility::Private { expires, shared_with: flags.share.clone() })
+    let mut shared_with: Vec<Grantee> = Vec::new();
+    // EC2 refuses a list that names one twice.
+    flags.share.iter().for_each(|grantee| {
+        if !shared_with.contains(grantee) {
+            shared_with.push(grantee.clone());
+        }
+    });
+    Ok(Visibility::Private { expires, shared_with })
 }
 
 /// Refuses organizations of another partition than the image's: EC2 knows none of them.
@@ -133,22 +139,13 @@ fn refuse_grantees_elsewhere(grantees: &[Grantee], build_region: &Region) -> Res
     Ok(())
 }
 
-/// The recipe with the values that flags override.
-#[must_use]
-pub fn recipe_with(recipe: &Recipe, flags: Option<&ReleaseFlags>) -> Recipe {
-    let mut recipe = recipe.clone();
-    if let Some(instance_type) = flags.and_then(|flags| flags.instance_type.as_ref()) {
-        recipe.instance.instance_type.clone_from(instance_type);
-    }
-    recipe
-}
-
 /// Runs the preflight checks of the cloud, and completes the spec with the base's system.
 ///
 /// # Errors
 /// When the checks can't run at all.
 pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Result<(ReleaseSpec, Preflight)> {
     let Draft { mut spec, findings } = draft;
+    let now = SystemTime::now();
     let request = Request {
         version: spec.version.clone(),
         name: spec.name.clone(),
@@ -156,6 +153,10 @@ pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Re
         regions: spec.regions.clone(),
         public: spec.visibility == Visibility::Public,
         shared: spec.visibility.audience().is_some(),
+        audience: spec.visibility.audience(),
+        tags: spec.tags(NOT_BEGUN, now),
+        image: spec.new_image(NOT_BEGUN, now, NOT_BEGUN.to_owned(), NOT_BEGUN),
+        encrypted: spec.recipe.instance.is_encrypted(),
         unblock_public_access: spec.unblock_public_access,
         skip_build: spec.skip_build,
         install_missing: install_missing && findings.is_empty(),

@@ -1,6 +1,6 @@
 //! The spec of a release.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -8,7 +8,10 @@ use xtask::{grantee::Grantee, region::Region, version::Version};
 
 use crate::{
     ask::source::Source,
-    cloud::Audience,
+    cloud::{
+        Audience, NewImage,
+        tags::{TAG_BUILD, TAG_COMMIT, TAG_EXPIRES, TAG_INSTANCE, TAG_SYSTEM, TAG_VERSION, Tags},
+    },
     elf::{facts::Facts, host::Host},
     event::about::Invocation,
     recipe::Recipe,
@@ -76,6 +79,39 @@ impl ReleaseSpec {
     #[must_use]
     pub fn release(&self) -> Release<'_> {
         Release { version: self.version.as_str(), name: &self.name, local: self.local }
+    }
+
+    /// The tags of everything that a build makes.
+    #[must_use]
+    pub fn tags(&self, build: &str, began: SystemTime) -> Tags {
+        let mut tags = vec![
+            ("Name".to_owned(), self.name.clone()),
+            (TAG_BUILD.to_owned(), build.to_owned()),
+            (TAG_VERSION.to_owned(), self.version.to_string()),
+            (TAG_COMMIT.to_owned(), self.source.commit.clone().unwrap_or_else(|| "unknown".to_owned())),
+            (TAG_SYSTEM.to_owned(), self.system_name.clone()),
+        ];
+        if let Visibility::Private { expires, .. } = self.visibility {
+            tags.push((TAG_EXPIRES.to_owned(), humantime::format_rfc3339_seconds(began + expires).to_string()));
+        }
+        tags.extend(self.recipe.tags.clone());
+        tags
+    }
+
+    /// The image that a build makes of an instance. Its description has `{base}` until its base is known.
+    #[must_use]
+    pub fn new_image(&self, build: &str, began: SystemTime, token: String, made_of: &str) -> NewImage {
+        let description = self.recipe.description.replace("{version}", self.version.as_str());
+        let mut tags = self.tags(build, began);
+        tags.push((TAG_INSTANCE.to_owned(), made_of.to_owned()));
+        NewImage {
+            token,
+            name: self.name.clone(),
+            description: description.replace("{commit}", &self.source.commit_text()),
+            tags,
+            deprecate_at: (self.visibility == Visibility::Public).then(|| began + self.recipe.deprecate_after),
+            require_imds_v2: self.recipe.require_imds_v2,
+        }
     }
 }
 

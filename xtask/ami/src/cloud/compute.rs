@@ -58,6 +58,19 @@ pub trait Compute: Paced {
         Ok(())
     }
 
+    /// Lets this computer in again where its address has changed since the access was granted.
+    ///
+    /// # Errors
+    /// When the address cannot be told, or the cloud refuses.
+    async fn renew_access(&self, _region: &Region, _name: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// What to try when an instance runs, but no login is possible; empty when there is no advice.
+    fn way_in(&self) -> String {
+        String::new()
+    }
+
     /// Launches an instance. It is `Pending` at first.
     ///
     /// # Errors

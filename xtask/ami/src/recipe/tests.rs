@@ -129,3 +129,100 @@ fn a_mirror_that_is_not_one_word_is_refused() {
     let error = complaint("suite = \"bookworm\"", "suite = \"--hook-dir=/tmp\"");
     assert!(error.contains("local_base.suite"), "{error}");
 }
+
+fn flags(words: &str) -> xtask::cli::ReleaseFlags {
+    use clap::Parser as _;
+    let words = "xtask ami --version 0.6.1".split(' ').chain(words.split_whitespace());
+    let xtask::cli::Task::Ami(ami) = xtask::cli::Cli::parse_from(words).task else { unreachable!("it is a release") };
+    ami.release.expect("the flags of a release")
+}
+
+#[test]
+fn flags_override_the_settings_of_the_recipe_one_by_one() {
+    let text = SHIPPED.replacen(
+        "[instance]",
+        "[tags]\nteam = \"data\"\nstage = \"test\"\n\n[instance]\nkms_key = \"alias/a\"",
+        1,
+    );
+    let recipe = parse(&text).expect("the recipe");
+    assert!(recipe.instance.is_encrypted(), "a key is there to encrypt with");
+    let with = |words: &str| recipe.with(&flags(words)).expect(words);
+    let tags: Vec<_> = with("--tag stage=live --tag cost=1").tags.into_iter().collect();
+    let expected = [("cost", "1"), ("stage", "live"), ("team", "data")];
+    assert_eq!(tags, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    assert!(!with("--encrypted=false").instance.is_encrypted());
+    assert_eq!(
+        with("--kms-key alias/b").instance.kms_key.as_ref().map(xtask::instance::KmsKey::as_str),
+        Some("alias/b")
+    );
+    assert_eq!(with("--instance-type c5.large --volume-type io2").instance.volume_type, "io2");
+}
+
+#[test]
+fn faults_of_settings_are_reported_together_wherever_they_were_given() {
+    let text = SHIPPED.replacen(
+        "[instance]",
+        "[tags]\n\"aws:x\" = \"1\"\nName = \"mine\"\n\n[instance]\nvolume_type = \"GP 3\"\nencrypted = false\n\
+         kms_key = \"alias/a\"\npublic_address = \"no\"\nreach = \"public\"\ninstance_profile = \"a/b\"",
+        1,
+    );
+    let error = parse(&text).expect_err("six faults").to_string();
+    for fault in [
+        "\"aws:x\": keys",
+        "\"Name\": this tool",
+        "`GP 3` is not",
+        "kms_key: a key has no use",
+        "reach: a machine",
+        "`a/b` is neither",
+    ] {
+        assert!(error.contains(fault), "{fault}: {error}");
+    }
+    let recipe = parse(SHIPPED).expect("the recipe");
+    let error = recipe.with(&flags("--tag aws:x=1 --public-address no --reach public --volume-type x_y"));
+    let error = error.expect_err("three faults").to_string();
+    for fault in ["\"aws:x\": keys", "reach: a machine", "`x_y` is not a volume type"] {
+        assert!(error.contains(fault), "{fault}: {error}");
+    }
+}
+
+#[test]
+fn a_setting_that_is_no_choice_is_shown_with_its_line() {
+    for (setting, expected) in [
+        ("public_address = \"maybe\"", "unknown variant `maybe`"),
+        ("reach = \"elastic\"", "unknown variant `elastic`"),
+        ("kms_key = \"images\"", "`images` is not a KMS key"),
+        ("encrypted = \"yes\"", "invalid type"),
+        ("volume_iops = -1", "invalid value"),
+    ] {
+        let error = complaint("[instance]", &format!("[instance]\n{setting}"));
+        assert!(error.contains(expected) && error.contains(setting), "{setting}: {error}");
+    }
+    let error = complaint("[instance]", "[tags]\nteam = 7\n\n[instance]");
+    assert!(error.contains("team = 7") && error.contains("invalid type"), "{error}");
+}
+
+#[test]
+fn an_instance_profile_is_a_name_or_an_arn() {
+    let arn = "arn:aws-cn:iam::123456789012:instance-profile";
+    for (profile, good) in [
+        ("image-builder", true),
+        ("a+b=c,d.e@f_g", true),
+        (&format!("{arn}/ssm/builder"), true),
+        (&format!("{arn}/"), false),
+        ("arn:aws:iam::123456789012:role/builder", false),
+        ("arn:aws:iam::1234:instance-profile/builder", false),
+        ("", false),
+        (&"x".repeat(129), false),
+    ] {
+        let text = SHIPPED.replacen("[instance]", &format!("[instance]\ninstance_profile = {profile:?}"), 1);
+        assert_eq!(parse(&text).is_ok(), good, "{profile}");
+    }
+}
+
+#[test]
+fn a_description_that_ec2_does_not_take_is_a_fault() {
+    for wrong in ["Wallaroo \u{e9}dition", "two\\nlines", "\u{1f600}"] {
+        let message = complaint("\ndescription = \"", &format!("\ndescription = \"{wrong} "));
+        assert!(message.contains("description: EC2 permits only printable ASCII"), "{message}");
+    }
+}

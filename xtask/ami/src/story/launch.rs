@@ -18,11 +18,14 @@ use crate::{
         process,
         wait::{self, Pace, Patience, Poll},
     },
-    machine::{cloud_init, keys::Login},
+    machine::{cloud_init, keys::Login, ssh::LoginRefused},
 };
 
 /// How long a DescribeInstances answer is reused: with an address, and without one.
 const REUSE_ANSWER_FOR: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
+
+/// How long a machine that runs does not answer before this computer's address is asked for again.
+const RENEW_AFTER: Duration = Duration::from_secs(60);
 
 /// How long an instance may take to terminate, and the cloud to delete its key pair and security group.
 pub const TERMINATION_LIMIT: Duration = Duration::from_secs(600);
@@ -67,7 +70,7 @@ pub async fn log_in<C: Compute>(cloud: &C, run: &Run, role: Role, source: Launch
     let instance = launched?;
     run.logins.borrow_mut().push((instance.clone(), login.clone()));
     let machine = run.events.record(Step::Login(role), &instance, async {
-        first_login(cloud, run, role, &instance, &login).await.map(Unrecorded)
+        first_login(cloud, run, role, &instance, &login, &launch.access).await.map(Unrecorded)
     });
     let Unrecorded(machine) = machine.await?;
     Ok(Session { instance, login, machine })
@@ -88,6 +91,7 @@ async fn first_login<C: Compute>(
     role: Role,
     instance: &InstanceId,
     login: &Login,
+    access: &str,
 ) -> Result<C::Machine> {
     let region = run.build_region();
     let log = run.log(role.word());
@@ -95,6 +99,8 @@ async fn first_login<C: Compute>(
     let what = format!("a login on {instance}");
     // Logins are tried more often than the cloud is asked about the instance, because a call costs more.
     let mut last_seen: Option<(Instance, Instant)> = None;
+    let mut renewed = Instant::now();
+    let mut is_silent = false;
     let reached = wait::until(what, patience, &run.events, async || {
         let now = match last_seen.take() {
             Some((seen, at)) if at.elapsed() < reusable_for(&seen) => (seen, at),
@@ -110,7 +116,15 @@ async fn first_login<C: Compute>(
             (InstanceState::Running, None) => Ok(Poll::NotYet("running, without an address".to_owned())),
             (InstanceState::Running, Some(address)) => match cloud.connect(address, login, &log).await {
                 Ok(machine) => Ok(Poll::Ready(machine)),
-                Err(error) => Ok(Poll::NotYet(format!("running, {}", error.root_cause()))),
+                Err(error) => {
+                    is_silent = !error.is::<LoginRefused>();
+                    if is_silent && renewed.elapsed() >= RENEW_AFTER {
+                        renewed = Instant::now();
+                        // Without an answer, the access stays as it is.
+                        let _ = cloud.renew_access(region, access).await;
+                    }
+                    Ok(Poll::NotYet(format!("running, {}", error.root_cause())))
+                }
             },
             (state, _) => {
                 let reason = now.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -121,11 +135,13 @@ async fn first_login<C: Compute>(
     match reached.await {
         Ok(machine) => Ok(machine),
         Err(error) => {
+            let advice = Some(cloud.way_in()).filter(|advice| is_silent && !advice.is_empty());
+            let error = advice.map_or_else(|| format!("{error:#}"), |advice| format!("{error:#}\n{advice}"));
             // The console is the best hint. If it cannot be read, the error has to do.
             let console = cloud.console(region, instance).await.unwrap_or_default();
             match console.trim() {
-                "" => bail!("{error:#}\nthe instance printed nothing on its console"),
-                console => bail!("{error:#}\nthe last lines of its console:\n{}", process::last_lines(console)),
+                "" => bail!("{error}\nthe instance printed nothing on its console"),
+                console => bail!("{error}\nthe last lines of its console:\n{}", process::last_lines(console)),
             }
         }
     }

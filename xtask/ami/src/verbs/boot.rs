@@ -1,5 +1,7 @@
 //! `ami boot`: boots a local image and logs in.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
 use xtask::{
@@ -37,7 +39,9 @@ pub async fn boot(
     events: &Events,
 ) -> Result<(), Failure> {
     cloud.prepare_to_boot(common.yes).await.map_err(Failure::Refused)?;
-    let catalogue = Catalogue::look(cloud, &checkout.recipe).await.map_err(Failure::Failed)?;
+    let looked = Catalogue::look(cloud, &checkout.recipe, &BTreeSet::new(), events).await.map_err(Failure::Failed)?;
+    looked.unanswered.all("list the images").map_err(Failure::Failed)?;
+    let catalogue = looked.found;
     let Entry { region, image, .. } = pick(&catalogue, &flags.image).map_err(Failure::Refused)?;
     let system = image.tag(TAG_SYSTEM).context("the image has no tag that says which system it is");
     let system = system.and_then(|name| checkout.recipe.system(name)).map_err(Failure::Refused)?;

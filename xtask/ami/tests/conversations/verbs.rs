@@ -1,6 +1,9 @@
 //! The cloud's verbs, as conversations name them, and calls of other services; all of it through the SDK's own types.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Result, anyhow, bail};
 use aws_config::{ConfigLoader, SdkConfig};
@@ -27,7 +30,7 @@ use super::HOME;
 /// EC2, as a process of the tool sees it.
 pub async fn open(loader: ConfigLoader) -> Ec2 {
     let recipe = Recipe::parse(Utf8Path::new("ami.toml"), include_str!("../../../../.release/ami/ami.toml"));
-    let settings = Settings { ssh_from: Some("203.0.113.7/32".parse().expect("a range")), ..Settings::default() };
+    let settings = Settings { ssh_from: vec!["203.0.113.7/32".parse().expect("a range")], ..Settings::default() };
     let (home, status) = (HOME.parse().expect("a region"), Events::new(Terminal::stderr(Level::Quiet, Form::Text)));
     Ec2::load(loader, settings, &home, recipe.expect("the shipped recipe"), &status).await
 }
@@ -48,7 +51,7 @@ pub async fn done(ec2: &Ec2, sdk: &SdkConfig, region: &Region, words: &[&str]) -
     let log = Utf8Path::new("/dev/null");
     match *words {
         ["regions"] => {
-            let regions = ec2.regions().await?;
+            let regions = ec2.regions(&BTreeSet::new()).await?;
             return Ok((regions.len() > 10 && regions.contains(region)).to_string());
         }
         ["base"] => return Ok(ec2.base(log).await?.name),

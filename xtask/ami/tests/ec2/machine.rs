@@ -1,6 +1,12 @@
 //! EC2 with machines that answer: the code under test, but for the logins, which lead into memory.
 
-use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    rc::Rc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use camino::Utf8Path;
@@ -95,6 +101,7 @@ impl Compute for Simulated {
     async fn connect(&self, address: SocketAddr, tried: &Login, _: &Utf8Path) -> Result<SimulatedMachine> {
         let unreachable = || anyhow!("no answer from {address}");
         let (_, instance) = self.endpoint.instance_at(address.ip()).ok_or_else(unreachable)?;
+        ensure!(self.endpoint.lets_in(&instance, address.ip()), "no answer from {address}");
         ensure!(Instant::now() >= self.endpoint.ssh_answers_at(&instance), "no answer from {address}");
         let imported = self.endpoint.key_pairs().into_iter().map(|(_, pair)| pair);
         let granted = imported.filter(|pair| Some(&pair.name) == instance.key_name.as_ref());
@@ -118,11 +125,16 @@ impl Compute for Simulated {
         self.ec2.machines_outlive_process()
     }
 
+    fn way_in(&self) -> String {
+        self.ec2.way_in()
+    }
+
     of_ec2! {
         base(log: &Utf8Path) -> Base;
         grant_access(region: &Region, access: &SshAccess) -> ();
         revoke_access(region: &Region, name: &str) -> ();
         detach_access(region: &Region, id: &InstanceId) -> ();
+        renew_access(region: &Region, name: &str) -> ();
         launch(region: &Region, launch: &Launch) -> InstanceId;
         instance(region: &Region, id: &InstanceId) -> Option<Instance>;
         instances_of(region: &Region, build: &str) -> Vec<InstanceId>;
@@ -158,7 +170,7 @@ impl Opening for Simulated {
 impl Account for Simulated {
     of_ec2! {
         identity() -> Identity;
-        regions() -> Vec<Region>;
+        regions(others: &BTreeSet<Region>) -> Vec<Region>;
         preflight(request: &Request) -> Preflight;
         leftovers(region: &Region) -> Vec<Leftover>;
         remove(region: &Region, leftover: &Leftover) -> ();

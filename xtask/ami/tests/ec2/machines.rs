@@ -86,7 +86,7 @@ async fn a_given_security_group_is_taken_and_none_is_made() {
     let group = "sg-given".to_owned();
     rig.endpoint.region(HOME, |region| region.give_group(&group, "given"));
     rig.settings.security_group = Some(group.clone());
-    rig.settings.ssh_from = None;
+    rig.settings.ssh_from.clear();
     rig.release().await.report();
     assert_eq!(rig.endpoint.counts().of("CreateSecurityGroup"), 0);
     assert!(rig.endpoint.instances().iter().all(|(_, instance)| instance.groups.contains(&group)));

@@ -82,7 +82,7 @@ impl Rig {
         Rig {
             endpoint,
             order: kit::order(&folder, visibility, HOME, regions),
-            settings: Settings { ssh_from: Some("203.0.113.7/32".parse().expect("a CIDR")), ..Settings::default() },
+            settings: Settings { ssh_from: vec!["203.0.113.7/32".parse().expect("a CIDR")], ..Settings::default() },
             compile: Duration::ZERO,
             desk: Desk::new(&folder),
             _folder: guard,

@@ -1,6 +1,6 @@
 //! The verbs that the pipeline is written in.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -125,7 +125,7 @@ impl<F: Fate> Opening for Cloud<F> {
 
 impl<F: Fate> Account for Cloud<F> {
     calls! {
-        regions() -> Vec<Region>: Verb::Regions, "", "", |books, _| Ok(books.regions.clone());
+        regions(_others: &BTreeSet<Region>) -> Vec<Region>: Verb::Regions, "", "", |books, _| Ok(books.regions.clone());
         leftovers(region: &Region) -> Vec<Leftover>:
             Verb::ListLeftovers, region, "", |books, _| Ok(books.leftovers(region));
     }
@@ -139,6 +139,7 @@ impl<F: Fate> Account for Cloud<F> {
         match leftover.kind {
             LeftoverKind::Instance => self.terminate(region, &InstanceId(id.clone())).await,
             LeftoverKind::KeyPair | LeftoverKind::SecurityGroup => self.revoke_access(region, id).await,
+            LeftoverKind::Volume => Ok(()),
             LeftoverKind::Image => self.deregister(region, &ImageId(id.clone())).await,
             LeftoverKind::Snapshot => {
                 let place = (region.clone(), id.clone());

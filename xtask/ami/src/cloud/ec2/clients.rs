@@ -142,6 +142,15 @@ impl Clients {
         })
     }
 
+    /// The STS client, which gives up soon.
+    pub fn sts(&self) -> aws_sdk_sts::Client {
+        let region = self.shared.region().map(ToString::to_string).unwrap_or_default();
+        let retries = preflight_retries().with_max_attempts(STS_ATTEMPTS);
+        let config = aws_sdk_sts::config::Builder::from(&self.shared).timeout_config(preflight_timeouts());
+        let config = config.retry_config(retries).interceptor(Calls::new(&region, &self.events));
+        aws_sdk_sts::Client::from_conf(config.build())
+    }
+
     /// Asks STS for the identity that the credentials belong to.
     ///
     /// # Errors
@@ -152,12 +161,8 @@ impl Clients {
             .provide_credentials()
             .await
             .map_err(|error| anyhow!("failed to get AWS credentials: {}", causes(&error).join(": ")))?;
-        let config = aws_sdk_sts::config::Builder::from(&self.shared);
-        let retries = preflight_retries().with_max_attempts(STS_ATTEMPTS);
         let region = self.shared.region().map(ToString::to_string).unwrap_or_default();
-        let config = config.timeout_config(preflight_timeouts()).retry_config(retries);
-        let config = config.interceptor(Calls::new(&region, &self.events));
-        let answer = aws_sdk_sts::Client::from_conf(config.build()).get_caller_identity().send().await;
+        let answer = self.sts().get_caller_identity().send().await;
         let answer = answer.answer("GetCallerIdentity", &region)?;
         let missing = |what: &str| ApiError {
             action: "GetCallerIdentity".to_owned(),

@@ -22,35 +22,43 @@ impl Compute for Ec2 {
     }
 
     async fn base(&self, _log: &Utf8Path) -> Result<Base> {
-        Box::pin(self.resolve_base()).await
+        self.explained(Box::pin(self.resolve_base())).await
     }
 
     async fn grant_access(&self, region: &Region, access: &SshAccess) -> Result<()> {
-        Box::pin(self.grant(region, access)).await
+        self.explained(Box::pin(self.grant(region, access))).await
     }
 
     async fn revoke_access(&self, region: &Region, name: &str) -> Result<()> {
-        Box::pin(self.revoke(region, name)).await
+        self.explained(Box::pin(self.revoke(region, name))).await
     }
 
     async fn detach_access(&self, region: &Region, id: &InstanceId) -> Result<()> {
-        Box::pin(self.detach_group(region, id)).await
+        self.explained(Box::pin(self.detach_group(region, id))).await
+    }
+
+    async fn renew_access(&self, region: &Region, name: &str) -> Result<()> {
+        Box::pin(self.renew(region, name)).await
+    }
+
+    fn way_in(&self) -> String {
+        self.way_in_advice()
     }
 
     async fn launch(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {
-        Box::pin(self.launch_in_any_zone(region, launch)).await
+        self.explained(Box::pin(self.launch_in_any_zone(region, launch))).await
     }
 
     async fn instance(&self, region: &Region, id: &InstanceId) -> Result<Option<Instance>> {
-        Box::pin(self.describe_instance(region, id)).await
+        self.explained(Box::pin(self.describe_instance(region, id))).await
     }
 
     async fn instances_of(&self, region: &Region, build: &str) -> Result<Vec<InstanceId>> {
-        Box::pin(self.instances_of_build(region, build)).await
+        self.explained(Box::pin(self.instances_of_build(region, build))).await
     }
 
     async fn console(&self, region: &Region, id: &InstanceId) -> Result<String> {
-        Box::pin(self.console_output(region, id)).await
+        self.explained(Box::pin(self.console_output(region, id))).await
     }
 
     async fn connect(&self, address: SocketAddr, login: &Login, log: &Utf8Path) -> Result<Ssh> {
@@ -58,10 +66,10 @@ impl Compute for Ec2 {
     }
 
     async fn stop(&self, region: &Region, id: &InstanceId) -> Result<()> {
-        Box::pin(self.stop_for_imaging(region, id)).await
+        self.explained(Box::pin(self.stop_for_imaging(region, id))).await
     }
 
     async fn terminate(&self, region: &Region, id: &InstanceId) -> Result<()> {
-        Box::pin(self.terminate_instance(region, id)).await
+        self.explained(Box::pin(self.terminate_instance(region, id))).await
     }
 }

@@ -8,23 +8,30 @@
 //! on public images.
 
 use serde_json::{Value, json};
+use xtask::instance::KmsKey;
 
-use crate::cloud::tags::TAG_BUILD;
+use crate::{cloud::tags::TAG_BUILD, ground::partition::Partition, recipe::Instance};
 
 /// Reads.
-pub const READS: [&str; 13] = [
+pub const READS: [&str; 19] = [
     "DescribeImages",
     "DescribeInstanceTypeOfferings",
     "DescribeInstances",
     "DescribeKeyPairs",
     "DescribeRegions",
+    "DescribeRouteTables",
     "DescribeSecurityGroups",
     "DescribeSnapshotAttribute",
     "DescribeSnapshots",
     "DescribeSubnets",
+    "DescribeVolumes",
+    "DescribeVpcBlockPublicAccessExclusions",
+    "DescribeVpcBlockPublicAccessOptions",
     "DescribeVpcs",
+    "GetAllowedImagesSettings",
     "GetEbsEncryptionByDefault",
     "GetImageBlockPublicAccessState",
+    "GetInstanceMetadataDefaults",
     "GetSnapshotBlockPublicAccessState",
 ];
 
@@ -41,11 +48,12 @@ pub const IMAGES: [&str; 1] = ["CreateImage"];
 pub const RULES: [&str; 1] = ["AuthorizeSecurityGroupIngress"];
 
 /// Change or delete what this tool created.
-pub const CHANGES: [&str; 11] = [
+pub const CHANGES: [&str; 12] = [
     "AuthorizeSecurityGroupIngress",
     "DeleteKeyPair",
     "DeleteSecurityGroup",
     "DeleteSnapshot",
+    "DeleteVolume",
     "DeregisterImage",
     "EnableImageDeprecation",
     "ModifyImageAttribute",
@@ -76,16 +84,19 @@ pub mod placeholder {
     pub const SECURITY_GROUP: &str = "sg-00000000000000000";
     /// A VPC.
     pub const VPC: &str = "vpc-00000000000000000";
-    /// An account.
-    pub const ACCOUNT: &str = "000000000000";
+    /// A volume.
+    pub const VOLUME: &str = "vol-00000000000000000";
     /// The name of a key pair or of a security group.
-    pub const NAME: &str = "wallaroo-ami-dry-run";
+    pub const NAME: &str = crate::cloud::preflight::NOT_BEGUN;
 }
 
-/// The policy as JSON, for a partition such as `aws-cn`.
+/// The policy as JSON for a partition, with what the settings of the recipe's machines need.
 #[must_use]
-pub fn text(partition: &str) -> String {
-    let statements = [creating(partition), using(partition), changing(partition)].concat();
+pub fn text(partition: &Partition, machines: &Instance) -> String {
+    let id = &partition.id;
+    let mut statements = [creating(id), using(id), changing(id)].concat();
+    statements.extend(machines.instance_profile.as_deref().map(|profile| pass_role(partition, profile)));
+    statements.extend(machines.kms_key.as_ref().map(|key| use_key(partition, key)));
     let policy = json!({ "Version": "2012-10-17", "Statement": statements });
     format!("{policy:#}\n")
 }
@@ -119,7 +130,7 @@ fn creating(partition: &str) -> Vec<Value> {
 /// What belongs to others is read and used, not changed.
 fn using(partition: &str) -> Vec<Value> {
     let mut reads = ec2(&READS);
-    reads.push("servicequotas:GetServiceQuota".to_owned());
+    reads.extend(["servicequotas:GetServiceQuota", "sts:DecodeAuthorizationMessage"].map(str::to_owned));
     // The group may be one that was given with --security-group.
     let launch = arns(partition, &["image", "security-group", "snapshot", "subnet"]);
     vec![
@@ -155,6 +166,43 @@ fn changing(partition: &str) -> Vec<Value> {
     ]
 }
 
+/// Lets instances take on the role of an instance profile. IAM names the role, not the profile; the console gives both the
+/// same name (IAM user guide, "Using instance profiles"). A role with another name has to be put here by hand.
+fn pass_role(partition: &Partition, profile: &str) -> Value {
+    let role = match profile.strip_prefix("arn:") {
+        Some(_) => profile.replacen(":instance-profile/", ":role/", 1),
+        None => format!("arn:{}:iam::*:role/{profile}", partition.id),
+    };
+    // Some partitions have names of their own for services (IAM user guide, "AWS service principals").
+    let mut services = vec!["ec2.amazonaws.com".to_owned(), format!("ec2.{}", partition.dns_suffix)];
+    services.dedup();
+    allow(
+        "PassRoleOfInstanceProfile",
+        &["iam:PassRole".to_owned()],
+        json!({
+            "Resource": role,
+            "Condition": { "StringEquals": { "iam:PassedToService": services } },
+        }),
+    )
+}
+
+/// What EBS does with a key in the caller's name (EBS user guide, "Requirements for Amazon EBS encryption").
+fn use_key(partition: &Partition, key: &KmsKey) -> Value {
+    let actions =
+        ["CreateGrant", "Decrypt", "DescribeKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo"];
+    let actions = actions.map(|action| format!("kms:{action}"));
+    let rest = match (key.region(), key.name().starts_with("alias/")) {
+        // A policy names keys by their ids; an alias is a condition (KMS developer guide, "Using aliases to control access").
+        (_, true) => json!({
+            "Resource": "*",
+            "Condition": { "ForAnyValue:StringEquals": { "kms:ResourceAliases": key.name() } },
+        }),
+        (Some(region), false) => json!({ "Resource": key.as_str().replacen(region, "*", 1) }),
+        (None, false) => json!({ "Resource": format!("arn:{}:kms:*:*:key/{}", partition.id, key.name()) }),
+    };
+    allow("UseKeyOfImage", &actions, rest)
+}
+
 fn ec2(actions: &[&str]) -> Vec<String> {
     actions.iter().map(|action| format!("ec2:{action}")).collect()
 }
@@ -180,11 +228,12 @@ fn arns(partition: &str, kinds: &[&str]) -> Vec<String> {
 
 /// The ARN of each [`placeholder`].
 fn placeholder_arns(partition: &str) -> Vec<String> {
-    use placeholder::{IMAGE, INSTANCE, NAME, SECURITY_GROUP, SNAPSHOT};
+    use placeholder::{IMAGE, INSTANCE, NAME, SECURITY_GROUP, SNAPSHOT, VOLUME};
     let placeholders = [
         ("instance", INSTANCE),
         ("security-group", SECURITY_GROUP),
         ("key-pair", NAME),
+        ("volume", VOLUME),
         ("image", IMAGE),
         ("snapshot", SNAPSHOT),
     ];

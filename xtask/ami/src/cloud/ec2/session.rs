@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
 use anyhow::Result;
 use aws_sdk_ec2::Client;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use tokio::{sync::OnceCell, time::Instant};
 use xtask::{
     cli::{CommonFlags, ReleaseFlags},
@@ -12,8 +12,10 @@ use xtask::{
 };
 
 use super::{
+    address::{LetIn, OwnAddresses},
     clients::{Caller, Clients},
     network::Placement,
+    requests::instance::Disks,
 };
 use crate::{
     cloud::{Paced, Phase},
@@ -42,7 +44,9 @@ pub struct Settings {
     /// `--security-group`: instead of a group that the build creates.
     pub security_group: Option<String>,
     /// `--ssh-from`: the addresses to open port 22 to, instead of this computer's own.
-    pub ssh_from: Option<Ipv4Net>,
+    pub ssh_from: Vec<IpNet>,
+    /// Where this computer's own addresses are known from.
+    pub own_addresses: OwnAddresses,
 }
 
 impl Settings {
@@ -54,7 +58,8 @@ impl Settings {
             base_image: release.and_then(|flags| flags.base_image.as_ref()).map(ToString::to_string),
             subnet: release.and_then(|flags| flags.subnet.clone()),
             security_group: release.and_then(|flags| flags.security_group.clone()),
-            ssh_from: release.and_then(|flags| flags.ssh_from),
+            ssh_from: release.map(|flags| flags.ssh_from.clone()).unwrap_or_default(),
+            own_addresses: OwnAddresses::Aws,
         }
     }
 }
@@ -72,14 +77,16 @@ pub struct Ec2 {
     pub(super) placements: OnceCell<Vec<Placement>>,
     /// The default security group of their VPC.
     pub(super) default_group: OnceCell<String>,
-    /// The addresses to open port 22 to.
-    pub(super) ssh_from: OnceCell<Ipv4Net>,
+    /// The addresses that port 22 is open to, as last asked.
+    pub(super) let_in: RefCell<Option<LetIn>>,
     /// The ids of created security groups, by the names of their accesses.
     pub(super) groups: RefCell<BTreeMap<String, String>>,
     /// When instances were launched: for a while, EC2 may not know their ids.
     pub(super) launched: RefCell<BTreeMap<InstanceId, Instant>>,
     /// The snapshot ids of images, which never change.
     pub(super) snapshots: RefCell<BTreeMap<ImageId, Vec<String>>>,
+    /// The volumes of images to launch, which never change.
+    pub(super) disks: RefCell<BTreeMap<String, Disks>>,
     /// The progress of pending images, and when it was read.
     pub(super) progress: RefCell<BTreeMap<ImageId, (String, Instant)>>,
 }
@@ -113,10 +120,11 @@ impl Ec2 {
             events: events.clone(),
             placements: OnceCell::new(),
             default_group: OnceCell::new(),
-            ssh_from: OnceCell::new(),
+            let_in: RefCell::default(),
             groups: RefCell::default(),
             launched: RefCell::default(),
             snapshots: RefCell::default(),
+            disks: RefCell::default(),
             progress: RefCell::default(),
         }
     }
@@ -148,7 +156,7 @@ impl Paced for Ec2 {
             Phase::Login => (5.0, 0.5),
             Phase::Stop => (3.0, 1.0),
             Phase::Image => (10.0, 1.0),
-            Phase::Copy => (12.0, 2.0),
+            Phase::Copy => (16.0, 2.0),
             Phase::Termination => (10.0, 2.0),
             Phase::Block => (2.0, 5.0),
         };

@@ -58,7 +58,12 @@ pub fn describe_subnets(world: &mut World, call: &Call) -> Refused {
         filters: json!({ "vpc-id": it.vpc, "default-for-az": it.default, "availability-zone": it.zone }),
         shown: json!({
             "subnetId": it.id, "state": "available", "vpcId": it.vpc, "availabilityZone": it.zone,
-            "availableIpAddressCount": 4091, "defaultForAz": it.default, "mapPublicIpOnLaunch": it.default,
+            "availableIpAddressCount": 4091, "defaultForAz": it.default, "mapPublicIpOnLaunch": it.default && !it.private,
+            "cidrBlock": (!it.ipv6_only).then_some("172.31.0.0/20"), "ipv6Native": it.ipv6_only,
+            "assignIpv6AddressOnCreation": it.ipv6_only,
+            "ipv6CidrBlockAssociationSet": (it.ipv6 || it.ipv6_only).then(|| json!([{
+                "ipv6CidrBlock": "2001:db8:1::/64", "ipv6CidrBlockState": { "state": "associated" },
+            }])),
         }),
     });
     call.parameters.look("subnetSet", "SubnetId", things)

@@ -64,6 +64,9 @@ pub fn modify_image_attribute(world: &mut World, call: &Call) -> Refused {
         change(world, call, id, |image| description.clone_into(&mut image.description));
     }
     let permissions = Change::asked(asked, "LaunchPermission")?;
+    if let Some(id) = permissions.add.iter().find(|id| world.closed_accounts.contains(*id)) {
+        refuse!("InvalidAMIAttributeItemValue", "Invalid attribute item value \"{id}\" for userId item type.");
+    }
     share(world, call, &image, &permissions.add)?;
     change(world, call, id, |image| permissions.apply(&mut image.launch_permissions));
     done()
@@ -101,6 +104,9 @@ pub fn modify_snapshot_attribute(world: &mut World, call: &Call) -> Refused {
     let id = call.parameters.required("SnapshotId")?;
     let snapshot = world.snapshot(&call.region, id)?;
     let permissions = Change::asked(&call.parameters, "CreateVolumePermission")?;
+    if let Some(id) = permissions.add.iter().find(|id| world.closed_accounts.contains(*id)) {
+        refuse!("InvalidParameterValue", "Value ({id}) for parameter userId is invalid. There is no such account.");
+    }
     if !permissions.add.is_empty() {
         let public = permissions.add.iter().any(|holder| holder == "all");
         refuse_encrypted(snapshot.encrypted, public)?;

@@ -115,7 +115,8 @@ pub async fn inspect(clients: &Clients, request: &Request, region: &Region) -> R
     };
     let ((own_images, quota), encrypts_by_default, image_block, snapshot_block) = join4(
         own_and_quota,
-        OptionFuture::from(request.shared.then(|| encrypts(&client, region))),
+        // An image that is encrypted with a chosen key is no concern of the default.
+        OptionFuture::from((request.shared && !request.encrypted).then(|| encrypts(&client, region))),
         OptionFuture::from(request.public.then(|| block::of_images(&client, region))),
         OptionFuture::from(request.public.then(|| block::of_snapshots(&client, region))),
     )
@@ -159,7 +160,7 @@ pub fn report(request: &Request, facts: Vec<RegionFacts>, collector: &mut Findin
     report_image_blocks(request, &facts, collector);
     report_snapshot_blocks(&facts, collector);
     report_quotas(&facts, collector);
-    report_encryption(&facts, collector);
+    report_encryption(request, &facts, collector);
     for region in facts {
         collector.collect(region.own_images);
         region.encrypts_by_default.map(|answer| collector.collect(answer));
@@ -262,16 +263,21 @@ fn report_quotas(facts: &[RegionFacts], collector: &mut FindingCollector) {
     }
 }
 
-fn report_encryption(facts: &[RegionFacts], collector: &mut FindingCollector) {
+fn report_encryption(request: &Request, facts: &[RegionFacts], collector: &mut FindingCollector) {
     let encrypts = regions_where(facts, |facts| matches!(facts.encrypts_by_default, Some(Ok(true))));
     if !encrypts.is_empty() {
         let command = in_each("aws ec2 disable-ebs-encryption-by-default", &encrypts, &collector.flags);
         collector.findings.push(Finding {
             problem: format!(
-                "EBS encryption by default is on in {}, and encrypted images cannot be shared",
+                "EBS encryption by default is on in {}, and images that are encrypted with the default key cannot be shared",
                 everywhere::names(encrypts)
             ),
-            remedy: format!("choose other regions, or run {command}"),
+            remedy: match request.public {
+                true => format!("choose other regions, or run {command}"),
+                false => format!(
+                    "encrypt the image with a key that can be shared (--kms-key), or choose other regions, or run {command}"
+                ),
+            },
         });
     }
 }
