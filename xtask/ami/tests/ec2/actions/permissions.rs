@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     actions::images::{change, own},
-    books::{Image, World},
+    books::{Image, Snapshot, World},
     request::{Call, Parameters},
     xml::{Refused, done, refuse},
 };
