@@ -82,9 +82,8 @@ async fn the_dry_runs_of_a_shared_image_with_every_setting_ask_for_all_that_it_d
     machine.instance_profile = Some("builder".to_owned());
     machine.public_address = Some(xtask::instance::PublicAddress::No);
     rig.endpoint.region(HOME, |region| {
-        region.images.values_mut().for_each(|image| {
-            image.further.insert("/dev/sdb".to_owned(), false);
-        });
+        let base = region.images.values_mut().next().expect("the base");
+        base.further.insert("/dev/sdb".to_owned(), false);
     });
     rig.settings.ssh_from = ["10.0.0.0/8", "2001:db8::/64"].map(|block| block.parse().expect("a block")).to_vec();
     rig.release().await.report();
