@@ -1,0 +1,5 @@
+//! The scripts of a release, in a root of their own: the system's /usr, and /etc, /var and homes that a test fills.
+#![cfg(test)]
+
+mod root;
+mod seal;
