@@ -299,7 +299,8 @@ unwanted() {
 
 # Prints a line `FILE (KIND)` for each file that tells of this machine, would be shared by mistake, or has a credential.
 own_content() {
-    containing marks -newerct "@$boot_time" | sort -u
+    # dpkg and apt keep versions, which can look like addresses.
+    containing marks -newerct "@$boot_time" ! -path '/var/lib/dpkg/*' ! -path '/var/lib/apt/*' | sort -u
     containing credentials | sort -u
     # shellcheck disable=SC2034 # containing() reads it by its name.
     local -A random=([$RANDOM_UUID]='random id' [$RANDOM_ID]='random id' [$RANDOM_NAME]='random name')

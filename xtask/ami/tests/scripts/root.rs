@@ -12,6 +12,7 @@ shift 2
 for place in proc sys dev usr/bin usr/sbin usr/lib usr/lib64 usr/libexec; do
     [ ! -e "/$place" ] || { mkdir -p "$root/$place" && mount --rbind "/$place" "$root/$place"; }
 done
+[ ! -e "$root/stat" ] || mount --bind "$root/stat" "$root/proc/stat"
 mkdir -p "$root/etc/alternatives" "$root/run/script"
 ln -sf "$(readlink -f "$(command -v awk)")" "$root/etc/alternatives/awk"
 cat "$script" > "$root/run/script/text"
@@ -84,6 +85,11 @@ impl Root {
     /// The text of a file; none if it isn't there.
     pub fn read(&self, path: &str) -> Option<String> {
         std::fs::read_to_string(path_in(&self.path, path)).ok()
+    }
+
+    /// From now on the machine has booted after all files were written.
+    pub fn reboot(&self) {
+        self.write("/stat", "cpu 0\nbtime 2100000000\n");
     }
 
     /// Runs a script of `.release/ami`.
