@@ -37,6 +37,7 @@ mod images;
 mod opening;
 pub mod packages;
 pub mod programs;
+mod rights;
 pub mod seed;
 mod sources;
 pub mod store;

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{
     Qemu, base, packages,
     packages::{MAKE, Needs, SSH},
-    store,
+    rights, store,
 };
 use crate::event::progress::Progress;
 use crate::{
@@ -47,6 +47,8 @@ impl Qemu {
         preflight.facts.push(("Cloud".to_owned(), format!("this computer, QEMU on {}", self.accelerator().await)));
         if !missing.is_empty() {
             preflight.findings.push(packages_finding(&missing).await?);
+        } else if needs == Needs::Base {
+            preflight.findings.extend(rights::findings().await);
         }
         let (system, base) = match (&self.base_file, base) {
             (Some(file), _) if missing.is_empty() => match self.system_of_base_file(file).await {
@@ -117,6 +119,12 @@ impl Qemu {
     pub async fn set_up(&self, install: bool) -> Result<()> {
         let missing = self.missing(Needs::Base, &[MAKE, SSH], install).await?;
         refuse(&missing).await?;
+        let findings = rights::findings().await;
+        if !findings.is_empty() {
+            let lines: Vec<String> =
+                findings.into_iter().map(|Finding { problem, remedy }| format!("{problem}\n    {remedy}")).collect();
+            bail!("{}", lines.join("\n"));
+        }
         let accelerator = self.accelerator().await.to_string();
         self.events.say(Progress::Ready { accelerator });
         Ok(())
