@@ -177,7 +177,12 @@ async fn finish<M: Machine>(run: &Run, session: &Session<M>, base: &Base, parts:
     let machine_id = machine.run("reading the machine id", "cat /etc/machine-id", Input::None, limit).await?;
     let seal = install::script(&run.spec.scripts.seal)?;
     let seal = machine.run("sealing (seal.sh)", "sudo -n bash -s", Input::Text(&seal), limit);
-    let printed = run.events.record(Step::Seal, &session.instance, seal).await?;
+    let mut printed = String::new();
+    let sealed = async {
+        printed = seal.await?;
+        Ok(())
+    };
+    run.events.record(Step::Seal, &session.instance, sealed).await?;
     let mut marks = traces::marks(&printed);
     let keys = [("login key", session.login.key.public()?), ("host key", session.login.host_key.public()?)];
     // The second word of a public key is the key itself.

@@ -6,7 +6,9 @@ use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    Qemu, base, packages,
+    Qemu, base,
+    boot::{self, Firmware},
+    packages,
     packages::{MAKE, Needs, SSH},
     rights, store,
 };
@@ -52,7 +54,10 @@ impl Qemu {
         }
         let (system, base) = match (&self.base_file, base) {
             (Some(file), _) if missing.is_empty() => match self.system_of_base_file(file).await {
-                Ok(system) => (Some(system), file.to_string()),
+                Ok(system) => {
+                    preflight.findings.extend(self.firmware_finding(needs, file, install).await?);
+                    (Some(system), file.to_string())
+                }
                 Err(error) => {
                     let remedy = "give a disk image, qcow2 or raw, of a system that the recipe describes".to_owned();
                     preflight.findings.push(Finding { problem: format!("{error:#}"), remedy });
@@ -80,11 +85,33 @@ impl Qemu {
             // files.
             let temporary = Utf8PathBuf::try_from(std::env::temp_dir()).context("set TMPDIR to a path in UTF-8")?;
             let scratch = if self.state_dir.path().is_dir() { self.state_dir.path() } else { &temporary };
-            let system = super::disk::Disk::open(file, scratch).await?.system()?;
+            let disk = super::disk::Disk::open(file, scratch).await?;
+            let system = disk.system()?;
+            // Links are followed, so this is a shell or none.
+            if let Some(fault) = disk.read("/bin/sh")?.and_then(|shell| boot::other_architecture(&shell)) {
+                bail!("{file} cannot be the base: {fault}");
+            }
             self.recipe.system(&system).with_context(|| format!("{file} cannot be the base"))?;
             anyhow::Ok(system)
         };
         self.base_file_system.get_or_try_init(|| read).await.cloned()
+    }
+
+    /// Why no machine could boot from the file given with `--base-image`.
+    async fn firmware_finding(&self, needs: Needs, file: &Utf8Path, install: bool) -> Result<Option<Finding>> {
+        let missing = match Firmware::of(file).await {
+            Ok(Firmware::Bios) => return Ok(None),
+            Ok(Firmware::Uefi) => self.missing(needs, &[boot::UEFI], install).await?,
+            Err(error) => {
+                let remedy = "give the image of a whole disk that boots by BIOS or UEFI".to_owned();
+                return Ok(Some(Finding { problem: format!("{error:#}"), remedy }));
+            }
+        };
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        let Finding { problem, remedy } = packages_finding(&missing).await?;
+        Ok(Some(Finding { problem: format!("{file} boots by UEFI only, and {problem}"), remedy }))
     }
 
     fn name_finding(&self, request: &Request) -> Result<Option<Finding>> {
