@@ -115,6 +115,7 @@ main() {
     # Freed blocks need not be in the snapshot. Not every disk supports this.
     fstrim / 2> /dev/null || say "this disk does not support fstrim"
     sync
+    [[ ! -d /run/systemd/system ]] || forbid_writing
     say "sealed"
 }
 
@@ -149,6 +150,17 @@ silence_services() {
     mkdir -p /run/systemd/journald.conf.d
     printf '[Journal]\nStorage=volatile\n' > /run/systemd/journald.conf.d/sealed.conf
     systemctl restart systemd-journald.service
+}
+
+# Other services write, too, while the machine shuts down: snmpd its engine id, for example. Nothing of that must reach the
+# disk after it was searched. Remounting it in the ordinary way is refused as long as a file is open for writing.
+forbid_writing() {
+    local deadline=$((SECONDS + 30)) options
+    echo u > /proc/sysrq-trigger
+    while options=$(awk '$2 == "/" { last = $4 } END { print last }' /proc/mounts); [[ ,$options, != *,ro,* ]]; do
+        ((SECONDS < deadline)) || fail "the root file system is still writable: $options"
+        sleep 0.2
+    done
 }
 
 # It asks logind, because systemd 229 keeps /run/systemd/shutdown/scheduled after a shutdown is cancelled.
