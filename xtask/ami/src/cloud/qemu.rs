@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, OnceCell};
@@ -22,12 +22,14 @@ use crate::{
     state_dir::StateDir,
 };
 use accelerator::Accelerator;
+use boot::Firmware;
 use conversion::Conversion;
 use folder::Folder;
 use vm::{Hardware, Vm};
 
 pub mod accelerator;
 mod account;
+pub mod boot;
 pub mod base;
 mod compute;
 mod conversion;
@@ -40,6 +42,7 @@ mod images;
 mod opening;
 pub mod packages;
 pub mod programs;
+mod rights;
 pub mod seed;
 pub mod sources;
 pub mod store;
@@ -116,13 +119,19 @@ impl Qemu {
         launch: &Launch,
         key: &str,
     ) -> Result<Vm> {
+        let backing = self.backing(region, &launch.source)?;
+        let firmware = Firmware::of(&backing).await?.file();
+        if let Some(file) = firmware.as_ref().filter(|file| !file.exists()) {
+            bail!("{backing} boots by UEFI only, and {file} is missing: install the package {}", boot::UEFI.1);
+        }
         let hardware = Hardware {
+            firmware,
             accelerator: self.accelerator().await.arguments(&self.recipe.build.target_cpu),
             disk: folder.join(conversion::DISK),
             seed: folder.join("seed.img"),
             memory_mib: MEMORY_MIB,
         };
-        conversion::overlay(&hardware.disk, &self.backing(region, &launch.source)?, launch.root_volume_gib).await?;
+        conversion::overlay(&hardware.disk, &backing, launch.root_volume_gib).await?;
         seed::write(&hardware.seed, &id.0, key, &launch.user_data)?;
         Vm::start(folder, &hardware).await
     }

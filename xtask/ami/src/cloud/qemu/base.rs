@@ -240,6 +240,8 @@ fn install(ingredients: &Ingredients, disk: &Utf8Path, list: &Utf8Path, temporar
     command.arg(programs::program("mmdebstrap"));
     let mode = if is_root { "root" } else { "unshare" };
     command.args(["--verbose", "--variant=minbase", "--format=null", &format!("--mode={mode}")]);
+    // Whatever this computer's is.
+    command.arg("--architectures=amd64");
     command.arg(format!("--include={}", PACKAGES.join(",")));
     // The first script cleans up instead, because it keeps apt's lists.
     command.arg("--skip=cleanup");

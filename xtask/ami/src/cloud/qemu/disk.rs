@@ -12,7 +12,10 @@ use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 
-use super::programs;
+use super::{
+    boot::{kind_of_partition, refuse_other_files},
+    programs,
+};
 use crate::{
     cloud::{ClosedDisk, DiskFiles},
     elf::survey::Tree,
@@ -239,7 +242,7 @@ impl EntryKind {
 async fn check_readable(image: &Utf8Path) -> Result<()> {
     let mut command = process::command(programs::program("qemu-img"), Signal::SIGKILL);
     command.args(["info", "--output=json", image.as_str()]);
-    process::output("qemu-img info", command).await.map(drop)
+    refuse_other_files(&process::output("qemu-img info", command).await?)
 }
 
 /// Makes a sparse raw copy of an image.
@@ -307,7 +310,10 @@ impl Table {
             match inspected {
                 Ok((true, root)) => return Ok(root),
                 Ok((false, _)) => faults.push(format!("partition {} has no {OS_RELEASE}", index + 1)),
-                Err(error) => faults.push(format!("partition {} is not ext4 ({error})", index + 1)),
+                Err(error) => {
+                    let kind = kind_of_partition(raw, start).map_or_else(|| error.to_string(), str::to_owned);
+                    faults.push(format!("partition {} is not ext4 ({kind})", index + 1));
+                }
             }
         }
         if faults.is_empty() {

@@ -1,11 +1,12 @@
 //! What a base brings, read from its disk, and what packages bring that are installed on it, read from those. The facts
 //! of a cached base are kept beside it.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     base::Base,
+    boot,
     debs::{ARCHITECTURE, Apt, State},
     disk::RawDisk,
 };
@@ -84,9 +85,13 @@ fn keep(base: &Base, folder: &Utf8Path, facts: &Facts) -> Result<()> {
 /// The name of the system on a disk, and its facts. It takes a while, so give it a thread of its own.
 ///
 /// # Errors
-/// When the disk can't be read.
+/// When the disk can't be read, or its programs are for another architecture.
 pub fn on_disk(disk: RawDisk, source: &str) -> Result<(String, Option<Facts>)> {
     let disk = disk.open()?;
+    // Links are followed, so this is a shell or none.
+    if let Some(fault) = disk.read("/bin/sh")?.and_then(|shell| boot::other_architecture(&shell)) {
+        bail!("{source} cannot be the base: {fault}");
+    }
     let system = disk.system()?;
     let facts = survey::base(&disk, &system, source)?;
     Ok((system, facts))

@@ -7,10 +7,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     OfFile, Qemu, base,
+    boot::{self, Firmware},
     disk::RawDisk,
     facts, packages,
     packages::{MAKE, Needs, SSH},
-    store,
+    rights, store,
 };
 use crate::event::progress::Progress;
 use crate::{
@@ -49,10 +50,13 @@ impl Qemu {
         preflight.facts.push(("Cloud".to_owned(), format!("this computer, QEMU on {}", self.accelerator().await)));
         if !missing.is_empty() {
             preflight.findings.push(packages_finding(&missing).await?);
+        } else if needs == Needs::Base {
+            preflight.findings.extend(rights::findings().await);
         }
         let (system, base) = match (&self.base_file, base) {
             (Some(file), _) if missing.is_empty() => match self.of_base_file(file).await {
                 Ok(OfFile { system, facts }) => {
+                    preflight.findings.extend(self.firmware_finding(needs, file, install).await?);
                     preflight.base_facts = facts;
                     (Some(system), file.to_string())
                 }
@@ -96,6 +100,23 @@ impl Qemu {
         self.base_file_read.get_or_try_init(|| read).await.cloned()
     }
 
+    /// Why no machine could boot from the file given with `--base-image`.
+    async fn firmware_finding(&self, needs: Needs, file: &Utf8Path, install: bool) -> Result<Option<Finding>> {
+        let missing = match Firmware::of(file).await {
+            Ok(Firmware::Bios) => return Ok(None),
+            Ok(Firmware::Uefi) => self.missing(needs, &[boot::UEFI], install).await?,
+            Err(error) => {
+                let remedy = "give the image of a whole disk that boots by BIOS or UEFI".to_owned();
+                return Ok(Some(Finding { problem: format!("{error:#}"), remedy }));
+            }
+        };
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        let Finding { problem, remedy } = packages_finding(&missing).await?;
+        Ok(Some(Finding { problem: format!("{file} boots by UEFI only, and {problem}"), remedy }))
+    }
+
     fn name_finding(&self, request: &Request) -> Result<Option<Finding>> {
         let mut images = Vec::new();
         for region in &request.regions {
@@ -128,6 +149,12 @@ impl Qemu {
     pub async fn set_up(&self, install: bool) -> Result<()> {
         let missing = self.missing(Needs::Base, &[MAKE, SSH], install).await?;
         refuse(&missing).await?;
+        let findings = rights::findings().await;
+        if !findings.is_empty() {
+            let lines: Vec<String> =
+                findings.into_iter().map(|Finding { problem, remedy }| format!("{problem}\n    {remedy}")).collect();
+            bail!("{}", lines.join("\n"));
+        }
         let accelerator = self.accelerator().await.to_string();
         self.events.say(Progress::Ready { accelerator });
         Ok(())
