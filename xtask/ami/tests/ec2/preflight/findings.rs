@@ -240,7 +240,8 @@ async fn who_calls_is_told_by_the_user_agent() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_no_obstacle_is_no_finding() {
-    let fine: [(&str, fn(&mut Rig)); 4] = [
+    type Change = fn(&mut Rig);
+    let fine: [(&str, Change); 4] = [
         ("excluded", |rig| {
             rig.endpoint.region(HOME, |region| {
                 region.paths.block = Some(("block-bidirectional", false));
