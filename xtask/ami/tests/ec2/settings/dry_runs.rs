@@ -14,10 +14,11 @@ use crate::{
 const YET_TO_COME: [&str; 6] =
     ["ClientToken", "KeyName", "UserData", "NetworkInterface.1.SecurityGroupId.1", "PublicKeyMaterial", "DeprecateAt"];
 
-/// What a request says, the ids in it and the id of the build aside.
+/// What a request says, aside from the ids in it, the id of the build, and dates, which are counted from its beginning.
 fn said(call: &Call, build: &str) -> BTreeMap<String, String> {
     let is_id = |value: &str| ["ami-", "i-", "snap-", "sg-0"].iter().any(|kind| value.starts_with(kind));
     let plain = |value: &String| match value {
+        value if humantime::parse_rfc3339(value).is_ok() => "*".to_owned(),
         value if is_id(value) || value.contains(build) || value.contains("wallaroo-ami-dry-run") => "*".to_owned(),
         value => value.clone(),
     };
