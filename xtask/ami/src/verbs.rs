@@ -49,9 +49,11 @@ pub struct App<'a, C> {
 /// When it fails, or is refused or interrupted.
 pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::Failed)?;
-    if let Some(Command::IamPolicy) = ami.command {
-        let recipe = Checkout::open(&ami.common).map_err(Failure::Refused)?.recipe;
-        return print(&crate::cloud::ec2::policy::text(&recipe.instance)).map_err(Failure::Failed);
+    if let Some(Command::IamPolicy(flags)) = &ami.command {
+        let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
+        let partition = checkout.partition(flags).map_err(Failure::Refused)?;
+        return print(&crate::cloud::ec2::policy::text(&partition.id, &checkout.recipe.instance))
+            .map_err(Failure::Failed);
     }
     if let Some(Command::Schema(flags)) = &ami.command {
         return schema::schema(flags.name).map_err(Failure::Failed);
@@ -95,7 +97,7 @@ async fn on_ec2(
     let settings = Settings::of(flags, &ami.common);
     let build_region = match flags {
         Some(flags) => checkout.regions(flags).map_err(Failure::Refused)?.0,
-        None => checkout.recipe.build_region.clone(),
+        None => checkout.home_region(),
     };
     let recipe = flags.map_or_else(|| Ok(checkout.recipe.clone()), |flags| checkout.recipe.with(flags));
     let recipe = recipe.map_err(Failure::Refused)?;
@@ -156,7 +158,9 @@ async fn on<C: Cloud>(
             Command::Retire(flags) => {
                 retire::retire(cloud, recipe, &flags.version, &used(app).await?, &common, events).await
             }
-            Command::Resume(_) | Command::Setup | Command::Boot(_) | Command::IamPolicy | Command::Schema(_) => Ok(()),
+            Command::Resume(_) | Command::Setup | Command::Boot(_) | Command::IamPolicy(_) | Command::Schema(_) => {
+                Ok(())
+            }
         }
     };
     until_signal(signals, work).await?

@@ -101,6 +101,7 @@ impl Compute for Simulated {
     async fn connect(&self, address: SocketAddr, tried: &Login, _: &Utf8Path) -> Result<SimulatedMachine> {
         let unreachable = || anyhow!("no answer from {address}");
         let (_, instance) = self.endpoint.instance_at(address.ip()).ok_or_else(unreachable)?;
+        ensure!(self.endpoint.lets_in(&instance, address.ip()), "no answer from {address}");
         ensure!(Instant::now() >= self.endpoint.ssh_answers_at(&instance), "no answer from {address}");
         let imported = self.endpoint.key_pairs().into_iter().map(|(_, pair)| pair);
         let granted = imported.filter(|pair| Some(&pair.name) == instance.key_name.as_ref());

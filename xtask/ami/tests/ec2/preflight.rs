@@ -2,6 +2,7 @@
 
 mod account;
 mod findings;
+mod partitions;
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ const SOON: Duration = Duration::from_secs(10);
 const CALLS: usize = 160;
 
 /// Runs preflight, and checks that it changed nothing.
-async fn look(rig: &Rig) -> Result<Preflight> {
+pub async fn look(rig: &Rig) -> Result<Preflight> {
     let cloud = rig.ec2().await;
     let before = rig.endpoint.log().len();
     let draft = Draft { spec: rig.order.clone(), findings: Vec::new() };

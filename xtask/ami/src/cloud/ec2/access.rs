@@ -11,9 +11,6 @@ use crate::{cloud::SshAccess, event::ids::InstanceId, ground::api_error::ApiErro
 /// How often a key is imported again after a lost answer.
 const IMPORT_ATTEMPTS: u32 = 5;
 
-/// The port of sshd.
-pub(super) const SSH_PORT: u16 = 22;
-
 impl Ec2 {
     pub(super) async fn grant(&self, region: &Region, access: &SshAccess) -> Result<()> {
         let group = async {

@@ -19,7 +19,7 @@ use ipnet::IpNet;
 use tokio::time::Instant;
 use xtask::instance::Reach;
 
-use super::{Ec2, answer::causes, network::Placement};
+use super::{Ec2, answer::causes, network::Placement, requests::access::SSH_PORT};
 
 /// AWS's services that answer with the address of the caller: the first over IPv4 only, the second over both.
 const SERVICE: &str = "https://checkip.amazonaws.com";
@@ -101,10 +101,14 @@ impl Ec2 {
             return towards(placement);
         }
         let own = self.public_addresses().await?;
+        if !has_ipv4 && !placement.has_ipv6 {
+            // That there is no public address is a finding of its own.
+            return Ok(LetIn::new(&own, Reach::Public));
+        }
         // An address of a family that no machine has opens nothing.
         let usable = own.iter().filter(|address| if address.is_ipv4() { has_ipv4 } else { placement.has_ipv6 });
         let usable: Vec<IpAddr> = usable.copied().collect();
-        if usable.is_empty() && !has_ipv4 && self.recipe.instance.reach.is_none() {
+        if usable.is_empty() && !has_ipv4 && !placement.is_ipv6_only && self.recipe.instance.reach.is_none() {
             return towards(placement);
         }
         if usable.is_empty() {
@@ -170,7 +174,7 @@ fn towards(placement: &Placement) -> Result<LetIn> {
     let target = subnet.hosts().next().unwrap_or(subnet.addr());
     let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any).with_context(unknown)?;
-    let routed = socket.connect(SocketAddr::new(target, super::access::SSH_PORT)).and_then(|()| socket.local_addr());
+    let routed = socket.connect(SocketAddr::new(target, SSH_PORT)).and_then(|()| socket.local_addr());
     let own = routed.with_context(unknown)?.ip();
     let mut let_in = LetIn::new(&[own], Reach::Private);
     if !subnet.contains(&own) {

@@ -6,7 +6,11 @@ use aws_sdk_ec2::types::Instance as Ec2Instance;
 use ipnet::IpNet;
 use xtask::instance::{PublicAddress, Reach};
 
-use super::{Ec2, access::SSH_PORT, network::Placement, requests::instance::Addresses};
+use super::{
+    Ec2,
+    network::Placement,
+    requests::{access::SSH_PORT, instance::Addresses},
+};
 
 impl Ec2 {
     /// Whether a launch asks for a public address. In a subnet that was given, nothing is asked for unless a setting says

@@ -32,15 +32,17 @@ fn judge(world: &mut World, call: &Call) {
     let mapped = asked.parts("BlockDeviceMapping");
     let decided: BTreeSet<&str> = mapped.iter().filter_map(|part| part.get("DeviceName")).collect();
     let image = world.here(call).images.get(asked.get("ImageId").unwrap_or_default());
-    let known: BTreeSet<&str> =
-        image.iter().flat_map(|image| image.further.keys().map(String::as_str)).chain([ROOT]).collect();
+    let further = || image.iter().flat_map(|image| &image.further);
+    let unknown = decided.iter().any(|device| *device != ROOT && !further().any(|(known, _)| known == device));
+    let stays = further().any(|(device, deleted)| !deleted && !decided.contains(device.as_str()));
     let one = asked.get("MinCount") == Some("1") && asked.get("MaxCount") == Some("1");
-    let wrong: [(bool, &str); 6] = [
+    let wrong = [
         (asked.get("ClientToken").is_none(), "it has no client token, so a repetition launches one more"),
         (asked.get("MetadataOptions.HttpTokens") != Some("required"), "version 1 of the metadata service is on"),
         (asked.get("InstanceInitiatedShutdownBehavior") != Some("terminate"), "it doesn't end with its shutdown"),
         (!one, "it is not for one instance"),
-        (decided != known, "it does not decide of each disk of its image, or of another one"),
+        (unknown, "it has another disk than its image"),
+        (stays, "another disk of its image stays when the instance ends"),
         (
             mapped.iter().any(|part| part.get("Ebs.DeleteOnTermination") == Some("false")),
             "the disk stays when the instance ends",

@@ -12,7 +12,7 @@ use crate::{
         denial::Reason,
         explain::{self, AWAIT_VERIFICATION, PENDING_VERIFICATION},
     },
-    ground::{api_error::ApiError, finding::Finding},
+    ground::{api_error::ApiError, finding::Finding, partition},
 };
 
 /// The sentence that begins each denial of EC2.
@@ -170,7 +170,7 @@ fn failure(code: Option<&str>, errors: &[&ApiError], flags: &str) -> Finding {
             format!("choose other regions, or run {} and wait some minutes", commands.collect::<Vec<_>>().join("; "))
         }
         None => {
-            let hosts: Vec<String> = regions.iter().map(|region| format!("ec2.{region}.amazonaws.com")).collect();
+            let hosts: Vec<String> = regions.iter().map(|region| partition::host("ec2", region)).collect();
             format!("check that this computer can reach {}, then try again", hosts.join(", "))
         }
         Some(PENDING_VERIFICATION) => AWAIT_VERIFICATION.to_owned(),
@@ -228,6 +228,8 @@ mod tests {
         let [finding] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!(finding.problem, "CopyImage, DescribeImages in eu-west-1, us-east-1: no such thing");
         assert!(finding.remedy.contains("ec2.eu-west-1.amazonaws.com"), "{finding}");
+        let finding = finished(&[("DescribeImages", "cn-north-1", None)]).remove(0);
+        assert!(finding.remedy.contains("ec2.cn-north-1.amazonaws.com.cn"), "{finding}");
     }
 
     #[test]

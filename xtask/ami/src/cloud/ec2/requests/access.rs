@@ -12,10 +12,10 @@ use aws_sdk_ec2::{
 };
 use ipnet::IpNet;
 
-use crate::cloud::{
-    ec2::{access::SSH_PORT, tags::tag_specifications},
-    tags::Tags,
-};
+use crate::cloud::{ec2::tags::tag_specifications, tags::Tags};
+
+/// The port of sshd.
+pub const SSH_PORT: u16 = 22;
 
 /// Imports the public half of a login key.
 pub fn import_key_pair(client: &Client, name: &str, public_key: &str, tags: &Tags) -> ImportKeyPairFluentBuilder {
