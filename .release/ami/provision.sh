@@ -41,6 +41,7 @@ prepare() {
         verify_packages "$@"
     fi
     write_rc_local
+    write_identity_unit
 }
 
 # Since 0.7.3, the final stage of cloud-init writes result.json when it ends. `cloud-init status --wait` is missing from
@@ -191,6 +192,47 @@ logger -t rc.local "hyperthreads taken offline:${offline:- none}${failed:+, fail
 [ ! -x /etc/rc.local.base ] || /etc/rc.local.base
 [ -z "$failed" ]
 RC_LOCAL
+}
+
+# Some packages make ids and keys when they are installed, and never again. seal.sh removes them from the image. A unit
+# makes them anew on each instance, before the services start that use them.
+write_identity_unit() {
+    local unit=/etc/systemd/system/wallaroo-identity.service
+    [[ -e /etc/nvme/hostnqn || -e /etc/nvme/hostid || -e /etc/ssl/private/ssl-cert-snakeoil.key ||
+        -e /etc/popularity-contest.conf ]] || return 0
+    mkdir -p /usr/share/wallaroo "${unit%/*}/basic.target.wants"
+    cat > /usr/share/wallaroo/identity << 'IDENTITY'
+#!/bin/sh -e
+# Wallaroo: makes what names this machine and no other. seal.sh removed it from the image.
+if [ -d /etc/nvme ] && command -v nvme > /dev/null; then
+    [ -s /etc/nvme/hostnqn ] || nvme gen-hostnqn > /etc/nvme/hostnqn
+    [ -s /etc/nvme/hostid ] || cat /proc/sys/kernel/random/uuid > /etc/nvme/hostid
+fi
+if command -v make-ssl-cert > /dev/null && [ ! -s /etc/ssl/private/ssl-cert-snakeoil.key ]; then
+    make-ssl-cert generate-default-snakeoil --force-overwrite
+fi
+popularity=/etc/popularity-contest.conf
+if [ -e "$popularity" ] && ! grep -q '^MY_HOSTID=' "$popularity"; then
+    echo "MY_HOSTID=\"$(tr -d - < /proc/sys/kernel/random/uuid)\"" >> "$popularity"
+fi
+IDENTITY
+    cat > "$unit" << 'UNIT'
+[Unit]
+Description=Wallaroo: make what names this machine
+DefaultDependencies=no
+After=local-fs.target sysinit.target
+Before=basic.target shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh /usr/share/wallaroo/identity
+
+[Install]
+WantedBy=basic.target
+UNIT
+    ln -sf "../${unit##*/}" "${unit%/*}/basic.target.wants/${unit##*/}"
 }
 
 # The whole tree is checked against SHA256SUMS before any of it is installed. No file may be missing or extra.

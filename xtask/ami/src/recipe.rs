@@ -267,6 +267,10 @@ impl Recipe {
         if let Some(mirror) = self.local_base.mirror.as_deref().filter(|mirror| !is_url(mirror)) {
             faults.push(format!("local_base.mirror: `{mirror}` is not a URL"));
         }
+        if let Some(mirror) = self.local_base.mirror.as_deref().filter(|mirror| mirror.contains('@')) {
+            let host = mirror.rsplit_once('@').map_or(mirror, |(_, host)| host);
+            faults.push(format!("local_base.mirror: the password for {host} would be in the image"));
+        }
         self.systems.iter().for_each(|(name, system)| faults.extend(system.faults(name)));
         faults
     }

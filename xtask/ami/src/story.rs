@@ -5,6 +5,7 @@ pub mod bake;
 pub mod make;
 pub mod install;
 pub mod verify;
+pub mod traces;
 pub mod copy;
 pub mod open;
 pub mod gate;

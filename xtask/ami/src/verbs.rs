@@ -30,6 +30,7 @@ pub mod release;
 pub mod resume;
 pub mod retire;
 pub mod schema;
+pub mod system_facts;
 
 /// What the commands on images share.
 pub struct App<'a, C> {
@@ -52,8 +53,7 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     if let Some(Command::IamPolicy(flags)) = &ami.command {
         let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
         let partition = checkout.partition(flags).map_err(Failure::Refused)?;
-        return print(&crate::cloud::ec2::policy::text(&partition.id, &checkout.recipe.instance))
-            .map_err(Failure::Failed);
+        return print(&crate::cloud::ec2::policy::text(partition, &checkout.recipe.instance)).map_err(Failure::Failed);
     }
     if let Some(Command::Schema(flags)) = &ami.command {
         return schema::schema(flags.name).map_err(Failure::Failed);
@@ -67,6 +67,11 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
     if ami.needs_aws() {
         return on_ec2(ami, resumed, &state_dir, &checkout, events, &mut signals).await;
+    }
+    if let Some(Command::SystemFacts(flags)) = &ami.command {
+        return until_signal(&mut signals, system_facts::write(&checkout, flags, events))
+            .await?
+            .map_err(Failure::Refused);
     }
     let base_image = ami.release_flags().and_then(|flags| flags.base_image.as_deref());
     let cloud = Qemu::new(&state_dir, &checkout.recipe, base_image, events);
@@ -158,9 +163,13 @@ async fn on<C: Cloud>(
             Command::Retire(flags) => {
                 retire::retire(cloud, recipe, &flags.version, &used(app).await?, &common, events).await
             }
-            Command::Resume(_) | Command::Setup | Command::Boot(_) | Command::IamPolicy(_) | Command::Schema(_) => {
-                Ok(())
-            }
+            // These have been run above.
+            Command::Resume(_)
+            | Command::Setup
+            | Command::Boot(_)
+            | Command::IamPolicy(_)
+            | Command::Schema(_)
+            | Command::SystemFacts(_) => Ok(()),
         }
     };
     until_signal(signals, work).await?

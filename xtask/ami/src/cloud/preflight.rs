@@ -5,6 +5,7 @@ use std::time::Duration;
 use xtask::{region::Region, version::Version};
 
 use super::{Audience, NewImage, tags::Tags};
+use crate::elf::facts::Facts;
 use crate::ground::finding::Finding;
 
 /// In place of the id of a build, before the build begins.
@@ -52,6 +53,8 @@ pub struct Preflight {
     pub warnings: Vec<String>,
     /// The base's system, by its name in the recipe; `None` when it could not be found out.
     pub base_system: Option<String>,
+    /// What the base brings; `None` where only the files of facts say so.
+    pub base_facts: Option<Facts>,
     /// The approximate duration of the build, without make.
     pub estimate: Duration,
     /// The approximate cost; `None` where nothing is charged.

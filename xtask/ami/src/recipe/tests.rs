@@ -126,6 +126,9 @@ fn a_mirror_that_is_not_one_word_is_refused() {
         let error = complaint("[local_base]", &format!("[local_base]\nmirror = {mirror:?}"));
         assert!(error.contains("is not a URL"), "{mirror}: {error}");
     }
+    let error = complaint("[local_base]", "[local_base]\nmirror = \"http://me:s3cret@mirror.example/debian\"");
+    assert!(error.contains("the password for mirror.example/debian would be in the image"), "{error}");
+    assert!(!error.contains("faults:\n  local_base.mirror: `"), "{error}");
     let error = complaint("suite = \"bookworm\"", "suite = \"--hook-dir=/tmp\"");
     assert!(error.contains("local_base.suite"), "{error}");
 }

@@ -11,6 +11,7 @@ use super::{
     launch::{self, Session},
     make::{self, Parts},
     run::Run,
+    traces,
 };
 use crate::{
     cloud::{Account, Compute, Image, ImageState, Imaging, InstanceState, LaunchSource, Phase, tags::TAG_INSTANCE},
@@ -57,7 +58,7 @@ pub async fn bake<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Resul
     if let Some(home) = take_up(cloud, run).await? {
         return Ok(home);
     }
-    let (parts, (base, session)) = tokio::try_join!(make::parts(run), prepare(cloud, run))?;
+    let (parts, (base, session)) = tokio::try_join!(make::parts(cloud, run), prepare(cloud, run))?;
     let instance = session.instance.clone();
     let disk = run.events.record(Step::Sealed(instance.clone()), &instance, async {
         let work = finish(run, &session, &base, &parts).await;
@@ -176,8 +177,20 @@ async fn finish<M: Machine>(run: &Run, session: &Session<M>, base: &Base, parts:
     let machine_id = machine.run("reading the machine id", "cat /etc/machine-id", Input::None, limit).await?;
     let seal = install::script(&run.spec.scripts.seal)?;
     let seal = machine.run("sealing (seal.sh)", "sudo -n bash -s", Input::Text(&seal), limit);
-    run.events.record(Step::Seal, &session.instance, async { seal.await.map(drop) }).await?;
-    Ok(SealedDisk { base: base.clone(), sha256, packages, machine_id: machine_id.trim().to_owned() })
+    let mut printed = String::new();
+    let sealed = async {
+        printed = seal.await?;
+        Ok(())
+    };
+    run.events.record(Step::Seal, &session.instance, sealed).await?;
+    let mut marks = traces::marks(&printed);
+    let keys = [("login key", session.login.key.public()?), ("host key", session.login.host_key.public()?)];
+    // The second word of a public key is the key itself.
+    let keys = keys.iter().filter_map(|(kind, line)| Some((line.split(' ').nth(1)?.to_owned(), (*kind).to_owned())));
+    marks.extend(keys);
+    let machine_id = machine_id.trim().to_owned();
+    marks.insert(machine_id.clone(), "machine id".to_owned());
+    Ok(SealedDisk { base: base.clone(), sha256, packages, machine_id, marks })
 }
 
 async fn installed_packages(machine: &impl Machine, run: &Run) -> Result<BTreeMap<String, String>> {

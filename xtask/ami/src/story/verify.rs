@@ -9,6 +9,7 @@ use super::{
     install,
     launch::{self, Session},
     run::Run,
+    traces,
 };
 use crate::{
     cloud::{Compute, DiskFiles, Imaging, InstanceState, LaunchSource},
@@ -54,10 +55,13 @@ async fn check_disk<C: Compute + Imaging>(cloud: &C, run: &Run, home: &HomeImage
     let Some(disk) = cloud.disk(run.build_region(), &home.image, &run.folder).await? else {
         return Ok(Verification::default());
     };
+    let marks = home.disk.marks.clone();
     // On another thread, because walking a file system takes a while, and signals and the booting instance need this one.
     let checked = tokio::task::spawn_blocking(move || {
         let mut seen = Verification::default();
-        look_at_disk(disk.open()?.as_ref(), &mut seen).map(|()| seen)
+        let disk = disk.open()?;
+        look_at_disk(disk.as_ref(), &mut seen)?;
+        traces::look_at_disk(disk.as_ref(), &marks, &mut seen).map(|()| seen)
     });
     checked.await?
 }
@@ -111,10 +115,12 @@ async fn check_instance<C: Compute + Imaging>(
     // The login works before the first boot has finished; check.sh waits for that.
     let check = install::script(&run.spec.scripts.check)?;
     let binaries = run.spec.recipe.binaries.iter().map(|binary| format!("/usr/bin/{}", binary.name));
-    let mut words = vec![shlex::try_quote(&session.login.key.public()?)?.into_owned()];
-    words.extend(binaries);
+    let marks =
+        home.disk.marks.iter().map(|(value, kind)| format!("--mark={kind}={}", traces::expression(kind, value)));
+    let words: Vec<String> = marks.chain([session.login.key.public()?]).chain(binaries).collect();
     // The script's output is the result. Exit code 1 only says that a check failed.
-    let command = format!("sudo -n bash -s -- {} || test $? = 1", words.join(" "));
+    let words = shlex::try_join(words.iter().map(String::as_str))?;
+    let command = format!("sudo -n bash -s -- {words} || test $? = 1");
     let printed = machine.run("checking the image (check.sh)", &command, Input::Text(&check), limit).await?;
     seen.checks.extend(parse_checks(&printed)?);
 

@@ -41,6 +41,9 @@ FOREIGN = {
     ("DescribeSnapshotAttribute", "snapshot"): "`check` looks at every image of the account",
 }
 
+# What the requests of a recipe with `instance_profile = "builder"` and `kms_key = "alias/images"` carry.
+SETTINGS = {"iam": {"iam:PassedToService": "ec2.amazonaws.com"}, "kms": {"kms:ResourceAliases": "alias/images"}}
+
 
 def definitions():
     """What IAM checks, by service."""
@@ -64,7 +67,7 @@ def holds(condition, context):
             value = context.get(key)
             if operator == "Null":
                 fits = (value is None) == (wanted == "true")
-            elif operator == "StringEquals":
+            elif operator in ("StringEquals", "ForAnyValue:StringEquals"):
                 fits = value in listed(wanted)
             elif operator == "StringLike":
                 fits = value is not None and any(matches(one, value) for one in listed(wanted))
@@ -88,6 +91,7 @@ def allows(policy, action, arn, context):
 def example(arn, partition):
     """An ARN of a kind, with a value in each place."""
     values = {"Partition": partition, "Region": "region-1", "Account": "111122223333"}
+    values["RoleNameWithPath"] = "builder"
     return re.sub(r"\$\{(\w+)\}", lambda found: values.get(found[1], "some-id"), arn)
 
 
@@ -112,13 +116,19 @@ class Witness:
         service = action.split(":")[0]
         return example(self.services[service]["resources"][kind]["arn"], self.partition) if kind else "*"
 
+    def own_keys(self, action, kind):
+        """The conditions of a kind of resource, in services that list none for each action."""
+        service = action.split(":")[0]
+        resources = self.services[service]["resources"]
+        return resources[kind]["condition_keys"] if kind and service != "ec2" else []
+
     def actions(self):
         return sorted({action for statement in self.policy["Statement"] for action in listed(statement["Action"])})
 
     def contexts(self, action, keys):
         """A request and a resource with the tag, and ones without."""
         plain = {"ec2:CreateAction": "RunInstances"} if action == "ec2:CreateTags" else {}
-        tagged = dict(plain)
+        tagged = {**plain, **SETTINGS.get(action.split(":")[0], {})}
         for key in (REQUEST, RESOURCE):
             if key in keys:
                 tagged[key.replace("${TagKey}", TAG)] = "20260101-120000-abcd"
@@ -136,10 +146,10 @@ class Witness:
             arn = self.arn(action, kind)
             self.tried += 1
             if not allows(self.policy, action, arn, tagged):
-                self.faults.append(f"{action} is denied on {arn} with the tag")
+                self.faults.append(f"{action} is denied on {arn} with its conditions")
             can_be_limited = tagged != plain and (name, kind) not in FOREIGN
             if can_be_limited and allows(self.policy, action, arn, plain):
-                self.faults.append(f"{action} is allowed on {arn} without the tag")
+                self.faults.append(f"{action} is allowed on {arn} without its condition")
             if action == "ec2:CreateTags" and allows(self.policy, action, arn, {**tagged, "ec2:CreateAction": None}):
                 self.faults.append(f"{action} is allowed on {arn} that is there already")
         for kind in set(kinds) - set(named) - {""}:
@@ -157,7 +167,7 @@ class Witness:
                 self.faults.append(f"{statement['Sid']}: {action} is checked against none of these resources")
             everywhere = kinds.get("", {}).get("condition_keys", [])
             for kind in hit or [""]:
-                known = kinds.get(kind, {}).get("condition_keys", []) + everywhere
+                known = kinds.get(kind, {}).get("condition_keys", []) + everywhere + self.own_keys(action, kind)
                 for key in keys:
                     if not supports(known, key):
                         self.faults.append(f"{statement['Sid']}: {action} on {kind or '*'} has no condition {key}")

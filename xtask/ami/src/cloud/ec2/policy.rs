@@ -10,7 +10,7 @@
 use serde_json::{Value, json};
 use xtask::instance::KmsKey;
 
-use crate::{cloud::tags::TAG_BUILD, recipe::Instance};
+use crate::{cloud::tags::TAG_BUILD, ground::partition::Partition, recipe::Instance};
 
 /// Reads.
 pub const READS: [&str; 19] = [
@@ -90,10 +90,11 @@ pub mod placeholder {
     pub const NAME: &str = crate::cloud::preflight::NOT_BEGUN;
 }
 
-/// The policy as JSON, for a partition such as `aws-cn`, with what the settings of the machines need.
+/// The policy as JSON for a partition, with what the settings of the recipe's machines need.
 #[must_use]
-pub fn text(partition: &str, machines: &Instance) -> String {
-    let mut statements = [creating(partition), using(partition), changing(partition)].concat();
+pub fn text(partition: &Partition, machines: &Instance) -> String {
+    let id = &partition.id;
+    let mut statements = [creating(id), using(id), changing(id)].concat();
     statements.extend(machines.instance_profile.as_deref().map(|profile| pass_role(partition, profile)));
     statements.extend(machines.kms_key.as_ref().map(|key| use_key(partition, key)));
     let policy = json!({ "Version": "2012-10-17", "Statement": statements });
@@ -167,23 +168,26 @@ fn changing(partition: &str) -> Vec<Value> {
 
 /// Lets instances take on the role of an instance profile. IAM names the role, not the profile; the console gives both the
 /// same name (IAM user guide, "Using instance profiles"). A role with another name has to be put here by hand.
-fn pass_role(partition: &str, profile: &str) -> Value {
+fn pass_role(partition: &Partition, profile: &str) -> Value {
     let role = match profile.strip_prefix("arn:") {
         Some(_) => profile.replacen(":instance-profile/", ":role/", 1),
-        None => format!("arn:{partition}:iam::*:role/{profile}"),
+        None => format!("arn:{}:iam::*:role/{profile}", partition.id),
     };
+    // Some partitions have names of their own for services (IAM user guide, "AWS service principals").
+    let mut services = vec!["ec2.amazonaws.com".to_owned(), format!("ec2.{}", partition.dns_suffix)];
+    services.dedup();
     allow(
         "PassRoleOfInstanceProfile",
         &["iam:PassRole".to_owned()],
         json!({
             "Resource": role,
-            "Condition": { "StringEquals": { "iam:PassedToService": "ec2.amazonaws.com" } },
+            "Condition": { "StringEquals": { "iam:PassedToService": services } },
         }),
     )
 }
 
 /// What EBS does with a key in the caller's name (EBS user guide, "Requirements for Amazon EBS encryption").
-fn use_key(partition: &str, key: &KmsKey) -> Value {
+fn use_key(partition: &Partition, key: &KmsKey) -> Value {
     let actions =
         ["CreateGrant", "Decrypt", "DescribeKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo"];
     let actions = actions.map(|action| format!("kms:{action}"));
@@ -194,7 +198,7 @@ fn use_key(partition: &str, key: &KmsKey) -> Value {
             "Condition": { "ForAnyValue:StringEquals": { "kms:ResourceAliases": key.name() } },
         }),
         (Some(region), false) => json!({ "Resource": key.as_str().replacen(region, "*", 1) }),
-        (None, false) => json!({ "Resource": format!("arn:{partition}:kms:*:*:key/{}", key.name()) }),
+        (None, false) => json!({ "Resource": format!("arn:{}:kms:*:*:key/{}", partition.id, key.name()) }),
     };
     allow("UseKeyOfImage", &actions, rest)
 }
@@ -229,9 +233,9 @@ fn placeholder_arns(partition: &str) -> Vec<String> {
         ("instance", INSTANCE),
         ("security-group", SECURITY_GROUP),
         ("key-pair", NAME),
+        ("volume", VOLUME),
         ("image", IMAGE),
         ("snapshot", SNAPSHOT),
-        ("volume", VOLUME),
     ];
     placeholders.map(|(kind, id)| arn(partition, kind, id)).to_vec()
 }

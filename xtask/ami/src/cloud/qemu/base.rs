@@ -31,7 +31,7 @@ const DISK: &str = include_str!("base-disk.sh");
 const FORMAT: u32 = 1;
 
 /// The packages of a base. None of them is one that provisioning has to install.
-const PACKAGES: [&str; 18] = [
+pub const PACKAGES: [&str; 18] = [
     "linux-image-cloud-amd64",
     "systemd-sysv",
     "dbus",
@@ -240,6 +240,8 @@ fn install(ingredients: &Ingredients, disk: &Utf8Path, list: &Utf8Path, temporar
     command.arg(programs::program("mmdebstrap"));
     let mode = if is_root { "root" } else { "unshare" };
     command.args(["--verbose", "--variant=minbase", "--format=null", &format!("--mode={mode}")]);
+    // Whatever this computer's is.
+    command.arg("--architectures=amd64");
     command.arg(format!("--include={}", PACKAGES.join(",")));
     // The first script cleans up instead, because it keeps apt's lists.
     command.arg("--skip=cleanup");

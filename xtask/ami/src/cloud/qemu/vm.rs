@@ -24,6 +24,8 @@ pub struct Hardware {
     pub disk: Utf8PathBuf,
     /// The seed disk for cloud-init.
     pub seed: Utf8PathBuf,
+    /// The firmware; none for QEMU's own, a BIOS.
+    pub firmware: Option<Utf8PathBuf>,
     /// Memory in MiB.
     pub memory_mib: u32,
 }
@@ -197,6 +199,9 @@ fn arguments(folder: &Utf8Path, hardware: &Hardware) -> Vec<String> {
     let memory = hardware.memory_mib.to_string();
     let (disk, seed) = (disk.to_string(), seed.to_string());
     let mut arguments = hardware.accelerator.clone();
+    if let Some(firmware) = &hardware.firmware {
+        arguments.extend(["-bios".to_owned(), firmware.to_string()]);
+    }
     arguments.extend(
         [
             "-machine",

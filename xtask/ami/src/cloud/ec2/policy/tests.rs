@@ -76,15 +76,19 @@ fn the_policy_permits_no_action_that_the_code_never_calls() {
     assert_eq!(unused, [""; 0], "remove these from policy.rs");
 }
 
-/// The policy's statements, for a partition.
-fn statements(partition: &str) -> Vec<Value> {
-    let policy: Value = serde_json::from_str(&text(partition, &recipe().instance)).expect("JSON");
+fn partition(region: &str) -> &'static Partition {
+    Partition::of(&region.parse().expect("a region"))
+}
+
+/// The policy's statements, for the partition of a region.
+fn statements(region: &str) -> Vec<Value> {
+    let policy: Value = serde_json::from_str(&text(partition(region), &recipe().instance)).expect("JSON");
     policy["Statement"].as_array().expect("statements").clone()
 }
 
 #[test]
 fn changes_are_limited_to_resources_with_the_tag() {
-    for statement in statements("aws") {
+    for statement in statements("us-west-2") {
         let changes = CHANGES.map(|action| format!("ec2:{action}"));
         let actions = statement["Action"].as_array().expect("actions");
         if actions.iter().any(|action| changes.iter().any(|change| action == change)) {
@@ -101,7 +105,7 @@ fn changes_are_limited_to_resources_with_the_tag() {
 fn what_is_created_must_get_the_tag() {
     let created = ["instance", "volume", "network-interface", "key-pair"];
     let creates: Vec<Value> = CREATES.iter().chain(&IMAGES).map(|action| format!("ec2:{action}").into()).collect();
-    for statement in statements("aws") {
+    for statement in statements("us-west-2") {
         let actions = statement["Action"].as_array().expect("actions");
         if statement["Condition"].is_null() && actions.iter().any(|action| creates.contains(action)) {
             let resources = statement["Resource"].as_array().expect("resources");
@@ -113,18 +117,19 @@ fn what_is_created_must_get_the_tag() {
 
 #[test]
 fn every_arn_is_of_the_partition_that_is_asked_for() {
-    for partition in ["aws", "aws-cn", "aws-us-gov", "aws-eusc"] {
-        let all = text(partition, &recipe().instance);
+    for region in ["us-west-2", "cn-north-1", "us-gov-west-1", "eusc-de-east-1"] {
+        let (all, id) = (text(partition(region), &with_all_settings()), &partition(region).id);
         let parts: Vec<&str> = all.split("\"arn:").skip(1).collect();
         assert!(parts.len() > 20, "{all}");
-        assert!(parts.iter().all(|part| part.starts_with(&format!("{partition}:ec2:"))), "{all}");
+        assert!(parts.iter().all(|part| part.starts_with(&format!("{id}:"))), "{all}");
     }
 }
 
 #[test]
 fn the_policy_fits_a_managed_policy() {
     // 6144 characters without white space (IAM user guide, "IAM and AWS STS quotas").
-    let length = text("aws-us-gov", &with_all_settings()).chars().filter(|c| !c.is_whitespace()).count();
+    let length = text(partition("us-gov-west-1"), &with_all_settings());
+    let length = length.chars().filter(|c| !c.is_whitespace()).count();
     assert!(length < 6144, "{length}");
 }
 
@@ -138,16 +143,16 @@ fn with_all_settings() -> Instance {
 
 #[test]
 fn a_role_is_passed_and_a_key_is_used_only_where_a_setting_asks_for_it() {
-    let plain = text("aws", &recipe().instance);
+    let plain = text(partition("us-west-2"), &recipe().instance);
     assert!(!plain.contains("iam:PassRole") && !plain.contains("kms:"), "{plain}");
     let statement = |machines: &Instance, name: &str| {
-        let policy: Value = serde_json::from_str(&text("aws", machines)).expect("JSON");
+        let policy: Value = serde_json::from_str(&text(partition("us-west-2"), machines)).expect("JSON");
         policy["Statement"].as_array().expect("statements").iter().find(|it| it["Sid"] == name).expect(name).clone()
     };
     let mut machines = with_all_settings();
     let passed = statement(&machines, "PassRoleOfInstanceProfile");
     assert_eq!(passed["Resource"], "arn:aws:iam::*:role/image-builder");
-    assert_eq!(passed["Condition"]["StringEquals"]["iam:PassedToService"], "ec2.amazonaws.com");
+    assert_eq!(passed["Condition"]["StringEquals"]["iam:PassedToService"], json!(["ec2.amazonaws.com"]));
     let used = statement(&machines, "UseKeyOfImage");
     assert_eq!(used["Condition"]["ForAnyValue:StringEquals"]["kms:ResourceAliases"], "alias/images");
     machines.instance_profile = Some("arn:aws-us-gov:iam::123456789012:instance-profile/ci/builder".to_owned());
