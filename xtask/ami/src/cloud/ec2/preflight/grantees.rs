@@ -23,20 +23,6 @@ pub fn findings(audience: Option<&Audience>, caller: &Caller) -> Vec<Finding> {
             "leave it out of --share",
         );
     }
-    let partition = |arn: &str| arn.split(':').nth(1).unwrap_or_default().to_owned();
-    let own = partition(&caller.arn);
-    let foreign: Vec<String> = grantees
-        .iter()
-        .filter(|grantee| !matches!(grantee, Grantee::Account(_)))
-        .map(ToString::to_string)
-        .filter(|arn| partition(arn) != own)
-        .collect();
-    if !foreign.is_empty() {
-        add(
-            format!("--share names {}, but this account is in the partition {own}", foreign.join(", ")),
-            "give organizations and units of the same partition: images are not shared across partitions",
-        );
-    }
     if grantees.len() > MOST {
         add(
             format!("--share names {} accounts and organizations, and an image can have {MOST}", grantees.len()),
