@@ -87,7 +87,7 @@ pub fn inspect(path: &Utf8Path) -> Result<Elf> {
         let (needed, versions) = (Vec::new(), Vec::new());
         return Ok(Elf { target, interpreter: None, needed, versions, packed_relocations: false, isa });
     }
-    Image::open(&cache, metadata.len())?.program(target)
+    program(&Image::open(&cache, metadata.len())?, target)
 }
 
 /// Reads a shared library. `None` when the bytes are something else.
@@ -96,7 +96,27 @@ pub fn library(bytes: Vec<u8>) -> Option<Library> {
     let length = bytes.len() as u64;
     let cache = ReadCache::new(Cursor::new(bytes));
     let target = identify(&cache, length).ok().filter(|target| target.is_read())?;
-    Image::open(&cache, length).ok()?.library(target).ok()
+    shared(&Image::open(&cache, length).ok()?, target).ok()
+}
+
+fn program<R: Read + Seek>(image: &Image<'_, R>, target: Target) -> Result<Elf> {
+    let interpreter = image.interpreter()?;
+    let dynamic = image.dynamic()?;
+    if image.is_relocatable() && interpreter.is_none() && !dynamic.is_executable {
+        bail!("is a shared library, not a program");
+    }
+    let needed = dynamic.needed.iter().map(|&index| image.string(&dynamic, index)).collect::<Result<Vec<String>>>()?;
+    let (versions, packed_relocations) = (version::needed(image, &dynamic)?, dynamic.has_relr);
+    let isa = if target == Target::X86_64 { property::isa(image)? } else { isa::Levels::default() };
+    Ok(Elf { target, interpreter, needed, versions, packed_relocations, isa })
+}
+
+fn shared<R: Read + Seek>(image: &Image<'_, R>, target: Target) -> Result<Library> {
+    let dynamic = image.dynamic()?;
+    ensure!(image.is_relocatable() && !dynamic.is_executable, "is a program");
+    ensure!(image.segments_of(elf::PT_DYNAMIC).next().is_some(), "is not linked dynamically");
+    let soname = dynamic.soname.map(|index| image.string(&dynamic, index)).transpose()?;
+    Ok(Library { target, interpreter: image.interpreter()?, soname, versions: version::defined(image, &dynamic)? })
 }
 
 impl Elf {

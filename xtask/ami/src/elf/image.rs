@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use object::{
     Endianness, elf,
     read::{
@@ -11,7 +11,7 @@ use object::{
     },
 };
 
-use super::{Elf, Library, Target, damaged, printable, property, truncated, version};
+use super::{damaged, printable, truncated};
 
 /// The largest program headers that Linux accepts, in bytes (fs/binfmt_elf.c, `load_elf_phdrs`).
 const PROGRAM_HEADERS_MAX_BYTES: u64 = 65536;
@@ -33,10 +33,11 @@ pub(super) struct Image<'a, R: Read + Seek> {
 pub(super) struct Dynamic {
     strings: u64,
     strings_size: u64,
-    needed: Vec<u64>,
-    soname: Option<u64>,
-    is_executable: bool,
-    has_relr: bool,
+    pub(super) needed: Vec<u64>,
+    pub(super) soname: Option<u64>,
+    pub(super) is_executable: bool,
+    /// Whether there are packed relative relocations.
+    pub(super) has_relr: bool,
     /// The address of the needed versions.
     pub(super) verneed: Option<u64>,
     /// The address of the defined versions.
@@ -67,26 +68,9 @@ impl<'a, R: Read + Seek> Image<'a, R> {
         Ok(image)
     }
 
-    pub(super) fn program(&self, target: Target) -> Result<Elf> {
-        let interpreter = self.interpreter()?;
-        let dynamic = self.dynamic()?;
-        if self.header.e_type(self.endian) == elf::ET_DYN && interpreter.is_none() && !dynamic.is_executable {
-            bail!("is a shared library, not a program");
-        }
-        let string = |&index| self.string(&dynamic, index);
-        let needed = dynamic.needed.iter().map(string).collect::<Result<Vec<String>>>()?;
-        let (versions, packed_relocations) = (version::needed(self, &dynamic)?, dynamic.has_relr);
-        let isa = if target == Target::X86_64 { property::isa(self)? } else { Default::default() };
-        Ok(Elf { target, interpreter, needed, versions, packed_relocations, isa })
-    }
-
-    pub(super) fn library(&self, target: Target) -> Result<Library> {
-        let dynamic = self.dynamic()?;
-        ensure!(self.header.e_type(self.endian) == elf::ET_DYN && !dynamic.is_executable, "is a program");
-        ensure!(self.segments_of(elf::PT_DYNAMIC).next().is_some(), "is not linked dynamically");
-        let soname = dynamic.soname.map(|index| self.string(&dynamic, index)).transpose()?;
-        let versions = version::defined(self, &dynamic)?;
-        Ok(Library { target, interpreter: self.interpreter()?, soname, versions })
+    /// Whether it is loaded at any address, as shared libraries are, and most programs.
+    pub(super) fn is_relocatable(&self) -> bool {
+        self.header.e_type(self.endian) == elf::ET_DYN
     }
 
     pub(super) fn segments_of(
@@ -97,14 +81,14 @@ impl<'a, R: Read + Seek> Image<'a, R> {
         self.segments.iter().filter(move |segment| segment.p_type(endian) == wanted)
     }
 
-    fn interpreter(&self) -> Result<Option<String>> {
+    pub(super) fn interpreter(&self) -> Result<Option<String>> {
         let Some(segment) = self.segments_of(elf::PT_INTERP).next() else { return Ok(None) };
         let (offset, size) = segment.file_range(self.endian);
         let path = self.data.read_bytes_at_until(offset..offset.saturating_add(size), 0);
         Ok(Some(printable(path.map_err(|()| damaged("interpreter"))?)))
     }
 
-    fn dynamic(&self) -> Result<Dynamic> {
+    pub(super) fn dynamic(&self) -> Result<Dynamic> {
         let mut dynamic = Dynamic::default();
         let Some(segment) = self.segments_of(elf::PT_DYNAMIC).next() else { return Ok(dynamic) };
         ensure!(segment.file_range(self.endian).1 <= DYNAMIC_MAX_BYTES, damaged("dynamic table"));
