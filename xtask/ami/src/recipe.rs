@@ -11,10 +11,14 @@ use xtask::{
     version::{self, Version},
 };
 
+mod apt;
 mod instance;
+mod ssh;
 mod system;
 
+pub use apt::Apt;
 pub use instance::{Instance, Limits};
+pub use ssh::{KeyType, Ssh};
 pub use system::{File, Package, System};
 
 /// How the image is named, built and installed.
@@ -48,6 +52,12 @@ pub struct Recipe {
     /// The timeouts.
     #[serde(default)]
     pub limits: Limits,
+    /// How machines on EC2 are reached.
+    #[serde(default)]
+    pub ssh: Ssh,
+    /// How the machine that the image is made on reaches its package sources.
+    #[serde(default)]
+    pub apt: Apt,
     /// The supported systems of a base, by `ID-VERSION_ID` of /etc/os-release.
     #[serde(rename = "system")]
     pub systems: BTreeMap<String, System>,
@@ -217,6 +227,8 @@ impl Recipe {
         if let Some(mirror) = self.local_base.mirror.as_deref().filter(|mirror| !is_url(mirror)) {
             faults.push(format!("local_base.mirror: `{mirror}` is not a URL"));
         }
+        faults.extend(self.ssh.faults());
+        faults.extend(self.apt.faults());
         self.systems.iter().for_each(|(name, system)| faults.extend(system.faults(name)));
         faults
     }

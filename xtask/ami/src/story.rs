@@ -12,4 +12,6 @@ pub mod block;
 pub mod images;
 pub mod teardown;
 pub mod launch;
+pub mod session;
 pub mod run;
+pub mod stop;

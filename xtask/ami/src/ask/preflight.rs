@@ -119,6 +119,9 @@ pub fn recipe_with(recipe: &Recipe, flags: Option<&ReleaseFlags>) -> Recipe {
     if let Some(instance_type) = flags.and_then(|flags| flags.instance_type.as_ref()) {
         recipe.instance.instance_type.clone_from(instance_type);
     }
+    if let Some(user) = flags.and_then(|flags| flags.ssh_user.as_ref()) {
+        recipe.ssh.user = Some(user.clone());
+    }
     recipe
 }
 

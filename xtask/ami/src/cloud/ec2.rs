@@ -39,6 +39,10 @@ mod price;
 mod session;
 #[cfg(feature = "ec2")]
 mod tags;
+#[cfg(feature = "ec2")]
+mod through;
+#[cfg(feature = "ec2")]
+mod users;
 
 #[cfg(feature = "ec2")]
 pub use session::{Ec2, Settings};

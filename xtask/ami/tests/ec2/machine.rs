@@ -1,6 +1,6 @@
 //! EC2 with machines that answer: the code under test, but for the logins, which lead into memory.
 
-use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use camino::Utf8Path;
@@ -9,7 +9,7 @@ use xtask::region::Region;
 use xtask_ami::{
     cloud::{
         Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, Launch, Leftover, NewImage, Opening,
-        Paced, Permission, Phase, SshAccess,
+        Paced, Permission, Phase, Shutdown, SshAccess,
         ec2::Ec2,
         preflight::{Preflight, Request},
     },
@@ -19,7 +19,7 @@ use xtask_ami::{
         ids::{ImageId, InstanceId},
     },
     ground::wait::Pace,
-    machine::{Input, Machine, keys::Login, ssh::LoginRefused},
+    machine::{Destination, Input, Machine, keys::Login, ssh::LoginRefused},
 };
 
 use crate::{
@@ -92,7 +92,8 @@ macro_rules! of_ec2 {
 impl Compute for Simulated {
     type Machine = SimulatedMachine;
 
-    async fn connect(&self, address: SocketAddr, tried: &Login, _: &Utf8Path) -> Result<SimulatedMachine> {
+    async fn connect(&self, to: &Destination<'_>, tried: &Login, _: &Utf8Path) -> Result<SimulatedMachine> {
+        let address = to.address;
         let unreachable = || anyhow!("no answer from {address}");
         let (_, instance) = self.endpoint.instance_at(address.ip()).ok_or_else(unreachable)?;
         ensure!(Instant::now() >= self.endpoint.ssh_answers_at(&instance), "no answer from {address}");
@@ -127,7 +128,7 @@ impl Compute for Simulated {
         instance(region: &Region, id: &InstanceId) -> Option<Instance>;
         instances_of(region: &Region, build: &str) -> Vec<InstanceId>;
         console(region: &Region, id: &InstanceId) -> String;
-        stop(region: &Region, id: &InstanceId) -> ();
+        stop(region: &Region, id: &InstanceId, how: Shutdown) -> ();
         terminate(region: &Region, id: &InstanceId) -> ();
     }
 }

@@ -25,6 +25,7 @@ mod rig;
 mod preflight;
 mod whole;
 mod lost;
+mod told_late;
 mod machines;
 mod interruptions;
 mod publishing;

@@ -27,7 +27,16 @@ impl Ec2 {
         };
         // Each call completes even if the other fails. A dropped call may still be carried out, and create something
         // that cleanup can't see yet.
-        let (key, group) = tokio::join!(self.import_key(region, access), group);
+        let key = async {
+            match access.is_imported {
+                true => self.import_key(region, access).await,
+                false => {
+                    self.without_key.borrow_mut().insert(access.name.clone());
+                    Ok(())
+                }
+            }
+        };
+        let (key, group) = tokio::join!(key, group);
         key.and(group)
     }
 
@@ -77,6 +86,9 @@ impl Ec2 {
             made => made?.group_id.context("CreateSecurityGroup returned no id")?,
         };
         self.groups.borrow_mut().insert(access.name.clone(), made.clone());
+        if self.opens_no_port() {
+            return Ok(());
+        }
         let ssh_from = self.ssh_from().await?;
         self.once_visible(&made, async || self.authorize_ssh(region, &made, ssh_from).await).await
     }
@@ -165,7 +177,7 @@ impl Ec2 {
         match deleted.answer("DeleteSecurityGroup", region.as_str()) {
             Err(error) if error.is_not_found() => Ok(()),
             // A terminated instance leaves its group a little later.
-            Err(error) if error.has_code(&["DependencyViolation"]) => Err(ApiError { transient: true, ..error }),
+            Err(error) if error.has_code(&["DependencyViolation", "InvalidGroup.InUse"]) => Err(ApiError { transient: true, ..error }),
             deleted => deleted.map(drop),
         }
     }

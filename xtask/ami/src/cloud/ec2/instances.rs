@@ -16,13 +16,14 @@ use super::{
     Ec2, access::SSH_PORT, answer::Answer as _, network::Placement, session::VISIBILITY_LIMIT, tags::tag_specifications,
 };
 use crate::{
-    cloud::{Instance, InstanceState, Launch, LaunchSource, tags::TAG_BUILD},
+    cloud::{Instance, InstanceState, Launch, LaunchSource, Shutdown, tags::TAG_BUILD},
     event::ids::InstanceId,
     ground::api_error::ApiError,
 };
 
-/// The reason of a stop or termination that was requested through the API (EC2 API reference, `StateReason`).
-const USER_INITIATED_SHUTDOWN: &str = "Client.UserInitiatedShutdown";
+/// How the code of the reason begins for a stop or termination that was requested through the API (EC2 API reference,
+/// `StateReason`).
+const USER_INITIATED: &str = "Client.UserInitiated";
 
 /// All states but `terminated`.
 pub(super) const NOT_TERMINATED: [InstanceStateName; 5] = [
@@ -88,7 +89,7 @@ impl Ec2 {
             .max_count(1)
             .image_id(&image.image)
             .instance_type(InstanceType::from(launch.instance_type.as_str()))
-            .key_name(&launch.access)
+            .set_key_name((!self.without_key.borrow().contains(&launch.access)).then(|| launch.access.clone()))
             .network_interfaces(interface)
             .block_device_mappings(disk)
             .user_data(aws_smithy_types::base64::encode(&launch.user_data))
@@ -161,19 +162,23 @@ impl Ec2 {
         Ok(String::from_utf8_lossy(&bytes.context("the console's output is not base64")?).into_owned())
     }
 
-    pub(super) async fn stop_for_imaging(&self, region: &Region, id: &InstanceId) -> Result<()> {
-        // An image keeps this attribute of its instance, and a shutdown must not terminate instances of the image.
-        let stop = AttributeValue::builder().value(ShutdownBehavior::Stop.as_str()).build();
-        let request = self.client(region).modify_instance_attribute().instance_id(&id.0);
-        let request = request.instance_initiated_shutdown_behavior(stop);
-        request.send().await.answer("ModifyInstanceAttribute", region.as_str())?;
-        self.client(region)
-            .stop_instances()
-            .instance_ids(&id.0)
-            .send()
-            .await
-            .answer("StopInstances", region.as_str())?;
-        Ok(())
+    pub(super) async fn stop_for_imaging(&self, region: &Region, id: &InstanceId, how: Shutdown) -> Result<()> {
+        if how == Shutdown::Ordered {
+            // An image keeps this attribute of its instance, and a shutdown must not terminate instances of the image.
+            let behavior = AttributeValue::builder().value(ShutdownBehavior::Stop.as_str()).build();
+            let modify = async || {
+                let request = self.client(region).modify_instance_attribute().instance_id(&id.0);
+                let request = request.instance_initiated_shutdown_behavior(behavior.clone());
+                request.send().await.answer("ModifyInstanceAttribute", region.as_str()).map(drop)
+            };
+            self.once_visible(&id.0, modify).await?;
+        }
+        let stop = async || {
+            let request = self.client(region).stop_instances().instance_ids(&id.0);
+            let request = request.set_force((how == Shutdown::Forced).then_some(true));
+            request.send().await.answer("StopInstances", region.as_str()).map(drop)
+        };
+        self.once_visible(&id.0, stop).await
     }
 
     pub(super) async fn terminate_instance(&self, region: &Region, id: &InstanceId) -> Result<()> {
@@ -214,7 +219,8 @@ fn instance_from(instance: &Ec2Instance) -> Result<Instance> {
         InstanceStateName::Terminated => InstanceState::Terminated,
         other => bail!("EC2 returned the unknown instance state {}", other.as_str()),
     };
-    let reason = instance.state_reason().filter(|reason| reason.code() != Some(USER_INITIATED_SHUTDOWN));
+    let reason = instance.state_reason();
+    let reason = reason.filter(|reason| !reason.code().is_some_and(|code| code.starts_with(USER_INITIATED)));
     let reason = reason.and_then(|reason| reason.message()).filter(|message| !message.is_empty()).map(str::to_owned);
     let ip = instance.public_ip_address().or(instance.private_ip_address());
     let address = ip.and_then(|ip| ip.parse::<IpAddr>().ok()).map(|ip| SocketAddr::new(ip, SSH_PORT));

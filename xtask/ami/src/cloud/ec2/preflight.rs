@@ -95,6 +95,7 @@ impl Ec2 {
         let placements = collector.collect(placements).unwrap_or_default();
         collector.collect(group);
         let ssh_source = collector.collect(ssh_source);
+        collector.findings.extend(self.missing_program(&std::env::var_os("PATH").unwrap_or_default()));
 
         // Dry runs in a region that did not answer would only wait for their timeouts.
         let answered = facts.iter().filter(|facts| !matches!(&facts.own_images, Err(error) if error.code.is_none()));
@@ -108,6 +109,7 @@ impl Ec2 {
             root_volume_gib: self.recipe.instance.root_volume_gib,
             placement: placements.first(),
             security_group: self.settings.security_group.as_deref(),
+            opens_no_port: self.opens_no_port(),
             blocked: blocked.as_ref().filter(|_| request.unblock_public_access),
         };
         permissions::check(&self.clients, request, &usable, &inputs, &mut collector).await;
@@ -115,6 +117,7 @@ impl Ec2 {
         let mut facts = vec![("Account".to_owned(), format!("{}, {}", caller.account, caller.arn))];
         facts.extend(base.as_ref().map(|base| ("Base".to_owned(), base.fact(SystemTime::now()))));
         facts.extend(self.network_facts(placements));
+        facts.extend(self.through_fact());
         facts.extend(ssh_source.map(|ssh_source| ("SSH from".to_owned(), ssh_source)));
         Ok(self.report_on(request, caller, base.as_ref(), facts, collector))
     }
@@ -123,6 +126,9 @@ impl Ec2 {
     async fn ssh_source(&self) -> Result<String> {
         if let Some(group) = &self.settings.security_group {
             return Ok(format!("the addresses that {group} permits"));
+        }
+        if self.opens_no_port() {
+            return Ok("nowhere: no port is opened".to_owned());
         }
         let remedy = "give the addresses of this computer with --ssh-from".to_owned();
         let found = self.ssh_from().await;

@@ -51,6 +51,8 @@ pub struct DryRunInputs<'a> {
     pub placement: Option<&'a Placement>,
     /// The security group given with `--security-group`.
     pub security_group: Option<&'a str>,
+    /// Whether SSH needs no rule in a security group.
+    pub opens_no_port: bool,
     /// A region whose block on public images will be lifted.
     pub blocked: Option<&'a Region>,
 }
@@ -203,11 +205,14 @@ fn security_group<'a>(client: &Client, region: &'a Region, inputs: &DryRunInputs
     let authorize = client.authorize_security_group_ingress().dry_run(true);
     let authorize = authorize.group_id(placeholder::SECURITY_GROUP).ip_permissions(ssh);
     let delete = client.delete_security_group().dry_run(true).group_id(placeholder::SECURITY_GROUP);
-    vec![
+    let mut runs = vec![
         dry_run("CreateSecurityGroup", region, create.send()),
-        dry_run("AuthorizeSecurityGroupIngress", region, authorize.send()),
         dry_run("DeleteSecurityGroup", region, delete.send()),
-    ]
+    ];
+    if !inputs.opens_no_port {
+        runs.push(dry_run("AuthorizeSecurityGroupIngress", region, authorize.send()));
+    }
+    runs
 }
 
 fn copying<'a>(client: &Client, region: &'a Region, request: &Request, inputs: &DryRunInputs<'_>) -> DryRun<'a> {

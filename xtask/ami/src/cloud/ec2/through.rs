@@ -1,0 +1,40 @@
+//! SSH through the recipe's command, instead of an open port.
+
+use std::ffi::OsStr;
+
+use super::Ec2;
+use crate::{
+    ground::{finding::Finding, programs},
+    machine::{Destination, through::Through},
+    shell::quote,
+};
+
+impl Ec2 {
+    /// The command that the connection to a machine goes through, if the recipe has one.
+    pub(super) fn through_to(&self, to: &Destination<'_>) -> Option<Through> {
+        // So that `aws` in the command uses the same account.
+        let profile = self.settings.profile.iter().map(|profile| ("AWS_PROFILE".to_owned(), profile.clone()));
+        Through::of(&self.recipe.ssh, to, &profile.collect::<Vec<_>>())
+    }
+
+    /// Whether the machines are reached without an open port. `--ssh-from` opens it all the same, for a bastion.
+    pub(super) fn opens_no_port(&self) -> bool {
+        !self.recipe.ssh.through.is_empty() && self.settings.ssh_from.is_none()
+    }
+
+    /// The command, to show.
+    pub(super) fn through_fact(&self) -> Option<(String, String)> {
+        let words: Vec<String> = self.recipe.ssh.through.iter().map(|word| quote(word)).collect();
+        (!words.is_empty()).then(|| ("SSH through".to_owned(), words.join(" ")))
+    }
+
+    /// The finding when the program of the command is not on `path`, which has the format of PATH.
+    pub(super) fn missing_program(&self, path: &OsStr) -> Option<Finding> {
+        let program = self.recipe.ssh.through.first()?;
+        if programs::find_in(path, program).is_some() {
+            return None;
+        }
+        let problem = format!("ssh.through in the recipe runs `{program}`, which is not on this computer");
+        Some(Finding { problem, remedy: format!("install `{program}`, or change ssh.through") })
+    }
+}
