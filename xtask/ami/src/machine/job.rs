@@ -193,10 +193,10 @@ impl Job {
         console.lines().rev().find_map(|line| line.split_once(&words)?.1.trim().parse().ok())
     }
 
-    /// Whether its exit status is announced on the console.
+    /// The words after which its exit status is announced on the console, if it is.
     #[must_use]
-    pub fn is_announced(&self) -> bool {
-        self.announcement.is_some()
+    pub fn announcement(&self) -> Option<&str> {
+        self.announcement.as_deref()
     }
 
     /// What it printed on standard output.

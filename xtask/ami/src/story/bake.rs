@@ -233,6 +233,27 @@ mod tests {
     use super::*;
     use crate::ground::untrusted::{check, text};
 
+    /// Runs provision.sh's part for the proxy on this computer.
+    #[test]
+    fn apt_gets_the_recipes_proxy_over_any_of_the_base_and_only_in_a_file_below_run() {
+        let (_guard, folder) = crate::fixture::folder();
+        let script = include_str!("../../../../.release/ami/provision.sh");
+        let (functions, _) = script.rsplit_once("main \"$@\"").expect("the call of main");
+        let calls = format!(
+            "{functions}\nuse_proxy {folder}/proxy\napt-config \"${{apt_settings[@]}}\" \
+             -o Acquire::Languages=none dump --format '%f %v%n' Acquire::http::Proxy Acquire::https::Proxy\n\
+             echo \"$http_proxy $https_proxy ${{WALLAROO_APT_PROXY-none}} $PROXY_SETTINGS\"\n"
+        );
+        let proxy = "http://user:pa$$w0rd%21@proxy.example.com:3128";
+        let script = with_proxy(Some(proxy), calls).expect("a script");
+        let output = std::process::Command::new("bash").args(["-c", &script]).output().expect("bash");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        for kind in ["http", "https"] {
+            assert!(printed.contains(&format!("Acquire::{kind}::Proxy {proxy}\n")), "{output:?}");
+        }
+        assert!(printed.ends_with(&format!("{proxy} {proxy} none /run/wallaroo-apt-proxy.conf\n")), "{printed}");
+    }
+
     #[test]
     fn a_package_that_is_not_installed_has_no_version() {
         let versions = versions("libc6 2.36-9+deb12u10\nnumactl \n");

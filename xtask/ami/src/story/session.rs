@@ -52,7 +52,7 @@ impl<'a, C: Compute> Session<'a, C> {
         let left = deadline.saturating_duration_since(Instant::now());
         ensure!(!left.is_zero(), lost);
         self.run.events.warn(format_args!("{lost:#}; logging in again"));
-        let job = job.filter(|job| job.is_announced());
+        let job = job.filter(|job| job.announcement().is_some());
         let ended = async || {
             let Some(job) = job else { return Ok(None) };
             let console = self.cloud.console(self.run.build_region(), &self.instance).await?;

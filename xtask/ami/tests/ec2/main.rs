@@ -26,6 +26,7 @@ mod preflight;
 mod whole;
 mod lost;
 mod told_late;
+mod connections;
 mod machines;
 mod interruptions;
 mod publishing;
