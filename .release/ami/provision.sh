@@ -71,7 +71,8 @@ hold_back_background_apt() {
     systemctl mask --runtime --quiet "${timers[@]}" apt-daily.service apt-daily-upgrade.service
 }
 
-# The recipe's apt.proxy is in WALLAROO_APT_PROXY. Packages that download something while they are installed get it, too.
+# The recipe's apt.proxy is in WALLAROO_APT_PROXY. Packages that download something while they are installed get it,
+# too.
 use_proxy() {
     local settings=$1 proxy=${WALLAROO_APT_PROXY:-}
     unset WALLAROO_APT_PROXY
@@ -115,7 +116,8 @@ update_lists() {
 apt_get() {
     local log=$1
     # Versions that do not know an option ignore it. seal.sh syncs the whole disk, so dpkg need not sync each file.
-    apt-get ${apt_settings[@]+"${apt_settings[@]}"} -q -y -o DPkg::Lock::Timeout="$APT_LOCK_LIMIT_SECS" -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 \
+    apt-get ${apt_settings[@]+"${apt_settings[@]}"} -q -y -o DPkg::Lock::Timeout="$APT_LOCK_LIMIT_SECS" \
+        -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 \
         -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
         -o Dpkg::Options::=--force-unsafe-io "${@:2}" 2>&1 | tee "$log"
 }

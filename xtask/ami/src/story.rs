@@ -13,5 +13,6 @@ pub mod images;
 pub mod teardown;
 pub mod launch;
 pub mod session;
+pub mod reach;
 pub mod run;
 pub mod stop;

@@ -1,11 +1,6 @@
 //! The first seconds of an SSH connection: the way to the machine, its host key, and the login.
 
-use std::{
-    fmt,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
 use camino::Utf8Path;

@@ -170,7 +170,8 @@ impl Job {
     pub(super) fn follow(&self) -> Result<String> {
         // `tail -c +N` counts from 1.
         let (out, err) = (self.output.stdout.len() + 1, self.output.stderr_bytes + 1);
-        let words = ["sudo", "-n", "bash", "-c", FOLLOW, "follow", &self.own_folder(), &out.to_string(), &err.to_string()];
+        let words =
+            ["sudo", "-n", "bash", "-c", FOLLOW, "follow", &self.own_folder(), &out.to_string(), &err.to_string()];
         Ok(shlex::try_join(words)?)
     }
 
@@ -218,7 +219,8 @@ mod tests {
 
     #[test]
     fn only_the_announcement_of_this_job_counts() {
-        let job = Job::new("sealing", "seal", String::new(), Duration::from_secs(1)).announced_as("b-1-seal".to_owned());
+        let job =
+            Job::new("sealing", "seal", String::new(), Duration::from_secs(1)).announced_as("b-1-seal".to_owned());
         assert_eq!(job.announced("[   12.3] b-1-seal: exit status 0\r\nlogin: "), Some(0));
         assert_eq!(job.announced("b-1-seal: exit status 1\n[9.9] b-1-seal: exit status 7\n"), Some(7));
         assert_eq!(job.announced("b-2-seal: exit status 0\nb-1-seal: exit status \n"), None);

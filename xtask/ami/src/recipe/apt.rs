@@ -15,6 +15,14 @@ pub struct Apt {
 }
 
 impl Apt {
+    /// The proxy, to show: without a user name and a password.
+    #[must_use]
+    pub fn shown(&self) -> Option<String> {
+        let proxy = self.proxy.as_deref()?;
+        let (scheme, rest) = proxy.split_once("://")?;
+        Some(format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host)))
+    }
+
     pub(super) fn faults(&self) -> Vec<String> {
         let Some(proxy) = &self.proxy else { return Vec::new() };
         let host = ["http://", "https://"].iter().find_map(|scheme| proxy.strip_prefix(scheme));
@@ -46,6 +54,8 @@ mod tests {
         for proxy in ["", "proxy:3128", "socks5://proxy:1080", "http://", "http:///", "http://a b", "http://a\"; x"] {
             assert_eq!(faults(proxy).len(), 1, "{proxy}");
         }
+        let shown = Apt { proxy: Some("https://u:p@10.0.0.1:3128".to_owned()) }.shown();
+        assert_eq!(shown.as_deref(), Some("https://10.0.0.1:3128"));
         assert!(!format!("{:?}", Apt { proxy: Some("http://u:secret@a".to_owned()) }).contains("secret"));
     }
 }

@@ -145,10 +145,7 @@ fn known(run: &Run, image: &ImageId, made_of: Option<InstanceId>) -> Result<Home
 }
 
 /// Launches the instance and installs the packages.
-async fn prepare<'a, C: Compute + Imaging + Account>(
-    cloud: &'a C,
-    run: &'a Run,
-) -> Result<(Base, Session<'a, C>)> {
+async fn prepare<'a, C: Compute + Imaging + Account>(cloud: &'a C, run: &'a Run) -> Result<(Base, Session<'a, C>)> {
     let base = run.events.record(Step::Base, Handle::NONE, cloud.base(&run.log("base"))).await?;
     ensure!(
         base.system == run.spec.system_name,

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Error, Result, bail, ensure};
 use tokio::time::Instant;
 
 use super::{
-    launch::{self, Reached},
+    reach::{self, Reached},
     run::Run,
 };
 use crate::{
@@ -58,7 +58,7 @@ impl<'a, C: Compute> Session<'a, C> {
             let console = self.cloud.console(self.run.build_region(), &self.instance).await?;
             anyhow::Ok(job.announced(&console))
         };
-        let again = launch::reach(self.cloud, self.run, self.role, (&self.instance, &self.login), left, ended);
+        let again = reach::reach(self.cloud, self.run, self.role, (&self.instance, &self.login), left, ended);
         match again.await.with_context(|| format!("{lost:#}"))? {
             Reached::Machine(machine) => {
                 self.machine.replace(Rc::new(machine));
@@ -93,7 +93,10 @@ impl<C: Compute> Machine for Session<'_, C> {
                 Some(0) => return Ok(job.printed()),
                 Some(status) => {
                     let last = job.last_lines();
-                    bail!("{} failed (exit status {status}); the last lines before the connection was lost:\n{last}", job.what)
+                    bail!(
+                        "{} failed (exit status {status}); the last lines before the connection was lost:\n{last}",
+                        job.what
+                    )
                 }
             }
         }

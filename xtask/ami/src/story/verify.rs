@@ -4,12 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{
-    bake::HomeImage,
-    install, launch,
-    run::Run,
-    session::Session,
-};
+use super::{bake::HomeImage, install, launch, run::Run, session::Session};
 use crate::{
     cloud::{Compute, DiskFiles, Imaging, InstanceState, LaunchSource},
     event::{
@@ -26,8 +21,10 @@ use crate::{
 /// When the image cannot be checked, or a check fails; the message has all faults.
 pub async fn verify<C: Compute + Imaging>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Verified> {
     let source = LaunchSource::Image(home.image.clone());
-    let (mut seen, session) =
-        tokio::try_join!(check_disk(cloud, run, home), launch::log_in(cloud, run, Role::Verify, source, &home.disk.base))?;
+    let (mut seen, session) = tokio::try_join!(
+        check_disk(cloud, run, home),
+        launch::log_in(cloud, run, Role::Verify, source, &home.disk.base)
+    )?;
     let checked = check_instance(cloud, run, home, &session, &mut seen).await;
     // Written even if a check failed, because the checks that passed help to understand the failure.
     let path = run.folder.join("verification.json");

@@ -82,3 +82,24 @@ async fn a_machine_that_does_not_stop_is_asked_again_and_then_its_power_is_cut()
     assert_eq!(rig.endpoint.instances().len(), 2);
     assert_eq!(rig.endpoint.left(), [""; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_was_verified_and_is_not_listed_for_a_while_is_published_all_the_same() {
+    let rig = Rig::public(&[HOME]);
+    let endpoint = rig.endpoint.clone();
+    let hide = async move {
+        let mut arrivals = endpoint.arrivals();
+        // The second machine ends when the image is verified, right before the images are looked at.
+        while endpoint.counts().of("TerminateInstances") < 2 {
+            arrivals.changed().await.expect("the endpoint is there");
+        }
+        let id = endpoint.images().pop().expect("the image").1.id;
+        let image = endpoint.region(HOME, |region| region.images.remove(&id)).expect("the image");
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        endpoint.region(HOME, |region| region.images.insert(id, image));
+        std::future::pending::<()>().await;
+    };
+    let ended = tokio::select! { ended = rig.release() => ended, () = hide => unreachable!("it waits for ever") };
+    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    assert_eq!(rig.endpoint.public_in(), [HOME]);
+}

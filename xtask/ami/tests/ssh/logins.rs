@@ -93,7 +93,10 @@ async fn what_a_command_said_is_in_the_message_and_in_the_log() {
     let server = Server::start();
     for (script, expected) in [
         ("echo 'TargetNotConnected: {instance} in {region}' >&2; exit 254", "it failed, exit status: 254"),
-        ("echo 'TargetNotConnected: {instance} in {region}' >&2; echo nonsense; exit 0", "no connection through `sh -c"),
+        (
+            "echo 'TargetNotConnected: {instance} in {region}' >&2; echo nonsense; exit 0",
+            "no connection through `sh -c",
+        ),
     ] {
         let through = through(&server, &["sh", "-c", script]);
         let error = server.connect(server.address, Some(&through)).await.err().expect("no connection").to_string();

@@ -30,12 +30,8 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("a port");
         let (cuts, cut) = watch::channel(0);
-        let wire = Wire {
-            address,
-            cuts,
-            refused: Arc::default(),
-            breaks_after: Arc::new(AtomicUsize::new(usize::MAX)),
-        };
+        let wire =
+            Wire { address, cuts, refused: Arc::default(), breaks_after: Arc::new(AtomicUsize::new(usize::MAX)) };
         let (refused, breaks_after) = (Arc::clone(&wire.refused), Arc::clone(&wire.breaks_after));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {

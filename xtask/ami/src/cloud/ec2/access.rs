@@ -177,7 +177,9 @@ impl Ec2 {
         match deleted.answer("DeleteSecurityGroup", region.as_str()) {
             Err(error) if error.is_not_found() => Ok(()),
             // A terminated instance leaves its group a little later.
-            Err(error) if error.has_code(&["DependencyViolation", "InvalidGroup.InUse"]) => Err(ApiError { transient: true, ..error }),
+            Err(error) if error.has_code(&["DependencyViolation", "InvalidGroup.InUse"]) => {
+                Err(ApiError { transient: true, ..error })
+            }
             deleted => deleted.map(drop),
         }
     }

@@ -117,7 +117,8 @@ impl Ec2 {
         let mut facts = vec![("Account".to_owned(), format!("{}, {}", caller.account, caller.arn))];
         facts.extend(base.as_ref().map(|base| ("Base".to_owned(), base.fact(SystemTime::now()))));
         facts.extend(self.network_facts(placements));
-        facts.extend(self.through_fact());
+        facts.extend(self.ssh_facts(base.as_ref().map_or("", |base| base.base.name.as_str())));
+        facts.extend(self.recipe.apt.shown().map(|proxy| ("Apt proxy".to_owned(), proxy)));
         facts.extend(ssh_source.map(|ssh_source| ("SSH from".to_owned(), ssh_source)));
         Ok(self.report_on(request, caller, base.as_ref(), facts, collector))
     }

@@ -1,6 +1,10 @@
 //! The state of [`Ec2`]: clients, settings, and cached answers.
 
-use std::{cell::RefCell, collections::{BTreeMap, BTreeSet}, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::Result;
 use aws_sdk_ec2::Client;

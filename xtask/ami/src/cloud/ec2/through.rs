@@ -6,6 +6,7 @@ use super::Ec2;
 use crate::{
     ground::{finding::Finding, programs},
     machine::{Destination, through::Through},
+    recipe::KeyType,
     shell::quote,
 };
 
@@ -22,10 +23,15 @@ impl Ec2 {
         !self.recipe.ssh.through.is_empty() && self.settings.ssh_from.is_none()
     }
 
-    /// The command, to show.
-    pub(super) fn through_fact(&self) -> Option<(String, String)> {
-        let words: Vec<String> = self.recipe.ssh.through.iter().map(|word| quote(word)).collect();
-        (!words.is_empty()).then(|| ("SSH through".to_owned(), words.join(" ")))
+    /// The command and the key type that a user chose, to show.
+    pub(super) fn ssh_facts(&self, base_name: &str) -> Vec<(String, String)> {
+        let ssh = &self.recipe.ssh;
+        let words: Vec<String> = ssh.through.iter().map(|word| quote(word)).collect();
+        let through = (!words.is_empty()).then(|| ("SSH through".to_owned(), words.join(" ")));
+        let user = ssh.user.iter().map(|user| ("SSH user".to_owned(), user.clone()));
+        let ecdsa = ssh.key_type_for(base_name) == KeyType::EcdsaP256;
+        let keys = ecdsa.then(|| ("SSH keys".to_owned(), "ECDSA on P-256, not imported into EC2".to_owned()));
+        through.into_iter().chain(user).chain(keys).collect()
     }
 
     /// The finding when the program of the command is not on `path`, which has the format of PATH.
