@@ -16,7 +16,10 @@ use super::{
     answer::{Answer as _, causes},
     calls::Calls,
 };
-use crate::{events::Events, ground::api_error::ApiError};
+use crate::{
+    events::Events,
+    ground::{api_error::ApiError, partition},
+};
 
 /// The timeout of one attempt. The slowest call, `CreateImage`, answers within some seconds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -134,8 +137,8 @@ impl Clients {
         let configured = std::env::var("AWS_ENDPOINT_URL_STS").ok();
         let configured = configured.or_else(|| self.shared.endpoint_url().map(str::to_owned));
         configured.unwrap_or_else(|| match self.shared.region() {
-            Some(region) => format!("https://sts.{region}.amazonaws.com"),
-            None => "https://sts.amazonaws.com".to_owned(),
+            Some(region) => format!("https://{}", partition::host("sts", region.as_ref())),
+            None => "STS".to_owned(),
         })
     }
 

@@ -3,7 +3,7 @@
 
 use super::Ec2;
 
-/// The owner of Debian's AMIs (Debian wiki, "Amazon EC2 images").
+/// The owner of Debian's AMIs in the partition `aws` (Debian wiki, "Amazon EC2 images"). Elsewhere their names tell.
 const DEBIAN: &str = "136693071363";
 
 /// How names of images begin that are published with these users.
@@ -25,7 +25,7 @@ const BY_NAME: [(&str, &str); 12] = [
 impl Ec2 {
     /// The users to try on machines of this base, likeliest first: what its owner and its name say, then the recipe's.
     pub(super) fn users_of(&self, base_name: &str, configured: &[String]) -> Vec<String> {
-        let owner = self.settings.base_image.is_none().then_some(self.recipe.base.owner.as_str());
+        let owner = self.recipe.base.owner.in_partition("aws").filter(|_| self.settings.base_image.is_none());
         candidates(owner, base_name, configured)
     }
 }

@@ -6,7 +6,11 @@ use anyhow::{Error, Result};
 
 use crate::{
     cloud::ec2::clients::{Caller, Clients},
-    ground::{api_error::ApiError, finding::Finding},
+    ground::{
+        api_error::ApiError,
+        finding::Finding,
+        partition::{self, Partition},
+    },
 };
 
 /// The time to get credentials and their identity. Some sources of credentials, such as roles, call another service
@@ -57,14 +61,23 @@ fn advice(error: &Error, profile: Option<&str>, host: &str) -> Finding {
         (problem, format!("set both again with {configure}; if they are correct, check this computer's clock"))
     } else if answer.has_code(&["InvalidClientTokenId", "UnrecognizedClient*", "AuthFailure", "InvalidAccessKeyId"]) {
         let problem = format!("the AWS credentials are not valid: {answer}");
-        (problem, format!("set valid ones with {configure}, or log in with {log_in}, or choose a --profile"))
+        let remedy = format!("set valid ones with {configure}, or log in with {log_in}, or choose a --profile");
+        (problem, format!("{remedy}{}", partition_note(&answer.region)))
     } else if answer.code.is_none() {
         let problem = format!("no answer from {host}: {}", answer.message);
-        (problem, "check that this computer can reach it, and check AWS_ENDPOINT_URL and the region".to_owned())
+        let slip = partition::region_meant_by(&answer.region);
+        let hint = slip.map(|meant| format!("; did you mean the region {meant}?")).unwrap_or_default();
+        (problem, format!("check that this computer can reach it, and check AWS_ENDPOINT_URL and the region{hint}"))
     } else {
         (answer.to_string(), format!("run {} to see more", command("sts get-caller-identity", profile)))
     };
     Finding { problem, remedy }
+}
+
+/// That credentials of another partition are not valid in a region: STS knows nothing of them.
+fn partition_note(region: &str) -> String {
+    let partition = region.parse().map(|region| &Partition::of(&region).id);
+    partition.map(|id| format!("; {region} takes only those of accounts in the partition {id}")).unwrap_or_default()
 }
 
 /// The finding for an error before any request was sent. The SDK has no codes for these, only messages.
@@ -177,6 +190,10 @@ mod tests {
         for code in ["InvalidClientTokenId", "AuthFailure", "UnrecognizedClientException"] {
             let finding = answered(Some(code));
             assert!(finding.problem.starts_with("the AWS credentials are not valid"), "{finding}");
+            assert!(
+                finding.remedy.ends_with("; us-west-2 takes only those of accounts in the partition aws"),
+                "{finding}"
+            );
             assert!(finding.remedy.contains("aws configure --profile team"), "{finding}");
         }
         let finding = answered(Some("SignatureDoesNotMatch"));
