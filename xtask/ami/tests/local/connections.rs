@@ -1,10 +1,15 @@
 //! The connection to a machine breaks while scripts run on it: each goes on, and is followed on.
 
+use std::time::Duration;
+
 use crate::{
     bench::Bench,
     running::Running,
     support::{files, workspace},
 };
+
+/// How long the whole may take under emulation, the outage included.
+const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// A script of sh that ends all SSH sessions of its machine, from a process that is none.
 const CUT: &str = r#"cut() {
@@ -45,7 +50,7 @@ fn a_connection_that_breaks_in_every_script_costs_no_step() {
     // After it no login is possible: its exit status comes over the console.
     bench.script("seal.sh", &format!("{seal}{CUT}cut\n"));
     bench.script("check.sh", &format!("{CUT}echo ok before\ncut\necho ok after\necho checked 2\n"));
-    let ended = Running::start(&mut bench.release(&[])).end();
+    let ended = Running::start(&mut bench.release(&[])).end_within(PATIENCE);
     assert_eq!(ended.code, Some(0), "{ended}");
     for what in ["preparing the instance", "installing the payload", "sealing", "checking the image"] {
         let lost = format!("{what} (");
