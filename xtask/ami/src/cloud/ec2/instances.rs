@@ -81,6 +81,7 @@ impl Ec2 {
             .delete_on_termination(true)
             .build();
         let kinds = [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface];
+        let has_key = !self.without_key.borrow().contains(&launch.access);
         let answer = self
             .client(region)
             .run_instances()
@@ -89,7 +90,7 @@ impl Ec2 {
             .max_count(1)
             .image_id(&image.image)
             .instance_type(InstanceType::from(launch.instance_type.as_str()))
-            .set_key_name((!self.without_key.borrow().contains(&launch.access)).then(|| launch.access.clone()))
+            .set_key_name(has_key.then(|| launch.access.clone()))
             .network_interfaces(interface)
             .block_device_mappings(disk)
             .user_data(aws_smithy_types::base64::encode(&launch.user_data))
