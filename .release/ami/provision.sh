@@ -13,6 +13,8 @@ trap 'echo "provision.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND"
 readonly CLOUD_INIT_LIMIT_SECS=600
 readonly APT_LOCK_LIMIT_SECS=600
 readonly APT_ATTEMPTS=5
+# In /run, so it is not in the image.
+readonly PROXY_SETTINGS=/run/wallaroo-apt-proxy.conf
 
 main() {
     umask 022
@@ -36,6 +38,7 @@ usage() {
 prepare() {
     wait_for_cloud_init
     hold_back_background_apt
+    use_proxy "$PROXY_SETTINGS"
     if (($# > 0)); then
         install_packages "$@"
         verify_packages "$@"
@@ -67,6 +70,17 @@ hold_back_background_apt() {
     local timers=(apt-daily.timer apt-daily-upgrade.timer)
     systemctl stop "${timers[@]}" 2> /dev/null || true
     systemctl mask --runtime --quiet "${timers[@]}" apt-daily.service apt-daily-upgrade.service
+}
+
+# The recipe's apt.proxy is in WALLAROO_APT_PROXY. Packages that download something while they are installed get it,
+# too.
+use_proxy() {
+    local settings=$1 proxy=${WALLAROO_APT_PROXY:-}
+    unset WALLAROO_APT_PROXY
+    [[ -n $proxy ]] || return 0
+    printf 'Acquire::http::Proxy "%s";\nAcquire::https::Proxy "%s";\n' "$proxy" "$proxy" > "$settings"
+    export http_proxy=$proxy https_proxy=$proxy
+    apt_settings=(-c "$settings")
 }
 
 install_packages() {
@@ -103,7 +117,8 @@ update_lists() {
 apt_get() {
     local log=$1
     # Versions that do not know an option ignore it. seal.sh syncs the whole disk, so dpkg need not sync each file.
-    apt-get -q -y -o DPkg::Lock::Timeout="$APT_LOCK_LIMIT_SECS" -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 \
+    apt-get ${apt_settings[@]+"${apt_settings[@]}"} -q -y -o DPkg::Lock::Timeout="$APT_LOCK_LIMIT_SECS" \
+        -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 \
         -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
         -o Dpkg::Options::=--force-unsafe-io "${@:2}" 2>&1 | tee "$log"
 }

@@ -202,6 +202,9 @@ pub struct ReleaseFlags {
     /// The instance profile of the machines, by its name or ARN [default: the recipe's, else none]
     #[arg(long, help_heading = ON_EC2, value_name = "NAME|ARN", conflicts_with = "local")]
     pub instance_profile: Option<String>,
+    /// The user to log in to the base as [default: by its owner and name, then the recipe's]
+    #[arg(long, help_heading = BUILD, value_name = "NAME", value_parser = user_name)]
+    pub ssh_user: Option<String>,
     /// Publish in the other regions if some copies fail
     #[arg(long, help_heading = ON_EC2, conflicts_with_all = ["local", "private", "share"])]
     pub skip_failed_regions: bool,
@@ -344,6 +347,15 @@ fn expiry(text: &str) -> Result<humantime::Duration, String> {
 /// A leftover's age.
 fn age(text: &str) -> Result<humantime::Duration, String> {
     duration::parse(text, &duration::AGE).map(Into::into)
+}
+
+/// Parses the name of a user of a machine.
+fn user_name(text: &str) -> Result<String, String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(legal) {
+        return Ok(text.to_owned());
+    }
+    Err("not the name of a user, such as admin".to_owned())
 }
 
 /// A tag. The key ends at the first `=`.

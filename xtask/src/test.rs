@@ -12,12 +12,13 @@ use xshell::{Shell, cmd};
 use xtask::cli::TestFlags;
 
 /// The programs that the checks run, each with its packages. The Rust toolchain is there, and the tool installs its own.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("make", "make"),
     ("gcc", "gcc libc6-dev"),
     ("git", "git"),
     ("shellcheck", "shellcheck"),
     ("ssh", "openssh-client"),
+    ("sshd", "openssh-server"),
     ("ip", "iproute2"),
 ];
 

@@ -12,13 +12,17 @@ use xtask::{
     version::{self, Version},
 };
 
+mod apt;
 mod instance;
 mod owner;
+mod ssh;
 mod system;
 mod tags;
 
+pub use apt::Apt;
 pub use instance::{DEFAULT_VOLUME_TYPE, Instance, Limits};
 pub use owner::Owner;
+pub use ssh::{KeyType, Ssh};
 pub use system::{File, Package, System};
 pub use tags::OwnTags;
 
@@ -56,6 +60,12 @@ pub struct Recipe {
     /// The timeouts.
     #[serde(default)]
     pub limits: Limits,
+    /// How machines on EC2 are reached.
+    #[serde(default)]
+    pub ssh: Ssh,
+    /// How the machine that the image is made on reaches its package sources.
+    #[serde(default)]
+    pub apt: Apt,
     /// The supported systems of a base, by `ID-VERSION_ID` of /etc/os-release.
     #[serde(rename = "system")]
     pub systems: BTreeMap<String, System>,
@@ -194,6 +204,9 @@ impl Recipe {
     pub fn with(&self, flags: &ReleaseFlags) -> Result<Recipe> {
         let mut recipe = self.clone();
         recipe.tags.extend(flags.tags.iter().cloned());
+        if let Some(user) = &flags.ssh_user {
+            recipe.ssh.user = Some(user.clone());
+        }
         let instance = &mut recipe.instance;
         if let Some(volume_type) = &flags.volume_type {
             instance.volume_type.clone_from(volume_type);
@@ -271,6 +284,8 @@ impl Recipe {
             let host = mirror.rsplit_once('@').map_or(mirror, |(_, host)| host);
             faults.push(format!("local_base.mirror: the password for {host} would be in the image"));
         }
+        faults.extend(self.ssh.faults());
+        faults.extend(self.apt.faults());
         self.systems.iter().for_each(|(name, system)| faults.extend(system.faults(name)));
         faults
     }

@@ -13,4 +13,7 @@ pub mod block;
 pub mod images;
 pub mod teardown;
 pub mod launch;
+pub mod session;
+pub mod reach;
 pub mod run;
+pub mod stop;

@@ -43,6 +43,16 @@ fn what_only_ec2_has_does_not_go_with_local() {
 }
 
 #[test]
+fn the_user_of_the_base_is_one_name() {
+    let given = |user: &str| parse(&format!("--version 0.6.1 --ssh-user {user}")).ok()?.release?.ssh_user;
+    assert_eq!(given("admin").as_deref(), Some("admin"));
+    assert_eq!(given("ec2-user").as_deref(), Some("ec2-user"));
+    for user in ["-l", "a@b", "a;b", "7"] {
+        assert_eq!(given(user), None, "{user}");
+    }
+}
+
+#[test]
 fn addresses_are_those_of_one_computer_or_of_many() {
     let given = |from: &str| {
         let flags = parse(format!("--version 0.6.1 {from}").trim()).ok()?.release?;

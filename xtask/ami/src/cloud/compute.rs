@@ -1,16 +1,14 @@
 //! Machines: find the base, grant SSH access, launch, describe, log in, stop, terminate.
 
-use std::net::SocketAddr;
-
 use anyhow::Result;
 use camino::Utf8Path;
 use xtask::region::Region;
 
-use super::{Instance, Launch, Paced, SshAccess};
+use super::{Instance, Launch, Paced, Shutdown, SshAccess};
 use crate::{
     elf::facts::Facts,
     event::{facts::Base, ids::InstanceId},
-    machine::{Machine, keys::Login},
+    machine::{Destination, Machine, keys::Login, through::Through},
 };
 
 /// Launches instances and logs in to them.
@@ -100,13 +98,23 @@ pub trait Compute: Paced {
     ///
     /// # Errors
     /// When the machine doesn't answer, has a different host key, or refuses the login.
-    async fn connect(&self, address: SocketAddr, login: &Login, log: &Utf8Path) -> Result<Self::Machine>;
+    async fn connect(&self, to: &Destination<'_>, login: &Login, log: &Utf8Path) -> Result<Self::Machine>;
 
-    /// Asks an instance to shut down. It becomes `Stopped` some time later.
+    /// The command that the connection to a machine goes through. None when it is direct.
+    fn through(&self, _to: &Destination<'_>) -> Option<Through> {
+        None
+    }
+
+    /// The users to try on machines of this base, likeliest first; `configured` are those of the recipe.
+    fn users(&self, _base: &Base, configured: &[String]) -> Vec<String> {
+        configured.to_vec()
+    }
+
+    /// Stops an instance. It becomes `Stopped` some time later.
     ///
     /// # Errors
     /// When the cloud refuses.
-    async fn stop(&self, region: &Region, id: &InstanceId) -> Result<()>;
+    async fn stop(&self, region: &Region, id: &InstanceId, how: Shutdown) -> Result<()>;
 
     /// Terminates an instance and deletes its disk. Does nothing when it is already gone.
     ///

@@ -47,6 +47,10 @@ mod requests;
 mod session;
 #[cfg(feature = "ec2")]
 mod tags;
+#[cfg(feature = "ec2")]
+mod through;
+#[cfg(feature = "ec2")]
+mod users;
 
 #[cfg(feature = "ec2")]
 pub use address::OwnAddresses;

@@ -111,7 +111,7 @@ pub struct Limits {
     /// Of each script on a machine.
     #[serde(deserialize_with = "limit")]
     pub script: Duration,
-    /// From the stop request until the machine is stopped.
+    /// From the stop request until the machine is stopped. Then its power is cut.
     #[serde(deserialize_with = "limit")]
     pub stop: Duration,
     /// The age at which a machine shuts itself down, in case nothing terminates it. `machine` in older recipes.
@@ -129,7 +129,7 @@ impl Default for Limits {
             make: minutes(120),
             login: minutes(10),
             script: minutes(30),
-            stop: minutes(5),
+            stop: minutes(10),
             machine_lifetime: minutes(300),
             image: minutes(60),
         }

@@ -120,6 +120,34 @@ fn a_duration_out_of_range_is_refused_with_its_line() {
 }
 
 #[test]
+fn several_users_may_be_tried_and_names_of_users_are_checked() {
+    let users = |value: &str| parse(&SHIPPED.replacen("ssh_user = \"debian\"", &format!("ssh_user = {value}"), 1));
+    let system = |recipe: Recipe| recipe.system("debian-12").expect("it").ssh_users.clone();
+    assert_eq!(users("[\"admin\", \"debian\"]").map(system).expect("a list"), ["admin", "debian"]);
+    assert_eq!(users("\"admin\"").map(system).expect("a name"), ["admin"]);
+    for (value, fault) in [
+        ("[]", "ssh_user: there must be at least one"),
+        ("\"-oProxyCommand=x\"", "is not the name of a user"),
+        ("7", "expected a string or a list of strings"),
+    ] {
+        let error = users(value).expect_err(value).to_string();
+        assert!(error.contains(fault), "{value}: {error}");
+    }
+}
+
+#[test]
+fn what_ssh_and_apt_need_is_checked_with_all_else() {
+    let (ssh, apt) = ("through = [\"nc\", \"{adress}\"]", "[apt]\nproxy = \"proxy:3128\"");
+    let error =
+        parse(&SHIPPED.replacen("through = []", ssh, 1).replacen("[apt]", apt, 1)).expect_err("faults").to_string();
+    for fault in ["{adress} is unknown; known are {host}", "must name the machine", "apt.proxy: it must be a URL"] {
+        assert!(error.contains(fault), "{fault}: {error}");
+    }
+    let error = complaint("through = []", "key_type = \"rsa\"");
+    assert!(error.contains("unknown variant `rsa`, expected `ed25519` or `ecdsa`"), "{error}");
+}
+
+#[test]
 fn a_mirror_that_is_not_one_word_is_refused() {
     for mirror in ["http://mirror.example/debian [trusted=yes]", "http://mirror.example/$(reboot)", "-o", "http://a'b"]
     {

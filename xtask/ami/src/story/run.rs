@@ -15,12 +15,13 @@ use crate::{
     cloud::{NewImage, tags::Tags},
     event::{
         about::{About, Identity},
+        facts::Base,
         ids::InstanceId,
         step::Role,
     },
     events::Events,
     ground::locks::lock_builds,
-    machine::keys::{HostKey, Login, LoginKey},
+    machine::keys::{HostKey, Login, LoginKey, Users},
     recipe::System,
     record::{
         folder::{JOURNAL, Lock, lock},
@@ -145,17 +146,20 @@ impl Run {
         self.folder.join(format!("{name}.log"))
     }
 
-    /// A login key and a host key for an instance of this build.
+    /// A login key and a host key for an instance of this build, and the users to try: what `users` makes of the recipe's,
+    /// unless one was given.
     ///
     /// # Errors
     /// When they cannot be made.
-    pub fn new_login(&self, role: Role) -> Result<Login> {
-        let comment = self.token(role.word());
-        Ok(Login {
-            user: self.system()?.ssh_user.clone(),
-            key: LoginKey::generate(&comment)?,
-            host_key: HostKey::generate(&comment)?,
-        })
+    pub fn new_login(&self, role: Role, base: &Base, users: impl Fn(&[String]) -> Vec<String>) -> Result<Login> {
+        let (comment, ssh) = (self.token(role.word()), &self.spec.recipe.ssh);
+        let users = match &ssh.user {
+            Some(given) => vec![given.clone()],
+            None => users(&self.system()?.ssh_users),
+        };
+        let key_type = ssh.key_type_for(&base.name);
+        let (key, host_key) = (LoginKey::generate(key_type, &comment)?, HostKey::generate(key_type, &comment)?);
+        Ok(Login { users: Users::of(&users), key, host_key })
     }
 }
 

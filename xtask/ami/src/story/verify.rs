@@ -4,13 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{
-    bake::HomeImage,
-    install,
-    launch::{self, Session},
-    run::Run,
-    traces,
-};
+use super::{bake::HomeImage, install, launch, run::Run, session::Session, traces};
 use crate::{
     cloud::{Compute, DiskFiles, Imaging, InstanceState, LaunchSource},
     event::{
@@ -18,7 +12,7 @@ use crate::{
         progress::Progress,
         step::Role,
     },
-    machine::{Input, Machine, keys::Login, ssh::LoginRefused},
+    machine::{Destination, Input, Job, Machine, keys::Login, ssh::LoginRefused},
 };
 
 /// Checks the image's disk, boots the image with new keys, and checks the running instance.
@@ -27,8 +21,10 @@ use crate::{
 /// When the image cannot be checked, or a check fails; the message has all faults.
 pub async fn verify<C: Compute + Imaging>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Verified> {
     let source = LaunchSource::Image(home.image.clone());
-    let (mut seen, session) =
-        tokio::try_join!(check_disk(cloud, run, home), launch::log_in(cloud, run, Role::Verify, source))?;
+    let (mut seen, session) = tokio::try_join!(
+        check_disk(cloud, run, home),
+        launch::log_in(cloud, run, Role::Verify, source, &home.disk.base)
+    )?;
     let checked = check_instance(cloud, run, home, &session, &mut seen).await;
     // Written even if a check failed, because the checks that passed help to understand the failure.
     let path = run.folder.join("verification.json");
@@ -104,11 +100,11 @@ async fn check_instance<C: Compute + Imaging>(
     cloud: &C,
     run: &Run,
     home: &HomeImage,
-    session: &Session<C::Machine>,
+    session: &Session<'_, C>,
     seen: &mut Verification,
 ) -> Result<()> {
     let limit = run.spec.recipe.limits.script;
-    let machine = &session.machine;
+    let machine = session;
     run.events.say(Progress::Checking { image: home.image.clone(), instance: session.instance.clone() });
     seen.add("it boots, with the host key that it was given", None);
 
@@ -117,11 +113,10 @@ async fn check_instance<C: Compute + Imaging>(
     let binaries = run.spec.recipe.binaries.iter().map(|binary| format!("/usr/bin/{}", binary.name));
     let marks =
         home.disk.marks.iter().map(|(value, kind)| format!("--mark={kind}={}", traces::expression(kind, value)));
-    let words: Vec<String> = marks.chain([session.login.key.public()?]).chain(binaries).collect();
+    let words = marks.chain([session.login.key.public()?]).chain(binaries);
     // The script's output is the result. Exit code 1 only says that a check failed.
-    let words = shlex::try_join(words.iter().map(String::as_str))?;
-    let command = format!("sudo -n bash -s -- {words} || test $? = 1");
-    let printed = machine.run("checking the image (check.sh)", &command, Input::Text(&check), limit).await?;
+    let check = Job::new("checking the image (check.sh)", "check", check, limit).arguments(words).one_is_a_result();
+    let printed = machine.script(&mut { check }).await?;
     seen.checks.extend(parse_checks(&printed)?);
 
     let paths: Vec<&str> = home.disk.sha256.keys().map(String::as_str).collect();
@@ -145,7 +140,7 @@ async fn old_key_fault<C: Compute + Imaging>(
     cloud: &C,
     run: &Run,
     home: &HomeImage,
-    session: &Session<C::Machine>,
+    session: &Session<'_, C>,
 ) -> Result<Option<String>> {
     let instance = cloud.instance(run.build_region(), &session.instance).await?;
     let instance = instance.filter(|instance| instance.state == InstanceState::Running);
@@ -153,7 +148,8 @@ async fn old_key_fault<C: Compute + Imaging>(
     let address = address.with_context(|| format!("{} is no longer running", session.instance))?;
     let key = home.key.clone().with_context(|| format!("the login key of {} is lost", home.made_of))?;
     let login = Login { key, ..session.login.clone() };
-    match cloud.connect(address, &login, &run.log(Role::Verify.word())).await {
+    let to = Destination { region: run.build_region(), instance: &session.instance, address };
+    match cloud.connect(&to, &login, &run.log(Role::Verify.word())).await {
         Ok(_) => Ok(Some("it still logs in".to_owned())),
         Err(error) if error.is::<LoginRefused>() => Ok(None),
         Err(error) => Err(error.context("failed to try the old key")),

@@ -13,7 +13,7 @@ use xtask::region::Region;
 use xtask_ami::{
     cloud::{
         Account as _, Audience, Compute as _, Image, Imaging as _, Launch, LaunchSource, NewImage, Opening as _,
-        Permission, SshAccess,
+        Permission, Shutdown, SshAccess,
         ec2::{Ec2, Settings},
         tags::Tags,
     },
@@ -21,7 +21,7 @@ use xtask_ami::{
     events::Events,
     ground::api_error::ApiError,
     machine::keys::LoginKey,
-    recipe::Recipe,
+    recipe::{KeyType, Recipe},
     show::terminal::{Form, Level, Terminal},
 };
 
@@ -66,7 +66,7 @@ pub async fn done(ec2: &Ec2, sdk: &SdkConfig, region: &Region, words: &[&str]) -
         }
         ["instances-of", build] => return Ok(list(ec2.instances_of(region, build).await?, |id| id.0)),
         ["console", id] => ec2.console(region, &instance(id)).await.map(drop)?,
-        ["stop", id] => ec2.stop(region, &instance(id)).await?,
+        ["stop", id] => ec2.stop(region, &instance(id), Shutdown::Ordered).await?,
         ["terminate", id] => ec2.terminate(region, &instance(id)).await?,
         ["create", id] => return Ok(ec2.create_image(region, &instance(id), &new_image("image")).await?.0),
         ["copy", id, to] => {
@@ -143,8 +143,8 @@ fn tags() -> Tags {
 }
 
 fn access() -> Result<SshAccess> {
-    let public_key = LoginKey::generate("test")?.public()?;
-    Ok(SshAccess { name: "test-bake".to_owned(), public_key, tags: tags() })
+    let public_key = LoginKey::generate(KeyType::Ed25519, "test")?.public()?;
+    Ok(SshAccess { name: "test-bake".to_owned(), public_key, is_imported: true, tags: tags() })
 }
 
 async fn launch(ec2: &Ec2) -> Result<Launch> {

@@ -27,6 +27,8 @@ mod preflight;
 mod settings;
 mod whole;
 mod lost;
+mod told_late;
+mod connections;
 mod machines;
 mod interruptions;
 mod publishing;

@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod bench;
+mod connections;
 mod failures;
 mod interruptions;
 mod kills;

@@ -21,13 +21,22 @@ impl Ec2 {
         };
         // Each call completes even if the other fails. A dropped call may still be carried out, and create something
         // that cleanup can't see yet.
-        let (key, group) = tokio::join!(self.import_key(region, access), group);
+        let key = async {
+            match access.is_imported {
+                true => self.import_key(region, access).await,
+                false => {
+                    self.without_key.borrow_mut().insert(access.name.clone());
+                    Ok(())
+                }
+            }
+        };
+        let (key, group) = tokio::join!(key, group);
         key.and(group)
     }
 
     async fn import_key(&self, region: &Region, access: &SshAccess) -> Result<()> {
         let import = async || {
-            let SshAccess { name, public_key, tags } = access;
+            let SshAccess { name, public_key, tags, .. } = access;
             let request = requests::access::import_key_pair(&self.client(region), name, public_key, tags);
             request.send().await.answer("ImportKeyPair", region.as_str()).map(drop)
         };
@@ -69,6 +78,9 @@ impl Ec2 {
             made => made?.group_id.context("CreateSecurityGroup returned no id")?,
         };
         self.groups.borrow_mut().insert(access.name.clone(), made.clone());
+        if self.opens_no_port() {
+            return Ok(());
+        }
         let let_in = self.ssh_from(placement).await?;
         self.once_visible(&made, async || self.authorize_ssh(region, &made, &let_in.blocks).await).await
     }
@@ -80,7 +92,9 @@ impl Ec2 {
     /// Lets this computer in again if its address has changed since the access was granted.
     pub(super) async fn renew(&self, region: &Region, access: &str) -> Result<()> {
         let before = self.let_in.borrow().clone();
-        let (Some(before), None) = (before, &self.settings.security_group) else { return Ok(()) };
+        let (Some(before), None, false) = (before, &self.settings.security_group, self.opens_no_port()) else {
+            return Ok(());
+        };
         let now = self.ask_addresses(self.first_placement(region).await?).await?;
         let added: Vec<IpNet> = now.blocks.iter().filter(|block| !before.blocks.contains(block)).copied().collect();
         if added.is_empty() {
@@ -174,7 +188,9 @@ impl Ec2 {
         match deleted.answer("DeleteSecurityGroup", region.as_str()) {
             Err(error) if error.is_not_found() => Ok(()),
             // A terminated instance leaves its group a little later.
-            Err(error) if error.has_code(&["DependencyViolation"]) => Err(ApiError { transient: true, ..error }),
+            Err(error) if error.has_code(&["DependencyViolation", "InvalidGroup.InUse"]) => {
+                Err(ApiError { transient: true, ..error })
+            }
             deleted => deleted.map(drop),
         }
     }

@@ -1,16 +1,14 @@
 //! [`Compute`] on EC2.
 
-use std::net::SocketAddr;
-
 use anyhow::Result;
 use camino::Utf8Path;
 use xtask::region::Region;
 
 use super::Ec2;
 use crate::{
-    cloud::{Compute, Instance, Launch, SshAccess},
+    cloud::{Compute, Instance, Launch, Shutdown, SshAccess},
     event::{facts::Base, ids::InstanceId},
-    machine::{keys::Login, ssh::Ssh},
+    machine::{Destination, keys::Login, ssh::Ssh, through::Through},
 };
 
 // The SDK's futures are large and nest deeply, so the methods of the traits box them: unboxed, they overflow the stack.
@@ -61,12 +59,20 @@ impl Compute for Ec2 {
         self.explained(Box::pin(self.console_output(region, id))).await
     }
 
-    async fn connect(&self, address: SocketAddr, login: &Login, log: &Utf8Path) -> Result<Ssh> {
-        Ssh::connect(address, login, log, &self.events).await
+    async fn connect(&self, to: &Destination<'_>, login: &Login, log: &Utf8Path) -> Result<Ssh> {
+        Ssh::connect(to, login, self.through_to(to).as_ref(), log, &self.events).await
     }
 
-    async fn stop(&self, region: &Region, id: &InstanceId) -> Result<()> {
-        self.explained(Box::pin(self.stop_for_imaging(region, id))).await
+    fn through(&self, to: &Destination<'_>) -> Option<Through> {
+        self.through_to(to)
+    }
+
+    fn users(&self, base: &Base, configured: &[String]) -> Vec<String> {
+        self.users_of(&base.name, configured)
+    }
+
+    async fn stop(&self, region: &Region, id: &InstanceId, how: Shutdown) -> Result<()> {
+        self.explained(Box::pin(self.stop_for_imaging(region, id, how))).await
     }
 
     async fn terminate(&self, region: &Region, id: &InstanceId) -> Result<()> {

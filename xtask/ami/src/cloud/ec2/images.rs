@@ -63,14 +63,18 @@ impl Imaging for Ec2 {
 
 impl Ec2 {
     pub(super) async fn create(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
-        let request = requests::image::create_image(&self.client(region), &instance.0, image);
-        match request.send().await.answer("CreateImage", region.as_str()) {
-            Ok(made) => Ok(ImageId(made.image_id.context("CreateImage returned no id")?)),
-            // The call takes no token, so an earlier call with a lost answer may have created the image.
-            Err(error) if error.transient || error.has_code(&["InvalidAMIName.Duplicate"]) => {
-                self.adopt(region, image, error).await
+        let create = async || {
+            let request = requests::image::create_image(&self.client(region), &instance.0, image);
+            match request.send().await.answer("CreateImage", region.as_str()) {
+                // The call takes no token, so an earlier call with a lost answer may have created the image.
+                Err(error) if error.transient || error.has_code(&["InvalidAMIName.Duplicate"]) => Ok(Err(error)),
+                created => created.map(Ok),
             }
-            Err(error) => Err(error.into()),
+        };
+        // The instance is stopped, but this call may not know it yet.
+        match self.once_visible(&format!("the stopped {instance}"), create).await? {
+            Ok(made) => Ok(ImageId(made.image_id.context("CreateImage returned no id")?)),
+            Err(error) => self.adopt(region, image, error).await,
         }
     }
 
@@ -220,7 +224,7 @@ impl Ec2 {
         }
         let mut remaining = Vec::new();
         for snapshot in snapshots(&found) {
-            if let Err(error) = self.delete_snapshot(region, &snapshot).await {
+            if let Err(error) = self.delete_freed_snapshot(region, &snapshot).await {
                 remaining.push(format!("{snapshot}: {error}"));
             }
         }
@@ -232,6 +236,19 @@ impl Ec2 {
 }
 
 impl Ec2 {
+    /// Deletes a snapshot of an image that was deregistered, which another replica may not have heard of yet.
+    async fn delete_freed_snapshot(&self, region: &Region, id: &str) -> Result<()> {
+        let pace = Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) };
+        let patience = Patience { limit: VISIBILITY_LIMIT, pace };
+        wait::until(format_args!("{id} to be free"), patience, &self.events, async || {
+            match self.delete_snapshot(region, id).await {
+                Err(error) if error.has_code(&["InvalidSnapshot.InUse"]) => Ok(Poll::NotYet(error.to_string())),
+                deleted => Ok(Poll::Ready(deleted?)),
+            }
+        })
+        .await
+    }
+
     pub(super) async fn delete_snapshot(&self, region: &Region, id: &str) -> Result<(), ApiError> {
         let deleted = self.client(region).delete_snapshot().snapshot_id(id).send().await;
         match deleted.answer("DeleteSnapshot", region.as_str()) {

@@ -19,13 +19,14 @@ use super::{
     session::VISIBILITY_LIMIT,
 };
 use crate::{
-    cloud::{Instance, InstanceState, Launch, LaunchSource, tags::TAG_BUILD},
+    cloud::{Instance, InstanceState, Launch, LaunchSource, Shutdown, tags::TAG_BUILD},
     event::ids::InstanceId,
     ground::api_error::ApiError,
 };
 
-/// The reason of a stop or termination that was requested through the API (EC2 API reference, `StateReason`).
-const USER_INITIATED_SHUTDOWN: &str = "Client.UserInitiatedShutdown";
+/// How the code of the reason begins for a stop or termination that was requested through the API (EC2 API reference,
+/// `StateReason`).
+const USER_INITIATED: &str = "Client.UserInitiated";
 
 /// All states but `terminated`.
 pub(super) const NOT_TERMINATED: [InstanceStateName; 5] = [
@@ -40,6 +41,8 @@ impl Ec2 {
     /// Launches in the first zone with capacity. EC2 lacks capacity by zone, not by region.
     pub(super) async fn launch_in_any_zone(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {
         let (disks, group) = tokio::try_join!(self.disks_of(region, launch), self.group(region, &launch.access))?;
+        let has_key = !self.without_key.borrow().contains(&launch.access);
+        let key_name = has_key.then_some(launch.access.as_str());
         let mut full = Vec::new();
         for (index, placement) in self.placements(region).await?.iter().enumerate() {
             // EC2 refuses a token that was used with different parameters (EC2 API reference, "Ensuring idempotency").
@@ -51,7 +54,7 @@ impl Ec2 {
                 group: Some(&group),
                 addresses: self.addresses_in(placement),
                 tags: &launch.tags,
-                once: Some(Once { token: &token, key_name: &launch.access, user_data: &launch.user_data }),
+                once: Some(Once { token: &token, key_name, user_data: &launch.user_data }),
             };
             let run = async || self.run(region, &instance).await;
             match self.once_visible(&format!("the image and SSH access of {}", launch.access), run).await {
@@ -146,17 +149,21 @@ impl Ec2 {
         Ok(String::from_utf8_lossy(&bytes.context("the console's output is not base64")?).into_owned())
     }
 
-    pub(super) async fn stop_for_imaging(&self, region: &Region, id: &InstanceId) -> Result<()> {
-        // A shutdown must not terminate instances of the image.
-        let request = requests::instance::stop_on_shutdown(&self.client(region), &id.0);
-        request.send().await.answer("ModifyInstanceAttribute", region.as_str())?;
-        self.client(region)
-            .stop_instances()
-            .instance_ids(&id.0)
-            .send()
-            .await
-            .answer("StopInstances", region.as_str())?;
-        Ok(())
+    pub(super) async fn stop_for_imaging(&self, region: &Region, id: &InstanceId, how: Shutdown) -> Result<()> {
+        if how == Shutdown::Ordered {
+            // A shutdown must not terminate instances of the image.
+            let modify = async || {
+                let request = requests::instance::stop_on_shutdown(&self.client(region), &id.0);
+                request.send().await.answer("ModifyInstanceAttribute", region.as_str()).map(drop)
+            };
+            self.once_visible(&id.0, modify).await?;
+        }
+        let stop = async || {
+            let request = self.client(region).stop_instances().instance_ids(&id.0);
+            let request = request.set_force((how == Shutdown::Forced).then_some(true));
+            request.send().await.answer("StopInstances", region.as_str()).map(drop)
+        };
+        self.once_visible(&id.0, stop).await
     }
 
     pub(super) async fn terminate_instance(&self, region: &Region, id: &InstanceId) -> Result<()> {
@@ -191,7 +198,8 @@ fn instance_from(instance: &Ec2Instance, address: Option<SocketAddr>) -> Result<
         InstanceStateName::Terminated => InstanceState::Terminated,
         other => bail!("EC2 returned the unknown instance state {}", other.as_str()),
     };
-    let reason = instance.state_reason().filter(|reason| reason.code() != Some(USER_INITIATED_SHUTDOWN));
+    let reason = instance.state_reason();
+    let reason = reason.filter(|reason| !reason.code().is_some_and(|code| code.starts_with(USER_INITIATED)));
     let reason = reason.and_then(|reason| reason.message()).filter(|message| !message.is_empty()).map(str::to_owned);
     Ok(Instance { state, reason, address })
 }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     cloud::{Audience, Opening, Permission},
     event::ids::ImageId,
+    ground::api_error::ApiError,
 };
 
 impl Opening for Ec2 {
@@ -63,7 +64,8 @@ impl Ec2 {
     ) -> Result<()> {
         let modify = async || {
             let request = requests::opening::launch_permission(&self.client(region), &id.0, audience, permission);
-            request.send().await.answer("ModifyImageAttribute", region.as_str()).map(drop)
+            let modified = request.send().await.answer("ModifyImageAttribute", region.as_str()).map(drop);
+            modified.map_err(|error| self.unless_unblocked(region, error))
         };
         self.once_visible(&id.0, modify).await
     }
@@ -115,6 +117,15 @@ impl Ec2 {
 
     pub(super) async fn unblock(&self, region: &Region) -> Result<()> {
         let request = requests::opening::unblock(&self.client(region));
-        Ok(request.send().await.answer("DisableImageBlockPublicAccess", region.as_str()).map(drop)?)
+        request.send().await.answer("DisableImageBlockPublicAccess", region.as_str())?;
+        self.unblocked.borrow_mut().insert(region.clone());
+        Ok(())
+    }
+
+    /// The same error; worth another attempt where the block on public images has been lifted, which a replica may not have
+    /// heard of yet.
+    fn unless_unblocked(&self, region: &Region, error: ApiError) -> ApiError {
+        let transient = error.has_code(&["OperationNotPermitted"]) && self.unblocked.borrow().contains(region);
+        ApiError { transient: error.transient || transient, ..error }
     }
 }

@@ -101,6 +101,7 @@ impl Ec2 {
         let placements = collector.collect(placements).unwrap_or_default();
         collector.collect(group);
         let let_in = ssh_source.and_then(|ssh_source| collector.collect(ssh_source));
+        collector.findings.extend(self.missing_program(&std::env::var_os("PATH").unwrap_or_default()));
 
         // Dry runs in a region that did not answer would only wait for their timeouts.
         let answered = facts.iter().filter(|facts| !matches!(&facts.own_images, Err(error) if error.code.is_none()));
@@ -111,6 +112,7 @@ impl Ec2 {
             base: base.as_ref(),
             placements,
             let_in: let_in.as_ref().map(|it| it.blocks.as_slice()).unwrap_or_default(),
+            opens_no_port: self.opens_no_port(),
             blocked: blocked.as_ref().filter(|_| request.unblock_public_access),
         };
         permissions::check(self, request, &usable, &inputs, &mut collector).await;
@@ -121,9 +123,12 @@ impl Ec2 {
         let mut facts = vec![("Account".to_owned(), format!("{}, {}", caller.account, caller.arn))];
         facts.extend(base.as_ref().map(|base| ("Base".to_owned(), base.fact(SystemTime::now()))));
         facts.extend(self.network_facts(placements));
+        facts.extend(self.ssh_facts(base.as_ref().map_or("", |base| base.base.name.as_str())));
+        facts.extend(self.recipe.apt.shown().map(|proxy| ("Apt proxy".to_owned(), proxy)));
         let given_group =
             self.settings.security_group.as_ref().map(|group| format!("the addresses that {group} permits"));
-        let ssh_from = given_group.or(let_in.as_ref().map(LetIn::text));
+        let no_port = self.opens_no_port().then(|| "nowhere: no port is opened".to_owned());
+        let ssh_from = given_group.or(no_port).or(let_in.as_ref().map(LetIn::text));
         facts.extend(ssh_from.map(|ssh_from| ("SSH from".to_owned(), ssh_from)));
         facts.extend(self.setting_facts(placements.first(), base.as_ref().map(|base| &base.disks)));
         self.report_settings(request, placements.first(), let_in.as_ref(), &mut collector);
@@ -138,6 +143,9 @@ impl Ec2 {
         if self.settings.security_group.is_some() {
             let group = self.check_security_group(client, known).await;
             return (placements, group, None);
+        }
+        if self.opens_no_port() {
+            return (placements, Ok(()), None);
         }
         // Without a subnet, which is a finding of its own, the public addresses are told.
         let anywhere = Placement { gives_public_address: true, ..Placement::default() };

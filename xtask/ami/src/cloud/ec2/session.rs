@@ -1,6 +1,10 @@
 //! The state of [`Ec2`]: clients, settings, and cached answers.
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::Result;
 use aws_sdk_ec2::Client;
@@ -81,12 +85,16 @@ pub struct Ec2 {
     pub(super) let_in: RefCell<Option<LetIn>>,
     /// The ids of created security groups, by the names of their accesses.
     pub(super) groups: RefCell<BTreeMap<String, String>>,
+    /// The names of accesses whose key is not imported, but in the user data.
+    pub(super) without_key: RefCell<BTreeSet<String>>,
     /// When instances were launched: for a while, EC2 may not know their ids.
     pub(super) launched: RefCell<BTreeMap<InstanceId, Instant>>,
     /// The snapshot ids of images, which never change.
     pub(super) snapshots: RefCell<BTreeMap<ImageId, Vec<String>>>,
     /// The volumes of images to launch, which never change.
     pub(super) disks: RefCell<BTreeMap<String, Disks>>,
+    /// The regions whose block on public images this process has lifted.
+    pub(super) unblocked: RefCell<BTreeSet<Region>>,
     /// The progress of pending images, and when it was read.
     pub(super) progress: RefCell<BTreeMap<ImageId, (String, Instant)>>,
 }
@@ -122,9 +130,11 @@ impl Ec2 {
             default_group: OnceCell::new(),
             let_in: RefCell::default(),
             groups: RefCell::default(),
+            without_key: RefCell::default(),
             launched: RefCell::default(),
             snapshots: RefCell::default(),
             disks: RefCell::default(),
+            unblocked: RefCell::default(),
             progress: RefCell::default(),
         }
     }
@@ -133,7 +143,8 @@ impl Ec2 {
         self.clients.ec2(region)
     }
 
-    /// Retries a call while it fails because a resource just created is not visible yet.
+    /// Retries a call while it fails because the replica that answers it does not know a resource just created, or its
+    /// latest state, yet.
     pub(super) async fn once_visible<T>(
         &self,
         what: &str,
@@ -143,11 +154,18 @@ impl Ec2 {
         let patience = Patience { limit: VISIBILITY_LIMIT, pace };
         wait::until(format_args!("{what} to be visible"), patience, &self.events, async || match call().await {
             Ok(value) => Ok(Poll::Ready(value)),
-            Err(error) if error.is_not_found() => Ok(Poll::NotYet(error.to_string())),
+            Err(error) if is_told_late(&error) => Ok(Poll::NotYet(error.to_string())),
             Err(error) => Err(error.into()),
         })
         .await
     }
+}
+
+/// Whether an error may come from a replica that has not heard of a change that another one has shown already. These codes
+/// are about the state of an instance, image or snapshot (EC2 API reference, "Error codes for the Amazon EC2 API").
+pub(super) fn is_told_late(error: &ApiError) -> bool {
+    error.is_not_found()
+        || error.has_code(&["IncorrectInstanceState", "IncorrectState", "InvalidAMIID.Unavailable", "InvalidState"])
 }
 
 impl Paced for Ec2 {

@@ -140,7 +140,7 @@ impl Ingredients {
         Ok(Ingredients {
             system: local.system.clone(),
             suite: local.suite.clone(),
-            user: system.ssh_user.clone(),
+            user: system.ssh_users.first().cloned().unwrap_or_default(),
             sources: sources.with_updates(&local.suite)?,
         })
     }

@@ -1,6 +1,6 @@
 //! [`Compute`] on the local cloud.
 
-use std::{net::SocketAddr, rc::Rc};
+use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
 use camino::Utf8Path;
@@ -14,10 +14,10 @@ use super::{
     vm::{self, Power},
 };
 use crate::{
-    cloud::{Compute, Instance, InstanceState, Launch, SshAccess, tags::TAG_BUILD},
+    cloud::{Compute, Instance, InstanceState, Launch, Shutdown, SshAccess, tags::TAG_BUILD},
     elf::facts::Facts,
     event::{facts::Base, ids::InstanceId},
-    machine::{keys::Login, ssh::Ssh},
+    machine::{Destination, keys::Login, ssh::Ssh},
 };
 
 impl Qemu {
@@ -123,21 +123,26 @@ impl Compute for Qemu {
         }
     }
 
-    async fn connect(&self, address: SocketAddr, login: &Login, log: &Utf8Path) -> Result<Ssh> {
-        let machine = Ssh::connect(address, login, log, &self.events).await?;
+    async fn connect(&self, to: &Destination<'_>, login: &Login, log: &Utf8Path) -> Result<Ssh> {
+        let machine = Ssh::connect(to, login, None, log, &self.events).await?;
         let instances: Vec<_> = self.instances.borrow().values().cloned().collect();
         for local in instances {
             let mut local = local.lock().await;
-            if local.vm.ssh() == address {
+            if local.vm.ssh() == to.address {
                 local.vm.disable_restart();
             }
         }
         Ok(machine)
     }
 
-    async fn stop(&self, _region: &Region, id: &InstanceId) -> Result<()> {
+    async fn stop(&self, _region: &Region, id: &InstanceId, how: Shutdown) -> Result<()> {
         let local = self.local_instance(id).with_context(|| format!("there is no instance {id}"))?;
-        local.lock().await.vm.press_power_button().await.with_context(|| format!("failed to stop {id}"))
+        let mut local = local.lock().await;
+        let stopped = match how {
+            Shutdown::Ordered | Shutdown::Repeated => local.vm.press_power_button().await,
+            Shutdown::Forced => local.vm.cut_power().await,
+        };
+        stopped.with_context(|| format!("failed to stop {id}"))
     }
 
     async fn terminate(&self, _region: &Region, id: &InstanceId) -> Result<()> {

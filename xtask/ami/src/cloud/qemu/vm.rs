@@ -92,6 +92,15 @@ impl Vm {
         self.execute("system_powerdown", json!({})).await.map(drop)
     }
 
+    /// Cuts the power: QEMU writes what the guest has synced to its disk, and exits.
+    ///
+    /// # Errors
+    /// When QEMU refuses.
+    pub async fn cut_power(&mut self) -> Result<()> {
+        self.stopping = true;
+        self.execute("quit", json!({})).await.map(drop)
+    }
+
     /// Resets a guest whose kernel hangs during boot, at most once. Returns whether it did.
     ///
     /// Under emulation on a busy computer, about one boot in ten hangs before any program runs, and the next one

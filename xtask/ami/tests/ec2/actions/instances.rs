@@ -121,8 +121,10 @@ fn each(world: &mut World, call: &Call, is_told: impl Fn(InstanceState, &str) ->
     for (id, ..) in before.iter().filter(|(_, _, is_told)| *is_told && call.action == "TerminateInstances") {
         leave_volumes(world, call, id);
     }
+    let forced = call.parameters.flag("Force");
     let told = before.into_iter().map(|(id, state, is_told)| {
         let instance = change(world, call, id);
+        instance.forced = instance.forced.or(forced.then_some(now));
         if is_told {
             let stops = call.action == "StopInstances";
             *(if stops { &mut instance.told_to_stop } else { &mut instance.told_to_end }) = Some(now);

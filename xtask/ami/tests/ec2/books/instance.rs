@@ -58,6 +58,8 @@ pub struct Instance {
     pub fate: Fate,
     /// When it was told to stop.
     pub told_to_stop: Option<Duration>,
+    /// When its power was cut.
+    pub forced: Option<Duration>,
     /// When it was told to end.
     pub told_to_end: Option<Duration>,
     /// The code of the reason why it isn't running.
@@ -97,6 +99,9 @@ impl Instance {
             (Some(told), _) if now >= told + delays.terminate => InstanceState::Terminated,
             (Some(_), _) => InstanceState::ShuttingDown,
             (None, Some(told)) if now >= told + delays.stop => InstanceState::Stopped,
+            (None, Some(_)) if self.forced.is_some_and(|forced| now >= forced + delays.forced_stop) => {
+                InstanceState::Stopped
+            }
             (None, Some(_)) => InstanceState::Stopping,
             (None, None) if now < runs_from => InstanceState::Pending,
             (None, None) if self.fate == Fate::Runs => InstanceState::Running,

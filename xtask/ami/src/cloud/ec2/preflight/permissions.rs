@@ -65,6 +65,8 @@ pub struct DryRunInputs<'a> {
     pub placements: &'a [Placement],
     /// The addresses that SSH will be open to.
     pub let_in: &'a [IpNet],
+    /// Whether SSH needs no rule in a security group.
+    pub opens_no_port: bool,
     /// A region whose block on public images will be lifted.
     pub blocked: Option<&'a Region>,
 }
@@ -219,11 +221,14 @@ fn security_group<'a>(client: &Client, region: &'a Region, inputs: &DryRunInputs
     let delete = client.delete_security_group().dry_run(true).group_id(placeholder::SECURITY_GROUP);
     let no_vpc = if placement.is_some() { missing::NOTHING } else { missing::ANYTHING };
     let no_address = if inputs.let_in.is_empty() { missing::ANYTHING } else { missing::GROUP };
-    vec![
+    let mut runs = vec![
         dry_run("CreateSecurityGroup", region, no_vpc, create.send()),
-        dry_run("AuthorizeSecurityGroupIngress", region, no_address, authorize.send()),
         dry_run("DeleteSecurityGroup", region, missing::GROUP, delete.send()),
-    ]
+    ];
+    if !inputs.opens_no_port {
+        runs.push(dry_run("AuthorizeSecurityGroupIngress", region, no_address, authorize.send()));
+    }
+    runs
 }
 
 /// The copy of the base stands for that of the image, which is yet to come. Other than the image, the base may be one that

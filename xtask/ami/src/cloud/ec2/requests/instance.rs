@@ -56,8 +56,8 @@ pub struct Addresses {
 pub struct Once<'a> {
     /// The idempotency token.
     pub token: &'a str,
-    /// The name of the key pair.
-    pub key_name: &'a str,
+    /// The name of the key pair; none where the user data has the key.
+    pub key_name: Option<&'a str>,
     /// For cloud-init.
     pub user_data: &'a str,
 }
@@ -108,7 +108,8 @@ pub fn run_instances(client: &Client, instance: &NewInstance<'_>) -> RunInstance
     match once {
         None => request,
         Some(Once { token, key_name, user_data }) => {
-            request.client_token(*token).key_name(*key_name).user_data(aws_smithy_types::base64::encode(user_data))
+            let request = request.client_token(*token).set_key_name(key_name.map(str::to_owned));
+            request.user_data(aws_smithy_types::base64::encode(user_data))
         }
     }
 }

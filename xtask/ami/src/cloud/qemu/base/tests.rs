@@ -83,7 +83,7 @@ fn only_a_debian_base_can_be_made() {
     let local = recipe::LocalBase { system: "ubuntu-16.04".to_owned(), suite: "xenial".to_owned(), mirror: None };
     let system = recipe::System {
         glibc: None,
-        ssh_user: "ubuntu".to_owned(),
+        ssh_users: vec!["ubuntu".to_owned()],
         libraries: Vec::new(),
         packages: Vec::new(),
         files: Vec::new(),
