@@ -22,6 +22,12 @@ mod clients;
 #[cfg(feature = "ec2")]
 mod compute;
 #[cfg(feature = "ec2")]
+mod credentials;
+#[cfg(feature = "ec2")]
+mod endpoints;
+#[cfg(feature = "ec2")]
+mod http;
+#[cfg(feature = "ec2")]
 mod images;
 #[cfg(feature = "ec2")]
 mod instances;
@@ -35,6 +41,8 @@ mod opening;
 mod preflight;
 #[cfg(feature = "ec2")]
 mod price;
+#[cfg(feature = "ec2")]
+mod profiles;
 #[cfg(feature = "ec2")]
 mod session;
 #[cfg(feature = "ec2")]

@@ -53,6 +53,8 @@ pub fn restart_without(names: &[OsString]) -> io::Error {
     if let Some(name) = words.next() {
         again.arg0(name);
     }
-    names.iter().for_each(|name| drop(again.env_remove(name)));
+    for name in names {
+        again.env_remove(name);
+    }
     again.args(words).exec()
 }

@@ -144,8 +144,10 @@ fn a_helper_that_fails_is_quoted_in_one_sentence() {
 fn credentials_that_end_during_a_build_are_told_whatever_their_source() {
     let computer = Computer::new();
     let end = humantime::format_rfc3339_seconds(std::time::SystemTime::now() + std::time::Duration::from_secs(120));
-    let role = format!("[profile session]\naws_access_key_id = A\naws_secret_access_key = s\naws_session_token = t\n\
-                        x_security_token_expires = {end}\n");
+    let role = format!(
+        "[profile session]\naws_access_key_id = A\naws_secret_access_key = s\naws_session_token = t\n\
+                        x_security_token_expires = {end}\n"
+    );
     computer.write(".aws/credentials", &role.replace("profile ", ""));
     let aws = Server::aws();
     let url = aws.url();

@@ -8,5 +8,5 @@ mod profiles;
 mod server;
 mod setting;
 #[path = "../support/mod.rs"]
-#[expect(dead_code, reason = "shared with tests that need more")]
+#[expect(dead_code, unused_imports, reason = "shared with tests that need more")]
 mod support;

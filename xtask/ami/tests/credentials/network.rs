@@ -56,7 +56,8 @@ fn a_proxy_is_not_used_where_the_user_says_so() {
 #[test]
 fn metadata_of_containers_and_instances_never_go_by_the_proxy() {
     let (aws, proxy) = (Server::aws(), Server::proxy_to("127.0.0.1:1".parse().expect("an address")));
-    let answer = r#"{"AccessKeyId": "AKIDBOX", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}"#;
+    let answer =
+        r#"{"AccessKeyId": "AKIDBOX", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}"#;
     let container = Server::answering(None, |_| (200, answer.to_owned()));
     let (url, container_url) = (aws.url(), format!("{}/role", container.url()));
     let through = proxy.url();

@@ -10,9 +10,8 @@ const STATIC: &str = "aws_access_key_id = AKIDTEAM\naws_secret_access_key = secr
 /// Container credentials that would be somebody else's.
 fn others() -> Server {
     let end = "2099-01-01T00:00:00Z";
-    let answer = format!(
-        r#"{{"AccessKeyId": "AKIDOTHER", "SecretAccessKey": "s", "Token": "t", "Expiration": "{end}"}}"#
-    );
+    let answer =
+        format!(r#"{{"AccessKeyId": "AKIDOTHER", "SecretAccessKey": "s", "Token": "t", "Expiration": "{end}"}}"#);
     Server::answering(None, move |_: &Asked| (200, answer.clone()))
 }
 
@@ -20,11 +19,29 @@ fn others() -> Server {
 fn blank_variables_and_keys_are_unset() {
     let aws = Server::aws();
     let url = aws.url();
-    let blank = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION",
-        "AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ENDPOINT_URL_EC2",
-        "AWS_ENDPOINT_URL_STS", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-        "AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_USE_FIPS_ENDPOINT", "AWS_MAX_ATTEMPTS", "HTTPS_PROXY", "http_proxy",
-        "AWS_SHARED_CREDENTIALS_FILE", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+    let blank = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_PROFILE",
+        "AWS_REGION",
+        "AWS_CA_BUNDLE",
+        "AWS_CONFIG_FILE",
+        "AWS_ROLE_ARN",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_ENDPOINT_URL_EC2",
+        "AWS_ENDPOINT_URL_STS",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        "AWS_USE_FIPS_ENDPOINT",
+        "AWS_MAX_ATTEMPTS",
+        "HTTPS_PROXY",
+        "http_proxy",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+    ];
     for value in ["", " "] {
         let variables: Vec<_> = blank.iter().map(|name| (*name, value)).collect();
         let variables = [&variables[..], &[("AWS_ENDPOINT_URL", url.as_str())]].concat();
@@ -36,8 +53,10 @@ fn blank_variables_and_keys_are_unset() {
         assert_eq!(aws.calls("GetCallerIdentity").pop().expect("a call").key(), "AKIDTEAM");
     }
     // Sub-keys belong to a key that is blank by itself.
-    let config = format!("[profile team]\n{STATIC}services = here\n[services here]\nec2 =\n  endpoint_url =\nsts =\n  \
-                          endpoint_url = {url}\n");
+    let config = format!(
+        "[profile team]\n{STATIC}services = here\n[services here]\nec2 =\n  endpoint_url =\nsts =\n  \
+                          endpoint_url = {url}\n"
+    );
     let ended = Computer::with(&config).run(&["list", "--profile", "team"], &[("AWS_ENDPOINT_URL_EC2", &url)]);
     assert_eq!(ended.code, Some(0), "{ended}");
 }

@@ -211,7 +211,8 @@ pub fn aws(asked: &Asked) -> (u16, String) {
             asked.key()
         ),
         "AssumeRole" | "AssumeRoleWithWebIdentity" => {
-            let role = asked.field("RoleArn").and_then(|arn| arn.rsplit("%2F").next()).unwrap_or_default().to_uppercase();
+            let role =
+                asked.field("RoleArn").and_then(|arn| arn.rsplit("%2F").next()).unwrap_or_default().to_uppercase();
             let end = humantime::format_rfc3339_seconds(std::time::SystemTime::now() + Duration::from_secs(3600));
             format!(
                 "<Credentials><AccessKeyId>ASIA{role}</AccessKeyId><SecretAccessKey>s</SecretAccessKey>\
@@ -221,8 +222,12 @@ pub fn aws(asked: &Asked) -> (u16, String) {
             )
         }
         "DescribeRegions" => {
-            let region = "<item><regionName>us-west-2</regionName><optInStatus>opt-in-not-required</optInStatus></item>";
-            return (200, format!("<DescribeRegionsResponse><regionInfo>{region}</regionInfo></DescribeRegionsResponse>"));
+            let region =
+                "<item><regionName>us-west-2</regionName><optInStatus>opt-in-not-required</optInStatus></item>";
+            return (
+                200,
+                format!("<DescribeRegionsResponse><regionInfo>{region}</regionInfo></DescribeRegionsResponse>"),
+            );
         }
         _ => return (200, format!("<{action}Response></{action}Response>")),
     };

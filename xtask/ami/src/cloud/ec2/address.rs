@@ -2,8 +2,7 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
-use aws_smithy_http_client::{Connector, tls};
+use anyhow::{Context as _, Error, Result, ensure};
 use aws_smithy_runtime_api::client::{
     http::{HttpConnector as _, HttpConnectorSettings},
     orchestrator::HttpRequest,
@@ -11,7 +10,7 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use ipnet::Ipv4Net;
 
-use super::{Ec2, answer::causes};
+use super::{Ec2, answer::causes, http::Http};
 
 /// AWS's service that answers with the address of the caller.
 const ADDRESS_SERVICE: &str = "https://checkip.amazonaws.com";
@@ -27,7 +26,7 @@ impl Ec2 {
     pub(super) async fn ssh_from(&self) -> Result<Ipv4Net> {
         let found = self.ssh_from.get_or_try_init(async || match self.settings.ssh_from {
             Some(given) => Ok(given),
-            None => own_address(ADDRESS_SERVICE).await.map(Ipv4Net::from).with_context(|| {
+            None => own_address(ADDRESS_SERVICE, self.clients.http()).await.map(Ipv4Net::from).with_context(|| {
                 format!("failed to ask {ADDRESS_SERVICE} for this computer's address; give it with --ssh-from")
             }),
         });
@@ -35,17 +34,17 @@ impl Ec2 {
     }
 }
 
-async fn own_address(service: &str) -> Result<Ipv4Addr> {
+async fn own_address(service: &str, http: &Http) -> Result<Ipv4Addr> {
     let settings = HttpConnectorSettings::builder().connect_timeout(TIMEOUT).read_timeout(TIMEOUT).build();
-    let connector = Connector::builder()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .connector_settings(settings)
-        .build();
+    let connector = http.connector(settings, &service.parse()?);
     let mut request = HttpRequest::new(SdkBody::empty());
     request.set_uri(service)?;
     let answer = connector.call(request);
     let answer = tokio::time::timeout(TIMEOUT, answer).await.context("timed out")?;
-    let answer = answer.map_err(|error| anyhow!("{}", causes(&error).pop().unwrap_or_default()))?;
+    let answer = answer.map_err(|error| {
+        let why = causes(&error).pop().unwrap_or_default();
+        Error::from(http.no_answer(service, &why))
+    })?;
     ensure!(answer.status().is_success(), "HTTP status {}", answer.status().as_u16());
     let body = aws_smithy_types::byte_stream::ByteStream::new(answer.into_body()).collect().await?;
     parse(&body.into_bytes())
@@ -71,13 +70,14 @@ mod tests {
     async fn ask(answer: &str) -> Result<Ipv4Addr> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let service = format!("http://{}", listener.local_addr().expect("an address"));
+        let http = Http::plain();
         let serve = async {
             let (mut connection, _) = listener.accept().await.expect("a connection");
             assert!(connection.read(&mut [0; 4096]).await.expect("a request") > 0);
             connection.write_all(answer.as_bytes()).await.expect("to answer");
             connection.shutdown().await.expect("to close");
         };
-        tokio::join!(own_address(&service), serve).0
+        tokio::join!(own_address(&service, &http), serve).0
     }
 
     #[tokio::test]

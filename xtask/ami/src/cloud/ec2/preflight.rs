@@ -13,7 +13,7 @@ use crate::{
         Account as _,
         preflight::{Preflight, Request},
     },
-    ground::finding::Finding,
+    ground::{environment::variable, finding::Finding},
 };
 use collector::FindingCollector;
 use identity::Lifetime;
@@ -55,7 +55,7 @@ impl Ec2 {
         let profile = self.settings.profile.as_deref();
         // Commands such as `retire` have no preflight, so this must refuse an account other than the one that was
         // named.
-        if let Some(finding) = identity::overridden_profile(profile, |name| std::env::var_os(name).is_some()) {
+        if let Some(finding) = identity::overridden_profile(profile, |name| variable(name).is_some()) {
             return Err(finding.into());
         }
         self.caller().await.map(drop)
@@ -76,7 +76,7 @@ impl Ec2 {
         // Boxed here and below: the SDK's futures are large, and together they would overflow the stack.
         let caller = Box::pin(self.caller()).await?;
         let mut collector = FindingCollector::new(self.flags());
-        collector.findings.extend(identity::overridden_profile(profile, |name| std::env::var_os(name).is_some()));
+        collector.findings.extend(identity::overridden_profile(profile, |name| variable(name).is_some()));
         check_lifetime(caller, estimate(request), &mut collector);
 
         let client = self.clients.preflight(&self.build_region);
@@ -113,6 +113,8 @@ impl Ec2 {
         permissions::check(&self.clients, request, &usable, &inputs, &mut collector).await;
         regions::report(request, facts, &mut collector);
         let mut facts = vec![("Account".to_owned(), format!("{}, {}", caller.account, caller.arn))];
+        facts.extend(self.clients.source().map(|source| ("Credentials".to_owned(), source.words())));
+        facts.extend(self.clients.http().facts());
         facts.extend(base.as_ref().map(|base| ("Base".to_owned(), base.fact(SystemTime::now()))));
         facts.extend(self.network_facts(placements));
         facts.extend(ssh_source.map(|ssh_source| ("SSH from".to_owned(), ssh_source)));

@@ -46,7 +46,8 @@ impl RoleProvider {
         let region = self.shared.region().map(ToString::to_string).unwrap_or_default();
         let answer = Box::pin(call.send()).await.answer("AssumeRole", &region);
         let answer = answer.map_err(CredentialsError::provider_error)?;
-        let found = answer.credentials.ok_or_else(|| CredentialsError::provider_error("AssumeRole gave no credentials"))?;
+        let found =
+            answer.credentials.ok_or_else(|| CredentialsError::provider_error("AssumeRole gave no credentials"))?;
         let end = SystemTime::try_from(found.expiration).ok();
         Ok(Credentials::new(found.access_key_id, found.secret_access_key, Some(found.session_token), end, "AssumeRole"))
     }
@@ -77,6 +78,8 @@ async fn code(device: &str, profile: &str) -> Result<String, Finding> {
     match confirm::ask(&format!("MFA code of {device}: ")).await {
         Ok(code) if !code.is_empty() => Ok(code),
         Ok(_) => Err(Finding { problem: format!("no MFA code of {device} was given"), remedy }),
-        Err(error) => Err(Finding { problem: format!("failed to ask for the MFA code of {device}: {error:#}"), remedy }),
+        Err(error) => {
+            Err(Finding { problem: format!("failed to ask for the MFA code of {device}: {error:#}"), remedy })
+        }
     }
 }

@@ -110,9 +110,11 @@ impl Source {
                 date(variable("AWS_CREDENTIAL_EXPIRATION").or_else(|| variable("AWS_SESSION_EXPIRATION")))
             }
             // What saml2aws, aws-mfa and others write beside the keys.
-            Kind::Keys => ["x_security_token_expires", "aws_session_expiration", "aws_credential_expiration", "expiration"]
-                .iter()
-                .find_map(|key| date(profiles.get(self.profile.as_deref()?, key).map(str::to_owned))),
+            Kind::Keys => {
+                ["x_security_token_expires", "aws_session_expiration", "aws_credential_expiration", "expiration"]
+                    .iter()
+                    .find_map(|key| date(profiles.get(self.profile.as_deref()?, key).map(str::to_owned)))
+            }
             _ => return None,
         };
         of_source.map(|end| latest.map_or(end, |latest| latest.max(end)))
@@ -145,7 +147,9 @@ impl Source {
 #[must_use]
 pub fn container() -> Option<String> {
     let relative = variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-    relative.map(|path| format!("http://169.254.170.2{path}")).or_else(|| variable("AWS_CONTAINER_CREDENTIALS_FULL_URI"))
+    relative
+        .map(|path| format!("http://169.254.170.2{path}"))
+        .or_else(|| variable("AWS_CONTAINER_CREDENTIALS_FULL_URI"))
 }
 
 fn date(text: Option<String>) -> Option<SystemTime> {
@@ -174,9 +178,13 @@ fn of_profile(profiles: &Profiles, selected: &str) -> Result<Source, Finding> {
         let get = |key: &str| profiles.get(&profile, key);
         let has_keys = get("aws_access_key_id").is_some();
         // The keys of a profile count when it is the source of another one, even if it has a role as well.
-        let role = get("role_arn").filter(|_| get("web_identity_token_file").is_none() && !(seen.len() > 1 && has_keys));
+        let role =
+            get("role_arn").filter(|_| get("web_identity_token_file").is_none() && !(seen.len() > 1 && has_keys));
         let Some(arn) = role else { return base(profiles, profile, roles) };
-        roles.insert(0, Role { profile: profile.clone(), arn: arn.to_owned(), mfa: get("mfa_serial").map(str::to_owned) });
+        roles.insert(
+            0,
+            Role { profile: profile.clone(), arn: arn.to_owned(), mfa: get("mfa_serial").map(str::to_owned) },
+        );
         match (get("source_profile"), get("credential_source")) {
             (Some(_), Some(_)) => {
                 return Err(Finding {

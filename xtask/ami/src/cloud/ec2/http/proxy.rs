@@ -115,7 +115,8 @@ impl Proxies {
 /// The address of a proxy, with `http://` where no scheme is given, as the AWS CLI takes it.
 fn address(value: &str) -> Option<String> {
     let value = value.trim();
-    let url = if value.contains("://") { value.to_owned() } else { format!("http://{}", value.trim_start_matches('/')) };
+    let url =
+        if value.contains("://") { value.to_owned() } else { format!("http://{}", value.trim_start_matches('/')) };
     let parsed: Uri = url.parse().ok()?;
     let is_known = matches!(parsed.scheme_str(), Some("http" | "https"));
     (is_known && parsed.host().is_some_and(|host| !host.is_empty())).then_some(url)

@@ -73,11 +73,15 @@ fn of_computer() -> Result<Trust, Finding> {
     if RootCertStore::empty().add_parsable_certificates(found.certs).0 > 0 {
         return Ok(Trust::Computer);
     }
-    let set: Vec<String> =
-        ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().filter_map(|name| Some(format!("{name}={}", variable(name)?))).collect();
+    let set: Vec<String> = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+        .iter()
+        .filter_map(|name| Some(format!("{name}={}", variable(name)?)))
+        .collect();
     let looked_in = if set.is_empty() { "/etc/ssl/certs".to_owned() } else { set.join(" and ") };
     Err(Finding {
-        problem: format!("this computer has no CA certificates that can be used, so AWS cannot be trusted: {looked_in}"),
+        problem: format!(
+            "this computer has no CA certificates that can be used, so AWS cannot be trusted: {looked_in}"
+        ),
         remedy: "install the package ca-certificates, or name a file of certificates with AWS_CA_BUNDLE".to_owned(),
     })
 }
