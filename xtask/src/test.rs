@@ -67,7 +67,7 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
         // Last, because these compile the AWS SDK, minutes the first time.
         checks.run("lints with the AWS SDK", cmd!(sh, "cargo clippy --workspace --all-targets -- --deny warnings"));
         // The library's own tests again, because its EC2 part is only compiled here.
-        checks.run("EC2, simulated", cmd!(sh, "cargo test --package xtask-ami --lib --test ec2"));
+        checks.run("EC2, simulated", cmd!(sh, "cargo test --package xtask-ami --lib --test credentials --test ec2"));
         let python = python_environment(&sh, "moto", &MOTO)?.join("bin/python");
         checks.run("Python", cmd!(sh, "{python} -m pyflakes xtask/ami/tests/moto"));
         let moto = cmd!(sh, "cargo test --package xtask-ami --test moto -- --test-threads=1 --nocapture");

@@ -3,9 +3,22 @@
 use sha2::Digest as _;
 
 use crate::{
-    server::Server,
+    server::{Server, aws},
     setting::{Computer, KEYS},
 };
+
+/// A service that exchanges an SSO login for the credentials of a role, and is AWS otherwise.
+fn portal() -> Server {
+    Server::answering(None, |asked| {
+        if !asked.target.starts_with("/federation/credentials") {
+            return aws(asked);
+        }
+        let end = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+        let millis = end.duration_since(std::time::UNIX_EPOCH).expect("now").as_millis();
+        let role = r#""accessKeyId": "ASIASSO", "secretAccessKey": "s", "sessionToken": "t""#;
+        (200, format!(r#"{{"roleCredentials": {{{role}, "expiration": {millis}}}}}"#))
+    })
+}
 
 const SESSION: &str = "arn:aws:iam::123456789012:user/me";
 
@@ -73,8 +86,8 @@ fn on_a_terminal_the_code_is_asked_for_once() {
          mfa_serial = arn:aws:iam::1:mfa/me\n",
     );
     // util-linux's `script` gives a terminal to a program.
-    let tool = format!("{} ami list", env!("CARGO_BIN_EXE_xtask-ami"));
-    let variables = [KEYS[0], KEYS[1], ("AWS_ENDPOINT_URL", &url), ("AWS_PROFILE", "admin")];
+    let tool = format!("{} ami list --profile admin", env!("CARGO_BIN_EXE_xtask-ami"));
+    let variables = [KEYS[0], KEYS[1], ("AWS_ENDPOINT_URL", &url)];
     let like = computer.ami(&[], &variables);
     let mut script = std::process::Command::new("script");
     script.args(["--quiet", "--return", "--command", &tool, "/dev/null"]).env_clear();
@@ -157,4 +170,28 @@ fn credentials_that_end_during_a_build_are_told_whatever_their_source() {
     let expires = [("AWS_CREDENTIAL_EXPIRATION", end.as_str()), ("AWS_SESSION_TOKEN", "t"), KEYS[0], KEYS[1]];
     let ended = computer.plan(&[&expires[..], &[("AWS_ENDPOINT_URL", &url)]].concat());
     assert!(ended.stderr.contains("the AWS credentials expire in"), "{ended}");
+}
+
+#[test]
+fn sso_works_both_ways_and_the_end_of_a_login_that_is_not_renewed_is_known() {
+    let (aws, start) = (portal(), "https://d-1.awsapps.com/start");
+    let role = "sso_account_id = 123456789012\nsso_role_name = r\n";
+    let portal = format!("sso_region = us-east-1\nsso_start_url = {start}\n");
+    let computer = Computer::with(&format!(
+        "[profile new]\nsso_session = main\n{role}[sso-session main]\n{portal}[profile old]\n{portal}{role}"
+    ));
+    let url = aws.url();
+    for (profile, name, lasts) in [("new", "main", 86_400), ("old", start, 86_400), ("old", start, 120)] {
+        let digest: String = sha1::Sha1::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
+        let end = std::time::SystemTime::now() + std::time::Duration::from_secs(lasts);
+        let end = humantime::format_rfc3339_seconds(end);
+        let token =
+            format!(r#"{{"startUrl": "{start}", "region": "us-east-1", "accessToken": "a", "expiresAt": "{end}"}}"#);
+        computer.write(&format!(".aws/sso/cache/{digest}.json"), &token);
+        let ended = computer.plan(&[("AWS_PROFILE", profile), ("AWS_ENDPOINT_URL", &url)]);
+        assert!(ended.stdout.contains(&format!("the SSO login of the AWS profile `{profile}`")), "{ended}");
+        assert_eq!(aws.calls("GetCallerIdentity").pop().expect("a call").key(), "ASIASSO");
+        let is_short = lasts == 120;
+        assert_eq!(ended.stderr.contains("the AWS credentials expire in"), is_short, "{ended}");
+    }
 }

@@ -123,6 +123,7 @@ fn a_helper_runs_once_and_so_does_the_role_that_stands_on_it() {
     let ended = computer.run(&["list", "--profile", "helped"], &[("AWS_ENDPOINT_URL", &url)]);
     assert_eq!(ended.code, Some(0), "{ended}");
     assert_eq!(times(&computer.folder), 1);
+    assert!(ended.stderr.contains("Waiting for the credential_process of the AWS profile `helped`"), "{ended}");
     let ended = computer.run(&["list", "--profile", "second"], &[("AWS_ENDPOINT_URL", &url)]);
     assert_eq!(ended.code, Some(0), "{ended}");
     assert_eq!(times(&computer.folder), 2);
@@ -130,4 +131,17 @@ fn a_helper_runs_once_and_so_does_the_role_that_stands_on_it() {
     assert_eq!((first.key(), second.key()), ("AKIDHELPER", "ASIAFIRST"));
     assert_eq!((second.field("ExternalId"), second.field("DurationSeconds")), (Some("x"), Some("900")));
     assert_eq!(aws.calls("GetCallerIdentity").pop().expect("a call").key(), "ASIASECOND");
+}
+
+#[test]
+fn a_flag_comes_before_keys_in_the_environment_and_these_before_a_variable() {
+    let (aws, computer) = (Server::aws(), Computer::with(&format!("[profile team]\n{STATIC}")));
+    let url = aws.url();
+    let keys = [KEYS[0], KEYS[1], ("AWS_ENDPOINT_URL", url.as_str())];
+    let ended = computer.run(&["list", "--profile", "team"], &keys);
+    assert_eq!(ended.code, Some(0), "{ended}");
+    assert_eq!(aws.calls("GetCallerIdentity").pop().expect("a call").key(), "AKIDTEAM");
+    let ended = computer.plan(&[&keys[..], &[("AWS_PROFILE", "team")]].concat());
+    assert!(ended.to_string().contains("AWS_PROFILE=team has no effect"), "{ended}");
+    assert_eq!(aws.calls("GetCallerIdentity").pop().expect("a call").key(), KEYS[0].1);
 }

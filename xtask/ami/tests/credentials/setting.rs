@@ -7,7 +7,7 @@ use std::{
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{
     ServerConfig,
     pki_types::{PrivateKeyDer, pem::PemObject as _},
@@ -91,6 +91,9 @@ impl Company {
     /// One that vouches for these hosts.
     pub fn vouching_for(hosts: &[&str]) -> Company {
         let mut of_authority = CertificateParams::default();
+        // Each has a name of its own.
+        let name = format!("Authority of {} {:?}", std::process::id(), std::time::Instant::now());
+        of_authority.distinguished_name.push(DnType::CommonName, name);
         of_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(of_authority, KeyPair::generate().expect("a key")).expect("a CA");
         let key = KeyPair::generate().expect("a key");

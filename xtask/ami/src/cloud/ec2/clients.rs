@@ -26,6 +26,7 @@ use super::{
     profiles::Profiles,
 };
 use crate::{
+    event::progress::Progress,
     events::Events,
     ground::{api_error::ApiError, finding::Finding},
 };
@@ -171,6 +172,14 @@ impl Clients {
         self.origin.as_ref().map(|(source, _)| source)
     }
 
+    /// The warning when keys in the environment come before the profile that a variable names, as in the AWS CLI.
+    pub fn ignored_profile(&self) -> Option<String> {
+        let (source, profiles) = self.origin.as_ref()?;
+        let is_ignored = source.kind == Kind::Environment && source.roles.is_empty();
+        let (name, by) = profiles.named.as_ref().filter(|_| is_ignored)?;
+        Some(format!("{by}={name} has no effect: AWS_ACCESS_KEY_ID comes first; to use the profile: --profile {name}"))
+    }
+
     /// The endpoint that the environment or the profile sets instead of EC2's own: a different cloud, with its own
     /// accounts.
     pub fn custom_endpoint(&self) -> Option<String> {
@@ -192,8 +201,10 @@ impl Clients {
     /// When there are none, or the source fails.
     pub async fn fetch(&self) -> Result<()> {
         let provider = self.shared.credentials_provider().context("no AWS credentials are set up")?;
-        let helper = self.source().filter(|source| matches!(source.kind, Kind::Process(_)));
-        let _waiting = helper.map(|source| self.events.waiting(source.words()));
+        if let Some(source) = self.source().filter(|source| matches!(source.kind, Kind::Process(_))) {
+            // One line that stays: what is drawn again each second would hide a question of the helper's.
+            self.events.say(Progress::Queued { on: source.words() });
+        }
         provider.provide_credentials().await.map(drop).map_err(|error| self.cause(&error))
     }
 

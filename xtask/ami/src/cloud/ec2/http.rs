@@ -114,7 +114,7 @@ impl Http {
         }
         let problem = format!("TLS failed with {host}{through}: {why}");
         let trusted = self.0.trust.words().unwrap_or_else(|| "those of this computer".to_owned());
-        let remedy = if why.contains("UnknownIssuer") || why.contains("CaUsedAsEndEntity") {
+        let remedy = if ["UnknownIssuer", "BadSignature", "CaUsedAsEndEntity"].iter().any(|word| why.contains(word)) {
             format!(
                 "if your network has a certificate authority of its own, name the file of its certificates with \
                  AWS_CA_BUNDLE, or with ca_bundle in the profile; trusted now are {trusted}"

@@ -13,7 +13,7 @@ use crate::{
         Account as _,
         preflight::{Preflight, Request},
     },
-    ground::{environment::variable, finding::Finding},
+    ground::finding::Finding,
 };
 use collector::FindingCollector;
 use identity::Lifetime;
@@ -47,17 +47,11 @@ mod usual {
 }
 
 impl Ec2 {
-    /// Checks that the credentials are valid, and that they are those of the profile that was given.
+    /// Checks that the credentials are valid.
     ///
     /// # Errors
-    /// A [`Finding`] when there are none, they are invalid, or the environment overrides the profile.
+    /// A [`Finding`] when there are none, or they are invalid.
     pub async fn sign_in(&self) -> Result<()> {
-        let profile = self.settings.profile.as_deref();
-        // Commands such as `retire` have no preflight, so this must refuse an account other than the one that was
-        // named.
-        if let Some(finding) = identity::overridden_profile(profile, |name| variable(name).is_some()) {
-            return Err(finding.into());
-        }
         self.caller().await.map(drop)
     }
 
@@ -72,11 +66,10 @@ impl Ec2 {
 
     /// Runs all checks of the request.
     pub(super) async fn run_preflight(&self, request: &Request) -> Result<Preflight> {
-        let profile = self.settings.profile.as_deref();
         // Boxed here and below: the SDK's futures are large, and together they would overflow the stack.
         let caller = Box::pin(self.caller()).await?;
         let mut collector = FindingCollector::new(self.flags());
-        collector.findings.extend(identity::overridden_profile(profile, |name| variable(name).is_some()));
+        collector.warnings.extend(self.clients.ignored_profile());
         check_lifetime(caller, estimate(request), &mut collector);
 
         let client = self.clients.preflight(&self.build_region);

@@ -3,6 +3,7 @@
 use std::{path::Path, time::SystemTime};
 
 use aws_smithy_types::date_time::{DateTime, Format};
+use sha1::{Digest as _, Sha1};
 
 use crate::{
     cloud::ec2::profiles::Profiles,
@@ -115,6 +116,8 @@ impl Source {
                     .iter()
                     .find_map(|key| date(profiles.get(self.profile.as_deref()?, key).map(str::to_owned)))
             }
+            // Only a login of an sso-session is renewed.
+            Kind::Sso => sso_login_end(profiles, self.profile.as_deref()?),
             _ => return None,
         };
         of_source.map(|end| latest.map_or(end, |latest| latest.max(end)))
@@ -150,6 +153,18 @@ pub fn container() -> Option<String> {
     relative
         .map(|path| format!("http://169.254.170.2{path}"))
         .or_else(|| variable("AWS_CONTAINER_CREDENTIALS_FULL_URI"))
+}
+
+/// The end of a login by `sso_start_url`, from the file that `aws sso login` writes.
+fn sso_login_end(profiles: &Profiles, profile: &str) -> Option<SystemTime> {
+    if profiles.get(profile, "sso_session").is_some() {
+        return None;
+    }
+    let name: String =
+        Sha1::digest(profiles.get(profile, "sso_start_url")?).iter().map(|byte| format!("{byte:02x}")).collect();
+    let file = etcetera::home_dir().ok()?.join(format!(".aws/sso/cache/{name}.json"));
+    let login: serde_json::Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    date(login.get("expiresAt")?.as_str().map(str::to_owned))
 }
 
 fn date(text: Option<String>) -> Option<SystemTime> {

@@ -19,9 +19,6 @@ const LIMIT: Duration = Duration::from_secs(14);
 /// The time to get credentials from a source that may ask a person.
 const LIMIT_OF_PEOPLE: Duration = Duration::from_secs(600);
 
-/// The environment variable that takes precedence over every profile.
-const KEY_VARIABLE: &str = "AWS_ACCESS_KEY_ID";
-
 /// The identity that the credentials belong to.
 ///
 /// # Errors
@@ -136,7 +133,7 @@ fn advice_without_credentials(words: &str, profile: Option<&str>, source: Option
         let whose = own.unwrap_or_default();
         let problem = format!("the credential_process of the AWS profile `{whose}` failed: {said}");
         (problem, format!("run {} to see more", command("sts get-caller-identity", profile)))
-    } else if is_login && has(&["/cache/", "\\cache\\"]) && has(&["failed to read"]) {
+    } else if is_login && !has(&["xpired"]) && has(&NEVER_LOGGED_IN) {
         (format!("not logged in to AWS{whose}"), format!("log in: {log_in}"))
     } else if is_login && has(&LOGIN_ENDED) {
         (format!("the AWS login{whose} has expired: {words}"), format!("log in again: {log_in}"))
@@ -153,6 +150,9 @@ fn advice_without_credentials(words: &str, profile: Option<&str>, source: Option
     Finding { problem, remedy }
 }
 
+/// How the SDK tells that there is no login in the cache.
+const NEVER_LOGGED_IN: [&str; 2] = ["failed to read", "failed to load the cached SSO token"];
+
 /// How the SDK tells that a login is of no use any more.
 const LOGIN_ENDED: [&str; 9] = [
     "expired",
@@ -165,17 +165,6 @@ const LOGIN_ENDED: [&str; 9] = [
     "invalid JSON",
     "missing field",
 ];
-
-/// The finding when a profile was given that the SDK would ignore: it reads keys from the environment first.
-pub fn overridden_profile(profile: Option<&str>, variable: impl Fn(&str) -> bool) -> Option<Finding> {
-    let profile = profile.filter(|_| variable(KEY_VARIABLE))?;
-    Some(Finding {
-        problem: format!(
-            "--profile {profile} would have no effect: {KEY_VARIABLE} is set in the environment and takes precedence"
-        ),
-        remedy: format!("run unset {KEY_VARIABLE} AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN, or omit --profile"),
-    })
-}
 
 /// Whether the credentials outlast a build.
 #[derive(Debug, PartialEq, Eq)]
@@ -260,14 +249,6 @@ mod tests {
         for way in ["aws login", "aws sso login", "aws configure", "--profile", "AWS_PROFILE"] {
             assert!(finding.remedy.contains(way), "{way}: {finding}");
         }
-    }
-
-    #[test]
-    fn a_profile_that_the_environment_overrides_is_refused() {
-        assert_eq!(overridden_profile(Some("team"), |_| false), None);
-        assert_eq!(overridden_profile(None, |_| true), None);
-        let finding = overridden_profile(Some("team"), |name| name == KEY_VARIABLE).expect("a finding");
-        assert!(finding.remedy.starts_with("run unset AWS_ACCESS_KEY_ID"), "{finding}");
     }
 
     #[test]
