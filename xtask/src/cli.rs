@@ -58,7 +58,7 @@ pub enum Command {
     /// Remove a version: deregister its images and delete their snapshots in every region; asks first
     Retire(ImageFlags),
     /// Print the minimal IAM policy that these commands need, as JSON
-    IamPolicy,
+    IamPolicy(PolicyFlags),
     /// Print the JSON Schema of an output format
     Schema(SchemaFlags),
     /// Install the programs that --local needs on this computer
@@ -207,6 +207,17 @@ pub struct ImageFlags {
     pub version: Version,
 }
 
+/// What an IAM policy is for.
+#[derive(Clone, Debug, Args)]
+pub struct PolicyFlags {
+    /// The regions to publish in, whose partition the policy is for [default: those in the file `regions`]
+    #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "region_file")]
+    pub regions: Vec<Region>,
+    /// The file with the regions to publish in, one a line [default: `regions`]
+    #[arg(long, value_name = "FILE")]
+    pub region_file: Option<Utf8PathBuf>,
+}
+
 /// Which output format to describe.
 #[derive(Clone, Debug, Args)]
 pub struct SchemaFlags {
@@ -288,8 +299,10 @@ impl Ami {
     /// Whether the command talks to AWS.
     #[must_use]
     pub fn needs_aws(&self) -> bool {
-        let here =
-            matches!(self.command, Some(Command::Boot(_) | Command::Setup | Command::IamPolicy | Command::Schema(_)));
+        let here = matches!(
+            self.command,
+            Some(Command::Boot(_) | Command::Setup | Command::IamPolicy(_) | Command::Schema(_))
+        );
         !self.common.local && !here
     }
 }

@@ -38,6 +38,17 @@ impl FromStr for Grantee {
     }
 }
 
+impl Grantee {
+    /// The partition in its ARN; an account's id has none.
+    #[must_use]
+    pub fn partition(&self) -> Option<&str> {
+        match self {
+            Grantee::Account(_) => None,
+            Grantee::Organization(arn) | Grantee::OrganizationalUnit(arn) => arn.split(':').nth(1),
+        }
+    }
+}
+
 fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -1,5 +1,5 @@
-//! The ground floor: the wait loop, locks, work in all regions, child processes, signals, dates, API errors, and the
-//! outcome of a command.
+//! The ground floor: the wait loop, locks, work in all regions, partitions, child processes, signals, dates, API errors,
+//! and the outcome of a command.
 
 pub mod outcome;
 pub mod wait;
@@ -10,6 +10,7 @@ pub mod environment;
 pub mod guard;
 pub mod signals;
 pub mod everywhere;
+pub mod partition;
 pub mod date;
 pub mod api_error;
 pub mod finding;

@@ -12,9 +12,11 @@ use xtask::{
 };
 
 mod instance;
+mod owner;
 mod system;
 
 pub use instance::{Instance, Limits};
+pub use owner::Owner;
 pub use system::{File, Package, System};
 
 /// How the image is named, built and installed.
@@ -90,8 +92,8 @@ pub struct Binary {
 pub struct Base {
     /// Its system, one of [`Recipe::systems`].
     pub system: String,
-    /// The id of the account that owns it.
-    pub owner: String,
+    /// The account that owns it.
+    pub owner: Owner,
     /// A pattern with `*` and `?` for its name. The newest match is used.
     pub name_pattern: String,
 }
@@ -206,6 +208,7 @@ impl Recipe {
             faults.extend(not_variables(&at, &binary.variables));
         }
         faults.extend(not_variables("build", &self.build.variables));
+        faults.extend(self.base.owner.faults());
         for (key, system) in [("base", &self.base.system), ("local_base", &self.local_base.system)] {
             if !self.systems.contains_key(system) {
                 faults.push(format!("{key}.system: there is no [system.\"{system}\"]"));

@@ -43,8 +43,10 @@ pub struct App<'a, C> {
 /// When it fails, or is refused or interrupted.
 pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::Failed)?;
-    if let Some(Command::IamPolicy) = ami.command {
-        return print(&crate::cloud::ec2::policy::text()).map_err(Failure::Failed);
+    if let Some(Command::IamPolicy(flags)) = &ami.command {
+        let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
+        let partition = checkout.partition(flags).map_err(Failure::Refused)?;
+        return print(&crate::cloud::ec2::policy::text(&partition.id)).map_err(Failure::Failed);
     }
     if let Some(Command::Schema(flags)) = &ami.command {
         return schema::schema(flags.name).map_err(Failure::Failed);
@@ -88,7 +90,7 @@ async fn on_ec2(
     let settings = Settings::of(flags, &ami.common);
     let build_region = match flags {
         Some(flags) => checkout.regions(flags).map_err(Failure::Refused)?.0,
-        None => checkout.recipe.build_region.clone(),
+        None => checkout.home_region(),
     };
     let recipe = preflight::recipe_with(&checkout.recipe, flags);
     let cloud = until_signal(signals, Ec2::open(settings, &build_region, recipe, events)).await?;
@@ -147,7 +149,9 @@ async fn on<C: Cloud>(
             Command::List => list::list(cloud, recipe, &common, events).await,
             Command::Clean(flags) => clean::clean(cloud, state_dir, flags, &common, events).await,
             Command::Retire(flags) => retire::retire(cloud, recipe, &flags.version, &common, events).await,
-            Command::Resume(_) | Command::Setup | Command::Boot(_) | Command::IamPolicy | Command::Schema(_) => Ok(()),
+            Command::Resume(_) | Command::Setup | Command::Boot(_) | Command::IamPolicy(_) | Command::Schema(_) => {
+                Ok(())
+            }
         }
     };
     until_signal(signals, work).await?

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8PathBuf;
-use xtask::cli::{CommonFlags, ReleaseFlags};
+use xtask::{
+    cli::{CommonFlags, ReleaseFlags},
+    grantee::Grantee,
+    region::Region,
+};
 
 use crate::{
     ask::{
@@ -17,7 +21,7 @@ use crate::{
         preflight::{Preflight, Request},
     },
     event::about::Invocation,
-    ground::finding::Finding,
+    ground::{finding::Finding, partition::Partition},
     recipe::Recipe,
     ship::{binaries, payload},
 };
@@ -54,6 +58,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
     let name = recipe.image_name(&flags.version)?;
     let visibility = visibility(flags)?;
     let (build_region, regions) = checkout.regions(flags)?;
+    refuse_grantees_elsewhere(&flags.share, &build_region)?;
     let source = Source::read(root, recipe, workspace)?;
     let mut findings = Vec::new();
     // Private and local images are for trials, also of uncommitted changes.
@@ -112,6 +117,21 @@ fn visibility(flags: &ReleaseFlags) -> Result<Visibility> {
     Ok(Visibility::Private { expires, shared_with: flags.share.clone() })
 }
 
+/// Refuses organizations of another partition than the image's: EC2 knows none of them.
+fn refuse_grantees_elsewhere(grantees: &[Grantee], build_region: &Region) -> Result<()> {
+    let partition = &Partition::of(build_region).id;
+    let is_elsewhere = |grantee: &&Grantee| grantee.partition().is_some_and(|other| other != partition);
+    let elsewhere: Vec<String> = grantees.iter().filter(is_elsewhere).map(ToString::to_string).collect();
+    if !elsewhere.is_empty() {
+        bail!(
+            "cannot share an image in {build_region} with {}: the image is in the partition {partition}, and ARNs there \
+             begin with arn:{partition}:",
+            elsewhere.join(", ")
+        );
+    }
+    Ok(())
+}
+
 /// The recipe with the values that flags override.
 #[must_use]
 pub fn recipe_with(recipe: &Recipe, flags: Option<&ReleaseFlags>) -> Recipe {
@@ -163,4 +183,29 @@ pub fn refuse(findings: &[Finding]) -> Result<()> {
     }
     let all: Vec<String> = findings.iter().map(ToString::to_string).collect();
     bail!("preflight found problems; nothing was created:\n  {}", all.join("\n  "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn organizations_of_another_partition_are_refused_all_at_once() {
+        let grantees: Vec<Grantee> = [
+            "111122223333",
+            "arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5",
+            "arn:aws-cn:organizations::123456789012:organization/o-a1b2c3d4e5",
+            "arn:aws-us-gov:organizations::123456789012:ou/o-a1b2c3d4e5/ou-ab12-11111111",
+        ]
+        .map(|grantee| grantee.parse().expect("a grantee"))
+        .to_vec();
+        let in_region = |name: &str| refuse_grantees_elsewhere(&grantees, &name.parse().expect("a region"));
+        let error = in_region("us-gov-west-1").expect_err("two are elsewhere").to_string();
+        for part in ["us-gov-west-1", "arn:aws:organizations", "arn:aws-cn:organizations", "begin with arn:aws-us-gov:"]
+        {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert!(!error.contains("111122223333") && !error.contains("/ou-ab12"), "{error}");
+        assert!(refuse_grantees_elsewhere(&grantees[..2], &"eu-west-1".parse().expect("a region")).is_ok());
+    }
 }

@@ -51,6 +51,28 @@ fn all_faults_are_reported_together() {
 }
 
 #[test]
+fn the_owner_of_the_base_is_one_account_or_one_for_each_partition() {
+    let owner = |value: &str| {
+        let line = SHIPPED.lines().find(|line| line.starts_with("owner = ")).expect("an owner");
+        parse(&SHIPPED.replacen(line, &format!("owner = {value}"), 1)).map(|recipe| recipe.base.owner)
+    };
+    let one = owner("\"099720109477\"").expect("an account");
+    assert_eq!(one.in_partition("aws-cn"), Some("099720109477"));
+    let several = owner("{ aws = \"099720109477\", aws-cn = \"837727238323\" }").expect("accounts");
+    assert_eq!(several.in_partition("aws-cn"), Some("837727238323"));
+    assert_eq!(several.in_partition("aws-us-gov"), None);
+    for (wrong, fault) in [
+        ("\"09972010947\"", "base.owner: `09972010947` is not an account ID of twelve digits"),
+        ("{ aws-cn = \"Canonical\" }", "base.owner: `Canonical` is not"),
+        ("{ }", "base.owner: the table names no account"),
+        ("12", "expected an account, or a table of accounts by partition"),
+    ] {
+        let error = owner(wrong).expect_err(wrong).to_string();
+        assert!(error.contains(fault), "{error}");
+    }
+}
+
+#[test]
 fn the_former_name_of_the_machine_lifetime_is_accepted() {
     let recipe = parse(&SHIPPED.replacen("machine_lifetime = \"5h\"", "machine = \"4h\"", 1)).expect("the recipe");
     assert_eq!(recipe.limits.machine_lifetime, Duration::from_secs(4 * 3600));

@@ -256,7 +256,8 @@ const ENABLED: &str = "ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 a
 const NOT_ENABLED: &str = "af-south-1 ap-east-1 me-south-1";
 
 impl Region {
-    fn new(name: &str, opt_in: &'static str) -> Region {
+    /// A region with a default VPC, and nothing in it.
+    pub fn new(name: &str, opt_in: &'static str) -> Region {
         let vpc = format!("vpc-{name}");
         let zones = ["a", "b", "c"].map(|letter| format!("{name}{letter}"));
         let subnets = zones.map(|zone| Subnet { id: format!("subnet-{zone}"), vpc: vpc.clone(), zone, default: true });

@@ -12,6 +12,7 @@ mod endpoint;
 mod schema;
 mod request;
 mod xml;
+mod witness;
 mod faults;
 mod delays;
 mod books;

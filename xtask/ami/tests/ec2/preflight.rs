@@ -2,6 +2,7 @@
 
 mod account;
 mod findings;
+mod partitions;
 
 use std::time::Duration;
 

@@ -16,6 +16,7 @@ use crate::{
         api_error::ApiError,
         date::{age, day, moment},
         finding::Finding,
+        partition::Partition,
     },
     recipe::Recipe,
 };
@@ -100,6 +101,7 @@ impl Ec2 {
 
     async fn newest_base(&self, client: &Client) -> Result<Image> {
         let base = &self.recipe.base;
+        let owner = self.base_owner()?;
         if base.name_pattern.starts_with(['*', '?']) {
             // Otherwise it would also match `ubuntu/images-testing/…`.
             let problem = format!(
@@ -111,23 +113,39 @@ impl Ec2 {
         }
         // EC2 hides deprecated images from accounts other than the owner unless they are asked for (EC2 API reference,
         // `DescribeImages`), and all images of an old system are deprecated.
-        let images = self.images_named(client, &base.name_pattern, ("state", "available"), true).await?;
+        let images = self.images_named(client, owner, &base.name_pattern, ("state", "available"), true).await?;
         let newest = images.into_iter().max_by(|one, other| one.creation_date.cmp(&other.creation_date));
         match newest {
             Some(image) => Ok(image),
-            None => Err(self.no_base_finding(client).await.into()),
+            None => Err(self.no_base_finding(client, owner).await.into()),
         }
     }
 
-    /// The images of the base's owner whose names match, and that match another filter.
+    /// The account that owns the base in the partition of the build region.
+    fn base_owner(&self) -> Result<&str, Finding> {
+        let partition = &Partition::of(&self.build_region).id;
+        let owner = self.recipe.base.owner.in_partition(partition);
+        owner.ok_or_else(|| Finding {
+            problem: format!(
+                "the recipe does not say who owns the base in {partition}, the partition of {}",
+                self.build_region
+            ),
+            remedy: format!(
+                "add {partition} = \"ACCOUNT\" to owner of [base] in .release/ami/ami.toml, or give a --base-image"
+            ),
+        })
+    }
+
+    /// The images of an owner whose names match, and that match another filter.
     async fn images_named(
         &self,
         client: &Client,
+        owner: &str,
         names: &str,
         (key, value): (&str, &str),
         deprecated: bool,
     ) -> Result<Vec<Image>, ApiError> {
-        let question = client.describe_images().owners(&self.recipe.base.owner);
+        let question = client.describe_images().owners(owner);
         let question = question.filters(filter("name", names)).filters(filter(key, value));
         let mut pages = question.include_deprecated(deprecated).max_results(PAGE).into_paginator().send();
         let mut images = Vec::new();
@@ -138,15 +156,15 @@ impl Ec2 {
         Ok(images)
     }
 
-    async fn no_base_finding(&self, client: &Client) -> Finding {
+    async fn no_base_finding(&self, client: &Client, owner: &str) -> Finding {
         let base = &self.recipe.base;
         let problem = format!(
-            "no base found in {}: the account {} has no image named `{}`",
-            self.build_region, base.owner, base.name_pattern
+            "no base found in {}: the account {owner} has no image named `{}`",
+            self.build_region, base.name_pattern
         );
         let remedy = "give a --base-image, or change name_pattern of [base] in .release/ami/ami.toml";
         // Suggestions only: the finding stands without them.
-        let others = self.images_named(client, SUGGESTED_NAMES, ("architecture", "x86_64"), false).await;
+        let others = self.images_named(client, owner, SUGGESTED_NAMES, ("architecture", "x86_64"), false).await;
         let others = newest_of_each_system(&others.unwrap_or_default());
         if others.is_empty() {
             return Finding { problem, remedy: remedy.to_owned() };

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     event::progress::Progress,
     events::Events,
-    ground::{api_error::ApiError, finding::Finding},
+    ground::{api_error::ApiError, finding::Finding, partition},
 };
 
 /// The timeout of one attempt. The slowest call, `CreateImage`, answers within some seconds.
@@ -190,8 +190,8 @@ impl Clients {
     pub fn asked_host(&self) -> String {
         let set = || endpoints::of_service(&self.shared, "STS");
         self.http.last_host().or_else(set).unwrap_or_else(|| match self.shared.region() {
-            Some(region) => format!("https://sts.{region}.amazonaws.com"),
-            None => "https://sts.amazonaws.com".to_owned(),
+            Some(region) => format!("https://{}", partition::host("sts", region.as_ref())),
+            None => "STS".to_owned(),
         })
     }
 

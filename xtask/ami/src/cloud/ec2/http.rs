@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use aws_smithy_http_client::{Builder, Connector, proxy::ProxyConfig, tls};
+use aws_smithy_http_client::{Builder, Connector, ConnectorBuilder, proxy::ProxyConfig, tls};
 use aws_smithy_runtime_api::client::{
     http::{
         HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -47,12 +47,7 @@ impl Http {
                 let sleep = components.and_then(RuntimeComponents::sleep_impl);
                 let mut builder = Connector::builder();
                 builder.set_sleep_impl(sleep).set_connector_settings(settings.cloned());
-                builder.set_proxy_config(proxy.as_ref().and_then(|proxy| ProxyConfig::all(&*proxy.url).ok()));
-                let builder = builder.tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring));
-                match trust.context() {
-                    Some(context) => builder.tls_context(context).build(),
-                    None => builder.build(),
-                }
+                with(builder, proxy.as_ref(), &trust)
             })
         };
         let proxied = proxies.all().map(|proxy| (proxy.clone(), client(Some(proxy)))).collect();
@@ -70,13 +65,7 @@ impl Http {
     pub fn connector(&self, settings: HttpConnectorSettings, url: &Uri) -> Connector {
         let mut builder = Connector::builder();
         builder.set_connector_settings(Some(settings));
-        let proxy = self.0.proxies.of_url(url);
-        builder.set_proxy_config(proxy.and_then(|proxy| ProxyConfig::all(&*proxy.url).ok()));
-        let builder = builder.tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring));
-        match self.0.trust.context() {
-            Some(context) => builder.tls_context(context).build(),
-            None => builder.build(),
-        }
+        with(builder, self.0.proxies.of_url(url), &self.0.trust)
     }
 
     /// The scheme and host that was asked last.
@@ -125,6 +114,15 @@ impl Http {
             format!("check that the host speaks TLS and is the right one; trusted now are {trusted} (AWS_CA_BUNDLE)")
         };
         Finding { problem, remedy }
+    }
+}
+
+fn with(mut builder: ConnectorBuilder, proxy: Option<&Proxy>, trust: &Trust) -> Connector {
+    builder.set_proxy_config(proxy.and_then(|proxy| ProxyConfig::all(&*proxy.url).ok()));
+    let builder = builder.tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring));
+    match trust.context() {
+        Some(context) => builder.tls_context(context).build(),
+        None => builder.build(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Error;
 use xtask::region::Region;
 
-use crate::ground::{api_error::ApiError, finding::Finding};
+use crate::ground::{api_error::ApiError, finding::Finding, partition};
 
 /// The error codes of a denied permission.
 const DENIALS: [&str; 4] = ["UnauthorizedOperation", "AccessDenied*", "UnauthorizedAccess", "NotAuthorized*"];
@@ -134,7 +134,7 @@ fn failure(code: Option<&str>, errors: &[&ApiError], flags: &str) -> Finding {
             format!("choose other regions, or run {} and wait some minutes", commands.collect::<Vec<_>>().join("; "))
         }
         None => {
-            let hosts: Vec<String> = regions.iter().map(|region| format!("ec2.{region}.amazonaws.com")).collect();
+            let hosts: Vec<String> = regions.iter().map(|region| partition::host("ec2", region)).collect();
             format!("check that this computer can reach {}, then try again", hosts.join(", "))
         }
         Some(_) => "try again in a minute; a release needs an answer to this".to_owned(),
@@ -191,6 +191,8 @@ mod tests {
         let [finding] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!(finding.problem, "CopyImage, DescribeImages in eu-west-1, us-east-1: no such thing");
         assert!(finding.remedy.contains("ec2.eu-west-1.amazonaws.com"), "{finding}");
+        let finding = finished(&[("DescribeImages", "cn-north-1", None)]).remove(0);
+        assert!(finding.remedy.contains("ec2.cn-north-1.amazonaws.com.cn"), "{finding}");
     }
 
     #[test]

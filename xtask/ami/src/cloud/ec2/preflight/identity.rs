@@ -9,7 +9,13 @@ use crate::{
         clients::{Caller, Clients},
         credentials::source::{Kind, Source, container},
     },
-    ground::{api_error::ApiError, environment::variable, finding::Finding, process::quote},
+    ground::{
+        api_error::ApiError,
+        environment::variable,
+        finding::Finding,
+        partition::{self, Partition},
+        process::quote,
+    },
 };
 
 /// The time to get credentials, and then their identity. Some sources of credentials, such as roles, call another service
@@ -37,7 +43,13 @@ pub async fn verify(clients: &Clients, profile: Option<&str>) -> Result<Caller> 
     let advice = |error: &Error| {
         let answer = error.downcast_ref::<ApiError>().filter(|answer| answer.code.is_none());
         match answer {
-            Some(answer) => clients.http().no_answer(&clients.asked_host(), &answer.message),
+            Some(answer) => {
+                let mut finding = clients.http().no_answer(&clients.asked_host(), &answer.message);
+                if let Some(meant) = partition::region_meant_by(&answer.region) {
+                    finding.remedy.push_str(&format!("; did you mean the region {meant}?"));
+                }
+                finding
+            }
             None => advice(error, profile, source),
         }
     };
@@ -112,11 +124,18 @@ fn advice(error: &Error, profile: Option<&str>, source: Option<&Source>) -> Find
         (problem, format!("set both again with {configure}; if they are correct, check this computer's clock"))
     } else if answer.has_code(&["InvalidClientTokenId", "UnrecognizedClient*", "AuthFailure", "InvalidAccessKeyId"]) {
         let problem = format!("the AWS credentials are not valid: {answer}");
-        (problem, format!("set valid ones with {configure}, or log in with {log_in}, or choose a --profile"))
+        let remedy = format!("set valid ones with {configure}, or log in with {log_in}, or choose a --profile");
+        (problem, format!("{remedy}{}", partition_note(&answer.region)))
     } else {
         (answer.to_string(), format!("run {} to see more", command("sts get-caller-identity", profile)))
     };
     Finding { problem, remedy }
+}
+
+/// That credentials of another partition are not valid in a region: STS knows nothing of them.
+fn partition_note(region: &str) -> String {
+    let partition = region.parse().map(|region| &Partition::of(&region).id);
+    partition.map(|id| format!("; {region} takes only those of accounts in the partition {id}")).unwrap_or_default()
 }
 
 /// The finding for an error of a source. The SDK has no codes for these, only messages.
@@ -236,6 +255,10 @@ mod tests {
         for code in ["InvalidClientTokenId", "AuthFailure", "UnrecognizedClientException"] {
             let finding = answered(Some(code));
             assert!(finding.problem.starts_with("the AWS credentials are not valid"), "{finding}");
+            assert!(
+                finding.remedy.ends_with("; us-west-2 takes only those of accounts in the partition aws"),
+                "{finding}"
+            );
             assert!(finding.remedy.contains("aws configure --profile team"), "{finding}");
         }
         let finding = answered(Some("SignatureDoesNotMatch"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::Client;
 use futures_util::future::{OptionFuture, join4};
-use xtask::region::Region;
+use xtask::region::{self, Region};
 
 use super::collector::{FindingCollector, in_each};
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         name_conflict,
         preflight::Request,
     },
-    ground::{api_error::ApiError, everywhere, finding::Finding},
+    ground::{api_error::ApiError, everywhere, finding::Finding, partition},
 };
 
 /// "Public AMIs", of the service `ec2`. EC2 user guide, "Quotas for EC2".
@@ -86,9 +86,18 @@ fn usable_of(regions: &[Region], states: &BTreeMap<String, String>, flags: &str)
         });
     }
     if !unknown.is_empty() {
+        let known: Vec<&str> = states.keys().map(String::as_str).collect();
+        // Regions that the SDK knows are no slips, even if this account has none of that name.
+        let slip = |name: &Region| partition::region_meant_by(name.as_str()).is_some();
+        let meant = |name: &&Region| {
+            let known = region::nearest(name.as_str(), &known).filter(|_| slip(name))?;
+            Some(format!("{known} for {name}"))
+        };
+        let meant: Vec<String> = unknown.iter().filter_map(meant).collect();
+        let hint = if meant.is_empty() { String::new() } else { format!("; did you mean {}?", meant.join(", ")) };
         findings.push(Finding {
             problem: format!("the account has no region {}", everywhere::names(unknown)),
-            remedy: "remove it from --regions, or from the file `regions`".to_owned(),
+            remedy: format!("remove it from --regions, or from the file `regions`{hint}"),
         });
     }
     (usable, findings)
