@@ -34,6 +34,18 @@ impl Ec2 {
     }
 }
 
+impl Ec2 {
+    /// The warning when the address is asked through a proxy: SSH may leave by another one.
+    pub(super) fn doubt_about_address(&self) -> Option<String> {
+        let is_asked = self.settings.ssh_from.is_none() && self.settings.security_group.is_none();
+        let proxy = self.clients.http().proxy_of(ADDRESS_SERVICE).filter(|_| is_asked)?;
+        Some(format!(
+            "SSH is opened to the address that {ADDRESS_SERVICE} sees, which is asked through the proxy {proxy}; if SSH leaves \
+             your network by another address, give that one with --ssh-from"
+        ))
+    }
+}
+
 async fn own_address(service: &str, http: &Http) -> Result<Ipv4Addr> {
     let settings = HttpConnectorSettings::builder().connect_timeout(TIMEOUT).read_timeout(TIMEOUT).build();
     let connector = http.connector(settings, &service.parse()?);

@@ -86,6 +86,12 @@ impl Http {
         proxy.into_iter().chain(trust).collect()
     }
 
+    /// The proxy through which an address is asked, for people to read.
+    #[must_use]
+    pub fn proxy_of(&self, url: &str) -> Option<String> {
+        self.0.proxies.of_url(&url.parse().ok()?).map(Proxy::label)
+    }
+
     /// The finding for a host that gave no answer, for this reason: a connection, a proxy, or TLS.
     #[must_use]
     pub fn no_answer(&self, host: &str, why: &str) -> Finding {

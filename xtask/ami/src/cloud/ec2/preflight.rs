@@ -70,6 +70,7 @@ impl Ec2 {
         let caller = Box::pin(self.caller()).await?;
         let mut collector = FindingCollector::new(self.flags());
         collector.warnings.extend(self.clients.ignored_profile());
+        collector.warnings.extend(self.doubt_about_address());
         check_lifetime(caller, estimate(request), &mut collector);
 
         let client = self.clients.preflight(&self.build_region);
