@@ -1,6 +1,7 @@
 //! The tool as a real process with credentials, proxies and certificates as people really have them, against servers on
 //! loopback.
-#![cfg(all(test, feature = "ec2"))]
+#![cfg(test)]
+#![cfg(feature = "ec2")]
 
 mod kinds;
 mod network;
