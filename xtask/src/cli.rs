@@ -65,6 +65,8 @@ pub enum Command {
     Setup,
     /// Boot a local image on this computer and log in
     Boot(BootFlags),
+    /// Read which libraries a base and the recipe's packages bring, into .release/ami/systems/SYSTEM.toml
+    SystemFacts(FactsFlags),
 }
 
 /// The heading of the flags that every command takes.
@@ -253,6 +255,28 @@ pub struct BootFlags {
     pub command: Vec<String>,
 }
 
+/// Where the facts of a system are read from.
+#[derive(Clone, Debug, Args)]
+#[command(group = clap::ArgGroup::new("origin").required(true).multiple(true).args(["image", "folder", "suite"]))]
+pub struct FactsFlags {
+    /// Read the base from a disk image, qcow2 or raw
+    #[arg(long, value_name = "FILE", conflicts_with = "folder")]
+    pub image: Option<Utf8PathBuf>,
+    /// Read the base from its files, unpacked in a folder
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<Utf8PathBuf>,
+    /// Read the packages from this suite; without --image and --folder, also those that --local makes a base of
+    #[arg(long, value_name = "SUITE", value_parser = plain_name)]
+    pub suite: Option<String>,
+    /// The mirror of the suite [default: that of this computer's apt, else the recipe's]
+    #[arg(long, value_name = "URL", requires = "suite")]
+    pub mirror: Option<String>,
+    /// The system, by its name in the recipe [default: what /etc/os-release of the base says, else the recipe's for the
+    /// suite]
+    #[arg(long, value_name = "NAME", value_parser = plain_name)]
+    pub system: Option<String>,
+}
+
 /// Which checks to run.
 #[derive(Clone, Debug, Args)]
 pub struct TestFlags {
@@ -268,6 +292,13 @@ pub struct TestFlags {
     /// Only play this many seeds of the simulated cloud
     #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase", "seed"])]
     pub seeds: Option<u64>,
+}
+
+/// A word that no program takes for a flag, and no shell for more than one.
+fn plain_name(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
+    let plain = !text.is_empty() && !text.starts_with(['-', '.']) && text.chars().all(is_plain);
+    if plain { Ok(text.to_owned()) } else { Err("not one plain word".to_owned()) }
 }
 
 /// How long a private image is kept.
@@ -301,7 +332,13 @@ impl Ami {
     pub fn needs_aws(&self) -> bool {
         let here = matches!(
             self.command,
-            Some(Command::Boot(_) | Command::Setup | Command::IamPolicy(_) | Command::Schema(_))
+            Some(
+                Command::Boot(_)
+                    | Command::Setup
+                    | Command::IamPolicy(_)
+                    | Command::Schema(_)
+                    | Command::SystemFacts(_)
+            )
         );
         !self.common.local && !here
     }

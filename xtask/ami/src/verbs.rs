@@ -24,6 +24,7 @@ pub mod release;
 pub mod resume;
 pub mod retire;
 pub mod schema;
+pub mod system_facts;
 
 /// What the commands on images share.
 pub struct App<'a, C> {
@@ -60,6 +61,11 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
     if ami.needs_aws() {
         return on_ec2(ami, resumed, &state_dir, &checkout, events, &mut signals).await;
+    }
+    if let Some(Command::SystemFacts(flags)) = &ami.command {
+        return until_signal(&mut signals, system_facts::write(&checkout, flags, events))
+            .await?
+            .map_err(Failure::Refused);
     }
     let base_image = ami.release_flags().and_then(|flags| flags.base_image.as_deref());
     let cloud = Qemu::new(&state_dir, &checkout.recipe, base_image, events);
@@ -149,9 +155,13 @@ async fn on<C: Cloud>(
             Command::List => list::list(cloud, recipe, &common, events).await,
             Command::Clean(flags) => clean::clean(cloud, state_dir, flags, &common, events).await,
             Command::Retire(flags) => retire::retire(cloud, recipe, &flags.version, &common, events).await,
-            Command::Resume(_) | Command::Setup | Command::Boot(_) | Command::IamPolicy(_) | Command::Schema(_) => {
-                Ok(())
-            }
+            // These have been run above.
+            Command::Resume(_)
+            | Command::Setup
+            | Command::Boot(_)
+            | Command::IamPolicy(_)
+            | Command::Schema(_)
+            | Command::SystemFacts(_) => Ok(()),
         }
     };
     until_signal(signals, work).await?

@@ -26,8 +26,8 @@ fn a_release_has_its_flags() {
 
 #[test]
 fn what_stays_on_this_computer_needs_no_aws() {
-    for words in ["schema list", "iam-policy", "iam-policy --regions cn-north-1", "setup", "boot 0.6.1", "list --local"]
-    {
+    let list = ["schema list", "iam-policy", "iam-policy --regions cn-north-1", "setup", "boot 0.6.1", "list --local"];
+    for words in list.into_iter().chain(["system-facts --suite sid"]) {
         assert!(!parse(words).expect(words).needs_aws(), "{words}");
     }
     assert!(parse("list").expect("a command").needs_aws());

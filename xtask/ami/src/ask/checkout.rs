@@ -115,6 +115,12 @@ pub fn release_file(root: &Utf8Path, workspace: &Utf8Path, name: &str) -> Utf8Pa
     if own.exists() { own } else { workspace.join(path) }
 }
 
+/// The folders of `.release/ami/systems`: the checkout's, then the workspace's.
+#[must_use]
+pub fn facts_folders(root: &Utf8Path, workspace: &Utf8Path) -> Vec<Utf8PathBuf> {
+    [root, workspace].map(|folder| folder.join(".release/ami/systems")).to_vec()
+}
+
 /// Whether the image will be private, shared or not.
 #[must_use]
 pub fn is_private(flags: &ReleaseFlags) -> bool {

@@ -91,6 +91,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         scripts,
         local: common.local,
         recipe_path: script("ami.toml"),
+        facts_folders: checkout::facts_folders(root, workspace),
         profile: common.profile.clone().or_else(|| std::env::var("AWS_PROFILE").ok()).filter(|_| !common.local),
         invocation: Invocation { words: std::env::args().skip(1).collect(), folder: current_folder()? },
         skip_build: flags.skip_build,
@@ -165,9 +166,10 @@ pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Re
         spec.system_name.clone_from(system_name);
         let system = spec.recipe.system(system_name)?;
         preflight.findings.extend(payload::missing_files(&spec.source.root, &system.files));
+        let host = spec.host(preflight.base_facts.take())?;
+        preflight.warnings.extend(host.ignorance());
         if spec.skip_build {
-            let faults = binaries::existing_faults(&spec.recipe, &spec.source.root, system_name, system);
-            preflight.findings.extend(faults);
+            preflight.findings.extend(binaries::existing_faults(&spec.recipe, &spec.source.root, &host));
         }
     }
     Ok((spec, preflight))

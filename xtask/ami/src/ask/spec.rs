@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
 use camino::Utf8PathBuf;
 use xtask::{grantee::Grantee, region::Region, version::Version};
 
 use crate::{
-    ask::source::Source, cloud::Audience, event::about::Invocation, recipe::Recipe, record::unfinished::Release,
+    ask::source::Source,
+    cloud::Audience,
+    elf::{facts::Facts, host::Host},
+    event::about::Invocation,
+    recipe::Recipe,
+    record::unfinished::Release,
 };
 
 /// Everything that a build needs to know.
@@ -34,6 +40,8 @@ pub struct ReleaseSpec {
     pub local: bool,
     /// The path of the recipe.
     pub recipe_path: Utf8PathBuf,
+    /// The folders with the facts of systems; the first that has a system's file is taken.
+    pub facts_folders: Vec<Utf8PathBuf>,
     /// The profile of the AWS configuration files, from `--profile` or `AWS_PROFILE`.
     pub profile: Option<String>,
     /// The command line.
@@ -49,6 +57,21 @@ pub struct ReleaseSpec {
 }
 
 impl ReleaseSpec {
+    /// The machine that the binaries have to run on. `of_base` are the facts of the base itself, where the cloud has them.
+    ///
+    /// # Errors
+    /// When the recipe doesn't describe the base's system, or the file with its facts has faults.
+    pub fn host(&self, of_base: Option<Facts>) -> Result<Host> {
+        let system = self.recipe.system(&self.system_name)?;
+        let of_checkout = Facts::find(&self.facts_folders, &self.system_name)?;
+        let facts = match (of_base, of_checkout) {
+            // The base may be a file of which nothing says which packages there are for it.
+            (Some(base), Some(known)) => Some(base.with_packages_of(&known)),
+            (base, known) => base.or(known),
+        };
+        Ok(Host::new(&self.recipe, &self.system_name, system, facts, self.local))
+    }
+
     /// The parts that identify the release to other builds.
     #[must_use]
     pub fn release(&self) -> Release<'_> {

@@ -8,6 +8,7 @@ use xtask::region::Region;
 
 use super::{Instance, Launch, Paced, SshAccess};
 use crate::{
+    elf::facts::Facts,
     event::{facts::Base, ids::InstanceId},
     machine::{Machine, keys::Login},
 };
@@ -27,6 +28,14 @@ pub trait Compute: Paced {
     /// # Errors
     /// When there is no base, or making it fails. The output of the programs that make it goes to `log`.
     async fn base(&self, log: &Utf8Path) -> Result<Base>;
+
+    /// What the base brings. `None` where the cloud can't read it from the base.
+    ///
+    /// # Errors
+    /// When the base can't be found, made or read. The output of the programs that make it goes to `log`.
+    async fn base_facts(&self, _log: &Utf8Path) -> Result<Option<Facts>> {
+        Ok(None)
+    }
 
     /// Creates an SSH access, on EC2 a key pair and a security group. Instances are launched with it by its name.
     ///

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use xtask::{region::Region, version::Version};
 
+use crate::elf::facts::Facts;
+
 use crate::ground::finding::Finding;
 
 /// The parts of a release that preflight checks.
@@ -40,6 +42,8 @@ pub struct Preflight {
     pub warnings: Vec<String>,
     /// The base's system, by its name in the recipe; `None` when it could not be found out.
     pub base_system: Option<String>,
+    /// What the base brings; `None` where only the files of facts say so.
+    pub base_facts: Option<Facts>,
     /// The approximate duration of the build, without make.
     pub estimate: Duration,
     /// The approximate cost; `None` where nothing is charged.

@@ -13,6 +13,7 @@ use xtask::region::Region;
 
 use crate::{
     cloud::{Launch, LaunchSource, Paced, Phase},
+    elf::facts::Facts,
     event::ids::{ImageId, InstanceId},
     event::progress::Progress,
     events::Events,
@@ -30,7 +31,9 @@ mod account;
 pub mod base;
 mod compute;
 mod conversion;
+pub mod debs;
 pub mod disk;
+pub mod facts;
 mod findings;
 mod folder;
 mod images;
@@ -38,7 +41,7 @@ mod opening;
 pub mod packages;
 pub mod programs;
 pub mod seed;
-mod sources;
+pub mod sources;
 pub mod store;
 pub mod vm;
 
@@ -50,12 +53,21 @@ pub struct Qemu {
     state_dir: StateDir,
     recipe: Recipe,
     base_file: Option<Utf8PathBuf>,
-    base_file_system: OnceCell<String>,
+    base_file_read: OnceCell<OfFile>,
+    made_base: OnceCell<base::Base>,
     accelerator: OnceCell<Accelerator>,
     events: Events,
     keys: RefCell<BTreeMap<String, String>>,
     instances: RefCell<BTreeMap<InstanceId, Rc<Mutex<LocalInstance>>>>,
     conversions: RefCell<BTreeMap<ImageId, Conversion>>,
+}
+
+/// What is on the disk of the file given with `--base-image`.
+#[derive(Clone)]
+struct OfFile {
+    system: String,
+    /// `None` when it has no C library where Debian has it.
+    facts: Option<Facts>,
 }
 
 /// An instance of the local cloud.
@@ -73,7 +85,8 @@ impl Qemu {
             recipe: recipe.clone(),
             // QEMU resolves a relative path from the disk's folder, not from the current one.
             base_file: base_file.map(|file| camino::absolute_utf8(file).unwrap_or_else(|_| file.to_owned())),
-            base_file_system: OnceCell::new(),
+            base_file_read: OnceCell::new(),
+            made_base: OnceCell::new(),
             accelerator: OnceCell::new(),
             events: events.clone(),
             keys: RefCell::default(),

@@ -1,7 +1,6 @@
 //! The systems that a base may have, and what is installed on them.
 
 use super::outside_the_checkout;
-use anyhow::Result;
 use camino::Utf8PathBuf;
 use serde::Deserialize;
 
@@ -9,11 +8,12 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct System {
-    /// The version of the C library, such as `2.23`.
-    pub glibc: String,
     /// The user for SSH logins.
     pub ssh_user: String,
-    /// The sonames of the shared libraries that it has before any package is installed.
+    /// The version of the C library, such as `2.23`, where no file of facts says it.
+    pub glibc: Option<String>,
+    /// The sonames of shared libraries that it has before any package is installed, beside those of its facts.
+    #[serde(default)]
     pub libraries: Vec<String>,
     /// The packages to install.
     #[serde(default, rename = "package")]
@@ -31,7 +31,7 @@ pub struct Package {
     pub name: String,
     /// Why running applications need it.
     pub why: String,
-    /// The sonames of its shared libraries.
+    /// The sonames of shared libraries that it brings, beside those of the facts.
     #[serde(default)]
     pub libraries: Vec<String>,
 }
@@ -52,9 +52,9 @@ pub struct File {
 impl System {
     pub(super) fn faults(&self, name: &str) -> Vec<String> {
         let mut faults = Vec::new();
-        let version: Result<Vec<u32>, _> = self.glibc.split('.').map(str::parse).collect();
-        if version.is_err() {
-            faults.push(format!("system {name}: glibc: `{}` is not a version such as 2.23", self.glibc));
+        let is_version = |text: &&String| text.split('.').all(|number| number.parse::<u32>().is_ok());
+        if let Some(glibc) = self.glibc.as_ref().filter(|glibc| !is_version(glibc)) {
+            faults.push(format!("system {name}: glibc: `{glibc}` is not a version such as 2.23"));
         }
         for package in &self.packages {
             let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);

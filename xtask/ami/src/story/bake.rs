@@ -57,7 +57,7 @@ pub async fn bake<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Resul
     if let Some(home) = take_up(cloud, run).await? {
         return Ok(home);
     }
-    let (parts, (base, session)) = tokio::try_join!(make::parts(run), prepare(cloud, run))?;
+    let (parts, (base, session)) = tokio::try_join!(make::parts(cloud, run), prepare(cloud, run))?;
     let instance = session.instance.clone();
     let disk = run.events.record(Step::Sealed(instance.clone()), &instance, async {
         let work = finish(run, &session, &base, &parts).await;

@@ -9,8 +9,13 @@ mod bench;
 mod failures;
 mod interruptions;
 mod kills;
+mod loader;
+#[path = "../kit/patches.rs"]
+mod patches;
 #[path = "../support/phases.rs"]
 mod phases;
+#[path = "../kit/programs.rs"]
+mod programs;
 #[path = "../support/running.rs"]
 mod running;
 #[path = "../support/mod.rs"]

@@ -13,6 +13,7 @@ use support::{BINARIES, Ended, Home, files, folder, missing, recipe, sample, ski
 use xtask::cli::Document;
 
 mod binaries;
+mod facts;
 mod stream;
 mod builds;
 mod regions;

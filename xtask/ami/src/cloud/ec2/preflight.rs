@@ -158,7 +158,7 @@ impl Ec2 {
         let cost = price::cost(&self.build_region, &request.regions, type_name, disk_gib, estimate);
         let (findings, warnings) = collector.finish(&caller.arn);
         let base_system = base.map(|found| found.base.system.clone());
-        Preflight { facts, findings, warnings, base_system, estimate, cost: Some(cost) }
+        Preflight { facts, findings, warnings, base_system, base_facts: None, estimate, cost: Some(cost) }
     }
 
     fn network_facts(&self, placements: &[Placement]) -> Vec<(String, String)> {

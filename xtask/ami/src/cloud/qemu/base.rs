@@ -31,7 +31,7 @@ const DISK: &str = include_str!("base-disk.sh");
 const FORMAT: u32 = 1;
 
 /// The packages of a base. None of them is one that provisioning has to install.
-const PACKAGES: [&str; 18] = [
+pub const PACKAGES: [&str; 18] = [
     "linux-image-cloud-amd64",
     "systemd-sysv",
     "dbus",

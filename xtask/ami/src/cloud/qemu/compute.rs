@@ -8,16 +8,28 @@ use tokio::sync::Mutex;
 use xtask::region::Region;
 
 use super::{
-    LocalInstance, Qemu, base,
+    LocalInstance, Qemu, base, facts,
     folder::Folder,
     id_digits,
     vm::{self, Power},
 };
 use crate::{
     cloud::{Compute, Instance, InstanceState, Launch, SshAccess, tags::TAG_BUILD},
+    elf::facts::Facts,
     event::{facts::Base, ids::InstanceId},
     machine::{keys::Login, ssh::Ssh},
 };
+
+impl Qemu {
+    /// The base that is made of packages. Only the first call makes it; others wait for that.
+    async fn made_base(&self, log: &Utf8Path) -> Result<base::Base> {
+        let make = async {
+            let (local, system) = (&self.recipe.local_base, self.local_system()?);
+            base::ensure(&self.state_dir, local, system, log, &self.events).await
+        };
+        self.made_base.get_or_try_init(|| make).await.cloned()
+    }
+}
 
 impl Compute for Qemu {
     type Machine = Ssh;
@@ -29,13 +41,23 @@ impl Compute for Qemu {
     async fn base(&self, log: &Utf8Path) -> Result<Base> {
         self.sweep();
         let Some(file) = &self.base_file else {
-            let local = &self.recipe.local_base;
-            let base = base::ensure(&self.state_dir, local, self.local_system()?, log, &self.events).await?;
+            let base = self.made_base(log).await?;
             return Ok(Base { id: base.path.to_string(), name: base.name, system: base.system });
         };
-        let system = self.system_of_base_file(file).await?;
+        let system = self.of_base_file(file).await?.system;
         let name = file.file_name().unwrap_or(file.as_str()).to_owned();
         Ok(Base { id: file.to_string(), name, system })
+    }
+
+    async fn base_facts(&self, log: &Utf8Path) -> Result<Option<Facts>> {
+        match &self.base_file {
+            Some(file) => Ok(self.of_base_file(file).await?.facts),
+            None => {
+                let packages = &self.local_system()?.packages;
+                let packages: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();
+                facts::of_base(&self.made_base(log).await?, &packages, &self.events).await
+            }
+        }
     }
 
     async fn grant_access(&self, _region: &Region, access: &SshAccess) -> Result<()> {
