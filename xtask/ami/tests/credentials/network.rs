@@ -26,7 +26,10 @@ fn a_proxy_is_used_for_all_services_and_the_address() {
             assert!(ended.stdout.contains(word), "no {word} in {ended}");
         }
         assert!(!ended.to_string().contains("pa%40ss"), "{ended}");
-        assert!(ended.to_string().contains("give that one with --ssh-from"), "SSH may leave by another address: {ended}");
+        assert!(
+            ended.to_string().contains("give that one with --ssh-from"),
+            "SSH may leave by another address: {ended}"
+        );
     }
     let asked = proxy.asked();
     for host in &HOSTS[1..] {
