@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::*;
 
-/// Actions of other services: one needs no permission, the other has its own line in the policy.
-const NOT_EC2: [&str; 2] = ["GetCallerIdentity", "GetServiceQuota"];
+/// Actions of other services: the first is called with what the policy's credentials are got with, one needs no
+/// permission, and the last has its own line in the policy.
+const NOT_EC2: [&str; 3] = ["AssumeRole", "GetCallerIdentity", "GetServiceQuota"];
 
 /// Actions that IAM checks although the code never calls them.
 const IMPLIED: [&str; 1] = ["CreateTags"];
