@@ -34,7 +34,7 @@ struct Inner {
     /// The metadata services that the environment names: never reached through a proxy.
     local: Vec<String>,
     /// The scheme and host that was asked last, and the proxy that it was asked through.
-    last: Arc<Mutex<Option<(String, Option<Proxy>)>>>,
+    last: Mutex<Option<(String, Option<Proxy>)>>,
 }
 
 impl Http {
@@ -51,7 +51,7 @@ impl Http {
             })
         };
         let proxied = proxies.all().map(|proxy| (proxy.clone(), client(Some(proxy)))).collect();
-        Http(Arc::new(Inner { direct: client(None), proxied, proxies, trust, local, last: Arc::default() }))
+        Http(Arc::new(Inner { direct: client(None), proxied, proxies, trust, local, last: Mutex::default() }))
     }
 
     /// What the computer trusts, and no proxy.
