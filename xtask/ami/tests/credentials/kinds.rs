@@ -32,12 +32,10 @@ fn a_profile_of_aws_login_works() {
     assert!(!ended.to_string().contains("sso"), "{ended}");
     // As the AWS CLI writes it.
     let digest: String = sha2::Sha256::digest(SESSION).iter().map(|byte| format!("{byte:02x}")).collect();
-    let token = format!(
-        r#"{{"accessToken": {{"accessKeyId": "ASIALOGIN", "secretAccessKey": "s", "sessionToken": "t",
-        "accountId": "123456789012", "expiresAt": "2099-01-01T00:00:00Z"}}, "tokenType": "aws_sigv4",
-        "clientId": "arn:aws:signin:::devtools/same-device", "refreshToken": "r", "idToken": "i", "dpopKey": "k"}}"#
-    );
-    computer.write(&format!(".aws/login/cache/{digest}.json"), &token);
+    let token = r#"{"accessToken": {"accessKeyId": "ASIALOGIN", "secretAccessKey": "s", "sessionToken": "t",
+        "accountId": "123456789012", "expiresAt": "2099-01-01T00:00:00Z"}, "tokenType": "aws_sigv4",
+        "clientId": "arn:aws:signin:::devtools/same-device", "refreshToken": "r", "idToken": "i", "dpopKey": "k"}"#;
+    computer.write(&format!(".aws/login/cache/{digest}.json"), token);
     let ended = computer.run(&arguments, &[("AWS_ENDPOINT_URL", &url)]);
     assert_eq!(ended.code, Some(0), "{ended}");
     assert_eq!(aws.calls("GetCallerIdentity").pop().expect("a call").key(), "ASIALOGIN");
