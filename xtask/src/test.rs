@@ -76,7 +76,7 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
         // The library's own tests again, because its EC2 part is only compiled here.
         let talk = sh.create_dir("xtask/target/tmp")?.join("ec2-talk.jsonl");
         sh.remove_path(&talk)?;
-        let simulated = cmd!(sh, "cargo test --package xtask-ami --lib --test ec2");
+        let simulated = cmd!(sh, "cargo test --package xtask-ami --lib --test credentials --test ec2");
         checks.run("EC2, simulated", simulated.env("EC2_TALK", &talk));
         witnesses(&sh, &mut checks, &talk)?;
         let python = python_environment(&sh, "moto", &MOTO, &MOTO.join("\n"))?.join("bin/python");

@@ -6,6 +6,8 @@ pub mod wait;
 pub mod locks;
 pub mod process;
 pub mod programs;
+pub mod environment;
+pub mod guard;
 pub mod signals;
 pub mod everywhere;
 pub mod partition;

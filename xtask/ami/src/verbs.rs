@@ -107,6 +107,7 @@ async fn on_ec2(
     let recipe = flags.map_or_else(|| Ok(checkout.recipe.clone()), |flags| checkout.recipe.with(flags));
     let recipe = recipe.map_err(Failure::Refused)?;
     let cloud = until_signal(signals, Ec2::open(settings, &build_region, recipe, events)).await?;
+    let cloud = cloud.map_err(Failure::Refused)?;
     if flags.is_none() || resumed.is_some() {
         // The preflight of a new release signs in by itself.
         until_signal(signals, cloud.sign_in()).await?.map_err(Failure::Refused)?;

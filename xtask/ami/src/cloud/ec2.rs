@@ -22,9 +22,15 @@ mod clients;
 #[cfg(feature = "ec2")]
 mod compute;
 #[cfg(feature = "ec2")]
+mod credentials;
+#[cfg(feature = "ec2")]
 mod denial;
 #[cfg(feature = "ec2")]
 mod explain;
+#[cfg(feature = "ec2")]
+mod endpoints;
+#[cfg(feature = "ec2")]
+mod http;
 #[cfg(feature = "ec2")]
 mod images;
 #[cfg(feature = "ec2")]
@@ -39,6 +45,8 @@ mod opening;
 mod preflight;
 #[cfg(feature = "ec2")]
 mod price;
+#[cfg(feature = "ec2")]
+mod profiles;
 #[cfg(feature = "ec2")]
 mod reach;
 #[cfg(feature = "ec2")]

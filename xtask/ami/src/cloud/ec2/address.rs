@@ -7,10 +7,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use aws_smithy_http_client::{Connector, tls};
+use anyhow::{Context as _, Error, Result, bail, ensure};
 use aws_smithy_runtime_api::client::{
-    dns::{DnsFuture, ResolveDns, ResolveDnsError},
     http::{HttpConnector as _, HttpConnectorSettings},
     orchestrator::HttpRequest,
 };
@@ -19,7 +17,13 @@ use ipnet::IpNet;
 use tokio::time::Instant;
 use xtask::instance::Reach;
 
-use super::{Ec2, answer::causes, network::Placement, requests::access::SSH_PORT};
+use super::{
+    Ec2,
+    answer::causes,
+    http::{Family, Http},
+    network::Placement,
+    requests::access::SSH_PORT,
+};
 
 /// AWS's services that answer with the address of the caller: the first over IPv4 only, the second over both.
 const SERVICE: &str = "https://checkip.amazonaws.com";
@@ -129,7 +133,16 @@ impl Ec2 {
         if let OwnAddresses::Are(addresses) = &self.settings.own_addresses {
             return Ok(addresses.borrow().clone());
         }
-        let (ipv4, ipv6) = tokio::join!(own_address(SERVICE, false), own_address(DUAL_STACK_SERVICE, true));
+        let http = self.clients.http();
+        if http.proxy_of(SERVICE).is_some() {
+            // Connections leave the proxy by whichever family it likes.
+            let told = own_address(SERVICE, http, Family::Any).await;
+            return Ok(vec![told.with_context(|| {
+                format!("failed to ask {SERVICE} for this computer's address; give it with --ssh-from")
+            })?]);
+        }
+        let ipv4 = own_address(SERVICE, http, Family::Any);
+        let (ipv4, ipv6) = tokio::join!(ipv4, own_address(DUAL_STACK_SERVICE, http, Family::Ipv6));
         match (ipv4, ipv6) {
             (Err(error), Err(_)) => {
                 Err(error
@@ -137,6 +150,17 @@ impl Ec2 {
             }
             (ipv4, ipv6) => Ok([ipv4, ipv6].into_iter().flatten().collect()),
         }
+    }
+
+    /// The warning when the address is asked through a proxy: SSH may leave by another one.
+    pub(super) fn doubt_about_address(&self) -> Option<String> {
+        let is_asked =
+            self.settings.ssh_from.is_empty() && self.settings.security_group.is_none() && !self.opens_no_port();
+        let proxy = self.clients.http().proxy_of(SERVICE).filter(|_| is_asked)?;
+        Some(format!(
+            "SSH is opened to the address that {SERVICE} sees, which is asked through the proxy {proxy}; if SSH leaves \
+             your network by another address, give that one with --ssh-from"
+        ))
     }
 
     /// What to try when a machine that runs does not answer.
@@ -187,30 +211,17 @@ fn towards(placement: &Placement) -> Result<LetIn> {
     Ok(let_in)
 }
 
-/// Finds only the IPv6 addresses of a host.
-#[derive(Clone, Debug)]
-struct OnlyIpv6;
-
-impl ResolveDns for OnlyIpv6 {
-    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
-        DnsFuture::new(async move {
-            let found = tokio::net::lookup_host((name, 0)).await.map_err(ResolveDnsError::new)?;
-            Ok(found.map(|address| address.ip()).filter(IpAddr::is_ipv6).collect())
-        })
-    }
-}
-
-async fn own_address(service: &str, ipv6: bool) -> Result<IpAddr> {
+async fn own_address(service: &str, http: &Http, family: Family) -> Result<IpAddr> {
     let settings = HttpConnectorSettings::builder().connect_timeout(TIMEOUT).read_timeout(TIMEOUT).build();
-    let connector = Connector::builder()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .connector_settings(settings);
-    let connector = if ipv6 { connector.build_with_resolver(OnlyIpv6) } else { connector.build() };
+    let connector = http.connector(settings, &service.parse()?, family);
     let mut request = HttpRequest::new(SdkBody::empty());
     request.set_uri(service)?;
     let answer = connector.call(request);
     let answer = tokio::time::timeout(TIMEOUT, answer).await.context("timed out")?;
-    let answer = answer.map_err(|error| anyhow!("{}", causes(&error).pop().unwrap_or_default()))?;
+    let answer = answer.map_err(|error| {
+        let why = causes(&error).pop().unwrap_or_default();
+        Error::from(http.no_answer(service, &why))
+    })?;
     ensure!(answer.status().is_success(), "HTTP status {}", answer.status().as_u16());
     let body = aws_smithy_types::byte_stream::ByteStream::new(answer.into_body()).collect().await?;
     parse(&body.into_bytes())

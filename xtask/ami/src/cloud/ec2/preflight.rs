@@ -53,17 +53,11 @@ mod usual {
 }
 
 impl Ec2 {
-    /// Checks that the credentials are valid, and that they are those of the profile that was given.
+    /// Checks that the credentials are valid.
     ///
     /// # Errors
-    /// A [`Finding`] when there are none, they are invalid, or the environment overrides the profile.
+    /// A [`Finding`] when there are none, or they are invalid.
     pub async fn sign_in(&self) -> Result<()> {
-        let profile = self.settings.profile.as_deref();
-        // Commands such as `retire` have no preflight, so this must refuse an account other than the one that was
-        // named.
-        if let Some(finding) = identity::overridden_profile(profile, |name| std::env::var_os(name).is_some()) {
-            return Err(finding.into());
-        }
         self.caller().await.map(drop)
     }
 
@@ -78,11 +72,11 @@ impl Ec2 {
 
     /// Runs all checks of the request.
     pub(super) async fn run_preflight(&self, request: &Request) -> Result<Preflight> {
-        let profile = self.settings.profile.as_deref();
         // Boxed here and below: the SDK's futures are large, and together they would overflow the stack.
         let caller = Box::pin(self.caller()).await?;
         let mut collector = FindingCollector::new(self.flags());
-        collector.findings.extend(identity::overridden_profile(profile, |name| std::env::var_os(name).is_some()));
+        collector.warnings.extend(self.clients.ignored_profile());
+        collector.warnings.extend(self.doubt_about_address());
         check_lifetime(caller, estimate(request), &mut collector);
 
         let client = self.clients.preflight(&self.build_region);
@@ -121,6 +115,8 @@ impl Ec2 {
         collector.findings.extend(grantees::findings(request.audience.as_ref(), caller));
         Box::pin(collector.decode_denials(&self.clients)).await;
         let mut facts = vec![("Account".to_owned(), format!("{}, {}", caller.account, caller.arn))];
+        facts.extend(self.clients.source().map(|source| ("Credentials".to_owned(), source.words())));
+        facts.extend(self.clients.http().facts());
         facts.extend(base.as_ref().map(|base| ("Base".to_owned(), base.fact(SystemTime::now()))));
         facts.extend(self.network_facts(placements));
         facts.extend(self.ssh_facts(base.as_ref().map_or("", |base| base.base.name.as_str())));

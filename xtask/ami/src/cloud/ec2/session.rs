@@ -100,10 +100,13 @@ pub struct Ec2 {
 }
 
 impl Ec2 {
-    /// Loads credentials in the SDK's usual order: environment, profile, SSO, role.
-    pub async fn open(settings: Settings, build_region: &Region, recipe: Recipe, events: &Events) -> Ec2 {
-        let clients = Clients::open(settings.profile.as_deref(), build_region, events).await;
-        Ec2::with(clients, settings, build_region, recipe, events)
+    /// Finds the credentials that the AWS CLI would use. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// When the settings of profiles, endpoints, proxies or certificates have faults.
+    pub async fn open(settings: Settings, build_region: &Region, recipe: Recipe, events: &Events) -> Result<Ec2> {
+        let clients = Clients::open(settings.profile.as_deref(), build_region, events).await?;
+        Ok(Ec2::with(clients, settings, build_region, recipe, events))
     }
 
     /// The same with a loader that the caller has configured.
@@ -114,7 +117,7 @@ impl Ec2 {
         recipe: Recipe,
         events: &Events,
     ) -> Ec2 {
-        let clients = Clients::load(loader, settings.profile.as_deref(), build_region, events).await;
+        let clients = Clients::load(loader, build_region, events).await;
         Ec2::with(clients, settings, build_region, recipe, events)
     }
 
