@@ -4,14 +4,13 @@ use camino::Utf8PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    duration,
     grantee::Grantee,
     instance::{KmsKey, PublicAddress, Reach},
     region::Region,
     version::Version,
 };
 
-use values::{age, cidr, expiry, tag, user_name};
+use values::{age, cidr, expiry, plain_name, tag, user_name};
 
 mod values;
 
@@ -334,13 +333,6 @@ pub struct TestFlags {
     /// Only play this many seeds of the simulated cloud
     #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase", "seed"])]
     pub seeds: Option<u64>,
-}
-
-/// A word that no program takes for a flag, and no shell for more than one.
-fn plain_name(text: &str) -> Result<String, String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
-    let plain = !text.is_empty() && !text.starts_with(['-', '.']) && text.chars().all(is_plain);
-    if plain { Ok(text.to_owned()) } else { Err("not one plain word".to_owned()) }
 }
 
 impl Ami {

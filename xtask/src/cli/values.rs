@@ -34,3 +34,10 @@ pub(super) fn cidr(text: &str) -> Result<ipnet::IpNet, String> {
     block
         .map_err(|_| "not an IP address or CIDR block, such as 203.0.113.7, 203.0.113.0/24 or 2001:db8::/64".to_owned())
 }
+
+/// A word that no program takes for a flag, and no shell for more than one.
+pub(super) fn plain_name(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
+    let plain = !text.is_empty() && !text.starts_with(['-', '.']) && text.chars().all(is_plain);
+    if plain { Ok(text.to_owned()) } else { Err("not one plain word".to_owned()) }
+}
