@@ -2,9 +2,10 @@
 # Checks an instance of the image before the image is published: it must run Wallaroo, and must contain nothing of the
 # build.
 #
-#   check.sh LOGIN_PUBLIC_KEY BINARY_PATH...
+#   check.sh [--mark=KIND=EXPRESSION]... LOGIN_PUBLIC_KEY BINARY_PATH...
 #
-# It runs as root, from a file or from stdin, on an instance that was launched with the login key. Each check prints one
+# It runs as root, from a file or from stdin, on an instance that was launched with the login key. A mark is a regular
+# expression for something that names the machine that the image was made on. Each check prints one
 # line on stdout, `ok NAME` or `not ok NAME: FAULT`, and a failure does not stop the others. The last line, `checked N`,
 # shows that all of them ran. The exit code is 1 if any check failed.
 # It starts few processes, because starting one is slow on the emulated CPUs that this also runs on.
@@ -21,8 +22,13 @@ main() {
     export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     cd /
 
+    declare -A marks=()
+    while [[ ${1:-} == --mark=*=* ]]; do
+        marks[${1#--mark=*=}]=${1#--mark=}
+        shift
+    done
     if [[ $(id -u) != 0 || $# -lt 2 || $1 != *" AAAA"* ]]; then
-        echo "usage, as root: check.sh LOGIN_PUBLIC_KEY BINARY_PATH..." >&2
+        echo "usage, as root: check.sh [--mark=KIND=EXPRESSION]... LOGIN_PUBLIC_KEY BINARY_PATH..." >&2
         exit 2
     fi
     local login_key=$1 binaries=("${@:2}") binary name checked=0 failed=0
@@ -66,6 +72,7 @@ main() {
     check "host keys" host_keys_are_new
     check "no old logs" no_file_before_the_boot /var/log
     check "no old temporary files" no_file_before_the_boot /tmp /var/tmp
+    check "no traces" no_file_names_the_machine_it_was_made_on
     check "dpkg" dpkg --audit
 
     echo "checked $checked"
@@ -305,6 +312,24 @@ host_keys_are_new() {
 
 no_file_before_the_boot() {
     find "$@" -type f ! -empty ! -newermt "@$boot_time" -printf '%p\n'
+}
+
+# A file that this boot wrote may name this machine, and virtual machines can have the same addresses. A file of the image
+# may not. dpkg and apt keep versions, which can look like addresses.
+no_file_names_the_machine_it_was_made_on() {
+    local expression file patterns=()
+    for expression in "${!marks[@]}"; do
+        patterns+=(-e "$expression")
+    done
+    ((${#patterns[@]} > 0)) || return 0
+    find / \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /usr -o -path /opt -o -path /snap \
+        -o -path /var/lib/dpkg -o -path /var/lib/apt \) -prune -o -type f ! -empty ! -newerct "@$boot_time" -print0 |
+        { xargs -0 --no-run-if-empty grep -lZaE "${patterns[@]}" -- || true; } |
+        while IFS= read -r -d '' file; do
+            for expression in "${!marks[@]}"; do
+                ! grep -qaE -e "$expression" -- "$file" || echo "$file has its ${marks[$expression]%%=*}"
+            done
+        done
 }
 
 # Bash has read the whole script when this line runs, so children cannot consume the rest of it from stdin.

@@ -13,6 +13,8 @@ trap 'echo "provision.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND"
 readonly CLOUD_INIT_LIMIT_SECS=600
 readonly APT_LOCK_LIMIT_SECS=600
 readonly APT_ATTEMPTS=5
+# In /run, so it is not in the image.
+readonly PROXY_SETTINGS=/run/wallaroo-apt-proxy.conf
 
 main() {
     umask 022
@@ -36,11 +38,13 @@ usage() {
 prepare() {
     wait_for_cloud_init
     hold_back_background_apt
+    use_proxy "$PROXY_SETTINGS"
     if (($# > 0)); then
         install_packages "$@"
         verify_packages "$@"
     fi
     write_rc_local
+    write_identity_unit
 }
 
 # Since 0.7.3, the final stage of cloud-init writes result.json when it ends. `cloud-init status --wait` is missing from
@@ -66,6 +70,17 @@ hold_back_background_apt() {
     local timers=(apt-daily.timer apt-daily-upgrade.timer)
     systemctl stop "${timers[@]}" 2> /dev/null || true
     systemctl mask --runtime --quiet "${timers[@]}" apt-daily.service apt-daily-upgrade.service
+}
+
+# The recipe's apt.proxy is in WALLAROO_APT_PROXY. Packages that download something while they are installed get it,
+# too.
+use_proxy() {
+    local settings=$1 proxy=${WALLAROO_APT_PROXY:-}
+    unset WALLAROO_APT_PROXY
+    [[ -n $proxy ]] || return 0
+    printf 'Acquire::http::Proxy "%s";\nAcquire::https::Proxy "%s";\n' "$proxy" "$proxy" > "$settings"
+    export http_proxy=$proxy https_proxy=$proxy
+    apt_settings=(-c "$settings")
 }
 
 install_packages() {
@@ -102,7 +117,8 @@ update_lists() {
 apt_get() {
     local log=$1
     # Versions that do not know an option ignore it. seal.sh syncs the whole disk, so dpkg need not sync each file.
-    apt-get -q -y -o DPkg::Lock::Timeout="$APT_LOCK_LIMIT_SECS" -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 \
+    apt-get ${apt_settings[@]+"${apt_settings[@]}"} -q -y -o DPkg::Lock::Timeout="$APT_LOCK_LIMIT_SECS" \
+        -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 \
         -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
         -o Dpkg::Options::=--force-unsafe-io "${@:2}" 2>&1 | tee "$log"
 }
@@ -202,6 +218,47 @@ logger -t rc.local "hyperthreads taken offline:${offline:- none}${failed:+, fail
 [ ! -x /etc/rc.local.base ] || /etc/rc.local.base
 [ -z "$failed" ]
 RC_LOCAL
+}
+
+# Some packages make ids and keys when they are installed, and never again. seal.sh removes them from the image. A unit
+# makes them anew on each instance, before the services start that use them.
+write_identity_unit() {
+    local unit=/etc/systemd/system/wallaroo-identity.service
+    [[ -e /etc/nvme/hostnqn || -e /etc/nvme/hostid || -e /etc/ssl/private/ssl-cert-snakeoil.key ||
+        -e /etc/popularity-contest.conf ]] || return 0
+    mkdir -p /usr/share/wallaroo "${unit%/*}/basic.target.wants"
+    cat > /usr/share/wallaroo/identity << 'IDENTITY'
+#!/bin/sh -e
+# Wallaroo: makes what names this machine and no other. seal.sh removed it from the image.
+if [ -d /etc/nvme ] && command -v nvme > /dev/null; then
+    [ -s /etc/nvme/hostnqn ] || nvme gen-hostnqn > /etc/nvme/hostnqn
+    [ -s /etc/nvme/hostid ] || cat /proc/sys/kernel/random/uuid > /etc/nvme/hostid
+fi
+if command -v make-ssl-cert > /dev/null && [ ! -s /etc/ssl/private/ssl-cert-snakeoil.key ]; then
+    make-ssl-cert generate-default-snakeoil --force-overwrite
+fi
+popularity=/etc/popularity-contest.conf
+if [ -e "$popularity" ] && ! grep -q '^MY_HOSTID=' "$popularity"; then
+    echo "MY_HOSTID=\"$(tr -d - < /proc/sys/kernel/random/uuid)\"" >> "$popularity"
+fi
+IDENTITY
+    cat > "$unit" << 'UNIT'
+[Unit]
+Description=Wallaroo: make what names this machine
+DefaultDependencies=no
+After=local-fs.target sysinit.target
+Before=basic.target shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh /usr/share/wallaroo/identity
+
+[Install]
+WantedBy=basic.target
+UNIT
+    ln -sf "../${unit##*/}" "${unit%/*}/basic.target.wants/${unit##*/}"
 }
 
 # The whole tree is checked against SHA256SUMS before any of it is installed. No file may be missing or extra.

@@ -1,9 +1,18 @@
 //! The flags of `cargo xtask`, parsed into types.
 
 use camino::Utf8PathBuf;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::{duration, grantee::Grantee, region::Region, version::Version};
+use crate::{
+    grantee::Grantee,
+    instance::{KmsKey, PublicAddress, Reach},
+    region::Region,
+    version::Version,
+};
+
+use values::{age, cidr, expiry, plain_name, tag, user_name};
+
+mod values;
 
 /// The tasks of this repository.
 #[derive(Debug, Parser)]
@@ -58,13 +67,15 @@ pub enum Command {
     /// Remove a version: deregister its images and delete their snapshots in every region; asks first
     Retire(ImageFlags),
     /// Print the minimal IAM policy that these commands need, as JSON
-    IamPolicy,
+    IamPolicy(PolicyFlags),
     /// Print the JSON Schema of an output format
     Schema(SchemaFlags),
     /// Install the programs that --local needs on this computer
     Setup,
     /// Boot a local image on this computer and log in
     Boot(BootFlags),
+    /// Read which libraries a base and the recipe's packages bring, into .release/ami/systems/SYSTEM.toml
+    SystemFacts(FactsFlags),
 }
 
 /// The heading of the flags that every command takes.
@@ -165,9 +176,38 @@ pub struct ReleaseFlags {
     /// An existing security group that allows SSH from this computer [default: a temporary one]
     #[arg(long, help_heading = ON_EC2, value_name = "ID", conflicts_with_all = ["local", "ssh_from"])]
     pub security_group: Option<String>,
-    /// The IPv4 addresses to allow SSH from [default: this computer's public address]
-    #[arg(long, help_heading = ON_EC2, value_name = "CIDR", value_parser = cidr, conflicts_with = "local")]
-    pub ssh_from: Option<ipnet::Ipv4Net>,
+    /// The IPv4 and IPv6 addresses to allow SSH from [default: this computer's own]
+    #[arg(long, help_heading = ON_EC2, value_name = "CIDR,…", value_delimiter = ',', value_parser = cidr)]
+    #[arg(conflicts_with = "local")]
+    pub ssh_from: Vec<ipnet::IpNet>,
+    /// A tag for everything that is created; can be repeated [default: those of the recipe]
+    #[arg(long = "tag", help_heading = BUILD, value_name = "KEY=VALUE", value_parser = tag)]
+    pub tags: Vec<(String, String)>,
+    /// Encrypt the image and its copies (`=false`: do not); for private and shared images
+    #[arg(long, help_heading = ON_EC2, value_name = "BOOL", conflicts_with = "local", action = ArgAction::Set)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pub encrypted: Option<bool>,
+    /// The KMS key to encrypt with: its id, its alias, or its ARN [default: the account's key of each region]
+    #[arg(long, help_heading = ON_EC2, value_name = "KEY", conflicts_with = "local")]
+    pub kms_key: Option<KmsKey>,
+    /// The type of the root volume, which the image hands on [default: the recipe's, else gp3]
+    #[arg(long, help_heading = ON_EC2, value_name = "TYPE", conflicts_with = "local")]
+    pub volume_type: Option<String>,
+    /// Whether to ask for a public address: yes, no, or `subnet` to let the subnet decide [default: yes; with --subnet:
+    /// subnet]
+    #[arg(long, help_heading = ON_EC2, value_name = "CHOICE", value_enum, conflicts_with = "local")]
+    #[arg(hide_possible_values = true)]
+    pub public_address: Option<PublicAddress>,
+    /// Which address to log in at: `public` or `private` [default: the public one where there is one]
+    #[arg(long, help_heading = ON_EC2, value_name = "CHOICE", value_enum, conflicts_with = "local")]
+    #[arg(hide_possible_values = true)]
+    pub reach: Option<Reach>,
+    /// The instance profile of the machines, by its name or ARN [default: the recipe's, else none]
+    #[arg(long, help_heading = ON_EC2, value_name = "NAME|ARN", conflicts_with = "local")]
+    pub instance_profile: Option<String>,
+    /// The user to log in to the base as [default: by its owner and name, then the recipe's]
+    #[arg(long, help_heading = BUILD, value_name = "NAME", value_parser = user_name)]
+    pub ssh_user: Option<String>,
     /// Publish in the other regions if some copies fail
     #[arg(long, help_heading = ON_EC2, conflicts_with_all = ["local", "private", "share"])]
     pub skip_failed_regions: bool,
@@ -182,6 +222,9 @@ pub struct ResumeFlags {
     /// The id of the build to resume [default: the only unfinished build]
     #[arg(value_name = "BUILD")]
     pub build: Option<String>,
+    /// Do not share the image with these accounts and organizations, although the build was asked to
+    #[arg(long, value_name = "ACCOUNT|ORG-ARN", value_delimiter = ',', conflicts_with = "local")]
+    pub without: Vec<Grantee>,
 }
 
 /// What to remove.
@@ -205,6 +248,17 @@ pub struct ImageFlags {
     /// The version, as it was given to the release
     #[arg(long, value_name = "X")]
     pub version: Version,
+}
+
+/// What an IAM policy is for.
+#[derive(Clone, Debug, Args)]
+pub struct PolicyFlags {
+    /// The regions to publish in, whose partition the policy is for [default: those in the file `regions`]
+    #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "region_file")]
+    pub regions: Vec<Region>,
+    /// The file with the regions to publish in, one a line [default: `regions`]
+    #[arg(long, value_name = "FILE")]
+    pub region_file: Option<Utf8PathBuf>,
 }
 
 /// Which output format to describe.
@@ -242,6 +296,28 @@ pub struct BootFlags {
     pub command: Vec<String>,
 }
 
+/// Where the facts of a system are read from.
+#[derive(Clone, Debug, Args)]
+#[command(group = clap::ArgGroup::new("origin").required(true).multiple(true).args(["image", "folder", "suite"]))]
+pub struct FactsFlags {
+    /// Read the base from a disk image, qcow2 or raw
+    #[arg(long, value_name = "FILE", conflicts_with = "folder")]
+    pub image: Option<Utf8PathBuf>,
+    /// Read the base from its files, unpacked in a folder
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<Utf8PathBuf>,
+    /// Read the packages from this suite; without --image and --folder, also those that --local makes a base of
+    #[arg(long, value_name = "SUITE", value_parser = plain_name)]
+    pub suite: Option<String>,
+    /// The mirror of the suite [default: that of this computer's apt, else the recipe's]
+    #[arg(long, value_name = "URL", requires = "suite")]
+    pub mirror: Option<String>,
+    /// The system, by its name in the recipe [default: what /etc/os-release of the base says, else the recipe's for the
+    /// suite]
+    #[arg(long, value_name = "NAME", value_parser = plain_name)]
+    pub system: Option<String>,
+}
+
 /// Which checks to run.
 #[derive(Clone, Debug, Args)]
 pub struct TestFlags {
@@ -259,22 +335,6 @@ pub struct TestFlags {
     pub seeds: Option<u64>,
 }
 
-/// How long a private image is kept.
-fn expiry(text: &str) -> Result<humantime::Duration, String> {
-    duration::parse(text, &duration::PRIVATE_LIFE).map(Into::into)
-}
-
-/// A leftover's age.
-fn age(text: &str) -> Result<humantime::Duration, String> {
-    duration::parse(text, &duration::AGE).map(Into::into)
-}
-
-/// A block of addresses, or a single one. Instances are reached at their IPv4 addresses.
-fn cidr(text: &str) -> Result<ipnet::Ipv4Net, String> {
-    let single = text.parse::<std::net::Ipv4Addr>().map(ipnet::Ipv4Net::from);
-    single.or_else(|_| text.parse()).map_err(|_| "not an IPv4 address or CIDR block, such as 203.0.113.7/32".to_owned())
-}
-
 impl Ami {
     /// The flags of the release to make or to plan.
     #[must_use]
@@ -288,8 +348,16 @@ impl Ami {
     /// Whether the command talks to AWS.
     #[must_use]
     pub fn needs_aws(&self) -> bool {
-        let here =
-            matches!(self.command, Some(Command::Boot(_) | Command::Setup | Command::IamPolicy | Command::Schema(_)));
+        let here = matches!(
+            self.command,
+            Some(
+                Command::Boot(_)
+                    | Command::Setup
+                    | Command::IamPolicy(_)
+                    | Command::Schema(_)
+                    | Command::SystemFacts(_)
+            )
+        );
         !self.common.local && !here
     }
 }

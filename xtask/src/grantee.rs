@@ -22,14 +22,16 @@ impl FromStr for Grantee {
         }
         // arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5, and …:ou/o-a1b2c3d4e5/ou-ab12-11111111
         let parts: Vec<&str> = text.split(':').collect();
-        let legal = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-/".contains(&byte));
+        let legal = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         match parts.as_slice() {
-            ["arn", partition, "organizations", "", account, name]
-                if is_account(account) && legal(partition) && legal(name) =>
-            {
-                match name.split_once("/o-") {
-                    Some(("organization", _)) => Ok(Grantee::Organization(text.to_owned())),
-                    Some(("ou", _)) => Ok(Grantee::OrganizationalUnit(text.to_owned())),
+            ["arn", partition, "organizations", "", account, name] if is_account(account) && legal(partition) => {
+                match name.split('/').collect::<Vec<_>>().as_slice() {
+                    ["organization", organization] if is_organization(organization) => {
+                        Ok(Grantee::Organization(text.to_owned()))
+                    }
+                    ["ou", organization, unit] if is_organization(organization) && is_unit(unit) => {
+                        Ok(Grantee::OrganizationalUnit(text.to_owned()))
+                    }
                     _ => Err(neither()),
                 }
             }
@@ -38,8 +40,34 @@ impl FromStr for Grantee {
     }
 }
 
+impl Grantee {
+    /// The partition in its ARN; an account's id has none.
+    #[must_use]
+    pub fn partition(&self) -> Option<&str> {
+        match self {
+            Grantee::Account(_) => None,
+            Grantee::Organization(arn) | Grantee::OrganizationalUnit(arn) => arn.split(':').nth(1),
+        }
+    }
+}
+
 fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether this is an organization's id (Organizations API reference, `Organization`).
+fn is_organization(id: &str) -> bool {
+    id.strip_prefix("o-").is_some_and(|rest| is_word(rest, 10..=32))
+}
+
+/// Whether this is the id of an organizational unit (Organizations API reference, `OrganizationalUnit`).
+fn is_unit(id: &str) -> bool {
+    let parts = id.strip_prefix("ou-").and_then(|rest| rest.split_once('-'));
+    parts.is_some_and(|(root, unit)| is_word(root, 4..=32) && is_word(unit, 8..=32))
+}
+
+fn is_word(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
+    length.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 fn neither() -> String {
@@ -77,6 +105,12 @@ mod tests {
             "arn:aws:organizations::123456789012:organization/o-a1b2\nc3d4e5",
             "arn:a w s:organizations::123456789012:organization/o-a1b2c3d4e5",
             "arn:aws:organizations::123456789012:organization/o-a1b2:c3d4e5",
+            "arn:aws:organizations::123456789012:organization/o-a1b2",
+            "arn:aws:organizations::123456789012:organization/o-A1B2C3D4E5",
+            "arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5/more",
+            "arn:aws:organizations::123456789012:ou/o-a1b2c3d4e5",
+            "arn:aws:organizations::123456789012:ou/o-a1b2c3d4e5/ou-ab12",
+            "arn:aws:organizations::123456789012:ou/o-a1b2c3d4e5/r-ab12",
         ] {
             assert!(wrong.parse::<Grantee>().is_err(), "{wrong:?}");
         }

@@ -5,5 +5,6 @@
 pub mod cli;
 pub mod duration;
 pub mod grantee;
+pub mod instance;
 pub mod region;
 pub mod version;

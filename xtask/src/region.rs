@@ -5,49 +5,6 @@ use std::{fmt, str::FromStr};
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
-/// The regions that AWS lists in its general reference, as of August 2026.
-const KNOWN: [&str; 39] = [
-    "af-south-1",
-    "ap-east-1",
-    "ap-east-2",
-    "ap-northeast-1",
-    "ap-northeast-2",
-    "ap-northeast-3",
-    "ap-south-1",
-    "ap-south-2",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ap-southeast-3",
-    "ap-southeast-4",
-    "ap-southeast-5",
-    "ap-southeast-6",
-    "ap-southeast-7",
-    "ca-central-1",
-    "ca-west-1",
-    "cn-north-1",
-    "cn-northwest-1",
-    "eu-central-1",
-    "eu-central-2",
-    "eu-north-1",
-    "eu-south-1",
-    "eu-south-2",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "eusc-de-east-1",
-    "il-central-1",
-    "me-central-1",
-    "me-south-1",
-    "mx-central-1",
-    "sa-east-1",
-    "us-east-1",
-    "us-east-2",
-    "us-gov-east-1",
-    "us-gov-west-1",
-    "us-west-1",
-    "us-west-2",
-];
-
 /// The name of an AWS region, such as `us-west-2`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -84,15 +41,31 @@ impl fmt::Display for Region {
 impl FromStr for Region {
     type Err = String;
 
+    /// Takes every name of a region's shape: AWS opens regions, and only EC2 itself knows which an account has.
     fn from_str(name: &str) -> Result<Region, String> {
-        if KNOWN.contains(&name) {
+        if has_shape(name) {
             return Ok(Region(name.to_owned()));
         }
-        Err(match nearest(name, &KNOWN) {
-            Some(known) => format!("unknown region `{name}`; did you mean `{known}`?"),
-            None => format!("unknown region `{name}`; regions are named like us-west-2"),
+        let told = if name.len() <= LONGEST_NAME { format!("`{name}` is") } else { "this is".to_owned() };
+        let plain = name.trim().to_ascii_lowercase().replace('_', "-");
+        let without_zone = plain.trim_end_matches(|c: char| c.is_ascii_lowercase());
+        Err(match [plain.as_str(), without_zone].into_iter().find(|name| has_shape(name)) {
+            Some(meant) => format!("{told} not a region; did you mean `{meant}`?"),
+            None => format!("{told} not a region; regions are named like us-west-2"),
         })
     }
+}
+
+/// The longest name, in bytes: it is a label of host names (RFC 1035, 2.3.4).
+const LONGEST_NAME: usize = 63;
+
+/// Whether a name is made like those of regions: words of small letters, and a number at the end.
+fn has_shape(name: &str) -> bool {
+    let mut words = name.rsplit('-');
+    let is_number = words.next().is_some_and(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let (count, legal) = words.fold((0, true), |(count, legal), word| (count + 1, legal && is_word(word)));
+    is_number && legal && count >= 2 && name.len() <= LONGEST_NAME
 }
 
 /// The longest word that is compared, in bytes: more than twice the longest known word.
@@ -110,7 +83,7 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 /// The regions that a `regions` file lists, one a line, in its order; `#` begins a comment.
 ///
 /// # Errors
-/// Unknown and repeated regions, each with `path` and its line, all in one message; a file that lists none.
+/// Names that no region can have and repeated ones, each with `path` and its line, all in one message; a file that lists none.
 pub fn parse_file(path: &Utf8Path, text: &str) -> Result<Vec<Region>, String> {
     let mut regions: Vec<(usize, Region)> = Vec::new();
     let mut faults = Vec::new();
@@ -151,12 +124,35 @@ mod tests {
     #[test]
     fn all_faults_are_reported_with_their_lines() {
         assert_eq!(
-            parse("us-west-2\nus-wset-1\n\nmars\nus-west-2\n"),
-            Err("regions:2: unknown region `us-wset-1`; did you mean `us-west-1`?\n\
-                 regions:4: unknown region `mars`; regions are named like us-west-2\n\
+            parse("us-west-2\nus_west_1\n\nmars\nus-west-2\n"),
+            Err("regions:2: `us_west_1` is not a region; did you mean `us-west-1`?\n\
+                 regions:4: `mars` is not a region; regions are named like us-west-2\n\
                  regions:5: `us-west-2` is already on line 1"
                 .to_owned())
         );
+    }
+
+    #[test]
+    fn every_name_of_a_regions_shape_is_taken() {
+        for name in
+            ["us-west-2", "sa-west-1", "me-west-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1", "xx-far-10"]
+        {
+            assert_eq!(name.parse::<Region>().map(String::from), Ok(name.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_name_of_another_shape_is_refused_with_what_may_be_meant() {
+        for (name, meant) in [("us-west-2a", "us-west-2"), ("US-West-2", "us-west-2"), (" eu_west_1 ", "eu-west-1")] {
+            let error = name.parse::<Region>().expect_err(name);
+            assert!(error.ends_with(&format!("did you mean `{meant}`?")), "{error}");
+        }
+        for name in
+            ["", "us", "us-2", "west-2", "us--2", "-us-west-2", "us-west-", "us/../west-2", "aws-global", "us-wést-2"]
+        {
+            let error = name.parse::<Region>().expect_err(name);
+            assert!(error.ends_with("regions are named like us-west-2"), "{error}");
+        }
     }
 
     #[test]

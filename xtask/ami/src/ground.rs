@@ -1,13 +1,16 @@
-//! The ground floor: the wait loop, locks, work in all regions, child processes, signals, dates, API errors, and the
-//! outcome of a command.
+//! The ground floor: the wait loop, locks, work in all regions, partitions, child processes, signals, dates, API errors,
+//! and the outcome of a command.
 
 pub mod outcome;
 pub mod wait;
 pub mod locks;
 pub mod process;
 pub mod programs;
+pub mod environment;
+pub mod guard;
 pub mod signals;
 pub mod everywhere;
+pub mod partition;
 pub mod date;
 pub mod api_error;
 pub mod finding;

@@ -17,10 +17,12 @@ pub mod story;
 pub mod ask;
 pub mod catalogue;
 
-// The goods and the places: the payload, the clouds, the machines that they launch, and the checkout's recipe.
+// The goods and the places: the payload, the clouds, the machines that they launch, the programs and what a base brings
+// for them, and the checkout's recipe.
 pub mod ship;
 pub mod cloud;
 pub mod machine;
+pub mod elf;
 pub mod recipe;
 
 // The ground: waits, programs, signals, locks, and how a command ends.

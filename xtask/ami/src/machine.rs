@@ -1,14 +1,25 @@
 //! Login sessions on machines.
 
-use std::time::Duration;
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use anyhow::Result;
 use camino::Utf8Path;
+use xtask::region::Region;
+
+use crate::event::ids::InstanceId;
 
 pub mod cloud_init;
+mod dial;
+pub mod job;
 pub mod keys;
 pub mod openssh;
 pub mod ssh;
+pub mod through;
+
+pub use job::Job;
+
+/// How much output is kept for the last lines of a message.
+const TAIL_BYTES: usize = 64 << 10;
 
 /// A login session on a machine.
 #[expect(async_fn_in_trait, reason = "the futures are awaited on one thread, so they need not be Send")]
@@ -17,9 +28,18 @@ pub trait Machine {
     /// the machine's log.
     ///
     /// # Errors
-    /// When the connection is lost, the command exceeds `limit`, or its exit status isn't 0. The message names `what`
-    /// failed, and has the last lines of output.
+    /// When the connection is lost ([`Lost`]), the command exceeds `limit`, or its exit status isn't 0. The message names
+    /// `what` failed, and has the last lines of output.
     async fn run(&self, what: &str, command: &str, input: Input<'_>, limit: Duration) -> Result<String>;
+
+    /// Runs a script as root, and returns its standard output. Where the connection is lost ([`Lost`]), the script goes on
+    /// on machines that support this, and another session follows the same job on.
+    ///
+    /// # Errors
+    /// As [`Machine::run`].
+    async fn script(&self, job: &mut Job) -> Result<String> {
+        self.run(&job.what, &job.command()?, Input::Text(&job.text), job.limit).await
+    }
 }
 
 /// The standard input of a command.
@@ -32,3 +52,52 @@ pub enum Input<'a> {
     /// The content of a file on this computer.
     File(&'a Utf8Path),
 }
+
+/// A machine to log in to.
+#[derive(Clone, Copy, Debug)]
+pub struct Destination<'a> {
+    /// Its region.
+    pub region: &'a Region,
+    /// Its id.
+    pub instance: &'a InstanceId,
+    /// The address of its sshd.
+    pub address: SocketAddr,
+}
+
+/// What a command has printed so far.
+#[derive(Debug, Default)]
+struct Output {
+    stdout: Vec<u8>,
+    stderr_bytes: usize,
+    /// The end of both.
+    tail: Vec<u8>,
+}
+
+impl Output {
+    fn add(&mut self, data: &[u8]) {
+        self.tail.extend_from_slice(data);
+        if self.tail.len() > 2 * TAIL_BYTES {
+            self.tail.drain(..self.tail.len() - TAIL_BYTES);
+        }
+    }
+}
+
+/// The error of a connection that was lost before the command's exit status arrived.
+#[derive(Debug)]
+pub struct Lost(String);
+
+impl Lost {
+    /// The connection was lost during this; its output until then is in `log`.
+    #[must_use]
+    pub fn new(what: &str, log: &Utf8Path) -> Lost {
+        Lost(format!("{what}: the connection to the machine was lost; its output until then is in {log}"))
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Lost {}

@@ -6,6 +6,7 @@ use clap::Parser as _;
 use xtask::cli::{Cli, LogFormat, Task};
 use xtask_ami::{
     events::Events,
+    ground::{environment, guard, outcome::Failure},
     show::terminal::{Form, Level, Terminal},
     verbs,
 };
@@ -24,6 +25,13 @@ fn main() -> ExitCode {
         LogFormat::Json => Form::Json,
     };
     let events = Events::new(Terminal::stderr(level, form));
+    let blanks = environment::blanks();
+    if !blanks.is_empty() {
+        let error = environment::restart_without(&blanks);
+        events.error(format_args!("failed to start again without the blank variables: {error}"));
+        return ExitCode::FAILURE;
+    }
+    guard::silence_panics();
     // One thread is enough: the work is mostly waiting for other machines.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -32,12 +40,15 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(async {
-        tokio::select! {
-            ended = verbs::run(*ami, &events) => ended,
-            () = events.terminal().keep_drawing() => Ok(()),
-        }
+    let ended = guard::guard(|| {
+        runtime.block_on(async {
+            tokio::select! {
+                ended = verbs::run(*ami, &events) => ended,
+                () = events.terminal().keep_drawing() => Ok(()),
+            }
+        })
     });
+    let ended = ended.unwrap_or_else(|panic| Err(Failure::Failed(panic)));
     // A thread that still reads the terminal or a disk must not keep the process alive.
     runtime.shutdown_background();
     match ended {

@@ -6,16 +6,25 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use xtask::{
+    cli::ReleaseFlags,
     duration,
     region::{self, Region},
     version::{self, Version},
 };
 
+mod apt;
 mod instance;
+mod owner;
+mod ssh;
 mod system;
+mod tags;
 
-pub use instance::{Instance, Limits};
+pub use apt::Apt;
+pub use instance::{DEFAULT_VOLUME_TYPE, Instance, Limits};
+pub use owner::Owner;
+pub use ssh::{KeyType, Ssh};
 pub use system::{File, Package, System};
+pub use tags::OwnTags;
 
 /// How the image is named, built and installed.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,6 +43,9 @@ pub struct Recipe {
     /// Whether instances of the image require IMDSv2, session-oriented requests for metadata.
     #[serde(default)]
     pub require_imds_v2: bool,
+    /// The account's own tags, on everything that a build creates.
+    #[serde(default)]
+    pub tags: OwnTags,
     /// The machines of a build.
     pub instance: Instance,
     /// The settings of make.
@@ -48,6 +60,12 @@ pub struct Recipe {
     /// The timeouts.
     #[serde(default)]
     pub limits: Limits,
+    /// How machines on EC2 are reached.
+    #[serde(default)]
+    pub ssh: Ssh,
+    /// How the machine that the image is made on reaches its package sources.
+    #[serde(default)]
+    pub apt: Apt,
     /// The supported systems of a base, by `ID-VERSION_ID` of /etc/os-release.
     #[serde(rename = "system")]
     pub systems: BTreeMap<String, System>,
@@ -90,8 +108,8 @@ pub struct Binary {
 pub struct Base {
     /// Its system, one of [`Recipe::systems`].
     pub system: String,
-    /// The id of the account that owns it.
-    pub owner: String,
+    /// The account that owns it.
+    pub owner: Owner,
     /// A pattern with `*` and `?` for its name. The newest match is used.
     pub name_pattern: String,
 }
@@ -182,15 +200,59 @@ impl Recipe {
         })
     }
 
+    /// The recipe with the settings that flags override.
+    ///
+    /// # Errors
+    /// When the settings have faults together, with all of them in one message.
+    pub fn with(&self, flags: &ReleaseFlags) -> Result<Recipe> {
+        let mut recipe = self.clone();
+        recipe.tags.extend(flags.tags.iter().cloned());
+        if let Some(user) = &flags.ssh_user {
+            recipe.ssh.user = Some(user.clone());
+        }
+        let instance = &mut recipe.instance;
+        if let Some(volume_type) = &flags.volume_type {
+            instance.volume_type.clone_from(volume_type);
+            // The number was for the recipe's type.
+            instance.volume_iops = None;
+        }
+        if flags.encrypted == Some(false) {
+            instance.kms_key = None;
+        }
+        if let Some(instance_type) = &flags.instance_type {
+            instance.instance_type.clone_from(instance_type);
+        }
+        instance.encrypted = flags.encrypted.or(instance.encrypted);
+        instance.kms_key = flags.kms_key.clone().or(instance.kms_key.take());
+        instance.public_address = flags.public_address.or(instance.public_address);
+        instance.reach = flags.reach.or(instance.reach);
+        instance.instance_profile = flags.instance_profile.clone().or(instance.instance_profile.take());
+        let faults = recipe.setting_faults();
+        if !faults.is_empty() {
+            bail!(
+                "the settings of this build, those of the recipe with the flags, have faults:\n  {}",
+                faults.join("\n  ")
+            );
+        }
+        Ok(recipe)
+    }
+
+    /// Faults of the settings that flags can override.
+    fn setting_faults(&self) -> Vec<String> {
+        self.instance.faults().into_iter().chain(tags::faults(&self.tags)).collect()
+    }
+
     /// Faults of values that have the right type.
     fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         if !self.name.contains("{version}") {
             faults.push("name: it must contain {version}, or every release has the same name".to_owned());
         }
-        if self.instance.root_volume_gib == 0 {
-            faults.push("instance.root_volume_gib: it must be at least 1".to_owned());
+        if let Some(illegal) = self.description.chars().find(|c| !(' '..='~').contains(c)) {
+            // EC2 answers "Character sets beyond ASCII are not supported", at the end of the build.
+            faults.push(format!("description: EC2 permits only printable ASCII characters, not {illegal:?}"));
         }
+        faults.extend(self.setting_faults());
         if self.binaries.is_empty() {
             faults.push("binary: there must be at least one".to_owned());
         }
@@ -209,6 +271,7 @@ impl Recipe {
             faults.extend(not_variables(&at, &binary.variables));
         }
         faults.extend(not_variables("build", &self.build.variables));
+        faults.extend(self.base.owner.faults());
         for (key, system) in [("base", &self.base.system), ("local_base", &self.local_base.system)] {
             if !self.systems.contains_key(system) {
                 faults.push(format!("{key}.system: there is no [system.\"{system}\"]"));
@@ -220,6 +283,12 @@ impl Recipe {
         if let Some(mirror) = self.local_base.mirror.as_deref().filter(|mirror| !is_url(mirror)) {
             faults.push(format!("local_base.mirror: `{mirror}` is not a URL"));
         }
+        if let Some(mirror) = self.local_base.mirror.as_deref().filter(|mirror| mirror.contains('@')) {
+            let host = mirror.rsplit_once('@').map_or(mirror, |(_, host)| host);
+            faults.push(format!("local_base.mirror: the password for {host} would be in the image"));
+        }
+        faults.extend(self.ssh.faults());
+        faults.extend(self.apt.faults());
         self.systems.iter().for_each(|(name, system)| faults.extend(system.faults(name)));
         faults
     }

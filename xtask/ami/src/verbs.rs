@@ -1,13 +1,19 @@
 //! The commands, one module each, and the dispatch from the command line.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, anyhow};
-use xtask::cli::{Ami, Command};
+use xtask::{
+    cli::{Ami, Command},
+    region::Region,
+};
 
 use crate::{
     ask::{
         checkout::Checkout,
         preflight::{self, Purpose},
     },
+    catalogue::regions,
     cloud::{Cloud, qemu::Qemu},
     events::Events,
     ground::{outcome::Failure, signals::Signals},
@@ -24,6 +30,7 @@ pub mod release;
 pub mod resume;
 pub mod retire;
 pub mod schema;
+pub mod system_facts;
 
 /// What the commands on images share.
 pub struct App<'a, C> {
@@ -43,8 +50,10 @@ pub struct App<'a, C> {
 /// When it fails, or is refused or interrupted.
 pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::Failed)?;
-    if let Some(Command::IamPolicy) = ami.command {
-        return print(&crate::cloud::ec2::policy::text()).map_err(Failure::Failed);
+    if let Some(Command::IamPolicy(flags)) = &ami.command {
+        let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
+        let partition = checkout.partition(flags).map_err(Failure::Refused)?;
+        return print(&crate::cloud::ec2::policy::text(partition, &checkout.recipe.instance)).map_err(Failure::Failed);
     }
     if let Some(Command::Schema(flags)) = &ami.command {
         return schema::schema(flags.name).map_err(Failure::Failed);
@@ -58,6 +67,11 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
     if ami.needs_aws() {
         return on_ec2(ami, resumed, &state_dir, &checkout, events, &mut signals).await;
+    }
+    if let Some(Command::SystemFacts(flags)) = &ami.command {
+        return until_signal(&mut signals, system_facts::write(&checkout, flags, events))
+            .await?
+            .map_err(Failure::Refused);
     }
     let base_image = ami.release_flags().and_then(|flags| flags.base_image.as_deref());
     let cloud = Qemu::new(&state_dir, &checkout.recipe, base_image, events);
@@ -88,10 +102,12 @@ async fn on_ec2(
     let settings = Settings::of(flags, &ami.common);
     let build_region = match flags {
         Some(flags) => checkout.regions(flags).map_err(Failure::Refused)?.0,
-        None => checkout.recipe.build_region.clone(),
+        None => checkout.home_region(),
     };
-    let recipe = preflight::recipe_with(&checkout.recipe, flags);
+    let recipe = flags.map_or_else(|| Ok(checkout.recipe.clone()), |flags| checkout.recipe.with(flags));
+    let recipe = recipe.map_err(Failure::Refused)?;
     let cloud = until_signal(signals, Ec2::open(settings, &build_region, recipe, events)).await?;
+    let cloud = cloud.map_err(Failure::Refused)?;
     if flags.is_none() || resumed.is_some() {
         // The preflight of a new release signs in by itself.
         until_signal(signals, cloud.sign_in()).await?.map_err(Failure::Refused)?;
@@ -143,13 +159,29 @@ async fn on<C: Cloud>(
                 let regions = checkout.region_file(None).map_err(Failure::Refused)?;
                 check::check(cloud, recipe, &flags.version, &regions, &common).await
             }
-            Command::List => list::list(cloud, recipe, &common, events).await,
-            Command::Clean(flags) => clean::clean(cloud, state_dir, flags, &common, events).await,
-            Command::Retire(flags) => retire::retire(cloud, recipe, &flags.version, &common, events).await,
-            Command::Resume(_) | Command::Setup | Command::Boot(_) | Command::IamPolicy | Command::Schema(_) => Ok(()),
+            Command::List => list::list(cloud, recipe, &used(app).await?, &common, events).await,
+            Command::Clean(flags) => clean::clean(cloud, state_dir, &used(app).await?, flags, &common, events).await,
+            Command::Retire(flags) => {
+                retire::retire(cloud, recipe, &flags.version, &used(app).await?, &common, events).await
+            }
+            // These have been run above.
+            Command::Resume(_)
+            | Command::Setup
+            | Command::Boot(_)
+            | Command::IamPolicy(_)
+            | Command::Schema(_)
+            | Command::SystemFacts(_) => Ok(()),
         }
     };
     until_signal(signals, work).await?
+}
+
+/// The regions that are in use.
+async fn used<C: Cloud>(app: &App<'_, C>) -> Result<BTreeSet<Region>, Failure> {
+    let identity = app.cloud.identity().await.map_err(Failure::Refused)?;
+    // Without the file, the builds' journals still name regions.
+    let listed = app.checkout.region_file(None).unwrap_or_default();
+    regions::used(&listed, app.state_dir, &identity).map_err(Failure::Refused)
 }
 
 /// The result of the work, if no signal comes first.

@@ -26,7 +26,8 @@ fn a_release_has_its_flags() {
 
 #[test]
 fn what_stays_on_this_computer_needs_no_aws() {
-    for words in ["schema list", "iam-policy", "setup", "boot 0.6.1", "list --local"] {
+    let list = ["schema list", "iam-policy", "iam-policy --regions cn-north-1", "setup", "boot 0.6.1", "list --local"];
+    for words in list.into_iter().chain(["system-facts --suite sid"]) {
         assert!(!parse(words).expect(words).needs_aws(), "{words}");
     }
     assert!(parse("list").expect("a command").needs_aws());
@@ -34,16 +35,60 @@ fn what_stays_on_this_computer_needs_no_aws() {
 
 #[test]
 fn what_only_ec2_has_does_not_go_with_local() {
-    for flag in ["--subnet s", "--security-group s", "--ssh-from 10.0.0.1", "--instance-type t", "--profile p"] {
+    for flag in
+        ["--subnet s", "--security-group s", "--ssh-from 10.0.0.1", "--instance-type t", "--profile p", "--encrypted"]
+    {
         assert!(parse(&format!("--version 0.6.1 --local {flag}")).is_err(), "{flag}");
     }
 }
 
 #[test]
+fn the_user_of_the_base_is_one_name() {
+    let given = |user: &str| parse(&format!("--version 0.6.1 --ssh-user {user}")).ok()?.release?.ssh_user;
+    assert_eq!(given("admin").as_deref(), Some("admin"));
+    assert_eq!(given("ec2-user").as_deref(), Some("ec2-user"));
+    for user in ["-l", "a@b", "a;b", "7"] {
+        assert_eq!(given(user), None, "{user}");
+    }
+}
+
+#[test]
 fn addresses_are_those_of_one_computer_or_of_many() {
-    let given = |from: &str| parse(&format!("--version 0.6.1 --ssh-from {from}")).ok()?.release?.ssh_from;
-    assert_eq!(given("203.0.113.7").map(|from| from.to_string()), Some("203.0.113.7/32".to_owned()));
-    assert_eq!(given("203.0.113.0/24").map(|from| from.to_string()), Some("203.0.113.0/24".to_owned()));
-    assert_eq!(given("2001:db8::/32"), None);
-    assert_eq!(given("203.0.113.7/33"), None);
+    let given = |from: &str| {
+        let flags = parse(format!("--version 0.6.1 {from}").trim()).ok()?.release?;
+        Some(flags.ssh_from.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    };
+    for (words, blocks) in [
+        ("--ssh-from 203.0.113.7", "203.0.113.7/32"),
+        ("--ssh-from 203.0.113.7/24", "203.0.113.0/24"),
+        ("--ssh-from 2001:db8::1", "2001:db8::1/128"),
+        ("--ssh-from 2001:db8::1/32", "2001:db8::/32"),
+        ("--ssh-from ::ffff:203.0.113.7", "203.0.113.7/32"),
+        (
+            "--ssh-from 203.0.113.7,2001:db8::/32 --ssh-from 198.51.100.0/24",
+            "203.0.113.7/32 2001:db8::/32 198.51.100.0/24",
+        ),
+        ("", ""),
+    ] {
+        assert_eq!(given(words).as_deref(), Some(blocks), "{words}");
+    }
+    for wrong in ["203.0.113.7/33", "2001:db8::/129", "example.com", "203.0.113.7:22", "203.0.113.7,"] {
+        assert_eq!(given(&format!("--ssh-from {wrong}")), None, "{wrong}");
+    }
+}
+
+#[test]
+fn a_setting_of_the_machines_is_given_for_one_build() {
+    let flags = |words: &str| parse(format!("--version 0.6.1 {words}").trim()).ok()?.release;
+    let tags = flags("--tag team=data --tag url=a=b --tag empty=").expect("tags").tags;
+    let pairs: Vec<(&str, &str)> = tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!(pairs, [("team", "data"), ("url", "a=b"), ("empty", "")]);
+    let encrypted = ["", "--encrypted", "--encrypted=false"].map(|words| flags(words).expect(words).encrypted);
+    assert_eq!(encrypted, [None, Some(true), Some(false)]);
+    for good in ["--public-address no --reach private", "--public-address subnet", "--kms-key alias/images"] {
+        assert!(flags(good).is_some(), "{good}");
+    }
+    for wrong in ["--tag team", "--encrypted=maybe", "--public-address maybe", "--reach elastic", "--kms-key images"] {
+        assert!(flags(wrong).is_none(), "{wrong}");
+    }
 }

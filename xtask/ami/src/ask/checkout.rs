@@ -3,11 +3,14 @@
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask::{
-    cli::{CommonFlags, ReleaseFlags},
+    cli::{CommonFlags, PolicyFlags, ReleaseFlags},
     region::{self, Region},
 };
 
-use crate::{ground::everywhere, recipe::Recipe};
+use crate::{
+    ground::{everywhere, partition::Partition},
+    recipe::Recipe,
+};
 
 /// The checkout that a command works on.
 pub struct Checkout {
@@ -38,7 +41,8 @@ impl Checkout {
     /// The build region, and the regions of the flags or the file `regions`, sorted.
     ///
     /// # Errors
-    /// When the file is missing or has faults, or the build region isn't one of the regions.
+    /// When the file is missing or has faults, the regions are in several partitions, or the build region isn't one of
+    /// the regions.
     pub fn regions(&self, flags: &ReleaseFlags) -> Result<(Region, Vec<Region>)> {
         let given = flags.build_region.clone();
         let build_region = given.clone().unwrap_or_else(|| self.recipe.build_region.clone());
@@ -54,6 +58,7 @@ impl Checkout {
         };
         regions.sort();
         regions.dedup();
+        Partition::of_all(&regions).map_err(|fault| anyhow!(fault))?;
         // The build region keeps its image, and an image must not become public in a region that was not asked for.
         let build_region = match (given, regions.first()) {
             _ if regions.contains(&build_region) => build_region,
@@ -63,10 +68,30 @@ impl Checkout {
         Ok((build_region, regions))
     }
 
+    /// The region to ask about all others: the recipe's build region, or, where the file `regions` is about another
+    /// partition, the first in it.
+    #[must_use]
+    pub fn home_region(&self) -> Region {
+        let build_region = &self.recipe.build_region;
+        let first = self.region_file(None).ok().and_then(|regions| regions.into_iter().next());
+        let elsewhere = first.filter(|first| Partition::of(first).id != Partition::of(build_region).id);
+        elsewhere.unwrap_or_else(|| build_region.clone())
+    }
+
+    /// The partition that an IAM policy is for: that of the flags' regions, or else of the file `regions`.
+    ///
+    /// # Errors
+    /// When the file is missing or has faults, or the regions are in several partitions.
+    pub fn partition(&self, flags: &PolicyFlags) -> Result<&'static Partition> {
+        let file = || self.region_file(flags.region_file.as_deref());
+        let regions = if flags.regions.is_empty() { file()? } else { flags.regions.clone() };
+        Partition::of_all(&regions).map_err(|fault| anyhow!(fault))
+    }
+
     /// The regions in `file`, or else in the checkout's file `regions`.
     ///
     /// # Errors
-    /// When the file is missing or has faults.
+    /// When the file is missing or has faults, or the regions are in several partitions.
     pub fn region_file(&self, file: Option<&Utf8Path>) -> Result<Vec<Region>> {
         let own = self.root.join("regions");
         let path = match file {
@@ -76,7 +101,9 @@ impl Checkout {
         };
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("failed to read the list of regions {path}; give --regions or --region-file"))?;
-        region::parse_file(&path, &text).map_err(|faults| anyhow!(faults))
+        let regions = region::parse_file(&path, &text).map_err(|faults| anyhow!(faults))?;
+        Partition::of_all(&regions).map_err(|fault| anyhow!("{path}: {fault}"))?;
+        Ok(regions)
     }
 }
 
@@ -88,8 +115,35 @@ pub fn release_file(root: &Utf8Path, workspace: &Utf8Path, name: &str) -> Utf8Pa
     if own.exists() { own } else { workspace.join(path) }
 }
 
+/// The folders of `.release/ami/systems`: the checkout's, then the workspace's.
+#[must_use]
+pub fn facts_folders(root: &Utf8Path, workspace: &Utf8Path) -> Vec<Utf8PathBuf> {
+    [root, workspace].map(|folder| folder.join(".release/ami/systems")).to_vec()
+}
+
 /// Whether the image will be private, shared or not.
 #[must_use]
 pub fn is_private(flags: &ReleaseFlags) -> bool {
     flags.private || !flags.share.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn the_first_region_is_asked_where_the_file_is_about_another_partition_than_the_recipe() {
+        let (_guard, root) = fixture::folder();
+        let checkout = Checkout { root: root.clone(), workspace: root.clone(), recipe: fixture::recipe() };
+        for (regions, home) in [
+            ("cn-northwest-1\ncn-north-1\n", "cn-northwest-1"),
+            ("us-gov-west-1\n", "us-gov-west-1"),
+            ("eu-west-1\n", "us-west-2"),
+            ("no region\n", "us-west-2"),
+        ] {
+            std::fs::write(root.join("regions"), regions).expect("the file");
+            assert_eq!(checkout.home_region().as_str(), home, "{regions}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8PathBuf;
+use xtask::grantee::Grantee;
 
 use super::spec::{ReleaseSpec, Scripts, Visibility};
 use crate::{
@@ -78,7 +79,11 @@ fn visibility(about: &About, spec: &ReleaseSpec) -> Result<Visibility> {
     };
     let grantee = |name: &String| name.parse().map_err(anyhow::Error::msg);
     let shared_with = about.shared_with.iter().map(grantee).collect::<Result<_>>();
-    let shared_with = shared_with.context("failed to parse the grantees in the journal")?;
+    let mut shared_with: Vec<Grantee> = shared_with.context("failed to parse the grantees in the journal")?;
+    // Whoever resumes the build may leave grantees out, and may not add any.
+    if let Visibility::Private { shared_with: asked, .. } = &spec.visibility {
+        shared_with.retain(|grantee| asked.contains(grantee));
+    }
     Ok(Visibility::Private { expires, shared_with })
 }
 

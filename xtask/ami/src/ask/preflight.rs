@@ -1,10 +1,14 @@
 //! Preflight: everything that can be checked before anything is created.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8PathBuf;
-use xtask::cli::{CommonFlags, ReleaseFlags};
+use xtask::{
+    cli::{CommonFlags, ReleaseFlags},
+    grantee::Grantee,
+    region::Region,
+};
 
 use crate::{
     ask::{
@@ -14,11 +18,10 @@ use crate::{
     },
     cloud::{
         Cloud,
-        preflight::{Preflight, Request},
+        preflight::{NOT_BEGUN, Preflight, Request},
     },
     event::about::Invocation,
-    ground::finding::Finding,
-    recipe::Recipe,
+    ground::{finding::Finding, partition::Partition},
     ship::{binaries, payload},
 };
 
@@ -54,6 +57,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
     let name = recipe.image_name(&flags.version)?;
     let visibility = visibility(flags)?;
     let (build_region, regions) = checkout.regions(flags)?;
+    refuse_grantees_elsewhere(&flags.share, &build_region)?;
     let source = Source::read(root, recipe, workspace)?;
     let mut findings = Vec::new();
     // Private and local images are for trials, also of uncommitted changes.
@@ -80,12 +84,13 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         visibility,
         build_region,
         regions,
-        recipe: recipe_with(recipe, Some(flags)),
+        recipe: recipe.with(flags)?,
         system_name: String::new(),
         source,
         scripts,
         local: common.local,
         recipe_path: script("ami.toml"),
+        facts_folders: checkout::facts_folders(root, workspace),
         profile: common.profile.clone().or_else(|| std::env::var("AWS_PROFILE").ok()).filter(|_| !common.local),
         invocation: Invocation { words: std::env::args().skip(1).collect(), folder: current_folder()? },
         skip_build: flags.skip_build,
@@ -109,17 +114,29 @@ fn visibility(flags: &ReleaseFlags) -> Result<Visibility> {
         return Ok(Visibility::Public);
     }
     let expires = flags.expires.map_or(PRIVATE_LIFE, Into::into);
-    Ok(Visibility::Private { expires, shared_with: flags.share.clone() })
+    let mut shared_with: Vec<Grantee> = Vec::new();
+    // EC2 refuses a list that names one twice.
+    flags.share.iter().for_each(|grantee| {
+        if !shared_with.contains(grantee) {
+            shared_with.push(grantee.clone());
+        }
+    });
+    Ok(Visibility::Private { expires, shared_with })
 }
 
-/// The recipe with the values that flags override.
-#[must_use]
-pub fn recipe_with(recipe: &Recipe, flags: Option<&ReleaseFlags>) -> Recipe {
-    let mut recipe = recipe.clone();
-    if let Some(instance_type) = flags.and_then(|flags| flags.instance_type.as_ref()) {
-        recipe.instance.instance_type.clone_from(instance_type);
+/// Refuses organizations of another partition than the image's: EC2 knows none of them.
+fn refuse_grantees_elsewhere(grantees: &[Grantee], build_region: &Region) -> Result<()> {
+    let partition = &Partition::of(build_region).id;
+    let is_elsewhere = |grantee: &&Grantee| grantee.partition().is_some_and(|other| other != partition);
+    let elsewhere: Vec<String> = grantees.iter().filter(is_elsewhere).map(ToString::to_string).collect();
+    if !elsewhere.is_empty() {
+        bail!(
+            "cannot share an image in {build_region} with {}: the image is in the partition {partition}, and ARNs there \
+             begin with arn:{partition}:",
+            elsewhere.join(", ")
+        );
     }
-    recipe
+    Ok(())
 }
 
 /// Runs the preflight checks of the cloud, and completes the spec with the base's system.
@@ -128,6 +145,7 @@ pub fn recipe_with(recipe: &Recipe, flags: Option<&ReleaseFlags>) -> Recipe {
 /// When the checks can't run at all.
 pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Result<(ReleaseSpec, Preflight)> {
     let Draft { mut spec, findings } = draft;
+    let now = SystemTime::now();
     let request = Request {
         version: spec.version.clone(),
         name: spec.name.clone(),
@@ -135,6 +153,10 @@ pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Re
         regions: spec.regions.clone(),
         public: spec.visibility == Visibility::Public,
         shared: spec.visibility.audience().is_some(),
+        audience: spec.visibility.audience(),
+        tags: spec.tags(NOT_BEGUN, now),
+        image: spec.new_image(NOT_BEGUN, now, NOT_BEGUN.to_owned(), NOT_BEGUN),
+        encrypted: spec.recipe.instance.is_encrypted(),
         unblock_public_access: spec.unblock_public_access,
         skip_build: spec.skip_build,
         install_missing: install_missing && findings.is_empty(),
@@ -145,9 +167,10 @@ pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Re
         spec.system_name.clone_from(system_name);
         let system = spec.recipe.system(system_name)?;
         preflight.findings.extend(payload::missing_files(&spec.source.root, &system.files));
+        let host = spec.host(preflight.base_facts.take())?;
+        preflight.warnings.extend(host.ignorance());
         if spec.skip_build {
-            let faults = binaries::existing_faults(&spec.recipe, &spec.source.root, system_name, system);
-            preflight.findings.extend(faults);
+            preflight.findings.extend(binaries::existing_faults(&spec.recipe, &spec.source.root, &host));
         }
     }
     Ok((spec, preflight))
@@ -163,4 +186,29 @@ pub fn refuse(findings: &[Finding]) -> Result<()> {
     }
     let all: Vec<String> = findings.iter().map(ToString::to_string).collect();
     bail!("preflight found problems; nothing was created:\n  {}", all.join("\n  "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn organizations_of_another_partition_are_refused_all_at_once() {
+        let grantees: Vec<Grantee> = [
+            "111122223333",
+            "arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5",
+            "arn:aws-cn:organizations::123456789012:organization/o-a1b2c3d4e5",
+            "arn:aws-us-gov:organizations::123456789012:ou/o-a1b2c3d4e5/ou-ab12-11111111",
+        ]
+        .map(|grantee| grantee.parse().expect("a grantee"))
+        .to_vec();
+        let in_region = |name: &str| refuse_grantees_elsewhere(&grantees, &name.parse().expect("a region"));
+        let error = in_region("us-gov-west-1").expect_err("two are elsewhere").to_string();
+        for part in ["us-gov-west-1", "arn:aws:organizations", "arn:aws-cn:organizations", "begin with arn:aws-us-gov:"]
+        {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert!(!error.contains("111122223333") && !error.contains("/ou-ab12"), "{error}");
+        assert!(refuse_grantees_elsewhere(&grantees[..2], &"eu-west-1".parse().expect("a region")).is_ok());
+    }
 }

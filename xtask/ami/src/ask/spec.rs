@@ -1,12 +1,21 @@
 //! The spec of a release.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use anyhow::Result;
 use camino::Utf8PathBuf;
 use xtask::{grantee::Grantee, region::Region, version::Version};
 
 use crate::{
-    ask::source::Source, cloud::Audience, event::about::Invocation, recipe::Recipe, record::unfinished::Release,
+    ask::source::Source,
+    cloud::{
+        Audience, NewImage,
+        tags::{TAG_BUILD, TAG_COMMIT, TAG_EXPIRES, TAG_INSTANCE, TAG_SYSTEM, TAG_VERSION, Tags},
+    },
+    elf::{facts::Facts, host::Host},
+    event::about::Invocation,
+    recipe::Recipe,
+    record::unfinished::Release,
 };
 
 /// Everything that a build needs to know.
@@ -34,6 +43,8 @@ pub struct ReleaseSpec {
     pub local: bool,
     /// The path of the recipe.
     pub recipe_path: Utf8PathBuf,
+    /// The folders with the facts of systems; the first that has a system's file is taken.
+    pub facts_folders: Vec<Utf8PathBuf>,
     /// The profile of the AWS configuration files, from `--profile` or `AWS_PROFILE`.
     pub profile: Option<String>,
     /// The command line.
@@ -49,10 +60,58 @@ pub struct ReleaseSpec {
 }
 
 impl ReleaseSpec {
+    /// The machine that the binaries have to run on. `of_base` are the facts of the base itself, where the cloud has them.
+    ///
+    /// # Errors
+    /// When the recipe doesn't describe the base's system, or the file with its facts has faults.
+    pub fn host(&self, of_base: Option<Facts>) -> Result<Host> {
+        let system = self.recipe.system(&self.system_name)?;
+        let of_checkout = Facts::find(&self.facts_folders, &self.system_name)?;
+        let facts = match (of_base, of_checkout) {
+            // The base may be a file of which nothing says which packages there are for it.
+            (Some(base), Some(known)) => Some(base.with_packages_of(&known)),
+            (base, known) => base.or(known),
+        };
+        Ok(Host::new(&self.recipe, &self.system_name, system, facts, self.local))
+    }
+
     /// The parts that identify the release to other builds.
     #[must_use]
     pub fn release(&self) -> Release<'_> {
         Release { version: self.version.as_str(), name: &self.name, local: self.local }
+    }
+
+    /// The tags of everything that a build makes.
+    #[must_use]
+    pub fn tags(&self, build: &str, began: SystemTime) -> Tags {
+        let mut tags = vec![
+            ("Name".to_owned(), self.name.clone()),
+            (TAG_BUILD.to_owned(), build.to_owned()),
+            (TAG_VERSION.to_owned(), self.version.to_string()),
+            (TAG_COMMIT.to_owned(), self.source.commit.clone().unwrap_or_else(|| "unknown".to_owned())),
+            (TAG_SYSTEM.to_owned(), self.system_name.clone()),
+        ];
+        if let Visibility::Private { expires, .. } = self.visibility {
+            tags.push((TAG_EXPIRES.to_owned(), humantime::format_rfc3339_seconds(began + expires).to_string()));
+        }
+        tags.extend(self.recipe.tags.clone());
+        tags
+    }
+
+    /// The image that a build makes of an instance. Its description has `{base}` until its base is known.
+    #[must_use]
+    pub fn new_image(&self, build: &str, began: SystemTime, token: String, made_of: &str) -> NewImage {
+        let description = self.recipe.description.replace("{version}", self.version.as_str());
+        let mut tags = self.tags(build, began);
+        tags.push((TAG_INSTANCE.to_owned(), made_of.to_owned()));
+        NewImage {
+            token,
+            name: self.name.clone(),
+            description: description.replace("{commit}", &self.source.commit_text()),
+            tags,
+            deprecate_at: (self.visibility == Visibility::Public).then(|| began + self.recipe.deprecate_after),
+            require_imds_v2: self.recipe.require_imds_v2,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The account: its identity, its regions, its preflight checks, and the leftovers of builds in it.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use xtask::region::Region;
 
@@ -21,11 +23,12 @@ pub trait Account {
     /// When the cloud doesn't answer.
     async fn identity(&self) -> Result<Identity>;
 
-    /// Lists the regions that may contain images of this tool.
+    /// Lists the regions that may contain images of this tool. Where the build region doesn't tell, some of `others` are
+    /// asked.
     ///
     /// # Errors
-    /// When the cloud doesn't answer.
-    async fn regions(&self) -> Result<Vec<Region>>;
+    /// When none of them answers.
+    async fn regions(&self, others: &BTreeSet<Region>) -> Result<Vec<Region>>;
 
     /// Checks, without creating anything, whether the request can succeed: facts for the plan, and everything that
     /// stands in the way.

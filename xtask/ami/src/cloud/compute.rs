@@ -1,15 +1,14 @@
 //! Machines: find the base, grant SSH access, launch, describe, log in, stop, terminate.
 
-use std::net::SocketAddr;
-
 use anyhow::Result;
 use camino::Utf8Path;
 use xtask::region::Region;
 
-use super::{Instance, Launch, Paced, SshAccess};
+use super::{Instance, Launch, Paced, Shutdown, SshAccess};
 use crate::{
+    elf::facts::Facts,
     event::{facts::Base, ids::InstanceId},
-    machine::{Machine, keys::Login},
+    machine::{Destination, Machine, keys::Login, through::Through},
 };
 
 /// Launches instances and logs in to them.
@@ -27,6 +26,14 @@ pub trait Compute: Paced {
     /// # Errors
     /// When there is no base, or making it fails. The output of the programs that make it goes to `log`.
     async fn base(&self, log: &Utf8Path) -> Result<Base>;
+
+    /// What the base brings. `None` where the cloud can't read it from the base.
+    ///
+    /// # Errors
+    /// When the base can't be found, made or read. The output of the programs that make it goes to `log`.
+    async fn base_facts(&self, _log: &Utf8Path) -> Result<Option<Facts>> {
+        Ok(None)
+    }
 
     /// Creates an SSH access, on EC2 a key pair and a security group. Instances are launched with it by its name.
     ///
@@ -47,6 +54,19 @@ pub trait Compute: Paced {
     /// When the cloud refuses; on EC2 also while the instance is pending.
     async fn detach_access(&self, _region: &Region, _id: &InstanceId) -> Result<()> {
         Ok(())
+    }
+
+    /// Lets this computer in again where its address has changed since the access was granted.
+    ///
+    /// # Errors
+    /// When the address cannot be told, or the cloud refuses.
+    async fn renew_access(&self, _region: &Region, _name: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// What to try when an instance runs, but no login is possible; empty when there is no advice.
+    fn way_in(&self) -> String {
+        String::new()
     }
 
     /// Launches an instance. It is `Pending` at first.
@@ -78,13 +98,23 @@ pub trait Compute: Paced {
     ///
     /// # Errors
     /// When the machine doesn't answer, has a different host key, or refuses the login.
-    async fn connect(&self, address: SocketAddr, login: &Login, log: &Utf8Path) -> Result<Self::Machine>;
+    async fn connect(&self, to: &Destination<'_>, login: &Login, log: &Utf8Path) -> Result<Self::Machine>;
 
-    /// Asks an instance to shut down. It becomes `Stopped` some time later.
+    /// The command that the connection to a machine goes through. None when it is direct.
+    fn through(&self, _to: &Destination<'_>) -> Option<Through> {
+        None
+    }
+
+    /// The users to try on machines of this base, likeliest first; `configured` are those of the recipe.
+    fn users(&self, _base: &Base, configured: &[String]) -> Vec<String> {
+        configured.to_vec()
+    }
+
+    /// Stops an instance. It becomes `Stopped` some time later.
     ///
     /// # Errors
     /// When the cloud refuses.
-    async fn stop(&self, region: &Region, id: &InstanceId) -> Result<()>;
+    async fn stop(&self, region: &Region, id: &InstanceId, how: Shutdown) -> Result<()>;
 
     /// Terminates an instance and deletes its disk. Does nothing when it is already gone.
     ///

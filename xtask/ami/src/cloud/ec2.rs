@@ -22,6 +22,16 @@ mod clients;
 #[cfg(feature = "ec2")]
 mod compute;
 #[cfg(feature = "ec2")]
+mod credentials;
+#[cfg(feature = "ec2")]
+mod denial;
+#[cfg(feature = "ec2")]
+mod explain;
+#[cfg(feature = "ec2")]
+mod endpoints;
+#[cfg(feature = "ec2")]
+mod http;
+#[cfg(feature = "ec2")]
 mod images;
 #[cfg(feature = "ec2")]
 mod instances;
@@ -36,9 +46,21 @@ mod preflight;
 #[cfg(feature = "ec2")]
 mod price;
 #[cfg(feature = "ec2")]
+mod profiles;
+#[cfg(feature = "ec2")]
+mod reach;
+#[cfg(feature = "ec2")]
+mod requests;
+#[cfg(feature = "ec2")]
 mod session;
 #[cfg(feature = "ec2")]
 mod tags;
+#[cfg(feature = "ec2")]
+mod through;
+#[cfg(feature = "ec2")]
+mod users;
 
+#[cfg(feature = "ec2")]
+pub use address::OwnAddresses;
 #[cfg(feature = "ec2")]
 pub use session::{Ec2, Settings};

@@ -4,11 +4,11 @@ use std::{fmt, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::tags::{TAG_BUILD, Tags};
+use super::tags::{TAG_BUILD, TAG_SYSTEM, Tags};
 use crate::event::ids::ImageId;
 
 /// The attributes of an image to create or to copy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct NewImage {
     /// Idempotency token: the same for every attempt to make the same image.
     pub token: String,
@@ -22,6 +22,24 @@ pub struct NewImage {
     pub deprecate_at: Option<SystemTime>,
     /// Whether its instances require IMDSv2, session-oriented requests for metadata.
     pub require_imds_v2: bool,
+}
+
+/// The placeholder of a description for the base's name.
+const BASE: &str = "{base}";
+
+/// The longest description that EC2 gives an image (API reference, `CreateImage`). A longer one is cut at its end, where
+/// the base is, because names of bases can be long.
+const MAX_DESCRIPTION_CHARS: usize = 255;
+
+impl NewImage {
+    /// The image as it is made from a base of this name and system.
+    #[must_use]
+    pub fn for_base(&self, name: &str, system: &str) -> NewImage {
+        let mut image = self.clone();
+        image.description = self.description.replace(BASE, name).chars().take(MAX_DESCRIPTION_CHARS).collect();
+        image.tags.iter_mut().filter(|(key, _)| key == TAG_SYSTEM).for_each(|(_, value)| system.clone_into(value));
+        image
+    }
 }
 
 /// A description of an image by the cloud.

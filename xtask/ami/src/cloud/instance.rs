@@ -12,6 +12,8 @@ pub struct SshAccess {
     pub name: String,
     /// The public half of the login key, as a line of `authorized_keys`.
     pub public_key: String,
+    /// Whether the cloud hands the key to machines. Otherwise it is in their user data.
+    pub is_imported: bool,
     /// Of everything that is created.
     pub tags: Tags,
 }
@@ -42,6 +44,17 @@ pub enum LaunchSource {
     Base(Base),
     /// An image of this account.
     Image(ImageId),
+}
+
+/// How an instance is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Its system is asked to shut down.
+    Ordered,
+    /// The same again, of a system that takes long.
+    Repeated,
+    /// Its power is cut. Only what is synced to its disk stays.
+    Forced,
 }
 
 /// A description of an instance by the cloud.

@@ -30,6 +30,8 @@ pub struct Leftover {
 pub enum LeftoverKind {
     /// A machine with its disk.
     Instance,
+    /// A disk that outlived its machine.
+    Volume,
     /// The public half of a login key.
     KeyPair,
     /// The firewall of a machine.
@@ -61,6 +63,7 @@ impl fmt::Display for LeftoverKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             LeftoverKind::Instance => "machine",
+            LeftoverKind::Volume => "volume",
             LeftoverKind::KeyPair => "key pair",
             LeftoverKind::SecurityGroup => "security group",
             LeftoverKind::Image => "image",

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use xtask::{region::Region, version::Version};
 
+use super::{Audience, NewImage, tags::Tags};
+use crate::elf::facts::Facts;
 use crate::ground::finding::Finding;
+
+/// In place of the id of a build, before the build begins.
+pub const NOT_BEGUN: &str = "wallaroo-ami-dry-run";
 
 /// The parts of a release that preflight checks.
 #[derive(Clone, Debug)]
@@ -21,6 +26,14 @@ pub struct Request {
     pub public: bool,
     /// Whether the image will be opened to any other account, all or some.
     pub shared: bool,
+    /// Whom the image will be opened to, if to anyone.
+    pub audience: Option<Audience>,
+    /// The tags of everything that is created, with [`NOT_BEGUN`] for the build's id; the system's is still empty.
+    pub tags: Tags,
+    /// The image, its base and its instance still unknown.
+    pub image: NewImage,
+    /// Whether the recipe or a flag asks for encryption.
+    pub encrypted: bool,
     /// `--unblock-public-access`: lift blocks on public images while the image is published.
     pub unblock_public_access: bool,
     /// `--skip-build`: use the existing binaries, so make is not needed.
@@ -40,6 +53,8 @@ pub struct Preflight {
     pub warnings: Vec<String>,
     /// The base's system, by its name in the recipe; `None` when it could not be found out.
     pub base_system: Option<String>,
+    /// What the base brings; `None` where only the files of facts say so.
+    pub base_facts: Option<Facts>,
     /// The approximate duration of the build, without make.
     pub estimate: Duration,
     /// The approximate cost; `None` where nothing is charged.

@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, OnceCell};
@@ -13,6 +13,7 @@ use xtask::region::Region;
 
 use crate::{
     cloud::{Launch, LaunchSource, Paced, Phase},
+    elf::facts::Facts,
     event::ids::{ImageId, InstanceId},
     event::progress::Progress,
     events::Events,
@@ -21,24 +22,29 @@ use crate::{
     state_dir::StateDir,
 };
 use accelerator::Accelerator;
+use boot::Firmware;
 use conversion::Conversion;
 use folder::Folder;
 use vm::{Hardware, Vm};
 
 pub mod accelerator;
 mod account;
+pub mod boot;
 pub mod base;
 mod compute;
 mod conversion;
+pub mod debs;
 pub mod disk;
+pub mod facts;
 mod findings;
 mod folder;
 mod images;
 mod opening;
 pub mod packages;
 pub mod programs;
+mod rights;
 pub mod seed;
-mod sources;
+pub mod sources;
 pub mod store;
 pub mod vm;
 
@@ -50,12 +56,21 @@ pub struct Qemu {
     state_dir: StateDir,
     recipe: Recipe,
     base_file: Option<Utf8PathBuf>,
-    base_file_system: OnceCell<String>,
+    base_file_read: OnceCell<OfFile>,
+    made_base: OnceCell<base::Base>,
     accelerator: OnceCell<Accelerator>,
     events: Events,
     keys: RefCell<BTreeMap<String, String>>,
     instances: RefCell<BTreeMap<InstanceId, Rc<Mutex<LocalInstance>>>>,
     conversions: RefCell<BTreeMap<ImageId, Conversion>>,
+}
+
+/// What is on the disk of the file given with `--base-image`.
+#[derive(Clone)]
+struct OfFile {
+    system: String,
+    /// `None` when it has no C library where Debian has it.
+    facts: Option<Facts>,
 }
 
 /// An instance of the local cloud.
@@ -73,7 +88,8 @@ impl Qemu {
             recipe: recipe.clone(),
             // QEMU resolves a relative path from the disk's folder, not from the current one.
             base_file: base_file.map(|file| camino::absolute_utf8(file).unwrap_or_else(|_| file.to_owned())),
-            base_file_system: OnceCell::new(),
+            base_file_read: OnceCell::new(),
+            made_base: OnceCell::new(),
             accelerator: OnceCell::new(),
             events: events.clone(),
             keys: RefCell::default(),
@@ -103,13 +119,19 @@ impl Qemu {
         launch: &Launch,
         key: &str,
     ) -> Result<Vm> {
+        let backing = self.backing(region, &launch.source)?;
+        let firmware = Firmware::of(&backing).await?.file();
+        if let Some(file) = firmware.as_ref().filter(|file| !file.exists()) {
+            bail!("{backing} boots by UEFI only, and {file} is missing: install the package {}", boot::UEFI.1);
+        }
         let hardware = Hardware {
+            firmware,
             accelerator: self.accelerator().await.arguments(&self.recipe.build.target_cpu),
             disk: folder.join(conversion::DISK),
             seed: folder.join("seed.img"),
             memory_mib: MEMORY_MIB,
         };
-        conversion::overlay(&hardware.disk, &self.backing(region, &launch.source)?, launch.root_volume_gib).await?;
+        conversion::overlay(&hardware.disk, &backing, launch.root_volume_gib).await?;
         seed::write(&hardware.seed, &id.0, key, &launch.user_data)?;
         Vm::start(folder, &hardware).await
     }

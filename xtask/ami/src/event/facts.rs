@@ -47,6 +47,9 @@ pub struct SealedDisk {
     pub packages: BTreeMap<String, String>,
     /// The instance's machine id, as in machine-id(5). Instances of the image must have different ones.
     pub machine_id: String,
+    /// What else names that instance: addresses, ids and public keys, each with its kind, such as `host key`.
+    #[serde(default)]
+    pub marks: BTreeMap<String, String>,
 }
 
 /// An image that became available.

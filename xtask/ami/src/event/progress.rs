@@ -42,7 +42,7 @@ pub enum Progress {
         /// How long that took.
         took_secs: u64,
     },
-    /// Another build holds a lock that this one needs.
+    /// Another build holds a lock that this one needs, or a helper that gets credentials may be asking a person.
     Queued {
         /// What is awaited.
         on: String,

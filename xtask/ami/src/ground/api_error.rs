@@ -4,6 +4,13 @@ use std::fmt;
 
 use crate::ground::everywhere::Failures;
 
+/// The error codes of a denied permission.
+const DENIALS: [&str; 4] = ["UnauthorizedOperation", "AccessDenied*", "UnauthorizedAccess", "NotAuthorized*"];
+
+/// What comes before the encoded reason of a denial (EC2 user guide, "Example policies": "Encoded authorization failure
+/// message").
+const ENCODED: &str = "Encoded authorization failure message:";
+
 /// The error of an API call. Without a code there was no answer, and the call may have been carried out.
 #[derive(Clone, Debug)]
 pub struct ApiError {
@@ -30,6 +37,31 @@ impl ApiError {
         })
     }
 
+    /// Whether the code is that of a denied permission.
+    #[must_use]
+    pub fn is_denial(&self) -> bool {
+        self.has_code(&DENIALS)
+    }
+
+    /// The message without what it encodes.
+    #[must_use]
+    pub fn plain_message(&self) -> &str {
+        self.message.split_once(ENCODED).map_or(&self.message, |(plain, _)| plain.trim_end())
+    }
+
+    /// The encoded reason of a denial, for those who may decode it.
+    #[must_use]
+    pub fn encoded_message(&self) -> Option<&str> {
+        self.message.split_once(ENCODED).map(|(_, encoded)| encoded.trim())
+    }
+
+    /// Whether the code means that the account may not use the region at all: it is denied, or not enabled. EC2 does not
+    /// know credentials in a region that their account has not enabled (EC2 API reference, "Error codes").
+    #[must_use]
+    pub fn is_closed_region(&self) -> bool {
+        self.is_denial() || self.has_code(&["OptInRequired", "AuthFailure"])
+    }
+
     /// Whether the code means that a resource is not found. All such codes of EC2 end alike (`InvalidAMIID.NotFound`).
     #[must_use]
     pub fn is_not_found(&self) -> bool {
@@ -39,7 +71,9 @@ impl ApiError {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ApiError { action, region, code, message, .. } = self;
+        let ApiError { action, region, code, .. } = self;
+        // What is encoded is a thousand characters that say nothing to people.
+        let message = self.plain_message();
         match code {
             Some(code) => write!(f, "{action} in {region}: {message} ({code})"),
             None => write!(f, "{action} in {region}: {message}"),

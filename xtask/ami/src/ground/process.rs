@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use camino::Utf8Path;
 use nix::sys::signal::Signal;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader},
     process::{Child, Command},
 };
 
@@ -93,6 +93,32 @@ async fn run_in(group: Group, what: &str, mut command: Command, log: &Utf8Path, 
         return Ok(());
     }
     bail!("{what} failed ({ended}); the last lines of {log}:\n{}", indent(&tail))
+}
+
+/// A running program whose standard input and output are a connection. It is terminated with its processes when this is
+/// dropped, or when this process dies in any way.
+pub struct Piped {
+    child: Child,
+    _group: Group,
+}
+
+impl Piped {
+    /// How the program ended, if it does within `limit`.
+    pub async fn exited(&mut self, limit: Duration) -> Option<std::process::ExitStatus> {
+        tokio::time::timeout(limit, self.child.wait()).await.ok()?.ok()
+    }
+}
+
+/// Starts a program whose standard input and output are a connection.
+///
+/// # Errors
+/// When it can't be started.
+pub fn connect(mut command: Command) -> Result<(impl AsyncRead + AsyncWrite + Unpin + Send + use<>, Piped)> {
+    let group = Group::new(GRACE_SECS)?;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(group.id);
+    let mut child = command.spawn()?;
+    let (stdin, stdout) = (child.stdin.take().context("no stdin")?, child.stdout.take().context("no stdout")?);
+    Ok((tokio::io::join(stdout, stdin), Piped { child, _group: group }))
 }
 
 /// Runs a program and returns its standard output.

@@ -1,20 +1,57 @@
 //! The keys of a machine: the login key, and the host key that identifies it.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use anyhow::{Context as _, Result};
 use camino::Utf8Path;
-use russh::keys::{Algorithm, PrivateKey, ssh_key::LineEnding};
+use russh::keys::{Algorithm, EcdsaCurve, PrivateKey, ssh_key::LineEnding};
+
+use crate::recipe::KeyType;
 
 /// The parameters of a login.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// The name of the user.
-    pub user: String,
+    /// The users to log in as.
+    pub users: Users,
     /// The key to log in with.
     pub key: LoginKey,
     /// The host key that the machine must have.
     pub host_key: HostKey,
+}
+
+/// The users that a machine may let in, likeliest first, until it is known which one it does. Clones share that.
+#[derive(Clone, Debug)]
+pub struct Users {
+    all: Vec<String>,
+    found: Arc<OnceLock<String>>,
+}
+
+impl Users {
+    /// These users, tried in this order. There must be at least one.
+    #[must_use]
+    pub fn of(all: &[String]) -> Users {
+        Users { all: all.to_vec(), found: Arc::default() }
+    }
+
+    /// The users to try.
+    #[must_use]
+    pub fn candidates(&self) -> Vec<String> {
+        self.found.get().map_or_else(|| self.all.clone(), |found| vec![found.clone()])
+    }
+
+    /// The user that was let in, or is the likeliest.
+    #[must_use]
+    pub fn likeliest(&self) -> String {
+        self.candidates().into_iter().next().unwrap_or_default()
+    }
+
+    /// This one was let in.
+    pub fn found(&self, user: &str) {
+        let _ = self.found.set(user.to_owned());
+    }
 }
 
 /// A login key, generated here. Only its public half goes to the cloud.
@@ -26,12 +63,12 @@ pub struct LoginKey(pub(super) Arc<PrivateKey>);
 pub struct HostKey(pub(super) Arc<PrivateKey>);
 
 impl LoginKey {
-    /// Generates an Ed25519 key, which OpenSSH 7.2 (Ubuntu 16.04) supports.
+    /// Generates a key of a type that the base takes.
     ///
     /// # Errors
     /// When the system has no randomness.
-    pub fn generate(comment: &str) -> Result<LoginKey> {
-        generate(comment).map(LoginKey)
+    pub fn generate(key_type: KeyType, comment: &str) -> Result<LoginKey> {
+        generate(key_type, comment).map(LoginKey)
     }
 
     /// The public half, as a line of `authorized_keys`.
@@ -40,6 +77,13 @@ impl LoginKey {
     /// When encoding fails, which it never does for a generated key.
     pub fn public(&self) -> Result<String> {
         public_line(&self.0)
+    }
+
+    /// Whether clouds hand this key to their machines. EC2 imports Ed25519 and RSA keys only (EC2 user guide, "Create a key
+    /// pair"); another one is in the user data.
+    #[must_use]
+    pub fn is_imported(&self) -> bool {
+        self.0.algorithm() == Algorithm::Ed25519
     }
 
     /// Reads a key written by [`LoginKey::write`].
@@ -63,12 +107,18 @@ impl LoginKey {
 }
 
 impl HostKey {
-    /// Generates an Ed25519 key.
+    /// Generates a key of a type that the base takes.
     ///
     /// # Errors
     /// When the system has no randomness.
-    pub fn generate(comment: &str) -> Result<HostKey> {
-        generate(comment).map(HostKey)
+    pub fn generate(key_type: KeyType, comment: &str) -> Result<HostKey> {
+        generate(key_type, comment).map(HostKey)
+    }
+
+    /// Its type, as cloud-init and the names of sshd's files have it.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        if self.0.algorithm() == Algorithm::Ed25519 { "ed25519" } else { "ecdsa" }
     }
 
     /// The public half, in the format of sshd's `.pub` files.
@@ -100,8 +150,12 @@ impl fmt::Debug for HostKey {
     }
 }
 
-fn generate(comment: &str) -> Result<Arc<PrivateKey>> {
-    let mut key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).context("failed to generate an SSH key")?;
+fn generate(key_type: KeyType, comment: &str) -> Result<Arc<PrivateKey>> {
+    let algorithm = match key_type {
+        KeyType::Ed25519 => Algorithm::Ed25519,
+        KeyType::EcdsaP256 => Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
+    };
+    let mut key = PrivateKey::random(&mut rand::rng(), algorithm).context("failed to generate an SSH key")?;
     key.set_comment(comment);
     Ok(Arc::new(key))
 }

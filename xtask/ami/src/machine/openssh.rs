@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::process::Command;
 
-use crate::{ground::process, machine::keys::Login, record::folder};
+use super::{keys::Login, through::Through};
+use crate::{ground::process, record::folder};
 
 /// Prefixes of the key files; each machine has its own.
 const LOGIN_KEY: &str = "login-key-";
@@ -19,7 +20,7 @@ const KNOWN_HOSTS: &str = "known-hosts-";
 pub async fn run(folder: &Utf8Path, login: &Login, address: SocketAddr, command: &[String]) -> Result<i32> {
     let (key, known_hosts) = write(folder, login, address)?;
     // Without a process group of its own, because it has to be in the terminal's foreground group.
-    let mut ssh = ssh(&key, &known_hosts, login, address);
+    let mut ssh = ssh(&key, &known_hosts, login, address, None);
     ssh.args(remote(command));
     let ended = ssh.kill_on_drop(true).status().await;
     let ended = ended.context("failed to start ssh; it is in Debian's package openssh-client")?;
@@ -45,9 +46,14 @@ fn remote(command: &[String]) -> Vec<String> {
 ///
 /// # Errors
 /// When they can't be written.
-pub fn command_line(folder: &Utf8Path, login: &Login, address: SocketAddr) -> Result<String> {
+pub fn command_line(
+    folder: &Utf8Path,
+    login: &Login,
+    address: SocketAddr,
+    through: Option<&Through>,
+) -> Result<String> {
     let (key, known_hosts) = write(folder, login, address)?;
-    Ok(process::display(&ssh(&key, &known_hosts, login, address)))
+    Ok(process::display(&ssh(&key, &known_hosts, login, address, through)))
 }
 
 /// Deletes the key files of [`run`] and [`command_line`].
@@ -67,7 +73,13 @@ fn write(folder: &Utf8Path, login: &Login, address: SocketAddr) -> Result<(Utf8P
     Ok((key, known_hosts))
 }
 
-fn ssh(key: &Utf8Path, known_hosts: &Utf8Path, login: &Login, address: SocketAddr) -> Command {
+fn ssh(
+    key: &Utf8Path,
+    known_hosts: &Utf8Path,
+    login: &Login,
+    address: SocketAddr,
+    through: Option<&Through>,
+) -> Command {
     let mut ssh = Command::new("ssh");
     // The user's own configuration must not change this login.
     ssh.args(["-F", "none", "-i", key.as_str(), "-p", &address.port().to_string()]);
@@ -77,7 +89,10 @@ fn ssh(key: &Utf8Path, known_hosts: &Utf8Path, login: &Login, address: SocketAdd
     for option in options.into_iter().chain([known_hosts.as_str()]) {
         ssh.args(["-o", option]);
     }
-    ssh.arg(format!("{}@{}", login.user, address.ip()));
+    if let Some(through) = through {
+        ssh.args(["-o", &format!("ProxyCommand={}", through.proxy_command())]);
+    }
+    ssh.arg(format!("{}@{}", login.users.likeliest(), address.ip()));
     ssh
 }
 

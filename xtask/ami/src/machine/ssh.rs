@@ -1,114 +1,145 @@
-//! Commands and uploads over SSH.
+//! Commands, jobs and uploads over SSH.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use russh::{
-    ChannelMsg, Disconnect,
-    client::{self, Handle},
-    keys::{PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate},
-};
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use russh::{ChannelMsg, client::Handle};
+use tokio::io::AsyncWriteExt as _;
 
-use super::{Input, Machine, keys::Login};
+use super::{
+    Destination, Input, Job, Lost, Machine, Output,
+    dial::{self, PinnedHostKey},
+    keys::Login,
+    through::{Running, Through},
+};
 use crate::{events::Events, ground::process};
 
-/// The timeout for sshd's identification. QEMU's forwarded port accepts connections before the guest is up, and stays
-/// silent: giving up such a connection soon makes the login succeed sooner.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// The timeout of one attempt to log in. Under emulation, the key exchange takes up to two seconds.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// The interval of keepalives on an idle connection. It is lost after three without an answer.
-const KEEPALIVE: Duration = Duration::from_secs(15);
+pub use super::dial::LoginRefused;
 
 /// The most that a command may print on standard output. Expected results are a few dozen lines.
 const MAX_OUTPUT_BYTES: usize = 16 << 20;
 
-/// How much output is kept for the last lines of a message.
-const TAIL_BYTES: usize = 64 << 10;
+/// How much longer than a job the tool waits for its end. The machine's clock counts for the job's limit, not the tool's.
+const JOB_GRACE: Duration = Duration::from_secs(120);
 
 /// A login session over SSH.
 pub struct Ssh {
     session: Handle<PinnedHostKey>,
+    /// The command that the connection goes through, which ends with it.
+    _through: Option<Running>,
     log: Utf8PathBuf,
     events: Events,
 }
 
 impl Ssh {
-    /// Tries once to log in. The output of commands is appended to `log`.
+    /// Tries once to log in, directly or through a command. The output of commands is appended to `log`.
     ///
     /// # Errors
     /// When the machine doesn't answer in time, has a different host key, or refuses the login.
-    pub async fn connect(address: SocketAddr, login: &Login, log: &Utf8Path, events: &Events) -> Result<Ssh> {
-        tokio::time::timeout(LOGIN_TIMEOUT, log_in(address, login))
-            .await
-            .map_err(|_| anyhow!("timed out after {}", humantime::format_duration(LOGIN_TIMEOUT)))?
-            .map(|session| Ssh { session, log: log.to_owned(), events: events.clone() })
+    pub async fn connect(
+        to: &Destination<'_>,
+        login: &Login,
+        through: Option<&Through>,
+        log: &Utf8Path,
+        events: &Events,
+    ) -> Result<Ssh> {
+        let dialled = dial::dial(to.address, login, through, log).await?;
+        let (log, events) = (log.to_owned(), events.clone());
+        Ok(Ssh { session: dialled.session, _through: dialled.through, log, events })
     }
 
-    async fn run_unbounded(&self, what: &str, command: &str, input: Input<'_>) -> Result<String> {
+    /// Runs a command to its end, which is its exit status, or the name of a signal. `output` gets what it prints.
+    async fn execute(
+        &self,
+        what: &str,
+        command: &str,
+        shown: &str,
+        input: Input<'_>,
+        output: &mut Output,
+    ) -> Result<Result<u32, String>> {
         let source = self.log.file_stem().unwrap_or_default();
-        let lost = || format!("{what}: the connection to the machine was lost");
+        let lost = || Lost::new(what, &self.log);
         let file = tokio::fs::OpenOptions::new().create(true).append(true).open(&self.log).await;
         let mut log = file.with_context(|| format!("failed to open the log {}", self.log))?;
-        let line = format!("+ {command}\n");
+        let line = format!("+ {shown}\n");
         log.write_all(line.as_bytes()).await.with_context(|| format!("failed to write the log {}", self.log))?;
-        let channel = self.session.channel_open_session().await.with_context(lost)?;
-        channel.exec(true, command).await.with_context(lost)?;
+        let channel = self.session.channel_open_session().await.map_err(|_| lost())?;
+        channel.exec(true, command).await.map_err(|_| lost())?;
         let (mut reader, writer) = channel.split();
         let send = async {
             match input {
                 Input::None => {}
-                Input::Text(text) => writer.data(text.as_bytes()).await.with_context(lost)?,
+                Input::Text(text) => writer.data(text.as_bytes()).await.map_err(|_| lost())?,
                 Input::File(path) => {
                     let file = tokio::fs::File::open(path).await;
-                    writer.data(file.with_context(|| format!("failed to open {path}"))?).await.with_context(lost)?;
+                    writer.data(file.with_context(|| format!("failed to open {path}"))?).await.map_err(|_| lost())?;
                 }
             }
-            writer.eof().await.with_context(lost)
+            anyhow::Ok(writer.eof().await.map_err(|_| lost())?)
         };
         let receive = async {
-            let mut printed = CommandOutput::default();
+            let mut ended = None;
             let mut line = Vec::new();
             while let Some(message) = reader.wait().await {
-                ensure!(printed.stdout.len() <= MAX_OUTPUT_BYTES, "{what} printed more than {MAX_OUTPUT_BYTES} bytes");
+                ensure!(output.stdout.len() <= MAX_OUTPUT_BYTES, "{what} printed more than {MAX_OUTPUT_BYTES} bytes");
                 match message {
                     ChannelMsg::Data { data } => {
                         log.write_all(&data).await?;
                         each_line(&mut line, &data, |line| self.events.output(source, line));
-                        printed.stdout.extend_from_slice(&data);
-                        printed.add(&data);
+                        output.stdout.extend_from_slice(&data);
+                        output.add(&data);
                     }
                     ChannelMsg::ExtendedData { data, .. } => {
                         log.write_all(&data).await?;
                         each_line(&mut line, &data, |line| self.events.output(source, line));
-                        printed.add(&data);
+                        output.stderr_bytes += data.len();
+                        output.add(&data);
                     }
-                    ChannelMsg::ExitStatus { exit_status } => {
-                        printed.ended = Some(format!("exit status {exit_status}"))
-                    }
-                    ChannelMsg::ExitSignal { signal_name, .. } => {
-                        printed.ended = Some(format!("signal {signal_name:?}"))
-                    }
+                    ChannelMsg::ExitStatus { exit_status } => ended = Some(Ok(exit_status)),
+                    ChannelMsg::ExitSignal { signal_name, .. } => ended = Some(Err(format!("{signal_name:?}"))),
                     _ => {}
                 }
             }
             log.flush().await?;
-            Ok(printed)
+            Ok(ended)
         };
         // A command may exit before it has read all its input. Its exit status is then the better message.
-        let (sent, printed) = tokio::join!(send, receive);
-        let printed = printed.with_context(|| format!("failed to write the log {}", self.log))?;
-        match printed.ended.as_deref() {
-            Some("exit status 0") => sent.map(|()| String::from_utf8_lossy(&printed.stdout).into_owned()),
-            Some(ended) => {
-                let last = process::last_lines(&String::from_utf8_lossy(&printed.all));
-                bail!("{what} failed ({ended}); the last lines of {}:\n{last}", self.log)
-            }
-            None => bail!("{}; its output until then is in {}", lost(), self.log),
+        let (sent, ended) = tokio::join!(send, receive);
+        let ended = ended.with_context(|| format!("failed to write the log {}", self.log))?.ok_or_else(lost)?;
+        if ended == Ok(0) {
+            sent?;
+        }
+        Ok(ended)
+    }
+
+    fn failed(&self, what: &str, ended: &Result<u32, String>, output: &Output) -> anyhow::Error {
+        let ended = match ended {
+            Ok(status) => format!("exit status {status}"),
+            Err(signal) => format!("signal {signal}"),
+        };
+        let last = process::last_lines(&String::from_utf8_lossy(&output.tail));
+        anyhow!("{what} failed ({ended}); the last lines of {}:\n{last}", self.log)
+    }
+
+    fn timed_out(&self, what: &str, limit: Duration) -> anyhow::Error {
+        let limit = humantime::format_duration(limit);
+        anyhow!("{what} timed out after {limit}; its output until then is in {}", self.log)
+    }
+
+    async fn run_job(&self, job: &mut Job) -> Result<String> {
+        let (start, shown) = (job.start()?, job.command()?);
+        let mut printed = Output::default();
+        let started = self.execute(&job.what, &start, &shown, Input::Text(&job.text), &mut printed).await?;
+        if started != Ok(0) {
+            return Err(self.failed(&job.what, &started, &printed));
+        }
+        let (follow, what) = (job.follow()?, job.what.clone());
+        let shown = format!("follow {}", job.what);
+        match self.execute(&what, &follow, &shown, Input::None, &mut job.output).await? {
+            Ok(status) if job.counts_as_success(status) => Ok(job.printed()),
+            Ok(status) if job.timed_out(status) => Err(self.timed_out(&job.what, job.limit)),
+            ended => Err(self.failed(&job.what, &ended, &job.output)),
         }
     }
 }
@@ -116,12 +147,22 @@ impl Ssh {
 impl Machine for Ssh {
     async fn run(&self, what: &str, command: &str, input: Input<'_>, limit: Duration) -> Result<String> {
         let waiting = self.events.waiting(what);
-        let ended = tokio::time::timeout(limit, self.run_unbounded(what, command, input)).await;
+        let mut output = Output::default();
+        let work = self.execute(what, command, command, input, &mut output);
+        let ended = tokio::time::timeout(limit, work).await;
         drop(waiting);
-        ended.map_err(|_| {
-            let limit = humantime::format_duration(limit);
-            anyhow!("{what} timed out after {limit}; its output until then is in {}", self.log)
-        })?
+        match ended.map_err(|_| self.timed_out(what, limit))?? {
+            Ok(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            ended => bail!(self.failed(what, &ended, &output)),
+        }
+    }
+
+    async fn script(&self, job: &mut Job) -> Result<String> {
+        let waiting = self.events.waiting(&job.what);
+        let (what, limit) = (job.what.clone(), job.limit);
+        let ended = tokio::time::timeout(limit + JOB_GRACE, self.run_job(job)).await;
+        drop(waiting);
+        ended.map_err(|_| self.timed_out(&what, limit))?
     }
 }
 
@@ -135,89 +176,6 @@ fn each_line(line: &mut Vec<u8>, data: &[u8], mut show: impl FnMut(&str)) {
             show(String::from_utf8_lossy(line).trim_end());
             line.clear();
         }
-    }
-}
-
-/// The output of a command, and its exit status or signal.
-#[derive(Default)]
-struct CommandOutput {
-    stdout: Vec<u8>,
-    all: Vec<u8>,
-    ended: Option<String>,
-}
-
-impl CommandOutput {
-    fn add(&mut self, data: &[u8]) {
-        self.all.extend_from_slice(data);
-        if self.all.len() > 2 * TAIL_BYTES {
-            self.all.drain(..self.all.len() - TAIL_BYTES);
-        }
-    }
-}
-
-async fn log_in(address: SocketAddr, login: &Login) -> Result<Handle<PinnedHostKey>> {
-    let config = client::Config { keepalive_interval: Some(KEEPALIVE), ..client::Config::default() };
-    let pinned = PinnedHostKey { host_key: login.host_key.0.public_key().clone() };
-    let stream = connect_answering(address).await.with_context(|| format!("failed to reach {address}"))?;
-    let mut session = client::connect_stream(Arc::new(config), stream, pinned).await.map_err(|error| match error {
-        russh::Error::UnknownKey => anyhow!("{address} has a different host key than the machine was given"),
-        error => anyhow!(error).context(format!("failed to reach {address} over SSH")),
-    })?;
-    let key = PrivateKeyWithHashAlg::new(Arc::clone(&login.key.0), None);
-    let answer = session.authenticate_publickey(&login.user, key).await.context("failed to log in")?;
-    if !answer.success() {
-        // A clean disconnect, so that sshd doesn't log an attack.
-        let _ = session.disconnect(Disconnect::ByApplication, "", "").await;
-        return Err(LoginRefused::new(address, &login.user).into());
-    }
-    Ok(session)
-}
-
-/// Connects, and waits until the other side sends something, which sshd does at once.
-async fn connect_answering(address: SocketAddr) -> Result<TcpStream> {
-    let stream = async {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        // Only peeked at, because the SSH client has to read it.
-        stream.peek(&mut [0]).await?;
-        anyhow::Ok(stream)
-    };
-    tokio::time::timeout(ANSWER_TIMEOUT, stream).await.map_err(|_| anyhow!("no answer yet"))?
-}
-
-/// The error of a machine with the right host key that refuses the login key.
-#[derive(Debug)]
-pub struct LoginRefused {
-    address: SocketAddr,
-    user: String,
-}
-
-impl LoginRefused {
-    /// The machine at `address` refuses `user` with the key.
-    #[must_use]
-    pub fn new(address: SocketAddr, user: &str) -> LoginRefused {
-        LoginRefused { address, user: user.to_owned() }
-    }
-}
-
-impl fmt::Display for LoginRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} refused the login as {}", self.address, self.user)
-    }
-}
-
-impl std::error::Error for LoginRefused {}
-
-/// Accepts only this host key, as `StrictHostKeyChecking=yes` does.
-struct PinnedHostKey {
-    host_key: PublicKey,
-}
-
-impl client::Handler for PinnedHostKey {
-    type Error = russh::Error;
-
-    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
-        Ok(matches!(key, PublicKeyOrCertificate::PublicKey { key, .. } if key.key_data() == self.host_key.key_data()))
     }
 }
 

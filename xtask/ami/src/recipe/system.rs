@@ -1,7 +1,6 @@
 //! The systems that a base may have, and what is installed on them.
 
-use super::outside_the_checkout;
-use anyhow::Result;
+use super::{is_plain_name, outside_the_checkout};
 use camino::Utf8PathBuf;
 use serde::Deserialize;
 
@@ -9,11 +8,13 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct System {
-    /// The version of the C library, such as `2.23`.
-    pub glibc: String,
-    /// The user for SSH logins.
-    pub ssh_user: String,
-    /// The sonames of the shared libraries that it has before any package is installed.
+    /// The users for SSH logins, tried in this order: `ssh_user`, a string or a list.
+    #[serde(rename = "ssh_user", deserialize_with = "one_or_more")]
+    pub ssh_users: Vec<String>,
+    /// The version of the C library, such as `2.23`, where no file of facts says it.
+    pub glibc: Option<String>,
+    /// The sonames of shared libraries that it has before any package is installed, beside those of its facts.
+    #[serde(default)]
     pub libraries: Vec<String>,
     /// The packages to install.
     #[serde(default, rename = "package")]
@@ -31,7 +32,7 @@ pub struct Package {
     pub name: String,
     /// Why running applications need it.
     pub why: String,
-    /// The sonames of its shared libraries.
+    /// The sonames of shared libraries that it brings, beside those of the facts.
     #[serde(default)]
     pub libraries: Vec<String>,
 }
@@ -52,9 +53,15 @@ pub struct File {
 impl System {
     pub(super) fn faults(&self, name: &str) -> Vec<String> {
         let mut faults = Vec::new();
-        let version: Result<Vec<u32>, _> = self.glibc.split('.').map(str::parse).collect();
-        if version.is_err() {
-            faults.push(format!("system {name}: glibc: `{}` is not a version such as 2.23", self.glibc));
+        let is_version = |text: &&String| text.split('.').all(|number| number.parse::<u32>().is_ok());
+        if let Some(glibc) = self.glibc.as_ref().filter(|glibc| !is_version(glibc)) {
+            faults.push(format!("system {name}: glibc: `{glibc}` is not a version such as 2.23"));
+        }
+        if self.ssh_users.is_empty() {
+            faults.push(format!("system {name}: ssh_user: there must be at least one"));
+        }
+        for user in self.ssh_users.iter().filter(|user| !is_plain_name(user)) {
+            faults.push(format!("system {name}: ssh_user: `{user}` is not the name of a user"));
         }
         for package in &self.packages {
             let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
@@ -71,4 +78,17 @@ impl System {
         }
         faults
     }
+}
+
+fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a string or a list of strings")]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(one) => vec![one],
+        OneOrMore::More(more) => more,
+    })
 }

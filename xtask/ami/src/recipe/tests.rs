@@ -51,6 +51,28 @@ fn all_faults_are_reported_together() {
 }
 
 #[test]
+fn the_owner_of_the_base_is_one_account_or_one_for_each_partition() {
+    let owner = |value: &str| {
+        let line = SHIPPED.lines().find(|line| line.starts_with("owner = ")).expect("an owner");
+        parse(&SHIPPED.replacen(line, &format!("owner = {value}"), 1)).map(|recipe| recipe.base.owner)
+    };
+    let one = owner("\"099720109477\"").expect("an account");
+    assert_eq!(one.in_partition("aws-cn"), Some("099720109477"));
+    let several = owner("{ aws = \"099720109477\", aws-cn = \"837727238323\" }").expect("accounts");
+    assert_eq!(several.in_partition("aws-cn"), Some("837727238323"));
+    assert_eq!(several.in_partition("aws-us-gov"), None);
+    for (wrong, fault) in [
+        ("\"09972010947\"", "base.owner: `09972010947` is not an account ID of twelve digits"),
+        ("{ aws-cn = \"Canonical\" }", "base.owner: `Canonical` is not"),
+        ("{ }", "base.owner: the table names no account"),
+        ("12", "expected an account, or a table of accounts by partition"),
+    ] {
+        let error = owner(wrong).expect_err(wrong).to_string();
+        assert!(error.contains(fault), "{error}");
+    }
+}
+
+#[test]
 fn the_former_name_of_the_machine_lifetime_is_accepted() {
     let recipe = parse(&SHIPPED.replacen("machine_lifetime = \"5h\"", "machine = \"4h\"", 1)).expect("the recipe");
     assert_eq!(recipe.limits.machine_lifetime, Duration::from_secs(4 * 3600));
@@ -98,12 +120,140 @@ fn a_duration_out_of_range_is_refused_with_its_line() {
 }
 
 #[test]
+fn several_users_may_be_tried_and_names_of_users_are_checked() {
+    let users = |value: &str| parse(&SHIPPED.replacen("ssh_user = \"debian\"", &format!("ssh_user = {value}"), 1));
+    let system = |recipe: Recipe| recipe.system("debian-12").expect("it").ssh_users.clone();
+    assert_eq!(users("[\"admin\", \"debian\"]").map(system).expect("a list"), ["admin", "debian"]);
+    assert_eq!(users("\"admin\"").map(system).expect("a name"), ["admin"]);
+    for (value, fault) in [
+        ("[]", "ssh_user: there must be at least one"),
+        ("\"-oProxyCommand=x\"", "is not the name of a user"),
+        ("7", "expected a string or a list of strings"),
+    ] {
+        let error = users(value).expect_err(value).to_string();
+        assert!(error.contains(fault), "{value}: {error}");
+    }
+}
+
+#[test]
+fn what_ssh_and_apt_need_is_checked_with_all_else() {
+    let (ssh, apt) = ("through = [\"nc\", \"{adress}\"]", "[apt]\nproxy = \"proxy:3128\"");
+    let error =
+        parse(&SHIPPED.replacen("through = []", ssh, 1).replacen("[apt]", apt, 1)).expect_err("faults").to_string();
+    for fault in ["{adress} is unknown; known are {host}", "must name the machine", "apt.proxy: it must be a URL"] {
+        assert!(error.contains(fault), "{fault}: {error}");
+    }
+    let error = complaint("through = []", "key_type = \"rsa\"");
+    assert!(error.contains("unknown variant `rsa`, expected `ed25519` or `ecdsa`"), "{error}");
+}
+
+#[test]
 fn a_mirror_that_is_not_one_word_is_refused() {
     for mirror in ["http://mirror.example/debian [trusted=yes]", "http://mirror.example/$(reboot)", "-o", "http://a'b"]
     {
         let error = complaint("[local_base]", &format!("[local_base]\nmirror = {mirror:?}"));
         assert!(error.contains("is not a URL"), "{mirror}: {error}");
     }
+    let error = complaint("[local_base]", "[local_base]\nmirror = \"http://me:s3cret@mirror.example/debian\"");
+    assert!(error.contains("the password for mirror.example/debian would be in the image"), "{error}");
+    assert!(!error.contains("faults:\n  local_base.mirror: `"), "{error}");
     let error = complaint("suite = \"bookworm\"", "suite = \"--hook-dir=/tmp\"");
     assert!(error.contains("local_base.suite"), "{error}");
+}
+
+fn flags(words: &str) -> xtask::cli::ReleaseFlags {
+    use clap::Parser as _;
+    let words = "xtask ami --version 0.6.1".split(' ').chain(words.split_whitespace());
+    let xtask::cli::Task::Ami(ami) = xtask::cli::Cli::parse_from(words).task else { unreachable!("it is a release") };
+    ami.release.expect("the flags of a release")
+}
+
+#[test]
+fn flags_override_the_settings_of_the_recipe_one_by_one() {
+    let text = SHIPPED.replacen(
+        "[instance]",
+        "[tags]\nteam = \"data\"\nstage = \"test\"\n\n[instance]\nkms_key = \"alias/a\"",
+        1,
+    );
+    let recipe = parse(&text).expect("the recipe");
+    assert!(recipe.instance.is_encrypted(), "a key is there to encrypt with");
+    let with = |words: &str| recipe.with(&flags(words)).expect(words);
+    let tags: Vec<_> = with("--tag stage=live --tag cost=1").tags.into_iter().collect();
+    let expected = [("cost", "1"), ("stage", "live"), ("team", "data")];
+    assert_eq!(tags, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    assert!(!with("--encrypted=false").instance.is_encrypted());
+    assert_eq!(
+        with("--kms-key alias/b").instance.kms_key.as_ref().map(xtask::instance::KmsKey::as_str),
+        Some("alias/b")
+    );
+    assert_eq!(with("--instance-type c5.large --volume-type io2").instance.volume_type, "io2");
+}
+
+#[test]
+fn faults_of_settings_are_reported_together_wherever_they_were_given() {
+    let text = SHIPPED.replacen(
+        "[instance]",
+        "[tags]\n\"aws:x\" = \"1\"\nName = \"mine\"\n\n[instance]\nvolume_type = \"GP 3\"\nencrypted = false\n\
+         kms_key = \"alias/a\"\npublic_address = \"no\"\nreach = \"public\"\ninstance_profile = \"a/b\"",
+        1,
+    );
+    let error = parse(&text).expect_err("six faults").to_string();
+    for fault in [
+        "\"aws:x\": keys",
+        "\"Name\": this tool",
+        "`GP 3` is not",
+        "kms_key: a key has no use",
+        "reach: a machine",
+        "`a/b` is neither",
+    ] {
+        assert!(error.contains(fault), "{fault}: {error}");
+    }
+    let recipe = parse(SHIPPED).expect("the recipe");
+    let error = recipe.with(&flags("--tag aws:x=1 --public-address no --reach public --volume-type x_y"));
+    let error = error.expect_err("three faults").to_string();
+    for fault in ["\"aws:x\": keys", "reach: a machine", "`x_y` is not a volume type"] {
+        assert!(error.contains(fault), "{fault}: {error}");
+    }
+}
+
+#[test]
+fn a_setting_that_is_no_choice_is_shown_with_its_line() {
+    for (setting, expected) in [
+        ("public_address = \"maybe\"", "unknown variant `maybe`"),
+        ("reach = \"elastic\"", "unknown variant `elastic`"),
+        ("kms_key = \"images\"", "`images` is not a KMS key"),
+        ("encrypted = \"yes\"", "invalid type"),
+        ("volume_iops = -1", "invalid value"),
+    ] {
+        let error = complaint("[instance]", &format!("[instance]\n{setting}"));
+        assert!(error.contains(expected) && error.contains(setting), "{setting}: {error}");
+    }
+    let error = complaint("[instance]", "[tags]\nteam = 7\n\n[instance]");
+    assert!(error.contains("team = 7") && error.contains("invalid type"), "{error}");
+}
+
+#[test]
+fn an_instance_profile_is_a_name_or_an_arn() {
+    let arn = "arn:aws-cn:iam::123456789012:instance-profile";
+    for (profile, good) in [
+        ("image-builder", true),
+        ("a+b=c,d.e@f_g", true),
+        (&format!("{arn}/ssm/builder"), true),
+        (&format!("{arn}/"), false),
+        ("arn:aws:iam::123456789012:role/builder", false),
+        ("arn:aws:iam::1234:instance-profile/builder", false),
+        ("", false),
+        (&"x".repeat(129), false),
+    ] {
+        let text = SHIPPED.replacen("[instance]", &format!("[instance]\ninstance_profile = {profile:?}"), 1);
+        assert_eq!(parse(&text).is_ok(), good, "{profile}");
+    }
+}
+
+#[test]
+fn a_description_that_ec2_does_not_take_is_a_fault() {
+    for wrong in ["Wallaroo \u{e9}dition", "two\\nlines", "\u{1f600}"] {
+        let message = complaint("\ndescription = \"", &format!("\ndescription = \"{wrong} "));
+        assert!(message.contains("description: EC2 permits only printable ASCII"), "{message}");
+    }
 }

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use xtask::cli::{Ami, Cli, Task};
+use xtask::{
+    cli::{Ami, Cli, Task},
+    region::Region,
+};
 
 use super::{
     folder::{self, JOURNAL},
@@ -13,7 +16,7 @@ use super::{
 use crate::{
     event::{
         How,
-        about::{About, Invocation},
+        about::{About, CloudKind, Identity, Invocation},
     },
     state_dir::StateDir,
 };
@@ -70,6 +73,20 @@ impl Unfinished {
             }
         }
         Ok(survey)
+    }
+
+    /// The regions that this computer's builds of an account were in, finished or not. A build whose journal does not say
+    /// whose it is counts; one whose journal cannot be read does not.
+    ///
+    /// # Errors
+    /// When the folder of builds cannot be listed.
+    pub fn regions(state_dir: &StateDir, identity: &Identity) -> Result<BTreeSet<Region>> {
+        let all = states(state_dir, |_| true)?.into_iter();
+        let about = all.filter_map(|(_, state)| state.ok()?.about).filter(|about| match &about.identity {
+            Some(owner) => owner == identity,
+            None => about.local == (identity.kind == CloudKind::Local),
+        });
+        Ok(about.flat_map(|about| about.regions.into_iter().chain([about.build_region])).collect())
     }
 
     /// What is being built.

@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use tokio::process::Command;
 
 use crate::{
+    elf::host::Host,
     event::{facts::Built, progress::Progress},
     events::Events,
     ground::{
@@ -19,11 +20,8 @@ use crate::{
         locks::{self, Lock, Share},
         process, programs,
     },
-    recipe::{Binary, Recipe, System},
-    ship::{
-        elf,
-        sha256::{self, Digest},
-    },
+    recipe::{Binary, Recipe},
+    ship::sha256::{self, Digest},
 };
 
 /// Variables that cargo, rustup and make set for this process. A make started from here must not inherit them.
@@ -47,10 +45,6 @@ pub struct Job<'a> {
     pub recipe: &'a Recipe,
     /// The root of the checkout.
     pub root: &'a Utf8Path,
-    /// The name of the system that the binaries have to run on.
-    pub system_name: &'a str,
-    /// That system.
-    pub system: &'a System,
     /// The folder of the build, for the logs `make-NAME.log` and the copies `binaries/NAME`.
     pub folder: &'a Utf8Path,
 }
@@ -58,21 +52,20 @@ pub struct Job<'a> {
 /// Builds the recipe's binaries in order; with `clean`, removes the results of earlier builds first.
 ///
 /// # Errors
-/// When make fails or doesn't write a result; when binaries can't run on the system, with all faults in one message.
+/// When make fails or doesn't write a result.
 pub async fn build(job: &Job<'_>, clean: bool, events: &Events) -> Result<Vec<Built>> {
     let _lock = lock_checkout(job, Share::Exclusive, events).await?;
     let mut built = Vec::new();
     for binary in &job.recipe.binaries {
         built.push(build_one(job, binary, clean, events).await?);
     }
-    check_runnable(job, built).await
+    Ok(built)
 }
 
 /// Copies the existing binaries from the checkout, for `--skip-build`.
 ///
 /// # Errors
-/// When binaries are missing or share a result path, with all of them in one message; when binaries can't run on the
-/// system.
+/// When binaries are missing or share a result path, with all of them in one message.
 pub async fn copy_existing(job: &Job<'_>, events: &Events) -> Result<Vec<Built>> {
     let _lock = lock_checkout(job, Share::Shared, events).await?;
     let faults = job.missing_results();
@@ -87,7 +80,7 @@ pub async fn copy_existing(job: &Job<'_>, events: &Events) -> Result<Vec<Built>>
     for binary in &job.recipe.binaries {
         built.push(copy_out(job, binary).await?);
     }
-    check_runnable(job, built).await
+    Ok(built)
 }
 
 /// Locks the checkout. Two builds in one checkout would pick up each other's binaries, and `--skip-build` could read a
@@ -101,13 +94,11 @@ async fn lock_checkout(job: &Job<'_>, share: Share, events: &Events) -> Result<L
 
 /// The faults of the existing binaries in the checkout. Copies nothing.
 #[must_use]
-pub fn existing_faults(recipe: &Recipe, root: &Utf8Path, system_name: &str, system: &System) -> Vec<Finding> {
-    let folder = Utf8Path::new("");
-    let job = Job { recipe, root, system_name, system, folder };
+pub fn existing_faults(recipe: &Recipe, root: &Utf8Path, host: &Host) -> Vec<Finding> {
+    let job = Job { recipe, root, folder: Utf8Path::new("") };
     let missing = job.missing_results();
     let existing = recipe.binaries.iter().filter(|binary| root.join(&binary.result).is_file());
-    let unfit =
-        existing.flat_map(|binary| elf::faults_of_file(&binary.name, &root.join(&binary.result), system_name, system));
+    let unfit = existing.flat_map(|binary| host.faults_of_file(&binary.name, &root.join(&binary.result)));
     let remedy = "build it for the base, or omit --skip-build".to_owned();
     missing.into_iter().chain(unfit).map(|problem| Finding { problem, remedy: remedy.clone() }).collect()
 }
@@ -250,20 +241,23 @@ fn copy(source: &Utf8Path, target: &Utf8Path) -> Result<Digest> {
     Ok(digest)
 }
 
-/// Returns the binaries if they can run on the system.
-async fn check_runnable(job: &Job<'_>, built: Vec<Built>) -> Result<Vec<Built>> {
+/// Checks that the binaries can run on the machine.
+///
+/// # Errors
+/// When some can't, with all faults in one message.
+pub async fn check_runnable(host: &Host, built: &[Built]) -> Result<()> {
     let files: Vec<_> = built.iter().map(|binary| (binary.name.clone(), binary.path.clone())).collect();
-    let (system_name, system) = (job.system_name.to_owned(), job.system.clone());
+    let (name, host) = (&host.name, host.clone());
     // On a thread of its own, as the copies are.
     let faults = tokio::task::spawn_blocking(move || {
-        let faults = |(name, path)| elf::faults_of_file(name, path, &system_name, &system);
+        let faults = |(name, path)| host.faults_of_file(name, path);
         files.iter().map(|(name, path)| (name.as_str(), path.as_path())).flat_map(faults).collect::<Vec<_>>()
     });
     let faults = faults.await?;
     if !faults.is_empty() {
-        bail!("the binaries cannot run on {}:\n  {}", job.system_name, faults.join("\n  "));
+        bail!("the binaries cannot run on {name}:\n  {}", faults.join("\n  "));
     }
-    Ok(built)
+    Ok(())
 }
 
 #[cfg(test)]

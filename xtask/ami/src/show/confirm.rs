@@ -15,7 +15,19 @@ pub async fn confirm(question: &str, yes: bool) -> Result<()> {
     if !std::io::stdin().is_terminal() {
         bail!("not confirmed: stdin is not a terminal; pass --yes");
     }
-    let _ = std::io::Write::write_all(&mut anstream::stderr(), format!("{question} [y/N] ").as_bytes());
+    let answer = ask(&format!("{question} [y/N] ")).await?;
+    if !["y", "yes"].contains(&answer.to_lowercase().as_str()) {
+        bail!("not confirmed");
+    }
+    Ok(())
+}
+
+/// Asks on the terminal, and returns the line that was typed, without the spaces around it.
+///
+/// # Errors
+/// When nothing can be read.
+pub async fn ask(question: &str) -> Result<String> {
+    let _ = std::io::Write::write_all(&mut anstream::stderr(), question.as_bytes());
     // On a thread of its own, so that a signal can end the question.
     let (sender, answer) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
@@ -25,8 +37,5 @@ pub async fn confirm(question: &str, yes: bool) -> Result<()> {
         let _ = sender.send(read);
     });
     let answer = answer.await.context("failed to ask")?.context("failed to read the answer")?;
-    if !["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
-        bail!("not confirmed");
-    }
-    Ok(())
+    Ok(answer.trim().to_owned())
 }

@@ -2,18 +2,19 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask::region::Region;
 
 use super::{
-    images, install,
-    launch::{self, Session},
+    images, install, launch,
     make::{self, Parts},
     run::Run,
+    session::Session,
+    stop, traces,
 };
 use crate::{
-    cloud::{Account, Compute, Image, ImageState, Imaging, InstanceState, LaunchSource, Phase, tags::TAG_INSTANCE},
+    cloud::{Account, Compute, Image, ImageState, Imaging, LaunchSource, tags::TAG_INSTANCE},
     event::{
         Event,
         facts::{Base, SealedDisk},
@@ -22,7 +23,7 @@ use crate::{
         step::{Handle, Role, Step},
     },
     ground::wait::{self, Pace, Patience, Poll},
-    machine::{Input, Machine, keys::LoginKey},
+    machine::{Input, Job, Machine, keys::LoginKey},
     record::folder,
 };
 
@@ -57,14 +58,14 @@ pub async fn bake<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Resul
     if let Some(home) = take_up(cloud, run).await? {
         return Ok(home);
     }
-    let (parts, (base, session)) = tokio::try_join!(make::parts(run), prepare(cloud, run))?;
+    let (parts, (base, session)) = tokio::try_join!(make::parts(cloud, run), prepare(cloud, run))?;
     let instance = session.instance.clone();
     let disk = run.events.record(Step::Sealed(instance.clone()), &instance, async {
         let work = finish(run, &session, &base, &parts).await;
         launch::with_its_state(cloud, run, &instance, work).await
     });
     let disk = disk.await?;
-    stop(cloud, run, &instance).await?;
+    stop::stop(cloud, run, &instance).await?;
     // A resumed build needs the key, to verify that the image refuses it.
     session.login.key.write(&key_path(run, &instance))?;
     let found = make_image(cloud, run, &instance, &disk.base).await?;
@@ -144,7 +145,7 @@ fn known(run: &Run, image: &ImageId, made_of: Option<InstanceId>) -> Result<Home
 }
 
 /// Launches the instance and installs the packages.
-async fn prepare<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Result<(Base, Session<C::Machine>)> {
+async fn prepare<'a, C: Compute + Imaging + Account>(cloud: &'a C, run: &'a Run) -> Result<(Base, Session<'a, C>)> {
     let base = run.events.record(Step::Base, Handle::NONE, cloud.base(&run.log("base"))).await?;
     ensure!(
         base.system == run.spec.system_name,
@@ -153,31 +154,51 @@ async fn prepare<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Result
         base.system,
         run.spec.system_name
     );
-    let session = launch::log_in(cloud, run, Role::Bake, LaunchSource::Base(base.clone())).await?;
+    let session = launch::log_in(cloud, run, Role::Bake, LaunchSource::Base(base.clone()), &base).await?;
     let packages: Vec<&str> = run.system()?.packages.iter().map(|package| package.name.as_str()).collect();
     let (count, instance) = (packages.len(), session.instance.clone());
     run.events.say(Progress::InstallingPackages { count, instance });
     let provision = install::script(&run.spec.scripts.provision)?;
-    let packages = packages.join(" ");
-    let command = format!("sudo -n bash -s -- prepare {packages}");
+    let provision = with_proxy(run.spec.recipe.apt.proxy.as_deref(), provision)?;
+    let arguments = ["prepare"].into_iter().chain(packages.iter().copied()).map(str::to_owned);
     let limit = run.spec.recipe.limits.script;
-    let prepared =
-        session.machine.run("preparing the instance (provision.sh)", &command, Input::Text(&provision), limit);
-    let prepared = run.events.record(Step::Packages, packages, async { prepared.await.map(drop) }).await;
+    let job = Job::new("preparing the instance (provision.sh)", "prepare", provision, limit);
+    let mut job = job.arguments(arguments);
+    let prepared = async { session.script(&mut job).await.map(drop) };
+    let prepared = run.events.record(Step::Packages, packages.join(" "), prepared).await;
     launch::with_its_state(cloud, run, &session.instance, prepared).await?;
     Ok((base, session))
 }
 
+/// The script with the proxy of apt in a variable: neither the machine's logs nor this computer's show it.
+fn with_proxy(proxy: Option<&str>, script: String) -> Result<String> {
+    let Some(proxy) = proxy else { return Ok(script) };
+    Ok(format!("export WALLAROO_APT_PROXY={}\n{script}", shlex::try_quote(proxy)?))
+}
+
 /// Installs the payload and seals the instance.
-async fn finish<M: Machine>(run: &Run, session: &Session<M>, base: &Base, parts: &Parts) -> Result<SealedDisk> {
-    let (machine, limit) = (&session.machine, run.spec.recipe.limits.script);
+async fn finish(run: &Run, machine: &Session<'_, impl Compute>, base: &Base, parts: &Parts) -> Result<SealedDisk> {
+    let limit = run.spec.recipe.limits.script;
     let packages = installed_packages(machine, run).await?;
     let sha256 = install::payload(machine, run, base, parts, &packages).await?;
     let machine_id = machine.run("reading the machine id", "cat /etc/machine-id", Input::None, limit).await?;
     let seal = install::script(&run.spec.scripts.seal)?;
-    let seal = machine.run("sealing (seal.sh)", "sudo -n bash -s", Input::Text(&seal), limit);
-    run.events.record(Step::Seal, &session.instance, async { seal.await.map(drop) }).await?;
-    Ok(SealedDisk { base: base.clone(), sha256, packages, machine_id: machine_id.trim().to_owned() })
+    // Once it has removed the login key, only the console tells how it ended.
+    let mut seal = Job::new("sealing (seal.sh)", "seal", seal, limit).announced_as(run.token("seal"));
+    let mut printed = String::new();
+    let sealed = async {
+        printed = machine.script(&mut seal).await?;
+        Ok(())
+    };
+    run.events.record(Step::Seal, &machine.instance, sealed).await?;
+    let mut marks = traces::marks(&printed);
+    let keys = [("login key", machine.login.key.public()?), ("host key", machine.login.host_key.public()?)];
+    // The second word of a public key is the key itself.
+    let keys = keys.iter().filter_map(|(kind, line)| Some((line.split(' ').nth(1)?.to_owned(), (*kind).to_owned())));
+    marks.extend(keys);
+    let machine_id = machine_id.trim().to_owned();
+    marks.insert(machine_id.clone(), "machine id".to_owned());
+    Ok(SealedDisk { base: base.clone(), sha256, packages, machine_id, marks })
 }
 
 async fn installed_packages(machine: &impl Machine, run: &Run) -> Result<BTreeMap<String, String>> {
@@ -195,31 +216,6 @@ async fn installed_packages(machine: &impl Machine, run: &Run) -> Result<BTreeMa
 fn versions(listed: &str) -> BTreeMap<String, String> {
     let pairs = listed.lines().filter_map(|line| line.split_once(' ')).filter(|(_, version)| !version.is_empty());
     pairs.map(|(name, version)| (name.to_owned(), version.to_owned())).collect()
-}
-
-/// Stops an instance from outside: once it is sealed it may refuse logins.
-async fn stop<C: Compute + Imaging + Account>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
-    let region = run.build_region();
-    let patience = Patience { limit: run.spec.recipe.limits.stop, pace: cloud.pace(Phase::Stop) };
-    let work = async {
-        cloud.stop(region, instance).await?;
-        wait::until(format_args!("{instance} to stop"), patience, &run.events, async || {
-            let now = cloud.instance(region, instance).await?;
-            let now = now.with_context(|| format!("{instance} is gone, and its disk with it"))?;
-            match (now.state, now.reason) {
-                (InstanceState::Stopped, None) => Ok(Poll::Ready(())),
-                (InstanceState::Stopped | InstanceState::Terminated, reason) => {
-                    bail!(
-                        "{instance} did not shut down as asked: {}",
-                        reason.unwrap_or_else(|| "it is terminated".into())
-                    )
-                }
-                (state, _) => Ok(Poll::NotYet(state.to_string())),
-            }
-        })
-        .await
-    };
-    run.events.record(Step::Stop, instance, work).await
 }
 
 async fn make_image<C: Compute + Imaging + Account>(
@@ -244,6 +240,27 @@ async fn make_image<C: Compute + Imaging + Account>(
 mod tests {
     use super::*;
     use crate::ground::untrusted::{check, text};
+
+    /// Runs provision.sh's part for the proxy on this computer.
+    #[test]
+    fn apt_gets_the_recipes_proxy_over_any_of_the_base_and_only_in_a_file_below_run() {
+        let (_guard, folder) = crate::fixture::folder();
+        let script = include_str!("../../../../.release/ami/provision.sh");
+        let (functions, _) = script.rsplit_once("main \"$@\"").expect("the call of main");
+        let calls = format!(
+            "{functions}\nuse_proxy {folder}/proxy\napt-config \"${{apt_settings[@]}}\" \
+             -o Acquire::Languages=none dump --format '%f %v%n' Acquire::http::Proxy Acquire::https::Proxy\n\
+             echo \"$http_proxy $https_proxy ${{WALLAROO_APT_PROXY-none}} $PROXY_SETTINGS\"\n"
+        );
+        let proxy = "http://user:pa$$w0rd%21@proxy.example.com:3128";
+        let script = with_proxy(Some(proxy), calls).expect("a script");
+        let output = std::process::Command::new("bash").args(["-c", &script]).output().expect("bash");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        for kind in ["http", "https"] {
+            assert!(printed.contains(&format!("Acquire::{kind}::Proxy {proxy}\n")), "{output:?}");
+        }
+        assert!(printed.ends_with(&format!("{proxy} {proxy} none /run/wallaroo-apt-proxy.conf\n")), "{printed}");
+    }
 
     #[test]
     fn a_package_that_is_not_installed_has_no_version() {

@@ -13,7 +13,7 @@ use crate::{
         progress::Progress,
         step::{Handle, Step},
     },
-    machine::{Input, Machine},
+    machine::{Input, Job, Machine},
     ship::{payload::Payload, sha256},
 };
 
@@ -56,8 +56,8 @@ pub async fn payload(
         let unpack = format!("sudo -n sh -c 'rm -rf {STAGING} && mkdir -m 700 {STAGING} && tar -x -C {STAGING} -f -'");
         machine.run("uploading the payload", &unpack, Input::File(&tar), limit).await?;
         let provision = script(&spec.scripts.provision)?;
-        let command = format!("sudo -n bash -s -- install {STAGING}");
-        machine.run("installing the payload (provision.sh)", &command, Input::Text(&provision), limit).await?;
+        let job = Job::new("installing the payload (provision.sh)", "install", provision, limit);
+        machine.script(&mut job.arguments(["install", STAGING].map(str::to_owned))).await?;
         Ok(())
     };
     run.events.record(Step::Install, Handle::NONE, work).await?;

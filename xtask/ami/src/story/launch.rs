@@ -3,26 +3,26 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use tokio::time::Instant;
 
-use super::run::Run;
+use super::{
+    reach::{self, Reached},
+    run::Run,
+    session::Session,
+};
 use crate::{
     cloud::{Compute, Instance, InstanceState, Launch, LaunchSource, Phase, SshAccess},
     event::{
         Event,
+        facts::Base,
         ids::InstanceId,
         step::{Role, Step},
     },
     ground::{
         api_error::is_transient,
-        process,
         wait::{self, Pace, Patience, Poll},
     },
-    machine::{cloud_init, keys::Login},
+    machine::cloud_init,
 };
-
-/// How long a DescribeInstances answer is reused: with an address, and without one.
-const REUSE_ANSWER_FOR: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
 
 /// How long an instance may take to terminate, and the cloud to delete its key pair and security group.
 pub const TERMINATION_LIMIT: Duration = Duration::from_secs(600);
@@ -30,31 +30,28 @@ pub const TERMINATION_LIMIT: Duration = Duration::from_secs(600);
 /// How long an instance may take to leave its security group before it is terminated.
 const DETACH_LIMIT: Duration = Duration::from_secs(5);
 
-/// An instance of this process, with a login on it.
-pub struct Session<M> {
-    /// The instance.
-    pub instance: InstanceId,
-    /// Its keys.
-    pub login: Login,
-    /// The login.
-    pub machine: M,
-}
-
-/// Launches an instance, and logs in as soon as possible.
+/// Launches an instance, and logs in as soon as possible. `base` is what it is made of in the end.
 ///
 /// # Errors
 /// When it cannot be launched, terminates, or accepts no login within the limit; the message has its console's last lines.
-pub async fn log_in<C: Compute>(cloud: &C, run: &Run, role: Role, source: LaunchSource) -> Result<Session<C::Machine>> {
+pub async fn log_in<'a, C: Compute>(
+    cloud: &'a C,
+    run: &'a Run,
+    role: Role,
+    source: LaunchSource,
+    base: &Base,
+) -> Result<Session<'a, C>> {
     let (spec, region) = (&run.spec, run.build_region());
-    let login = run.new_login(role)?;
+    let login = run.new_login(role, base, |configured| cloud.users(base, configured))?;
     let token = run.role_token(role, run.attempt);
-    let access = SshAccess { name: token.clone(), public_key: login.key.public()?, tags: run.tags() };
+    let (public_key, is_imported) = (login.key.public()?, login.key.is_imported());
+    let access = SshAccess { name: token.clone(), public_key, is_imported, tags: run.tags() };
     run.events.record(Step::Access(role), &access.name, cloud.grant_access(region, &access)).await?;
     let launch = Launch {
         token,
         source,
         access: access.name,
-        user_data: cloud_init::user_data(&login.host_key, spec.recipe.limits.machine_lifetime)?,
+        user_data: cloud_init::user_data(&login, spec.recipe.limits.machine_lifetime)?,
         instance_type: spec.recipe.instance.instance_type.clone(),
         root_volume_gib: spec.recipe.instance.root_volume_gib,
         tags: run.tags(),
@@ -67,10 +64,13 @@ pub async fn log_in<C: Compute>(cloud: &C, run: &Run, role: Role, source: Launch
     let instance = launched?;
     run.logins.borrow_mut().push((instance.clone(), login.clone()));
     let machine = run.events.record(Step::Login(role), &instance, async {
-        first_login(cloud, run, role, &instance, &login).await.map(Unrecorded)
+        let limit = spec.recipe.limits.login;
+        let reached = reach::reach(cloud, run, role, (&instance, &login), limit, async || Ok(None)).await?;
+        let Reached::Machine(machine) = reached else { bail!("no script has ended on {instance}, which just started") };
+        Ok(Unrecorded(machine))
     });
     let Unrecorded(machine) = machine.await?;
-    Ok(Session { instance, login, machine })
+    Ok(Session::new(cloud, run, role, (instance, login), machine))
 }
 
 /// A result that is of no use to another process. The journal only records that there was one.
@@ -79,55 +79,6 @@ struct Unrecorded<T>(T);
 impl<T> serde::Serialize for Unrecorded<T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_unit()
-    }
-}
-
-async fn first_login<C: Compute>(
-    cloud: &C,
-    run: &Run,
-    role: Role,
-    instance: &InstanceId,
-    login: &Login,
-) -> Result<C::Machine> {
-    let region = run.build_region();
-    let log = run.log(role.word());
-    let patience = Patience { limit: run.spec.recipe.limits.login, pace: cloud.pace(Phase::Login) };
-    let what = format!("a login on {instance}");
-    // Logins are tried more often than the cloud is asked about the instance, because a call costs more.
-    let mut last_seen: Option<(Instance, Instant)> = None;
-    let reached = wait::until(what, patience, &run.events, async || {
-        let now = match last_seen.take() {
-            Some((seen, at)) if at.elapsed() < reusable_for(&seen) => (seen, at),
-            _ => match cloud.instance(region, instance).await? {
-                Some(seen) => (seen, Instant::now()),
-                // Right after the launch EC2 may not know the instance yet (eventual consistency).
-                None => return Ok(Poll::NotYet("unknown to the cloud".to_owned())),
-            },
-        };
-        let (now, _) = last_seen.insert(now);
-        match (now.state, now.address) {
-            (InstanceState::Pending, _) => Ok(Poll::NotYet("pending".to_owned())),
-            (InstanceState::Running, None) => Ok(Poll::NotYet("running, without an address".to_owned())),
-            (InstanceState::Running, Some(address)) => match cloud.connect(address, login, &log).await {
-                Ok(machine) => Ok(Poll::Ready(machine)),
-                Err(error) => Ok(Poll::NotYet(format!("running, {}", error.root_cause()))),
-            },
-            (state, _) => {
-                let reason = now.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-                bail!("{instance} is {state} before a login was possible{reason}")
-            }
-        }
-    });
-    match reached.await {
-        Ok(machine) => Ok(machine),
-        Err(error) => {
-            // The console is the best hint. If it cannot be read, the error has to do.
-            let console = cloud.console(region, instance).await.unwrap_or_default();
-            match console.trim() {
-                "" => bail!("{error:#}\nthe instance printed nothing on its console"),
-                console => bail!("{error:#}\nthe last lines of its console:\n{}", process::last_lines(console)),
-            }
-        }
     }
 }
 
@@ -151,10 +102,6 @@ pub async fn discard<C: Compute>(cloud: &C, run: &Run, role: Role, instance: &In
     for error in [gone, revoked].into_iter().filter_map(Result::err) {
         run.events.warn(format_args!("{error:#}"));
     }
-}
-
-fn reusable_for(seen: &Instance) -> Duration {
-    if seen.address.is_some() { REUSE_ANSWER_FOR.0 } else { REUSE_ANSWER_FOR.1 }
 }
 
 /// Waits until an instance whose termination was ordered has terminated.

@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::run::Run;
 use crate::{
     ask::{inputs, spec::Visibility},
+    cloud::Compute,
     event::{
         facts::{Built, Sources},
         step::{Handle, Step},
@@ -24,8 +25,8 @@ pub struct Parts {
 ///
 /// # Errors
 /// When that fails, or a file is none that may be on an image.
-pub async fn parts(run: &Run) -> Result<Parts> {
-    let binaries = run.events.once(Step::Binaries, Handle::NONE, build_binaries(run)).await?;
+pub async fn parts<C: Compute>(cloud: &C, run: &Run) -> Result<Parts> {
+    let binaries = run.events.once(Step::Binaries, Handle::NONE, build_binaries(cloud, run)).await?;
     // After make, which may have its part in them.
     let sources = async {
         let spec = run.spec.clone();
@@ -36,18 +37,18 @@ pub async fn parts(run: &Run) -> Result<Parts> {
     Ok(Parts { binaries, sources })
 }
 
-async fn build_binaries(run: &Run) -> Result<Vec<Built>> {
+async fn build_binaries<C: Compute>(cloud: &C, run: &Run) -> Result<Vec<Built>> {
     let spec = &run.spec;
-    let job = binaries::Job {
-        recipe: &spec.recipe,
-        root: &spec.source.root,
-        system_name: &spec.system_name,
-        system: run.system()?,
-        folder: &run.folder,
+    let job = binaries::Job { recipe: &spec.recipe, root: &spec.source.root, folder: &run.folder };
+    let build = async {
+        if spec.skip_build {
+            return binaries::copy_existing(&job, &run.events).await;
+        }
+        let clean = spec.visibility == Visibility::Public;
+        binaries::build(&job, clean, &run.events).await
     };
-    if spec.skip_build {
-        return binaries::copy_existing(&job, &run.events).await;
-    }
-    let clean = spec.visibility == Visibility::Public;
-    binaries::build(&job, clean, &run.events).await
+    let log = run.log("base");
+    let (built, of_base) = tokio::try_join!(build, cloud.base_facts(&log))?;
+    binaries::check_runnable(&spec.host(of_base)?, &built).await?;
+    Ok(built)
 }

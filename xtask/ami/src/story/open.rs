@@ -36,7 +36,7 @@ pub async fn through_the_gate<C: Imaging + Opening + Account>(cloud: &C, run: &R
     // An earlier process may have opened some of them already, after they had all passed.
     let began = run.events.state(|state| state.intended(&Step::Publish));
     let openness = if began { Openness::Either } else { Openness::Private };
-    gate::pass(cloud, &run.spec.name, images, openness).await?;
+    gate::pass(cloud, &run.spec.name, images, openness, &run.events).await?;
     let Some(audience) = run.spec.visibility.audience() else { return Ok(()) };
     let opened = async {
         if audience == Audience::Public && run.spec.unblock_public_access {
@@ -85,7 +85,7 @@ async fn publish<C: Imaging + Opening + Account>(
 async fn until_shown<C: Imaging + Opening + Account>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
     wait::until("all regions to show the image as public", VISIBLE, &run.events, async || {
         let faults = gate::faults(cloud, &run.spec.name, images, Openness::Public).await?;
-        Ok(if faults.is_empty() { Poll::Ready(()) } else { Poll::NotYet(faults.join("\n  ")) })
+        Ok(if faults.is_empty() { Poll::Ready(()) } else { Poll::NotYet(gate::listed(&faults)) })
     })
     .await
 }

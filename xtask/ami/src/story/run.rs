@@ -12,18 +12,16 @@ use crate::{
         inputs,
         spec::{ReleaseSpec, Visibility},
     },
-    cloud::{
-        NewImage,
-        tags::{TAG_BUILD, TAG_COMMIT, TAG_EXPIRES, TAG_INSTANCE, TAG_SYSTEM, TAG_VERSION, Tags},
-    },
+    cloud::{NewImage, tags::Tags},
     event::{
         about::{About, Identity},
+        facts::Base,
         ids::InstanceId,
         step::Role,
     },
     events::Events,
     ground::locks::lock_builds,
-    machine::keys::{HostKey, Login, LoginKey},
+    machine::keys::{HostKey, Login, LoginKey, Users},
     recipe::System,
     record::{
         folder::{JOURNAL, Lock, lock},
@@ -33,10 +31,6 @@ use crate::{
     },
     state_dir::StateDir,
 };
-
-/// The longest description that EC2 gives an image (API reference, `CreateImage`). A longer one is cut at its end, where
-/// the base is, because names of bases can be long.
-const MAX_DESCRIPTION_CHARS: usize = 255;
 
 /// A release under way.
 pub struct Run {
@@ -135,45 +129,15 @@ impl Run {
     /// The tags of everything that this build makes.
     #[must_use]
     pub fn tags(&self) -> Tags {
-        let spec = &self.spec;
-        let mut tags = vec![
-            ("Name".to_owned(), spec.name.clone()),
-            (TAG_BUILD.to_owned(), self.id.clone()),
-            (TAG_VERSION.to_owned(), spec.version.to_string()),
-            (TAG_COMMIT.to_owned(), spec.source.commit.clone().unwrap_or_else(|| "unknown".to_owned())),
-            (TAG_SYSTEM.to_owned(), spec.system_name.clone()),
-        ];
-        if let Visibility::Private { expires, .. } = spec.visibility {
-            let expires = humantime::format_rfc3339_seconds(self.began + expires).to_string();
-            tags.push((TAG_EXPIRES.to_owned(), expires));
-        }
-        tags
+        self.spec.tags(&self.id, self.began)
     }
 
     /// The image that this build makes in `region`, from this base and this instance.
     #[must_use]
     pub fn new_image(&self, region: &Region, base_name: &str, made_of: &InstanceId) -> NewImage {
-        let spec = &self.spec;
-        let description = spec
-            .recipe
-            .description
-            .replace("{version}", spec.version.as_str())
-            .replace("{commit}", &spec.source.commit_text())
-            .replace("{base}", base_name)
-            .chars()
-            .take(MAX_DESCRIPTION_CHARS)
-            .collect();
-        let deprecate_at = (spec.visibility == Visibility::Public).then(|| self.began + spec.recipe.deprecate_after);
-        let mut tags = self.tags();
-        tags.push((TAG_INSTANCE.to_owned(), made_of.to_string()));
-        NewImage {
-            token: self.token(&format!("image-{region}")),
-            name: spec.name.clone(),
-            description,
-            tags,
-            deprecate_at,
-            require_imds_v2: spec.recipe.require_imds_v2,
-        }
+        let token = self.token(&format!("image-{region}"));
+        let image = self.spec.new_image(&self.id, self.began, token, &made_of.0);
+        image.for_base(base_name, &self.spec.system_name)
     }
 
     /// The path of a log of this build.
@@ -182,17 +146,20 @@ impl Run {
         self.folder.join(format!("{name}.log"))
     }
 
-    /// A login key and a host key for an instance of this build.
+    /// A login key and a host key for an instance of this build, and the users to try: what `users` makes of the recipe's,
+    /// unless one was given.
     ///
     /// # Errors
     /// When they cannot be made.
-    pub fn new_login(&self, role: Role) -> Result<Login> {
-        let comment = self.token(role.word());
-        Ok(Login {
-            user: self.system()?.ssh_user.clone(),
-            key: LoginKey::generate(&comment)?,
-            host_key: HostKey::generate(&comment)?,
-        })
+    pub fn new_login(&self, role: Role, base: &Base, users: impl Fn(&[String]) -> Vec<String>) -> Result<Login> {
+        let (comment, ssh) = (self.token(role.word()), &self.spec.recipe.ssh);
+        let users = match &ssh.user {
+            Some(given) => vec![given.clone()],
+            None => users(&self.system()?.ssh_users),
+        };
+        let key_type = ssh.key_type_for(&base.name);
+        let (key, host_key) = (LoginKey::generate(key_type, &comment)?, HostKey::generate(key_type, &comment)?);
+        Ok(Login { users: Users::of(&users), key, host_key })
     }
 }
 

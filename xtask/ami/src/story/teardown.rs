@@ -20,7 +20,7 @@ use crate::{
         signals::Signals,
         wait::{self, Pace, Patience, Poll},
     },
-    machine::openssh,
+    machine::{Destination, openssh},
     record::state::State,
 };
 
@@ -268,7 +268,8 @@ pub async fn keep_instances<C: Cloud>(cloud: &C, run: &Run, signals: &mut Signal
     for (id, login) in logins {
         let Ok(Some(instance)) = cloud.instance(run.build_region(), &id).await else { continue };
         let Some(address) = instance.address.filter(|_| instance.state == InstanceState::Running) else { continue };
-        match openssh::command_line(&run.folder, &login, address) {
+        let through = cloud.through(&Destination { region: run.build_region(), instance: &id, address });
+        match openssh::command_line(&run.folder, &login, address, through.as_ref()) {
             Ok(command) => {
                 run.events.note(format_args!("{id} keeps running. To log in:\n    {command}"));
                 up.push(id);

@@ -4,12 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{
-    bake::HomeImage,
-    install,
-    launch::{self, Session},
-    run::Run,
-};
+use super::{bake::HomeImage, install, launch, run::Run, session::Session, traces};
 use crate::{
     cloud::{Compute, DiskFiles, Imaging, InstanceState, LaunchSource},
     event::{
@@ -17,7 +12,7 @@ use crate::{
         progress::Progress,
         step::Role,
     },
-    machine::{Input, Machine, keys::Login, ssh::LoginRefused},
+    machine::{Destination, Input, Job, Machine, keys::Login, ssh::LoginRefused},
 };
 
 /// Checks the image's disk, boots the image with new keys, and checks the running instance.
@@ -26,8 +21,10 @@ use crate::{
 /// When the image cannot be checked, or a check fails; the message has all faults.
 pub async fn verify<C: Compute + Imaging>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Verified> {
     let source = LaunchSource::Image(home.image.clone());
-    let (mut seen, session) =
-        tokio::try_join!(check_disk(cloud, run, home), launch::log_in(cloud, run, Role::Verify, source))?;
+    let (mut seen, session) = tokio::try_join!(
+        check_disk(cloud, run, home),
+        launch::log_in(cloud, run, Role::Verify, source, &home.disk.base)
+    )?;
     let checked = check_instance(cloud, run, home, &session, &mut seen).await;
     // Written even if a check failed, because the checks that passed help to understand the failure.
     let path = run.folder.join("verification.json");
@@ -54,10 +51,13 @@ async fn check_disk<C: Compute + Imaging>(cloud: &C, run: &Run, home: &HomeImage
     let Some(disk) = cloud.disk(run.build_region(), &home.image, &run.folder).await? else {
         return Ok(Verification::default());
     };
+    let marks = home.disk.marks.clone();
     // On another thread, because walking a file system takes a while, and signals and the booting instance need this one.
     let checked = tokio::task::spawn_blocking(move || {
         let mut seen = Verification::default();
-        look_at_disk(disk.open()?.as_ref(), &mut seen).map(|()| seen)
+        let disk = disk.open()?;
+        look_at_disk(disk.as_ref(), &mut seen)?;
+        traces::look_at_disk(disk.as_ref(), &marks, &mut seen).map(|()| seen)
     });
     checked.await?
 }
@@ -100,22 +100,23 @@ async fn check_instance<C: Compute + Imaging>(
     cloud: &C,
     run: &Run,
     home: &HomeImage,
-    session: &Session<C::Machine>,
+    session: &Session<'_, C>,
     seen: &mut Verification,
 ) -> Result<()> {
     let limit = run.spec.recipe.limits.script;
-    let machine = &session.machine;
+    let machine = session;
     run.events.say(Progress::Checking { image: home.image.clone(), instance: session.instance.clone() });
     seen.add("it boots, with the host key that it was given", None);
 
     // The login works before the first boot has finished; check.sh waits for that.
     let check = install::script(&run.spec.scripts.check)?;
     let binaries = run.spec.recipe.binaries.iter().map(|binary| format!("/usr/bin/{}", binary.name));
-    let mut words = vec![shlex::try_quote(&session.login.key.public()?)?.into_owned()];
-    words.extend(binaries);
+    let marks =
+        home.disk.marks.iter().map(|(value, kind)| format!("--mark={kind}={}", traces::expression(kind, value)));
+    let words = marks.chain([session.login.key.public()?]).chain(binaries);
     // The script's output is the result. Exit code 1 only says that a check failed.
-    let command = format!("sudo -n bash -s -- {} || test $? = 1", words.join(" "));
-    let printed = machine.run("checking the image (check.sh)", &command, Input::Text(&check), limit).await?;
+    let check = Job::new("checking the image (check.sh)", "check", check, limit).arguments(words).one_is_a_result();
+    let printed = machine.script(&mut { check }).await?;
     seen.checks.extend(parse_checks(&printed)?);
 
     let paths: Vec<&str> = home.disk.sha256.keys().map(String::as_str).collect();
@@ -139,7 +140,7 @@ async fn old_key_fault<C: Compute + Imaging>(
     cloud: &C,
     run: &Run,
     home: &HomeImage,
-    session: &Session<C::Machine>,
+    session: &Session<'_, C>,
 ) -> Result<Option<String>> {
     let instance = cloud.instance(run.build_region(), &session.instance).await?;
     let instance = instance.filter(|instance| instance.state == InstanceState::Running);
@@ -147,7 +148,8 @@ async fn old_key_fault<C: Compute + Imaging>(
     let address = address.with_context(|| format!("{} is no longer running", session.instance))?;
     let key = home.key.clone().with_context(|| format!("the login key of {} is lost", home.made_of))?;
     let login = Login { key, ..session.login.clone() };
-    match cloud.connect(address, &login, &run.log(Role::Verify.word())).await {
+    let to = Destination { region: run.build_region(), instance: &session.instance, address };
+    match cloud.connect(&to, &login, &run.log(Role::Verify.word())).await {
         Ok(_) => Ok(Some("it still logs in".to_owned())),
         Err(error) if error.is::<LoginRefused>() => Ok(None),
         Err(error) => Err(error.context("failed to try the old key")),

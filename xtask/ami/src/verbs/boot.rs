@@ -1,5 +1,7 @@
 //! `ami boot`: boots a local image and logs in.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
 use xtask::{
@@ -18,9 +20,9 @@ use crate::{
         outcome::Failure,
         wait::{self, Patience, Poll},
     },
-    machine::cloud_init,
     machine::{
-        keys::{HostKey, Login, LoginKey},
+        Destination, cloud_init,
+        keys::{HostKey, Login, LoginKey, Users},
         openssh,
     },
 };
@@ -37,7 +39,9 @@ pub async fn boot(
     events: &Events,
 ) -> Result<(), Failure> {
     cloud.prepare_to_boot(common.yes).await.map_err(Failure::Refused)?;
-    let catalogue = Catalogue::look(cloud, &checkout.recipe).await.map_err(Failure::Failed)?;
+    let looked = Catalogue::look(cloud, &checkout.recipe, &BTreeSet::new(), events).await.map_err(Failure::Failed)?;
+    looked.unanswered.all("list the images").map_err(Failure::Failed)?;
+    let catalogue = looked.found;
     let Entry { region, image, .. } = pick(&catalogue, &flags.image).map_err(Failure::Refused)?;
     let system = image.tag(TAG_SYSTEM).context("the image has no tag that says which system it is");
     let system = system.and_then(|name| checkout.recipe.system(name)).map_err(Failure::Refused)?;
@@ -45,7 +49,7 @@ pub async fn boot(
     let keys = keys.context("failed to create a folder for the keys").map_err(Failure::Failed)?;
     let folder = Utf8Path::from_path(keys.path()).context("set TMPDIR to a path in UTF-8").map_err(Failure::Failed)?;
     let session = Session { cloud, checkout, region, image, folder, events };
-    let login = session.login(&system.ssh_user).map_err(Failure::Failed)?;
+    let login = session.login(&system.ssh_users).map_err(Failure::Failed)?;
     let code = session.run(&login, &flags.command).await.map_err(Failure::Failed)?;
     match code {
         0 => Ok(()),
@@ -71,20 +75,23 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn login(&self, user: &str) -> Result<Login> {
-        let (key, host_key) = (LoginKey::generate("wallaroo-boot")?, HostKey::generate("wallaroo-boot")?);
-        Ok(Login { user: user.to_owned(), key, host_key })
+    fn login(&self, users: &[String]) -> Result<Login> {
+        let key_type = self.checkout.recipe.ssh.key_type_for(&self.image.name);
+        let comment = "wallaroo-boot";
+        let (key, host_key) = (LoginKey::generate(key_type, comment)?, HostKey::generate(key_type, comment)?);
+        Ok(Login { users: Users::of(users), key, host_key })
     }
 
     async fn run(&self, login: &Login, command: &[String]) -> Result<i32> {
         let name = self.folder.file_name().unwrap_or("wallaroo-boot").to_owned();
-        let access = SshAccess { name: name.clone(), public_key: login.key.public()?, tags: Vec::new() };
+        let (public_key, is_imported) = (login.key.public()?, login.key.is_imported());
+        let access = SshAccess { name: name.clone(), public_key, is_imported, tags: Vec::new() };
         self.cloud.grant_access(self.region, &access).await?;
         let launch = Launch {
             token: name.clone(),
             source: LaunchSource::Image(self.image.id.clone()),
             access: name,
-            user_data: cloud_init::user_data(&login.host_key, self.checkout.recipe.limits.machine_lifetime)?,
+            user_data: cloud_init::user_data(login, self.checkout.recipe.limits.machine_lifetime)?,
             instance_type: String::new(),
             root_volume_gib: self.checkout.recipe.instance.root_volume_gib,
             tags: Vec::new(),
@@ -99,7 +106,8 @@ impl Session<'_> {
             let (InstanceState::Running, Some(address)) = (now.state, now.address) else {
                 bail!("the machine ended: {}", now.reason.unwrap_or_default())
             };
-            Ok(match self.cloud.connect(address, login, &self.folder.join("boot.log")).await {
+            let to = Destination { region: self.region, instance: &instance, address };
+            Ok(match self.cloud.connect(&to, login, &self.folder.join("boot.log")).await {
                 Ok(_) => Poll::Ready(address),
                 Err(error) => Poll::NotYet(format!("{error:#}")),
             })

@@ -1,10 +1,7 @@
 //! `ami clean`: removes what unfinished builds left. It is found by tag in all regions, so it does not matter if a journal
 //! is lost or on another computer.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeSet, time::SystemTime};
 
 use anyhow::{Context as _, Result, anyhow};
 use camino::Utf8PathBuf;
@@ -14,14 +11,11 @@ use xtask::{
 };
 
 use crate::{
-    cloud::{Cloud, HowTo, Leftover, LeftoverKind, Phase},
+    catalogue::regions::{self, Looked, PassOver},
+    cloud::{Cloud, HowTo, Leftover, LeftoverKind},
     event::{How, progress::Progress},
     events::Events,
-    ground::{
-        everywhere,
-        outcome::Failure,
-        wait::{self, Patience, Poll},
-    },
+    ground::{everywhere, outcome::Failure},
     machine::openssh,
     record::{
         folder::{self, JOURNAL, Lock},
@@ -30,18 +24,21 @@ use crate::{
         unfinished::{Survey, Unfinished},
     },
     shell::quote,
-    show::confirm::confirm,
     state_dir::StateDir,
-    story::{bake, launch::TERMINATION_LIMIT},
+    story::bake,
 };
+
+mod removal;
 
 /// Lists what would be removed, asks for confirmation, and removes it.
 ///
 /// # Errors
-/// When it is not confirmed, the build belongs elsewhere, or something cannot be removed; the message says what remains.
+/// When it is not confirmed, the build belongs elsewhere, something cannot be removed, or a region does not answer; the
+/// message says what remains or may remain. All other regions are cleaned up.
 pub async fn clean<C: Cloud>(
     cloud: &C,
     state_dir: &StateDir,
+    used: &BTreeSet<Region>,
     flags: &CleanFlags,
     common: &CommonFlags,
     events: &Events,
@@ -51,35 +48,28 @@ pub async fn clean<C: Cloud>(
     for (id, error) in &survey.unreadable {
         events.warn(format_args!("the build {id} is not cleaned up: {error:#}"));
     }
-    let all = everything(cloud).await.map_err(Failure::Failed)?;
-    let choice = Choice::of(flags, &all, survey, named.as_ref());
+    let Looked { found: all, unanswered } =
+        everything(cloud, used, named.as_ref(), events).await.map_err(Failure::Failed)?;
+    let choice = Choice::of(flags, &all, survey, named.as_ref(), !unanswered.is_empty());
     for (region, leftover) in &all {
         if let Some(warning) = choice.spared(region, leftover, &cloud.flags()) {
             events.warn(warning);
         }
     }
-    let mut found: Vec<_> = all.into_iter().filter(|(_, leftover)| choice.takes(leftover)).collect();
-    // Instances first: their security groups cannot be deleted before them. Of images that are half open, the open ones:
-    // when this is cut short, those that remain still say that the build was not open everywhere.
-    found.sort_by(|(a_region, a), (b_region, b)| {
-        (a.kind, !a.public, a_region, &a.id).cmp(&(b.kind, !b.public, b_region, &b.id))
-    });
-    if found.is_empty() {
+    let found: Vec<_> = all.into_iter().filter(|(_, leftover)| choice.takes(leftover)).collect();
+    let mut undone: Vec<String> = unanswered.paragraph("look for leftovers").into_iter().collect();
+    if !found.is_empty() {
+        undone.extend(removal::ask_and_remove(cloud, &found, common, events).await?);
+    } else if undone.is_empty() {
         events.say(Progress::NothingToRemove);
-    } else {
-        for (region, leftover) in &found {
-            let public = if leftover.public { ", PUBLIC in some regions only" } else { "" };
-            events.note(format_args!("{region}: {} {} of {}{public}", leftover.kind, leftover.id, leftover.build));
+    }
+    if let Some(named) = named {
+        undone.extend(named.restore_blocks(cloud, !found.is_empty(), events).await);
+        if undone.is_empty() {
+            named.forget(cloud, !found.is_empty(), events).map_err(Failure::Failed)?;
         }
-        let question = format!("Remove everything listed above for good ({} in all)?", found.len());
-        let asked = confirm(&question, common.yes).await;
-        asked.context("nothing was removed").map_err(Failure::Refused)?;
-        remove_all(cloud, &found, events).await.map_err(Failure::Failed)?;
     }
-    match named {
-        Some(named) => named.forget(cloud, !found.is_empty(), events).await.map_err(Failure::Failed),
-        None => Ok(()),
-    }
+    if undone.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!("{}", undone.join("\n")))) }
 }
 
 /// Fails if the named build is of the other kind of cloud. This asks no cloud.
@@ -122,31 +112,57 @@ impl Named {
         Ok(Some(Named { folder, reading, _lock: lock }))
     }
 
-    /// The regions that the build publishes in.
-    fn regions(&self) -> usize {
+    /// The regions that the build may have left something in.
+    fn regions(&self) -> BTreeSet<Region> {
+        let about = self.reading.state.about.iter();
+        about.flat_map(|about| about.regions.iter().chain([&about.build_region])).cloned().collect()
+    }
+
+    /// The number of regions that the build publishes in.
+    fn published_in(&self) -> usize {
         let state = &self.reading.state;
         state.about.as_ref().map_or(0, |about| about.regions.len().saturating_sub(state.gave_up.len()))
     }
 
-    /// Restores the blocks on public images that the build lifted, and records that it is cleaned up, so that it is not
-    /// resumed. Does neither if the build may be another account's.
-    async fn forget<C: Cloud>(self, cloud: &C, removed_something: bool, events: &Events) -> Result<()> {
+    /// Whether the build may be another account's: its journal names none, and nothing of it was found.
+    fn may_be_anothers(&self, removed_something: bool) -> bool {
+        let about = self.reading.state.about.as_ref();
+        about.is_some_and(|about| about.identity.is_none()) && !removed_something
+    }
+
+    /// Restores the blocks on public images that the build lifted, unless the build may be another account's. Returns a
+    /// paragraph about the regions where that failed.
+    async fn restore_blocks<C: Cloud>(&self, cloud: &C, removed_something: bool, events: &Events) -> Option<String> {
+        if self.may_be_anothers(removed_something) {
+            return None;
+        }
+        let regions = self.reading.state.unblocked();
+        let blocked = everywhere::in_each(&regions, |region| cloud.block_public_images(region)).await;
+        for (region, ()) in blocked.done {
+            events.say(Progress::Blocked { region });
+        }
+        let failed = blocked.failed.iter().map(|(region, error)| {
+            let command = cloud.how_to(HowTo::BlockPublicImages(region));
+            format!("\n  {region}: {error:#}\n    to do it by hand: {command}")
+        });
+        let failed: String = failed.collect();
+        (!failed.is_empty()).then(|| format!("failed to block public images again:{failed}"))
+    }
+
+    /// Records that the build is cleaned up, so that it is not resumed, unless it may be another account's.
+    fn forget<C: Cloud>(self, cloud: &C, removed_something: bool, events: &Events) -> Result<()> {
         let state = &self.reading.state;
-        if state.about()?.identity.is_none() && !removed_something {
+        if self.may_be_anothers(removed_something) {
             let id = &state.about()?.id;
-            let blocks = state.unblocked().into_iter().map(|region| cloud.how_to(HowTo::BlockPublicImages(&region)));
+            let blocks = state.unblocked();
             events.warn(format_args!(
                 "nothing of the build {id} was found, and its journal does not say which account it belongs to: it is not \
                  marked as cleaned up; where it was another account's, clean it up with that account's --profile"
             ));
-            for command in blocks {
+            for command in blocks.iter().map(|region| cloud.how_to(HowTo::BlockPublicImages(region))) {
                 events.note(format_args!("To set a block on public images again, in that account:\n    {command}"));
             }
             return Ok(());
-        }
-        for region in state.unblocked() {
-            cloud.block_public_images(&region).await?;
-            events.say(Progress::Blocked { region });
         }
         bake::delete_leftovers(&self.folder);
         openssh::delete_keys(&self.folder);
@@ -172,10 +188,18 @@ struct Choice<'a> {
     public: BTreeSet<String>,
     /// Whether the named build is public in some of its regions only.
     is_half_public: bool,
+    /// Whether a region did not answer, so that any build may be public there.
+    is_partial: bool,
 }
 
 impl Choice<'_> {
-    fn of<'a>(flags: &'a CleanFlags, all: &[(Region, Leftover)], survey: Survey, named: Option<&Named>) -> Choice<'a> {
+    fn of<'a>(
+        flags: &'a CleanFlags,
+        all: &[(Region, Leftover)],
+        survey: Survey,
+        named: Option<&Named>,
+        is_partial: bool,
+    ) -> Choice<'a> {
         let images =
             || all.iter().map(|(_, leftover)| leftover).filter(|leftover| leftover.kind == LeftoverKind::Image);
         let public = images().filter(|image| image.public).map(|image| image.build.clone()).collect();
@@ -185,15 +209,26 @@ impl Choice<'_> {
             let is_half = match named {
                 // A release that is done counts as published, even if one of its images was changed since.
                 Some(named) if named.reading.state.ended == Some(How::Done) => false,
-                Some(named) => named.reading.state.is_half_open() && open.len() < named.regions(),
+                Some(named) => named.reading.state.is_half_open() && open.len() < named.published_in(),
                 None => !closed.is_empty(),
             };
-            is_half && !open.is_empty()
+            is_half && !open.is_empty() && !(is_partial && named.is_some())
         });
-        Choice { flags, now: SystemTime::now(), survey, public, is_half_public }
+        Choice { flags, now: SystemTime::now(), survey, public, is_half_public, is_partial }
     }
 
     fn takes(&self, leftover: &Leftover) -> bool {
+        self.would_take(leftover) && !self.is_doubtful(leftover)
+    }
+
+    /// Whether it is an image that is a leftover only if its build is public nowhere, which a region did not tell.
+    fn is_doubtful(&self, leftover: &Leftover) -> bool {
+        let is_chosen = self.flags.build.is_some() || self.flags.expired;
+        self.is_partial && !is_chosen && leftover.kind == LeftoverKind::Image
+    }
+
+    /// The choice if every region had answered.
+    fn would_take(&self, leftover: &Leftover) -> bool {
         if let Some(id) = &self.flags.build {
             // Public images are no leftovers, unless they are public in some regions only by accident.
             return leftover.build == *id && (!leftover.public || self.is_half_public);
@@ -228,6 +263,9 @@ impl Choice<'_> {
             let command = withdrawal(leftover.version.as_deref(), flags);
             return Some(format!("{id} in {region} is public, and is kept; to withdraw it: {command}"));
         }
+        if self.is_doubtful(leftover) && self.would_take(leftover) {
+            return Some(format!("{id} in {region} is kept: its build may be public where there was no answer"));
+        }
         let is_closed_one = leftover.kind == LeftoverKind::Image && !leftover.public && self.public.contains(build);
         let is_ours = self.flags.build.is_none() && !self.flags.expired && self.is_old(leftover);
         (is_closed_one && is_ours && !self.survey.done.contains(build)).then(|| {
@@ -261,34 +299,23 @@ fn began(id: &str) -> Option<SystemTime> {
     humantime::parse_rfc3339(&text).ok()
 }
 
-async fn everything<C: Cloud>(cloud: &C) -> Result<Vec<(Region, Leftover)>> {
-    let regions = cloud.regions().await?;
-    let found = everywhere::in_each(&regions, |region| cloud.leftovers(region)).await.all("look for leftovers")?;
+/// What builds left, in all regions. A build whose journal is here left it in that build's regions.
+async fn everything<C: Cloud>(
+    cloud: &C,
+    used: &BTreeSet<Region>,
+    named: Option<&Named>,
+    events: &Events,
+) -> Result<Looked<Vec<(Region, Leftover)>>> {
+    let (used, pass_over) = match named {
+        Some(named) => (&named.regions(), PassOver::Any),
+        None => (used, PassOver::Closed),
+    };
+    let look = async |region: Region| cloud.leftovers(&region).await;
+    let Looked { found, unanswered } = regions::in_all(cloud, used, pass_over, events, look).await?;
     let with_region = |(region, leftovers): (Region, Vec<Leftover>)| {
         leftovers.into_iter().map(move |leftover| (region.clone(), leftover))
     };
-    Ok(found.into_iter().flat_map(with_region).collect())
-}
-
-async fn remove_all<C: Cloud>(cloud: &C, found: &[(Region, Leftover)], events: &Events) -> Result<()> {
-    let mut remaining = Vec::new();
-    for (region, leftover) in found {
-        match remove(cloud, region, leftover, events).await {
-            Ok(()) => events.say(Progress::Removed { id: leftover.id.clone(), region: region.clone() }),
-            Err(error) => remaining.push(format!("{region}: {} {}: {error:#}", leftover.kind, leftover.id)),
-        }
-    }
-    if remaining.is_empty() { Ok(()) } else { Err(anyhow!("these remain:\n  {}", remaining.join("\n  "))) }
-}
-
-/// Removes a resource. If the cloud refuses because it is still in use, tries again for a while.
-async fn remove<C: Cloud>(cloud: &C, region: &Region, leftover: &Leftover, events: &Events) -> Result<()> {
-    let pace = wait::Pace { first_check: Duration::ZERO, ..cloud.pace(Phase::Termination) };
-    let what = format!("{} to be removed", leftover.id);
-    wait::until(what, Patience { limit: TERMINATION_LIMIT, pace }, events, async || {
-        cloud.remove(region, leftover).await.map(Poll::Ready)
-    })
-    .await
+    Ok(Looked { found: found.into_iter().flat_map(with_region).collect(), unanswered })
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! `ami list`: lists the images in all regions.
 
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
-use xtask::cli::CommonFlags;
+use xtask::{cli::CommonFlags, region::Region};
 
 use crate::{
-    catalogue::{Catalogue, Entry},
+    catalogue::{Catalogue, Entry, regions::Looked},
     cloud::{Cloud, ImageState, Origin, tags::TAG_EXPIRES},
     event::progress::Progress,
     events::Events,
@@ -14,7 +14,7 @@ use crate::{
     show::{
         documents::{
             Visibility,
-            list::{FORMAT, Image, List, State},
+            list::{FORMAT, Image, List, State, Unanswered},
         },
         print,
     },
@@ -23,20 +23,28 @@ use crate::{
 /// Prints the images of all regions, sorted by name and region.
 ///
 /// # Errors
-/// When the cloud does not answer.
-pub async fn list<C: Cloud>(cloud: &C, recipe: &Recipe, common: &CommonFlags, events: &Events) -> Result<(), Failure> {
-    let catalogue = Catalogue::look(cloud, recipe).await.map_err(Failure::Failed)?;
-    if catalogue.entries.is_empty() {
+/// When a region does not answer; the images of the others are printed.
+pub async fn list<C: Cloud>(
+    cloud: &C,
+    recipe: &Recipe,
+    used: &BTreeSet<Region>,
+    common: &CommonFlags,
+    events: &Events,
+) -> Result<(), Failure> {
+    let looked = Catalogue::look(cloud, recipe, used, events).await.map_err(Failure::Failed)?;
+    let Looked { found: catalogue, unanswered } = &looked;
+    if catalogue.entries.is_empty() && unanswered.is_empty() {
         let flags = cloud.flags();
         events.say(Progress::NoImages { flags });
     }
     let text = if common.json {
-        print::json(&document(&catalogue)).map_err(Failure::Failed)?
+        print::json(&document(&looked)).map_err(Failure::Failed)?
     } else {
         let now = SystemTime::now();
         catalogue.entries.iter().map(|entry| line(entry, now)).collect()
     };
-    print::print(&text).map_err(Failure::Failed)
+    print::print(&text).map_err(Failure::Failed)?;
+    unanswered.all("list the images").map_err(Failure::Failed)
 }
 
 fn line(entry: &Entry, now: SystemTime) -> String {
@@ -49,8 +57,9 @@ fn line(entry: &Entry, now: SystemTime) -> String {
 
 /// The catalogue for other programs.
 #[must_use]
-pub fn document(catalogue: &Catalogue) -> List {
-    List { format: FORMAT, images: catalogue.entries.iter().map(image).collect() }
+pub fn document(looked: &Looked<Catalogue>) -> List {
+    let unanswered = looked.unanswered.reasons().into_iter().map(|(region, reason)| Unanswered { region, reason });
+    List { format: FORMAT, images: looked.found.entries.iter().map(image).collect(), unanswered: unanswered.collect() }
 }
 
 fn image(entry: &Entry) -> Image {

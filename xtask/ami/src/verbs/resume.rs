@@ -1,7 +1,10 @@
 //! `ami resume`: resumes an unfinished build.
 
-use anyhow::{Context as _, Result};
-use xtask::cli::{Ami, Command, CommonFlags, ReleaseFlags};
+use anyhow::{Context as _, Result, bail};
+use xtask::{
+    cli::{Ami, Command, CommonFlags, ReleaseFlags},
+    grantee::Grantee,
+};
 
 use super::{App, release, until_signal};
 use crate::{
@@ -29,6 +32,7 @@ pub fn command_line(ami: Ami, state_dir: &StateDir) -> Result<(Ami, Option<Strin
     });
     let root = root.transpose()?;
     let (mut began, call) = unfinished.command()?;
+    leave_out(&mut began, &flags.without)?;
     std::env::set_current_dir(&call.folder)
         .with_context(|| format!("failed to enter the folder {}, where the build began", call.folder))?;
     let CommonFlags { yes, json, quiet, verbose, log_format, profile, .. } = ami.common;
@@ -36,6 +40,18 @@ pub fn command_line(ami: Ami, state_dir: &StateDir) -> Result<(Ami, Option<Strin
     began.common.root = root.or(began.common.root);
     began.common = CommonFlags { yes, json, quiet, verbose, log_format, ..began.common };
     Ok((began, Some(unfinished.id)))
+}
+
+/// Takes grantees out of the list to share with.
+fn leave_out(began: &mut Ami, without: &[Grantee]) -> Result<()> {
+    let Some(release) = began.release.as_mut().filter(|_| !without.is_empty()) else { return Ok(()) };
+    if let Some(unknown) = without.iter().find(|grantee| !release.share.contains(grantee)) {
+        bail!("the build does not share its image with {unknown}, so --without cannot leave it out");
+    }
+    release.share.retain(|grantee| !without.contains(grantee));
+    // Without any, the image is still private.
+    release.private = true;
+    Ok(())
 }
 
 /// Resumes a build.

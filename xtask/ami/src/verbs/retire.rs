@@ -1,10 +1,12 @@
 //! `ami retire`: removes a version's images, with their snapshots, in every region.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, anyhow};
-use xtask::{cli::CommonFlags, version::Version};
+use xtask::{cli::CommonFlags, region::Region, version::Version};
 
 use crate::{
-    catalogue::{Catalogue, Entry},
+    catalogue::{Catalogue, Entry, regions::Looked},
     cloud::{Cloud, HowTo, Origin},
     event::progress::Progress,
     events::Events,
@@ -19,17 +21,23 @@ use crate::{
 /// only when all of them are gone. The list says which ones this tool did not make.
 ///
 /// # Errors
-/// When there is none, it is not confirmed, or an image cannot be removed; the message says what remains.
+/// When there is none, it is not confirmed, an image cannot be removed, or a region does not answer; the message says what
+/// remains or may remain. The images in all other regions are removed.
 pub async fn retire<C: Cloud>(
     cloud: &C,
     recipe: &Recipe,
     version: &Version,
+    used: &BTreeSet<Region>,
     common: &CommonFlags,
     events: &Events,
 ) -> Result<(), Failure> {
     let name = recipe.image_name(version).map_err(Failure::Refused)?;
-    let catalogue = Catalogue::look(cloud, recipe).await.map_err(Failure::Failed)?;
+    let Looked { found: catalogue, unanswered } =
+        Catalogue::look(cloud, recipe, used, events).await.map_err(Failure::Failed)?;
     let images: Vec<&Entry> = catalogue.of_version(version, &name).collect();
+    if let (true, Some(paragraph)) = (images.is_empty(), unanswered.paragraph("look for images")) {
+        return Err(Failure::Failed(anyhow!("no image `{name}` was found, but some may be left: {paragraph}")));
+    }
     if images.is_empty() {
         return Err(Failure::Refused(anyhow!(
             "there is no image `{name}`; to list the images: cargo xtask ami list{}",
@@ -50,7 +58,9 @@ pub async fn retire<C: Cloud>(
         events.say(Progress::Removed { id: id.to_string(), region: region.clone() });
     }
     let remaining: Vec<String> = removed.failed.iter().map(|(region, error)| format!("{region}: {error}")).collect();
-    if remaining.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!("{}", remaining.join("\n  ")))) }
+    let remaining = (!remaining.is_empty()).then(|| remaining.join("\n  "));
+    let undone: Vec<String> = remaining.into_iter().chain(unanswered.paragraph("look for images")).collect();
+    if undone.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!("{}", undone.join("\n")))) }
 }
 
 /// The line about an image before it is removed.

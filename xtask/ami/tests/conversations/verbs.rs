@@ -1,6 +1,9 @@
 //! The cloud's verbs, as conversations name them, and calls of other services; all of it through the SDK's own types.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Result, anyhow, bail};
 use aws_config::{ConfigLoader, SdkConfig};
@@ -10,7 +13,7 @@ use xtask::region::Region;
 use xtask_ami::{
     cloud::{
         Account as _, Audience, Compute as _, Image, Imaging as _, Launch, LaunchSource, NewImage, Opening as _,
-        Permission, SshAccess,
+        Permission, Shutdown, SshAccess,
         ec2::{Ec2, Settings},
         tags::Tags,
     },
@@ -18,7 +21,7 @@ use xtask_ami::{
     events::Events,
     ground::api_error::ApiError,
     machine::keys::LoginKey,
-    recipe::Recipe,
+    recipe::{KeyType, Recipe},
     show::terminal::{Form, Level, Terminal},
 };
 
@@ -27,7 +30,7 @@ use super::HOME;
 /// EC2, as a process of the tool sees it.
 pub async fn open(loader: ConfigLoader) -> Ec2 {
     let recipe = Recipe::parse(Utf8Path::new("ami.toml"), include_str!("../../../../.release/ami/ami.toml"));
-    let settings = Settings { ssh_from: Some("203.0.113.7/32".parse().expect("a range")), ..Settings::default() };
+    let settings = Settings { ssh_from: vec!["203.0.113.7/32".parse().expect("a range")], ..Settings::default() };
     let (home, status) = (HOME.parse().expect("a region"), Events::new(Terminal::stderr(Level::Quiet, Form::Text)));
     Ec2::load(loader, settings, &home, recipe.expect("the shipped recipe"), &status).await
 }
@@ -48,7 +51,7 @@ pub async fn done(ec2: &Ec2, sdk: &SdkConfig, region: &Region, words: &[&str]) -
     let log = Utf8Path::new("/dev/null");
     match *words {
         ["regions"] => {
-            let regions = ec2.regions().await?;
+            let regions = ec2.regions(&BTreeSet::new()).await?;
             return Ok((regions.len() > 10 && regions.contains(region)).to_string());
         }
         ["base"] => return Ok(ec2.base(log).await?.name),
@@ -63,7 +66,7 @@ pub async fn done(ec2: &Ec2, sdk: &SdkConfig, region: &Region, words: &[&str]) -
         }
         ["instances-of", build] => return Ok(list(ec2.instances_of(region, build).await?, |id| id.0)),
         ["console", id] => ec2.console(region, &instance(id)).await.map(drop)?,
-        ["stop", id] => ec2.stop(region, &instance(id)).await?,
+        ["stop", id] => ec2.stop(region, &instance(id), Shutdown::Ordered).await?,
         ["terminate", id] => ec2.terminate(region, &instance(id)).await?,
         ["create", id] => return Ok(ec2.create_image(region, &instance(id), &new_image("image")).await?.0),
         ["copy", id, to] => {
@@ -140,8 +143,8 @@ fn tags() -> Tags {
 }
 
 fn access() -> Result<SshAccess> {
-    let public_key = LoginKey::generate("test")?.public()?;
-    Ok(SshAccess { name: "test-bake".to_owned(), public_key, tags: tags() })
+    let public_key = LoginKey::generate(KeyType::Ed25519, "test")?.public()?;
+    Ok(SshAccess { name: "test-bake".to_owned(), public_key, is_imported: true, tags: tags() })
 }
 
 async fn launch(ec2: &Ec2) -> Result<Launch> {

@@ -2,12 +2,13 @@
 
 use crate::{books::World, request::Call, xml::Refused};
 
-mod account;
+pub mod account;
 mod images;
 mod instances;
 mod keys_and_groups;
 mod launches;
 mod network;
+mod paths;
 mod permissions;
 mod snapshots_and_tags;
 
@@ -21,16 +22,18 @@ macro_rules! deeds {
 /// What an action does; none when the tool never asks for it.
 pub fn find(action: &str) -> Option<Deed> {
     let deeds = deeds! {
-        account: get_caller_identity, get_service_quota, enable_ebs_encryption_by_default,
+        account: get_caller_identity, decode_authorization_message, get_service_quota, enable_ebs_encryption_by_default,
             get_ebs_encryption_by_default, get_image_block_public_access_state, enable_image_block_public_access,
             disable_image_block_public_access, get_snapshot_block_public_access_state;
         images: describe_images, create_image, copy_image, enable_image_deprecation, deregister_image;
         instances: describe_instances, describe_instance_attribute, modify_instance_attribute, stop_instances,
-            terminate_instances, get_console_output;
+            terminate_instances, get_console_output, describe_volumes, delete_volume;
         keys_and_groups: import_key_pair, describe_key_pairs, delete_key_pair, create_security_group,
             authorize_security_group_ingress, describe_security_groups, delete_security_group;
         launches: run_instances;
         network: describe_regions, describe_vpcs, describe_subnets, describe_instance_type_offerings;
+        paths: describe_route_tables, describe_vpc_block_public_access_options,
+            describe_vpc_block_public_access_exclusions, get_instance_metadata_defaults, get_allowed_images_settings;
         permissions: describe_image_attribute, describe_snapshot_attribute, modify_image_attribute,
             modify_snapshot_attribute;
         snapshots_and_tags: describe_snapshots, delete_snapshot, create_tags, delete_tags;

@@ -21,7 +21,7 @@ mod network;
 
 pub use image::{BlockPublicAccess, Image, Outcome, Snapshot};
 pub use instance::{Fate, Instance, InstanceState};
-pub use network::{Group, KeyPair, Rule, Subnet};
+pub use network::{Group, KeyPair, Paths, Rule, Subnet};
 
 /// Key and value of each tag.
 pub type Tags = BTreeMap<String, String>;
@@ -49,6 +49,10 @@ pub struct World {
     pub caller: String,
     /// What is wrong with the account's credentials, and from when on.
     pub credentials: Option<(Duration, CredentialTrouble)>,
+    /// What the encoded reasons of denials say; none where the account may not decode them.
+    pub decoded: Option<serde_json::Value>,
+    /// The accounts that nothing can be shared with, because there are none of these ids.
+    pub closed_accounts: BTreeSet<String>,
     /// Whether the public image quota can be read.
     pub quota_readable: bool,
     /// The rules that were broken.
@@ -78,12 +82,18 @@ pub struct Region {
     pub snapshots: BTreeMap<String, Snapshot>,
     /// By id.
     pub instances: BTreeMap<String, Instance>,
+    /// Volumes that outlived their instances, by id.
+    pub volumes: BTreeMap<String, Tags>,
     /// By name.
     pub key_pairs: BTreeMap<String, KeyPair>,
     /// By id.
     pub groups: BTreeMap<String, Group>,
     /// The subnets; those of the default VPC are all default for their zones.
     pub subnets: Vec<Subnet>,
+    /// What is in the way between instances and the internet.
+    pub paths: Paths,
+    /// The owners whose images the account sees, besides itself; all where there are none.
+    pub allowed_owners: Option<Vec<String>>,
     /// The id of the default VPC, if there is one.
     pub default_vpc: Option<String>,
     /// The zones that have no capacity left.
@@ -121,6 +131,8 @@ impl World {
             dry_runs_look_first: false,
             caller: ACCOUNT.to_owned(),
             credentials: None,
+            decoded: None,
+            closed_accounts: BTreeSet::new(),
             quota_readable: true,
             violations: Vec::new(),
             counter: 0,
@@ -209,7 +221,11 @@ impl World {
         if region.deregistered.contains(id) {
             refuse!("InvalidAMIID.Unavailable", "The image ID '{id}' is no longer available");
         }
-        let seen = |image: &&Image| if image.is_own() { self.sees(image.created) } else { image.is_public() };
+        let is_shown =
+            |image: &Image| region.allowed_owners.as_ref().is_none_or(|owners| owners.contains(&image.owner));
+        let seen = |image: &&Image| {
+            if image.is_own() { self.sees(image.created) } else { image.is_public() && is_shown(image) }
+        };
         let unknown = || unknown(id, "ami", ["InvalidAMIID.NotFound", "InvalidAMIID.Malformed"]);
         region.images.get(id).filter(seen).ok_or_else(unknown)
     }
@@ -256,10 +272,17 @@ const ENABLED: &str = "ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 a
 const NOT_ENABLED: &str = "af-south-1 ap-east-1 me-south-1";
 
 impl Region {
-    fn new(name: &str, opt_in: &'static str) -> Region {
+    /// A region with a default VPC, and nothing in it.
+    pub fn new(name: &str, opt_in: &'static str) -> Region {
         let vpc = format!("vpc-{name}");
         let zones = ["a", "b", "c"].map(|letter| format!("{name}{letter}"));
-        let subnets = zones.map(|zone| Subnet { id: format!("subnet-{zone}"), vpc: vpc.clone(), zone, default: true });
+        let subnet = |zone: &String| Subnet {
+            id: format!("subnet-{zone}"),
+            vpc: vpc.clone(),
+            zone: zone.clone(),
+            ..Subnet::default()
+        };
+        let subnets = zones.each_ref().map(|zone| Subnet { default: true, ..subnet(zone) });
         let subnets = subnets.to_vec();
         let mut region = Region { opt_in, subnets, default_vpc: Some(vpc), public_image_quota: 5, ..Region::default() };
         region.give_group(&format!("sg-default-{name}"), "default");
@@ -277,6 +300,13 @@ impl Region {
         let vpc = self.default_vpc.clone().expect("a default VPC");
         let group = Group { id: id.to_owned(), name: name.to_owned(), vpc, ..Group::default() };
         self.groups.insert(group.id.clone(), group);
+    }
+
+    /// Gives the default VPC a subnet that is not its zone's default one, in the first zone.
+    pub fn give_subnet(&mut self, name: &str, id: &str) -> &mut Subnet {
+        let (vpc, zone) = (self.default_vpc.clone().expect("a default VPC"), format!("{name}a"));
+        self.subnets.push(Subnet { id: id.to_owned(), vpc, zone, private: true, ..Subnet::default() });
+        self.subnets.last_mut().expect("it is there")
     }
 
     /// Puts an image there, with its snapshot.

@@ -13,6 +13,8 @@ pub struct Delays {
     pub ssh: Duration,
     /// From the order to stop to `stopped`.
     pub stop: Duration,
+    /// From the order to cut the power to `stopped`.
+    pub forced_stop: Duration,
     /// From the order to make an image to `available`.
     pub image: Duration,
     /// From the order to copy an image to `available`, as it is in the middle; regions differ.
@@ -34,6 +36,7 @@ impl Default for Delays {
             running: Duration::from_secs(8),
             ssh: Duration::from_secs(12),
             stop: Duration::from_secs(6),
+            forced_stop: Duration::from_secs(30),
             image: Duration::from_secs(20),
             copy: Duration::from_secs(25),
             terminate: Duration::from_secs(15),

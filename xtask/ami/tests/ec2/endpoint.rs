@@ -19,6 +19,7 @@ use crate::{
     books::{CredentialTrouble, Image, Region, Snapshot, World},
     faults::{Fault, Plan},
     request::Call,
+    witness,
     xml::{Refusal, Refused, refuse, success},
 };
 
@@ -103,7 +104,7 @@ impl Endpoint {
     }
 
     async fn serve(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let call = Call::read(&request);
+        let (call, question) = (Call::read(&request), witness::question(&request));
         let (number, fault, answer) = self.lock().arrives(&call);
         if !self.world(|world| world.regions.contains_key(&call.region)) {
             return Err(ConnectorError::io(format!("no host is called {}.{}", call.service, call.region).into()));
@@ -128,12 +129,15 @@ impl Endpoint {
                 if fault == Some(Fault::AnswerLost) { Err(internal_error()) } else { done }
             }
         };
-        let refusal = match outcome {
-            Ok(answer) => return Ok(success(&call, &answer)),
-            Err(refusal) => refusal,
+        let response = match outcome {
+            Ok(answer) => success(&call, &answer),
+            Err(refusal) => {
+                self.lock().log[number].error = Some(refusal.code.clone());
+                refusal.response(&call)
+            }
         };
-        self.lock().log[number].error = Some(refusal.code.clone());
-        Ok(refusal.response(&call))
+        witness::write(&call, question, &response);
+        Ok(response)
     }
 }
 

@@ -124,8 +124,18 @@ impl Endpoint {
     /// The instance that is reached at an address, if any is.
     pub fn instance_at(&self, address: IpAddr) -> Option<Located<Instance>> {
         let address = address.to_string();
-        let reached = |instance: &Instance| instance.reached_at(self.instance_state(instance)) == Some(&address);
+        let reached = |instance: &Instance| instance.is_reached_at(self.instance_state(instance), &address);
         self.instances().into_iter().find(|(_, instance)| reached(instance))
+    }
+
+    /// Whether a security group of an instance lets somebody in who dials this address: one of its family.
+    pub fn lets_in(&self, instance: &Instance, address: IpAddr) -> bool {
+        let groups = self.groups().into_iter().map(|(_, group)| group).filter(|it| instance.groups.contains(&it.id));
+        let is_open = |group: Group| {
+            // A group that a test gives has no rules.
+            group.name == "given" || group.rules.iter().any(|rule| rule.source.contains(':') == address.is_ipv6())
+        };
+        groups.into_iter().any(is_open)
     }
 
     /// From when on sshd answers on an instance, as long as it runs.

@@ -1,6 +1,11 @@
 //! EC2 with machines that answer: the code under test, but for the logins, which lead into memory.
 
-use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use camino::Utf8Path;
@@ -9,7 +14,7 @@ use xtask::region::Region;
 use xtask_ami::{
     cloud::{
         Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, Launch, Leftover, NewImage, Opening,
-        Paced, Permission, Phase, SshAccess,
+        Paced, Permission, Phase, Shutdown, SshAccess,
         ec2::Ec2,
         preflight::{Preflight, Request},
     },
@@ -19,12 +24,13 @@ use xtask_ami::{
         ids::{ImageId, InstanceId},
     },
     ground::wait::Pace,
-    machine::{Input, Machine, keys::Login, ssh::LoginRefused},
+    machine::{Destination, Input, Job, Lost, Machine, keys::Login, ssh::LoginRefused},
 };
 
 use crate::{
     endpoint::Endpoint,
     kit::{Disk, Scripts, word},
+    rig::HOME,
 };
 
 /// How long cloud-init takes from the first login on, and then the three calls of apt-get, as in the benchmark.
@@ -39,8 +45,14 @@ pub struct Simulated {
     pub endpoint: Endpoint,
     /// When the binaries are compiled, and so can be uploaded.
     pub compiled: Instant,
+    /// The parts of the work in which the connection is lost, once each.
+    pub loses: Loses,
+    jobs: Rc<RefCell<BTreeMap<String, String>>>,
     disks: Disks,
 }
+
+/// Words of commands, as [`word`] has them.
+pub type Loses = Rc<RefCell<Vec<&'static str>>>;
 
 /// What is on the disks of instances, and in images, by id. They outlive the process that made them.
 pub type Disks = Rc<RefCell<BTreeMap<String, Disk>>>;
@@ -49,13 +61,17 @@ pub type Disks = Rc<RefCell<BTreeMap<String, Disk>>>;
 pub struct SimulatedMachine {
     endpoint: Endpoint,
     compiled: Instant,
+    loses: Loses,
+    /// What the jobs that have ended printed.
+    jobs: Rc<RefCell<BTreeMap<String, String>>>,
     disks: Disks,
     instance: String,
 }
 
 impl Simulated {
     pub fn new(ec2: Ec2, endpoint: Endpoint, disks: &Disks) -> Simulated {
-        Simulated { ec2, endpoint, compiled: Instant::now(), disks: Rc::clone(disks) }
+        let (loses, jobs) = (Loses::default(), Rc::default());
+        Simulated { ec2, endpoint, compiled: Instant::now(), loses, jobs, disks: Rc::clone(disks) }
     }
 }
 
@@ -70,7 +86,39 @@ impl Machine for SimulatedMachine {
         ensure!(runs, "{what}: the connection to the machine was lost");
         let mut disks = self.disks.borrow_mut();
         let disk = disks.get_mut(&self.instance).context("a disk")?;
-        disk.answer(&Scripts::default(), command, input)
+        let printed = disk.answer(&Scripts::default(), command, input)?;
+        let at = self.loses.borrow().iter().position(|lost| *lost == word(command));
+        let Some(at) = at else { return Ok(printed) };
+        self.loses.borrow_mut().remove(at);
+        Err(Lost::new(what, "bake.log".into()).into())
+    }
+
+    /// A job is done once, whatever becomes of the connection.
+    async fn script(&self, job: &mut Job) -> Result<String> {
+        let name = format!("{} on {}", job.what, self.instance);
+        let known = self.jobs.borrow().get(&name).cloned();
+        if let Some(printed) = known {
+            return Ok(printed);
+        }
+        let command = job.command()?;
+        let ended = self.run(&job.what, &command, Input::Text(&job.text), job.limit).await;
+        if ended.as_ref().is_err_and(|error| error.is::<Lost>()) {
+            // The double does its work before it loses the connection.
+            let mut disks = self.disks.borrow_mut();
+            let disk = disks.get_mut(&self.instance).context("a disk")?;
+            let printed = match word(&command) {
+                "check" => disk.answer(&Scripts::default(), &command, Input::None)?,
+                _ => String::new(),
+            };
+            self.jobs.borrow_mut().insert(name, printed);
+            if let Some(words) = job.announcement() {
+                let console = format!("[  12.3] {words}: exit status 0\n");
+                self.endpoint.region(HOME, |region| {
+                    region.instances.get_mut(&self.instance).expect("it").console.push_str(&console);
+                });
+            }
+        }
+        ended
     }
 }
 
@@ -92,17 +140,20 @@ macro_rules! of_ec2 {
 impl Compute for Simulated {
     type Machine = SimulatedMachine;
 
-    async fn connect(&self, address: SocketAddr, tried: &Login, _: &Utf8Path) -> Result<SimulatedMachine> {
+    async fn connect(&self, to: &Destination<'_>, tried: &Login, _: &Utf8Path) -> Result<SimulatedMachine> {
+        let address = to.address;
         let unreachable = || anyhow!("no answer from {address}");
         let (_, instance) = self.endpoint.instance_at(address.ip()).ok_or_else(unreachable)?;
+        ensure!(self.endpoint.lets_in(&instance, address.ip()), "no answer from {address}");
         ensure!(Instant::now() >= self.endpoint.ssh_answers_at(&instance), "no answer from {address}");
         let imported = self.endpoint.key_pairs().into_iter().map(|(_, pair)| pair);
         let granted = imported.filter(|pair| Some(&pair.name) == instance.key_name.as_ref());
+        let granted = granted.map(|pair| pair.public_key).chain(keys_in(&instance.user_data));
         // An image has what its instance's disk had; nothing is written there after.
         let source = self.endpoint.instance_of_image(&instance.image);
         let source = source.and_then(|id| self.disks.borrow().get(&id).cloned());
         let mut disks = self.disks.borrow_mut();
-        let boots = || Disk::of_machine(&instance.id, source.as_ref(), granted.map(|pair| pair.public_key));
+        let boots = || Disk::of_machine(&instance.id, source.as_ref(), granted);
         let disk = disks.entry(instance.id.clone()).or_insert_with(boots);
         let login = disk.log_in(address, &instance.user_data, tried);
         if login.as_ref().is_err_and(|error| error.is::<LoginRefused>()) && !disk.ever_let_in(tried)? {
@@ -111,11 +162,16 @@ impl Compute for Simulated {
         }
         login?;
         let (endpoint, disks) = (self.endpoint.clone(), Rc::clone(&self.disks));
-        Ok(SimulatedMachine { endpoint, compiled: self.compiled, disks, instance: instance.id })
+        let (loses, jobs) = (Rc::clone(&self.loses), Rc::clone(&self.jobs));
+        Ok(SimulatedMachine { endpoint, compiled: self.compiled, loses, jobs, disks, instance: instance.id })
     }
 
     fn machines_outlive_process(&self) -> bool {
         self.ec2.machines_outlive_process()
+    }
+
+    fn way_in(&self) -> String {
+        self.ec2.way_in()
     }
 
     of_ec2! {
@@ -123,11 +179,12 @@ impl Compute for Simulated {
         grant_access(region: &Region, access: &SshAccess) -> ();
         revoke_access(region: &Region, name: &str) -> ();
         detach_access(region: &Region, id: &InstanceId) -> ();
+        renew_access(region: &Region, name: &str) -> ();
         launch(region: &Region, launch: &Launch) -> InstanceId;
         instance(region: &Region, id: &InstanceId) -> Option<Instance>;
         instances_of(region: &Region, build: &str) -> Vec<InstanceId>;
         console(region: &Region, id: &InstanceId) -> String;
-        stop(region: &Region, id: &InstanceId) -> ();
+        stop(region: &Region, id: &InstanceId, how: Shutdown) -> ();
         terminate(region: &Region, id: &InstanceId) -> ();
     }
 }
@@ -158,7 +215,7 @@ impl Opening for Simulated {
 impl Account for Simulated {
     of_ec2! {
         identity() -> Identity;
-        regions() -> Vec<Region>;
+        regions(others: &BTreeSet<Region>) -> Vec<Region>;
         preflight(request: &Request) -> Preflight;
         leftovers(region: &Region) -> Vec<Leftover>;
         remove(region: &Region, leftover: &Leftover) -> ();
@@ -171,4 +228,12 @@ impl Account for Simulated {
     fn how_to(&self, what: HowTo<'_>) -> String {
         self.ec2.how_to(what)
     }
+}
+
+/// The login keys that cloud-init finds in user data.
+fn keys_in(user_data: &str) -> Vec<String> {
+    let config = user_data.lines().nth(1).unwrap_or_default();
+    let config: serde_json::Value = serde_json::from_str(config).expect("JSON");
+    let keys = config["ssh_authorized_keys"].as_array().cloned().unwrap_or_default();
+    keys.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect()
 }

@@ -1,5 +1,7 @@
 //! Names that are taken: whatever has the name, the command that preflight gives frees it.
 
+use std::collections::BTreeSet;
+
 use xtask_ami::{
     ground::{finding::Finding, outcome::Failure},
     verbs::retire,
@@ -32,7 +34,8 @@ fn put(rig: &Rig, id: &str, build: Option<&str>, change: impl FnOnce(&mut Image)
 async fn retire(rig: &Rig) -> (Result<(), Failure>, String) {
     let events = rig.events();
     let version = "0.6.1".parse().expect("a version");
-    let retired = retire::retire(&rig.ec2().await, &rig.order.recipe, &version, &said_yes(), &events).await;
+    let retired =
+        retire::retire(&rig.ec2().await, &rig.order.recipe, &version, &BTreeSet::new(), &said_yes(), &events).await;
     (retired, rig.said())
 }
 

@@ -1,6 +1,8 @@
 //! A build belongs to the account, the endpoint and the kind of cloud that it began in: anywhere else it is neither
 //! resumed nor cleaned up, and nothing is forgotten.
 
+use std::collections::BTreeSet;
+
 use aws_config::ConfigLoader;
 use camino::Utf8PathBuf;
 use serde_json::{Value, json};
@@ -136,7 +138,7 @@ async fn a_build_of_another_kind_of_cloud_is_refused() {
     let flags = CleanFlags { build: Some(id.clone()), older_than: std::time::Duration::ZERO.into(), expired: false };
     let common = CommonFlags { local: true, ..COMMON };
     let calls = rig.endpoint.calls();
-    let error = refusal(clean::clean(&cloud, &rig.desk.home, &flags, &common, &rig.events()).await);
+    let error = refusal(clean::clean(&cloud, &rig.desk.home, &BTreeSet::new(), &flags, &common, &rig.events()).await);
     assert!(error.contains("is on EC2, and the command looks with --local: nothing was done"), "{error}");
     assert!(error.ends_with(&format!("\n    cargo xtask ami clean {id} --profile 'the builders'")), "{error}");
     let error = Unfinished::pick(&rig.desk.home, Some(&id), true).map(|build| build.id).expect_err("it is on EC2");

@@ -120,7 +120,7 @@ async fn an_image_of_that_name_without_our_tags_is_seen() {
     let cloud = rig.ec2().await;
     let images = made.map(|image| (image.region.parse().expect("a region"), image.id.clone())).collect();
     let faults = gate::faults(&cloud, "Wallaroo 0.6.1", &images, Openness::Public).await.expect("a look");
-    assert!(faults.iter().any(|fault| fault.contains("ami-z")), "{faults:?}");
+    assert!(gate::listed(&faults).contains("ami-z"), "{faults:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,4 +159,20 @@ async fn what_is_published_is_read_back() {
     let ended = tokio::select! { ended = rig.release() => ended, () = close => unreachable!("it goes on for ever") };
     ended.failed(1, &["all regions to show the image as public", "sa-east-1", "is not public"]);
     assert_eq!(rig.endpoint.public_in(), [""; 0], "{}", ended.said);
+}
+
+/// Whether an account exists is told by the very last calls.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_does_not_exist_is_named_and_left_out_when_the_build_is_resumed() {
+    let (known, organization) = ("123456789012", "arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5");
+    for closed in ["210987654321", organization] {
+        let mut rig = Rig::private();
+        rig.order.visibility = private(&[known, closed]);
+        rig.endpoint.world(|world| world.closed_accounts.insert(closed.to_owned()));
+        rig.release().await.failed(1, &[closed, "cargo xtask ami resume --without"]);
+        rig.order.visibility = private(&[known]);
+        rig.resume().await.report();
+        let (_, image) = &rig.endpoint.images()[0];
+        assert_eq!(image.launch_permissions.iter().collect::<Vec<_>>(), [known]);
+    }
 }

@@ -1,5 +1,7 @@
 //! Results that other programs read: each is as its schema says, and says what there is.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use xtask::{cli::Document, region::Region};
 use xtask_ami::{
@@ -31,8 +33,8 @@ async fn checked(rig: &Rig) -> Value {
 
 /// What `list --json` prints.
 async fn listed(rig: &Rig, cloud: &Ec2) -> Value {
-    let catalogue = Catalogue::look(cloud, &rig.order.recipe).await.expect("a look");
-    expect_valid(Document::List, &print::json(&verbs::list::document(&catalogue)).expect("JSON"))
+    let looked = Catalogue::look(cloud, &rig.order.recipe, &BTreeSet::new(), &rig.events()).await.expect("a look");
+    expect_valid(Document::List, &print::json(&verbs::list::document(&looked)).expect("JSON"))
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,16 +105,22 @@ async fn all_that_is_wrong_is_told_also_where_a_region_does_not_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_regions_that_do_not_answer_are_told_together() {
+async fn the_regions_that_do_not_answer_are_told_together_beside_the_images_of_the_others() {
     let rig = Rig::public(&REGIONS);
+    rig.release().await.outcome.expect("a release");
     for region in ["eu-west-1", "sa-east-1"] {
         rig.endpoint
             .plan(Plan::always(Fault::refused("UnauthorizedOperation")).action("DescribeImages").region(region));
     }
-    let looked = Catalogue::look(&rig.ec2().await, &rig.order.recipe).await;
-    let error = looked.expect_err("two regions don't answer").to_string();
-    assert!(error.starts_with("failed to list the images in 2 regions:\n  eu-west-1: "), "{error}");
+    let used = BTreeSet::from(REGIONS.map(|region| region.parse().expect("a region")));
+    let looked = Catalogue::look(&rig.ec2().await, &rig.order.recipe, &used, &rig.events()).await.expect("a look");
+    let error = looked.unanswered.all("list the images").expect_err("two regions don't answer").to_string();
+    assert!(error.starts_with("failed to list the images in some regions:\n  eu-west-1: "), "{error}");
     assert!(error.contains("\n  sa-east-1: "), "{error}");
+    let list = print::json(&verbs::list::document(&looked)).expect("JSON");
+    let list = expect_valid(Document::List, &list);
+    assert_eq!(list["images"].as_array().expect("images").len(), REGIONS.len() - 2, "{list}");
+    assert_eq!(list["unanswered"][1]["region"], "sa-east-1", "{list}");
 }
 
 #[tokio::test(start_paused = true)]

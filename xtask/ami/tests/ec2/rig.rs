@@ -1,6 +1,6 @@
 //! A release on the simulated EC2: preflight and all.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_sdk_ec2::config::Credentials;
@@ -22,7 +22,7 @@ use crate::{
     books::CANONICAL,
     endpoint::Endpoint,
     kit::{self, Desk, Ended, FOR_EVER, Turn},
-    machine::{Disks, Simulated},
+    machine::{Disks, Loses, Simulated},
 };
 
 /// Where images are made.
@@ -46,6 +46,8 @@ pub struct Rig {
     pub compile: Duration,
     pub desk: Desk,
     _folder: TempDir,
+    /// The parts of the work in which the connection to the machine is lost.
+    pub loses: Loses,
     disks: Disks,
     _turn: Turn,
 }
@@ -82,10 +84,11 @@ impl Rig {
         Rig {
             endpoint,
             order: kit::order(&folder, visibility, HOME, regions),
-            settings: Settings { ssh_from: Some("203.0.113.7/32".parse().expect("a CIDR")), ..Settings::default() },
+            settings: Settings { ssh_from: vec!["203.0.113.7/32".parse().expect("a CIDR")], ..Settings::default() },
             compile: Duration::ZERO,
             desk: Desk::new(&folder),
             _folder: guard,
+            loses: Loses::default(),
             disks: Disks::default(),
             _turn: turn,
         }
@@ -164,6 +167,7 @@ impl Rig {
         let began = Instant::now();
         let events = self.events();
         let mut cloud = Simulated::new(self.ec2_of(&events).await, self.endpoint.clone(), &self.disks);
+        cloud.loses = Rc::clone(&self.loses);
         let work = async {
             let build = match resumed {
                 Some(id) => self.desk.resume(&cloud, order, id, &events).await.expect("a build"),

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout};
 use xtask::cli::{CleanFlags, CommonFlags, LogFormat};
 use xtask_ami::{
     ask::spec::ReleaseSpec,
+    catalogue::regions,
     cloud::Cloud,
     events::Events,
     ground::{outcome::Failure, signals::Signals},
@@ -79,7 +80,9 @@ impl Desk {
         events: &Events,
     ) -> Result<(), Failure> {
         let flags = CleanFlags { build: build.map(str::to_owned), older_than: older_than.into(), expired: false };
-        clean::clean(cloud, &self.home, &flags, &said_yes(), events).await
+        let identity = cloud.identity().await.map_err(Failure::Refused)?;
+        let used = regions::used(&[], &self.home, &identity).expect("the journals");
+        clean::clean(cloud, &self.home, &used, &flags, &said_yes(), events).await
     }
 
     /// Runs a release to its end; the times count from `began`.

@@ -71,7 +71,7 @@ impl Disk {
         if self.keys.contains(login.key.public()?.trim()) {
             return Ok(());
         }
-        Err(anyhow!(LoginRefused::new(address, &login.user)))
+        Err(anyhow!(LoginRefused::new(address, &login.users.likeliest())))
     }
 
     /// Whether this key ever logged in here: that another one is refused proves nothing.

@@ -6,11 +6,17 @@
 #![cfg(test)]
 
 mod bench;
+mod connections;
 mod failures;
 mod interruptions;
 mod kills;
+mod loader;
+#[path = "../kit/patches.rs"]
+mod patches;
 #[path = "../support/phases.rs"]
 mod phases;
+#[path = "../kit/programs.rs"]
+mod programs;
 #[path = "../support/running.rs"]
 mod running;
 #[path = "../support/mod.rs"]

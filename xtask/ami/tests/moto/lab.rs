@@ -189,8 +189,8 @@ fn run(command: &mut Command) -> Ended {
 fn recipe_of(owner: &str) -> String {
     recipe(&[
         (
-            "system = \"ubuntu-16.04\"\nowner = \"099720109477\"",
-            &format!("system = \"debian-12\"\nowner = \"{owner}\""),
+            "system = \"ubuntu-16.04\"\nowner = { aws = \"099720109477\",",
+            &format!("system = \"debian-12\"\nowner = {{ aws = \"{owner}\","),
         ),
         ("ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-*", "debian-12-amd64-*"),
     ])

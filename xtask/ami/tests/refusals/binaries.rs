@@ -59,7 +59,7 @@ fn binaries_that_cannot_run_are_all_in_one_message() {
     write_program(&data_receiver, "");
     std::fs::copy(&good, &sender).expect("a copy");
     let words = [
-        "machida needs GLIBC_2.99, but debian-12 has 2.36: build on debian-12",
+        "machida needs GLIBC_2.99 of libc.so.6, but debian-12 has 2.36: build on debian-12",
         "build.container in ami.toml",
         "cluster_shutdown needs libfoo.so.1, but neither debian-12 nor a package of the recipe has it",
         "data_receiver is empty",

@@ -13,8 +13,10 @@ use support::{BINARIES, Ended, Home, files, folder, missing, recipe, sample, ski
 use xtask::cli::Document;
 
 mod binaries;
+mod facts;
 mod stream;
 mod builds;
+mod regions;
 #[path = "../kit/schema.rs"]
 mod schema;
 #[path = "../support/mod.rs"]
@@ -89,28 +91,6 @@ fn illegal_versions() {
     // With the name's other words it is too long.
     let ended = run(&mut home.ami(["--version", &long[..125], "--local"]));
     ended.expect_error(2, &["has 134 characters; EC2 permits 3 to 128"]);
-}
-
-#[test]
-fn faults_of_the_region_file() {
-    let (home, (_guard, folder)) = (Home::new(), folder());
-    let root = sample(&folder);
-    let file = folder.join("my-regions");
-    let with_file = ["--region-file", file.as_str()];
-    refused(&home, &mut home.ami(release(&root, &with_file)), &[file.as_str(), "No such file"]);
-    write(&file, "# none yet\n\n");
-    refused(&home, &mut home.ami(release(&root, &with_file)), &[file.as_str(), "lists no region"]);
-    write(&file, "us-west-2\nus-wset-1\nmars\nus-west-2\n");
-    let words = ["my-regions:2: unknown region `us-wset-1`", "my-regions:3: unknown region `mars`", "my-regions:4: "];
-    refused(&home, &mut home.ami(release(&root, &with_file)), &words);
-    // The checkout's own file comes before the workspace's.
-    write(&root.join("regions"), "eu-wets-1\n");
-    let words = ["sample/regions:1: unknown region `eu-wets-1`; did you mean `eu-west-1`?"];
-    refused(&home, &mut home.ami(release(&root, &[])), &words);
-    let words = ["--regions", "unknown region `us-wset-2`; did you mean `us-west-2`?"];
-    refused(&home, &mut home.ami(release(&root, &["--regions", "us-west-1,us-wset-2"])), &words);
-    let two = ["--private", "--regions", "us-west-1"];
-    refused(&home, &mut home.ami(release(&root, &two)), &["one region", "--build-region"]);
 }
 
 /// A folder of links to the programs of this computer, all but these.
@@ -372,15 +352,6 @@ fn the_schema_of_each_result_is_printed_without_a_home() {
     }
     refused(&home, &mut home.ami(["schema", "nonsense"]), &["nonsense", "list, plan, check, report, events"]);
     assert_eq!(files(home.path()), [] as [Utf8PathBuf; 0]);
-}
-
-#[test]
-fn an_image_is_only_made_when_asked_for() {
-    let (home, (_guard, folder)) = (Home::new(), folder());
-    let root = sample(&folder);
-    let words = ["--regions", "eu-west-1,sa-east-1", "--build-region", "us-east-1"];
-    let complaint = "the build region us-east-1 must be one of the regions: eu-west-1, sa-east-1";
-    refused(&home, &mut home.ami(release(&root, &words)), &[complaint]);
 }
 
 #[test]

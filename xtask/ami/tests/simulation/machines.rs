@@ -111,7 +111,7 @@ impl Books {
             self.violation(7, format!("the key of the access {} is no public one", ordinal(&access.name)));
         }
         let listed = Instant::now() + fate.lag(LAG);
-        let SshAccess { name, public_key, tags } = access.clone();
+        let SshAccess { name, public_key, tags, .. } = access.clone();
         self.accesses.insert(name, SimAccess { public_key, tags, listed, known: true });
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The verbs that the pipeline is written in.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -8,7 +8,7 @@ use xtask::region::Region;
 use xtask_ami::{
     cloud::{
         Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, Launch, Leftover, LeftoverKind,
-        NewImage, Opening, Paced, Permission, Phase, SshAccess,
+        NewImage, Opening, Paced, Permission, Phase, Shutdown, SshAccess,
         ec2::commands,
         preflight::{Preflight, Request},
     },
@@ -18,7 +18,7 @@ use xtask_ami::{
         ids::{ImageId, InstanceId},
     },
     ground::wait::Pace,
-    machine::keys::Login,
+    machine::{Destination, keys::Login},
 };
 
 use crate::{
@@ -61,7 +61,8 @@ impl<F: Fate> Compute for Cloud<F> {
         self.call(Verb::Base, "", |_, _| Ok(base())).await
     }
 
-    async fn connect(&self, address: SocketAddr, login: &Login, _: &Utf8Path) -> Result<SimMachine<F>> {
+    async fn connect(&self, to: &Destination<'_>, login: &Login, _: &Utf8Path) -> Result<SimMachine<F>> {
+        let address = to.address;
         let instance = self.call_of(Verb::Connect, "", address, |books, _| books.log_in(address, login)).await?;
         Ok(SimMachine { cloud: self.clone(), instance })
     }
@@ -80,7 +81,7 @@ impl<F: Fate> Compute for Cloud<F> {
             Verb::ListInstances, region, "", |books, _| Ok(books.instances_of(build));
         console(region: &Region, id: &InstanceId) -> String:
             Verb::ReadConsole, region, id, |_, _| Ok(CONSOLE.to_owned());
-        stop(region: &Region, id: &InstanceId) -> (): Verb::Stop, region, id, |books, _| books.stop(id);
+        stop(region: &Region, id: &InstanceId, _how: Shutdown) -> (): Verb::Stop, region, id, |books, _| books.stop(id);
         terminate(region: &Region, id: &InstanceId) -> (): Verb::Terminate, region, id, |books, _| books.terminate(id);
     }
 }
@@ -125,7 +126,7 @@ impl<F: Fate> Opening for Cloud<F> {
 
 impl<F: Fate> Account for Cloud<F> {
     calls! {
-        regions() -> Vec<Region>: Verb::Regions, "", "", |books, _| Ok(books.regions.clone());
+        regions(_others: &BTreeSet<Region>) -> Vec<Region>: Verb::Regions, "", "", |books, _| Ok(books.regions.clone());
         leftovers(region: &Region) -> Vec<Leftover>:
             Verb::ListLeftovers, region, "", |books, _| Ok(books.leftovers(region));
     }
@@ -139,6 +140,7 @@ impl<F: Fate> Account for Cloud<F> {
         match leftover.kind {
             LeftoverKind::Instance => self.terminate(region, &InstanceId(id.clone())).await,
             LeftoverKind::KeyPair | LeftoverKind::SecurityGroup => self.revoke_access(region, id).await,
+            LeftoverKind::Volume => Ok(()),
             LeftoverKind::Image => self.deregister(region, &ImageId(id.clone())).await,
             LeftoverKind::Snapshot => {
                 let place = (region.clone(), id.clone());

@@ -1,21 +1,15 @@
 //! SSH access: a key pair whose private half stays here, and a security group that permits port 22 from this computer.
 
 use anyhow::{Context as _, Result};
-use aws_sdk_ec2::{
-    primitives::Blob,
-    types::{Filter, IpPermission, IpRange, ResourceType},
-};
-use ipnet::Ipv4Net;
+use aws_sdk_ec2::types::Filter;
+use ipnet::IpNet;
 use xtask::region::Region;
 
-use super::{Ec2, answer::Answer as _, base::filter, tags::tag_specifications};
+use super::{Ec2, answer::Answer as _, base::filter, network::Placement, requests};
 use crate::{cloud::SshAccess, event::ids::InstanceId, ground::api_error::ApiError};
 
 /// How often a key is imported again after a lost answer.
 const IMPORT_ATTEMPTS: u32 = 5;
-
-/// The port of sshd.
-pub(super) const SSH_PORT: u16 = 22;
 
 impl Ec2 {
     pub(super) async fn grant(&self, region: &Region, access: &SshAccess) -> Result<()> {
@@ -27,15 +21,23 @@ impl Ec2 {
         };
         // Each call completes even if the other fails. A dropped call may still be carried out, and create something
         // that cleanup can't see yet.
-        let (key, group) = tokio::join!(self.import_key(region, access), group);
+        let key = async {
+            match access.is_imported {
+                true => self.import_key(region, access).await,
+                false => {
+                    self.without_key.borrow_mut().insert(access.name.clone());
+                    Ok(())
+                }
+            }
+        };
+        let (key, group) = tokio::join!(key, group);
         key.and(group)
     }
 
     async fn import_key(&self, region: &Region, access: &SshAccess) -> Result<()> {
         let import = async || {
-            let request = self.client(region).import_key_pair().key_name(&access.name);
-            let request = request.public_key_material(Blob::new(access.public_key.as_bytes()));
-            let request = request.set_tag_specifications(tag_specifications(&access.tags, &[ResourceType::KeyPair]));
+            let SshAccess { name, public_key, tags, .. } = access;
+            let request = requests::access::import_key_pair(&self.client(region), name, public_key, tags);
             request.send().await.answer("ImportKeyPair", region.as_str()).map(drop)
         };
         let mut imported = import().await;
@@ -62,10 +64,9 @@ impl Ec2 {
     }
 
     async fn create_group(&self, region: &Region, access: &SshAccess) -> Result<()> {
-        let vpc = &self.placements(region).await?.first().context("there is no subnet to launch in")?.vpc_id;
-        let request = self.client(region).create_security_group().group_name(&access.name).vpc_id(vpc);
-        let request = request.description("SSH access for the build of a Wallaroo image");
-        let request = request.set_tag_specifications(tag_specifications(&access.tags, &[ResourceType::SecurityGroup]));
+        let placement = self.first_placement(region).await?;
+        let (client, SshAccess { name, tags, .. }) = (self.client(region), access);
+        let request = requests::access::create_security_group(&client, name, &placement.vpc_id, tags);
         let made = match request.send().await.answer("CreateSecurityGroup", region.as_str()) {
             // An earlier call with a lost answer created it.
             Err(error) if error.has_code(&["InvalidGroup.Duplicate"]) => {
@@ -77,18 +78,40 @@ impl Ec2 {
             made => made?.group_id.context("CreateSecurityGroup returned no id")?,
         };
         self.groups.borrow_mut().insert(access.name.clone(), made.clone());
-        let ssh_from = self.ssh_from().await?;
-        self.once_visible(&made, async || self.authorize_ssh(region, &made, ssh_from).await).await
+        if self.opens_no_port() {
+            return Ok(());
+        }
+        let let_in = self.ssh_from(placement).await?;
+        self.once_visible(&made, async || self.authorize_ssh(region, &made, &let_in.blocks).await).await
     }
 
-    async fn authorize_ssh(&self, region: &Region, group: &str, from: Ipv4Net) -> Result<(), ApiError> {
-        let port = i32::from(SSH_PORT);
-        let description = "the computer that makes the image";
-        let permission = IpPermission::builder().ip_protocol("tcp").from_port(port).to_port(port);
-        let range = IpRange::builder().cidr_ip(from.to_string()).description(description);
-        let permission = permission.ip_ranges(range.build());
-        let request = self.client(region).authorize_security_group_ingress().group_id(group);
-        let answer = request.ip_permissions(permission.build()).send().await;
+    async fn first_placement(&self, region: &Region) -> Result<&Placement> {
+        self.placements(region).await?.first().context("there is no subnet to launch in")
+    }
+
+    /// Lets this computer in again if its address has changed since the access was granted.
+    pub(super) async fn renew(&self, region: &Region, access: &str) -> Result<()> {
+        let before = self.let_in.borrow().clone();
+        let (Some(before), None, false) = (before, &self.settings.security_group, self.opens_no_port()) else {
+            return Ok(());
+        };
+        let now = self.ask_addresses(self.first_placement(region).await?).await?;
+        let added: Vec<IpNet> = now.blocks.iter().filter(|block| !before.blocks.contains(block)).copied().collect();
+        if added.is_empty() {
+            return Ok(());
+        }
+        let group = self.group(region, access).await?;
+        self.authorize_ssh(region, &group, &added).await?;
+        self.events.warn(format_args!("the address of this computer has changed; SSH is open to {} now", now.text()));
+        // Those of before still are let in.
+        let mut now = now;
+        now.blocks = before.blocks.into_iter().chain(added).collect();
+        *self.let_in.borrow_mut() = Some(now);
+        Ok(())
+    }
+
+    async fn authorize_ssh(&self, region: &Region, group: &str, from: &[IpNet]) -> Result<(), ApiError> {
+        let answer = requests::access::authorize_ssh(&self.client(region), group, from).send().await;
         match answer.answer("AuthorizeSecurityGroupIngress", region.as_str()) {
             Err(error) if error.has_code(&["InvalidPermission.Duplicate"]) => Ok(()),
             answer => answer.map(drop),
@@ -135,7 +158,7 @@ impl Ec2 {
     }
 
     async fn find_default_group(&self, region: &Region) -> Result<String> {
-        let vpc = &self.placements(region).await?.first().context("there is no subnet to launch in")?.vpc_id;
+        let vpc = &self.first_placement(region).await?.vpc_id;
         let filters = [filter("vpc-id", vpc), filter("group-name", "default")];
         let found = self.client(region).describe_security_groups().set_filters(Some(filters.into())).send().await;
         let found = found.answer("DescribeSecurityGroups", region.as_str())?;
@@ -165,7 +188,9 @@ impl Ec2 {
         match deleted.answer("DeleteSecurityGroup", region.as_str()) {
             Err(error) if error.is_not_found() => Ok(()),
             // A terminated instance leaves its group a little later.
-            Err(error) if error.has_code(&["DependencyViolation"]) => Err(ApiError { transient: true, ..error }),
+            Err(error) if error.has_code(&["DependencyViolation", "InvalidGroup.InUse"]) => {
+                Err(ApiError { transient: true, ..error })
+            }
             deleted => deleted.map(drop),
         }
     }

@@ -1,5 +1,7 @@
 //! [`Account`] on EC2.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use xtask::region::Region;
 
@@ -19,8 +21,8 @@ impl Account for Ec2 {
         Ok(Identity { kind: CloudKind::Ec2, account, endpoint: self.clients.custom_endpoint() })
     }
 
-    async fn regions(&self) -> Result<Vec<Region>> {
-        Box::pin(self.enabled_regions()).await
+    async fn regions(&self, others: &BTreeSet<Region>) -> Result<Vec<Region>> {
+        self.explained(Box::pin(self.enabled_regions(others))).await
     }
 
     async fn preflight(&self, request: &Request) -> Result<Preflight> {
@@ -28,11 +30,11 @@ impl Account for Ec2 {
     }
 
     async fn leftovers(&self, region: &Region) -> Result<Vec<Leftover>> {
-        Box::pin(self.leftovers_in(region)).await
+        self.explained(Box::pin(self.leftovers_in(region))).await
     }
 
     async fn remove(&self, region: &Region, leftover: &Leftover) -> Result<()> {
-        Box::pin(self.remove_leftover(region, leftover)).await
+        self.explained(Box::pin(self.remove_leftover(region, leftover))).await
     }
 
     fn flags(&self) -> String {

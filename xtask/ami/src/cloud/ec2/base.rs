@@ -8,7 +8,7 @@ use aws_sdk_ec2::{
     types::{ArchitectureValues, Filter, Image, ImageState},
 };
 
-use super::{Ec2, answer::Answer as _};
+use super::{Ec2, answer::Answer as _, requests::instance::Disks};
 use crate::{
     cloud::tags::TAG_SYSTEM,
     event::facts::Base,
@@ -16,9 +16,13 @@ use crate::{
         api_error::ApiError,
         date::{age, day, moment},
         finding::Finding,
+        partition::Partition,
     },
     recipe::Recipe,
 };
+
+mod allowed;
+mod limits;
 
 /// The names of Ubuntu's images, to suggest other bases.
 const SUGGESTED_NAMES: &str = "ubuntu/images/hvm-ssd*/ubuntu-*-amd64-server-*";
@@ -42,12 +46,14 @@ pub(super) struct BaseImage {
     pub state: Option<ImageState>,
     /// Must be `x86_64`.
     pub architecture: Option<ArchitectureValues>,
-    /// The device name of its root volume.
-    pub root_device: Option<String>,
+    /// The device names of its volumes.
+    pub disks: Disks,
     /// The size of its root volume, in GiB.
     pub disk_gib: Option<i32>,
     /// Whether any of its snapshots is encrypted.
     pub is_encrypted: bool,
+    /// What its owner and AWS limit.
+    pub limits: limits::Limits,
     /// Product codes, of images from the AWS Marketplace.
     pub product_codes: Vec<String>,
     /// Whether neither its name nor a tag tells its system, so that the recipe's is assumed.
@@ -73,6 +79,7 @@ impl Ec2 {
             None => self.newest_base(client).await?,
         };
         let found = base_image(&image, &self.recipe, self.settings.base_image.is_some())?;
+        self.disks.borrow_mut().insert(found.base.id.clone(), found.disks.clone());
         if self.recipe.systems.contains_key(&found.base.system) {
             return Ok(found);
         }
@@ -86,20 +93,25 @@ impl Ec2 {
 
     async fn base_by_id(&self, client: &Client, id: &str) -> Result<Image> {
         let answer = client.describe_images().image_ids(id).include_deprecated(true).send().await;
-        let unknown = || Finding {
-            problem: format!("there is no image {id} in {} that this account can see", self.build_region),
-            remedy: "give the id of an image in this region with --base-image, or omit it to use the recipe's base"
-                .to_owned(),
+        let found = match answer.answer("DescribeImages", self.build_region.as_str()) {
+            Ok(answer) => answer.images.unwrap_or_default().pop(),
+            Err(error) if error.has_code(&["InvalidAMIID*"]) => None,
+            Err(error) => return Err(error.into()),
         };
-        match answer.answer("DescribeImages", self.build_region.as_str()) {
-            Ok(answer) => answer.images.unwrap_or_default().pop().ok_or_else(|| unknown().into()),
-            Err(error) if error.has_code(&["InvalidAMIID*"]) => Err(unknown().into()),
-            Err(error) => Err(error.into()),
+        if let Some(found) = found {
+            return Ok(found);
         }
+        let problem = format!("there is no image {id} in {} that this account can see", self.build_region);
+        if let Some(finding) = self.hidden_base(client, &problem, None).await {
+            return Err(finding.into());
+        }
+        let remedy = "give the id of an image in this region with --base-image, or omit it to use the recipe's base";
+        Err(Finding { problem, remedy: remedy.to_owned() }.into())
     }
 
     async fn newest_base(&self, client: &Client) -> Result<Image> {
         let base = &self.recipe.base;
+        let owner = self.base_owner()?;
         if base.name_pattern.starts_with(['*', '?']) {
             // Otherwise it would also match `ubuntu/images-testing/…`.
             let problem = format!(
@@ -111,23 +123,39 @@ impl Ec2 {
         }
         // EC2 hides deprecated images from accounts other than the owner unless they are asked for (EC2 API reference,
         // `DescribeImages`), and all images of an old system are deprecated.
-        let images = self.images_named(client, &base.name_pattern, ("state", "available"), true).await?;
+        let images = self.images_named(client, owner, &base.name_pattern, ("state", "available"), true).await?;
         let newest = images.into_iter().max_by(|one, other| one.creation_date.cmp(&other.creation_date));
         match newest {
             Some(image) => Ok(image),
-            None => Err(self.no_base_finding(client).await.into()),
+            None => Err(self.no_base_finding(client, owner).await.into()),
         }
     }
 
-    /// The images of the base's owner whose names match, and that match another filter.
+    /// The account that owns the base in the partition of the build region.
+    fn base_owner(&self) -> Result<&str, Finding> {
+        let partition = &Partition::of(&self.build_region).id;
+        let owner = self.recipe.base.owner.in_partition(partition);
+        owner.ok_or_else(|| Finding {
+            problem: format!(
+                "the recipe does not say who owns the base in {partition}, the partition of {}",
+                self.build_region
+            ),
+            remedy: format!(
+                "add {partition} = \"ACCOUNT\" to owner of [base] in .release/ami/ami.toml, or give a --base-image"
+            ),
+        })
+    }
+
+    /// The images of an owner whose names match, and that match another filter.
     async fn images_named(
         &self,
         client: &Client,
+        owner: &str,
         names: &str,
         (key, value): (&str, &str),
         deprecated: bool,
     ) -> Result<Vec<Image>, ApiError> {
-        let question = client.describe_images().owners(&self.recipe.base.owner);
+        let question = client.describe_images().owners(owner);
         let question = question.filters(filter("name", names)).filters(filter(key, value));
         let mut pages = question.include_deprecated(deprecated).max_results(PAGE).into_paginator().send();
         let mut images = Vec::new();
@@ -138,15 +166,18 @@ impl Ec2 {
         Ok(images)
     }
 
-    async fn no_base_finding(&self, client: &Client) -> Finding {
+    async fn no_base_finding(&self, client: &Client, owner: &str) -> Finding {
         let base = &self.recipe.base;
         let problem = format!(
-            "no base found in {}: the account {} has no image named `{}`",
-            self.build_region, base.owner, base.name_pattern
+            "no base found in {}: the account {owner} has no image named `{}`",
+            self.build_region, base.name_pattern
         );
+        if let Some(finding) = self.hidden_base(client, &problem, Some(owner)).await {
+            return finding;
+        }
         let remedy = "give a --base-image, or change name_pattern of [base] in .release/ami/ami.toml";
         // Suggestions only: the finding stands without them.
-        let others = self.images_named(client, SUGGESTED_NAMES, ("architecture", "x86_64"), false).await;
+        let others = self.images_named(client, owner, SUGGESTED_NAMES, ("architecture", "x86_64"), false).await;
         let others = newest_of_each_system(&others.unwrap_or_default());
         if others.is_empty() {
             return Finding { problem, remedy: remedy.to_owned() };
@@ -181,9 +212,10 @@ fn base_image(image: &Image, recipe: &Recipe, was_given: bool) -> Result<BaseIma
         deprecated: image.deprecation_time().map(str::to_owned),
         state: image.state().cloned(),
         architecture: image.architecture().cloned(),
-        root_device: image.root_device_name().map(str::to_owned),
+        disks: Disks::of(image),
         disk_gib: root.and_then(|(_, disk)| disk.volume_size()),
         is_encrypted: disks().any(|(_, disk)| disk.encrypted() == Some(true)),
+        limits: limits::Limits::of(image),
         product_codes: codes.map(str::to_owned).collect(),
         is_system_assumed,
     })
@@ -219,7 +251,7 @@ impl BaseImage {
             findings
                 .push(finding(format!("is for {}, but the binaries are for x86_64", architecture.as_str()), another));
         }
-        if shared && self.is_encrypted {
+        if shared && self.is_encrypted && !recipe.instance.is_encrypted() {
             findings.push(finding("is encrypted, so images made from it cannot be shared".to_owned(), another));
         }
         if shared && !self.product_codes.is_empty() {

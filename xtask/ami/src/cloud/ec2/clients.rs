@@ -2,21 +2,34 @@
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration, time::SystemTime};
 
-use anyhow::{Context as _, Result, anyhow};
-use aws_config::{AppName, BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_credential_types::provider::ProvideCredentials as _;
+use anyhow::{Context as _, Error, Result, anyhow};
+use aws_config::{
+    AppName, BehaviorVersion, ConfigLoader, SdkConfig, identity::IdentityCache, retry::RetryConfig,
+    timeout::TimeoutConfig,
+};
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider, error::CredentialsError};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::config::retry::RetryPartition;
-use aws_smithy_http_client::{Builder, tls};
-use aws_smithy_types::date_time::{DateTime, Format};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use rand::Rng as _;
 use xtask::region::Region;
 
 use super::{
     answer::{Answer as _, causes},
     calls::Calls,
+    credentials::{
+        self, Network,
+        source::{Kind, Source},
+    },
+    endpoints,
+    http::{Http, proxy::Proxies, trust::Trust},
+    profiles::Profiles,
 };
-use crate::{events::Events, ground::api_error::ApiError};
+use crate::{
+    event::progress::Progress,
+    events::Events,
+    ground::{api_error::ApiError, finding::Finding, partition},
+};
 
 /// The timeout of one attempt. The slowest call, `CreateImage`, answers within some seconds.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,6 +58,9 @@ pub struct Clients {
     /// Prefix of the per-region retry token buckets; the SDK's default bucket is shared by the whole process.
     retry_prefix: String,
     events: Events,
+    http: Http,
+    /// Where the credentials come from; `None` when the caller has set up their own.
+    origin: Option<(Source, Profiles)>,
 }
 
 /// The identity that the credentials belong to, from STS.
@@ -59,16 +75,43 @@ pub struct Caller {
 }
 
 impl Clients {
-    /// Loads credentials in the SDK's usual order: environment, profile, SSO, role.
-    pub async fn open(profile: Option<&str>, region: &Region, events: &Events) -> Clients {
-        let https = Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring));
+    /// Finds the credentials that the AWS CLI would use. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// All faults of the settings in one message: profiles, endpoints, proxies and certificates.
+    pub async fn open(profile: Option<&str>, region: &Region, events: &Events) -> Result<Clients> {
+        let profiles = Profiles::read(profile).await?;
+        let (mut faults, source) = match Source::find(&profiles) {
+            Ok(source) => (Vec::new(), Some(source)),
+            Err(finding) => (vec![finding], None),
+        };
+        let selected = profiles.selected().to_owned();
+        let trust = Trust::find(profiles.get(&selected, "ca_bundle")).map_err(|finding| faults.push(finding)).ok();
+        let proxies = Proxies::of_environment().map_err(|findings| faults.extend(findings)).ok();
         // A dated version, so that an SDK update can't change retries or timeouts silently.
-        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(https.build_https());
-        Clients::load(loader, profile, region, events).await
+        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).no_credentials();
+        let loader = loader.profile_files(profiles.files.clone()).profile_name(selected);
+        let plain = Http::plain();
+        let mut clients = Clients::load(loader.http_client(plain), region, events).await;
+        faults.extend(endpoints::faults(&clients.shared, &profiles));
+        let (true, Some(source), Some(trust), Some(proxies)) = (faults.is_empty(), source, trust, proxies) else {
+            let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            return Err(anyhow!("{}", all.join("\n  ")));
+        };
+        clients.http = Http::new(proxies, trust, endpoints::local());
+        let shared = clients.shared.to_builder().http_client(clients.http.clone()).build();
+        let (timeouts, retries) = (preflight_timeouts(), preflight_retries().with_max_attempts(STS_ATTEMPTS));
+        let network = Network { http: &clients.http, shared: &shared, timeouts, retries };
+        let provider = credentials::provider(&source, &profiles, &network);
+        // The provider keeps what it got, and knows better than a cache when to ask again.
+        let shared = shared.to_builder().credentials_provider(SharedCredentialsProvider::new(provider));
+        clients.shared = shared.identity_cache(IdentityCache::no_cache()).build();
+        clients.origin = Some((source, profiles));
+        Ok(clients)
     }
 
-    /// The same with a loader that the caller has configured.
-    pub async fn load(loader: ConfigLoader, profile: Option<&str>, region: &Region, events: &Events) -> Clients {
+    /// With a loader that the caller has configured.
+    pub async fn load(loader: ConfigLoader, region: &Region, events: &Events) -> Clients {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
             .read_timeout(ATTEMPT_TIMEOUT)
@@ -81,12 +124,10 @@ impl Clients {
         if let Ok(name) = AppName::new(concat!("wallaroo-ami-", env!("CARGO_PKG_VERSION"))) {
             loader = loader.app_name(name);
         }
-        if let Some(profile) = profile {
-            loader = loader.profile_name(profile);
-        }
         let retry_prefix = format!("account-{:08x}", rand::rng().next_u32());
         let (clients, preflight_clients) = (RefCell::default(), RefCell::default());
-        Clients { shared: loader.load().await, clients, preflight_clients, retry_prefix, events: events.clone() }
+        let (shared, events, http) = (loader.load().await, events.clone(), Http::plain());
+        Clients { shared, clients, preflight_clients, retry_prefix, events, http, origin: None }
     }
 
     /// The EC2 client of a region.
@@ -121,22 +162,77 @@ impl Clients {
         aws_sdk_servicequotas::Client::from_conf(config.build())
     }
 
+    /// The HTTP client, for what is no service of AWS's API.
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// Where the credentials come from.
+    pub fn source(&self) -> Option<&Source> {
+        self.origin.as_ref().map(|(source, _)| source)
+    }
+
+    /// The warning when keys in the environment come before the profile that a variable names, as in the AWS CLI.
+    pub fn ignored_profile(&self) -> Option<String> {
+        let (source, profiles) = self.origin.as_ref()?;
+        let is_ignored = source.kind == Kind::Environment && source.roles.is_empty();
+        let (name, by) = profiles.named.as_ref().filter(|_| is_ignored)?;
+        Some(format!("{by}={name} has no effect: AWS_ACCESS_KEY_ID comes first; to use the profile: --profile {name}"))
+    }
+
     /// The endpoint that the environment or the profile sets instead of EC2's own: a different cloud, with its own
     /// accounts.
     pub fn custom_endpoint(&self) -> Option<String> {
-        let of_ec2 = std::env::var("AWS_ENDPOINT_URL_EC2").ok();
-        let endpoint = of_ec2.or_else(|| self.shared.endpoint_url().map(str::to_owned))?;
-        Some(endpoint.trim_end_matches('/').to_owned())
+        Some(endpoints::of_service(&self.shared, "EC2")?.trim_end_matches('/').to_owned())
     }
 
-    /// The endpoint of STS.
-    pub fn sts_endpoint(&self) -> String {
-        let configured = std::env::var("AWS_ENDPOINT_URL_STS").ok();
-        let configured = configured.or_else(|| self.shared.endpoint_url().map(str::to_owned));
-        configured.unwrap_or_else(|| match self.shared.region() {
-            Some(region) => format!("https://sts.{region}.amazonaws.com"),
-            None => "https://sts.amazonaws.com".to_owned(),
+    /// The host that was asked last, else the endpoint of STS.
+    pub fn asked_host(&self) -> String {
+        let set = || endpoints::of_service(&self.shared, "STS");
+        self.http.last_host().or_else(set).unwrap_or_else(|| match self.shared.region() {
+            Some(region) => format!("https://{}", partition::host("sts", region.as_ref())),
+            None => "STS".to_owned(),
         })
+    }
+
+    /// The STS client, which gives up soon.
+    pub fn sts(&self) -> aws_sdk_sts::Client {
+        let region = self.shared.region().map(ToString::to_string).unwrap_or_default();
+        let retries = preflight_retries().with_max_attempts(STS_ATTEMPTS);
+        let config = aws_sdk_sts::config::Builder::from(&self.shared).timeout_config(preflight_timeouts());
+        let config = config.retry_config(retries).interceptor(Calls::new(&region, &self.events));
+        aws_sdk_sts::Client::from_conf(config.build())
+    }
+
+    /// Gets the credentials from their source, which is asked once.
+    ///
+    /// # Errors
+    /// When there are none, or the source fails.
+    pub async fn fetch(&self) -> Result<()> {
+        let provider = self.shared.credentials_provider().context("no AWS credentials are set up")?;
+        if let Some(source) = self.source().filter(|source| matches!(source.kind, Kind::Process(_))) {
+            // One line that stays: what is drawn again each second would hide a question of the helper's.
+            self.events.say(Progress::Queued { on: source.words() });
+        }
+        provider.provide_credentials().await.map(drop).map_err(|error| self.cause(&error))
+    }
+
+    /// The finding or the error of a call that is behind an error of a source.
+    fn cause(&self, error: &CredentialsError) -> Error {
+        let outermost: &(dyn std::error::Error + 'static) = error;
+        for error in std::iter::successors(Some(outermost), |error| error.source()) {
+            if let Some(finding) = error.downcast_ref::<Finding>() {
+                return finding.clone().into();
+            }
+            if let Some(answer) = error.downcast_ref::<ApiError>() {
+                return answer.clone().into();
+            }
+            if error.is::<ConnectorError>() {
+                let why = causes(error).pop().unwrap_or_default();
+                return self.http.no_answer(&self.asked_host(), &why).into();
+            }
+        }
+        anyhow!("failed to get AWS credentials: {}", causes(outermost).join(": "))
     }
 
     /// Asks STS for the identity that the credentials belong to.
@@ -145,16 +241,9 @@ impl Clients {
     /// When there are no credentials, they are invalid, or STS does not answer.
     pub async fn caller(&self) -> Result<Caller> {
         let provider = self.shared.credentials_provider().context("no AWS credentials are set up")?;
-        provider
-            .provide_credentials()
-            .await
-            .map_err(|error| anyhow!("failed to get AWS credentials: {}", causes(&error).join(": ")))?;
-        let config = aws_sdk_sts::config::Builder::from(&self.shared);
-        let retries = preflight_retries().with_max_attempts(STS_ATTEMPTS);
+        let latest = provider.provide_credentials().await.map_err(|error| self.cause(&error))?.expiry();
         let region = self.shared.region().map(ToString::to_string).unwrap_or_default();
-        let config = config.timeout_config(preflight_timeouts()).retry_config(retries);
-        let config = config.interceptor(Calls::new(&region, &self.events));
-        let answer = aws_sdk_sts::Client::from_conf(config.build()).get_caller_identity().send().await;
+        let answer = self.sts().get_caller_identity().send().await;
         let answer = answer.answer("GetCallerIdentity", &region)?;
         let missing = |what: &str| ApiError {
             action: "GetCallerIdentity".to_owned(),
@@ -166,16 +255,9 @@ impl Clients {
         Ok(Caller {
             account: answer.account.ok_or_else(|| missing("account"))?,
             arn: answer.arn.ok_or_else(|| missing("ARN"))?,
-            expires: environment_expiration(|name| std::env::var(name).ok()),
+            expires: self.origin.as_ref().and_then(|(source, profiles)| source.end(profiles, latest)),
         })
     }
-}
-
-/// The expiration of credentials from the environment, if a variable tells it. The SDK renews all other kinds.
-fn environment_expiration(variable: impl Fn(&str) -> Option<String>) -> Option<SystemTime> {
-    variable("AWS_ACCESS_KEY_ID")?;
-    let end = variable("AWS_CREDENTIAL_EXPIRATION").or_else(|| variable("AWS_SESSION_EXPIRATION"))?;
-    SystemTime::try_from(DateTime::from_str(&end, Format::DateTimeWithOffset).ok()?).ok()
 }
 
 fn preflight_timeouts() -> TimeoutConfig {
@@ -188,24 +270,4 @@ fn preflight_timeouts() -> TimeoutConfig {
 
 fn preflight_retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(PREFLIGHT_ATTEMPTS).with_initial_backoff(PREFLIGHT_PAUSE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_credentials_from_the_environment_expire() {
-        let end = |variables: &[(&str, &str)]| {
-            let of =
-                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-            environment_expiration(of)
-        };
-        let expected = humantime::parse_rfc3339("2026-11-22T20:00:00Z").expect("a date");
-        let (key, end_name) = (("AWS_ACCESS_KEY_ID", "AKID"), "AWS_CREDENTIAL_EXPIRATION");
-        assert_eq!(end(&[key, (end_name, "2026-11-22T20:00:00+00:00")]), Some(expected));
-        assert_eq!(end(&[key, (end_name, "2026-11-22T20:00:00Z")]), Some(expected));
-        assert_eq!(end(&[(end_name, "2026-11-22T20:00:00Z")]), None);
-        assert_eq!(end(&[key]), None);
-    }
 }

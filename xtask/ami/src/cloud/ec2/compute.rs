@@ -1,16 +1,14 @@
 //! [`Compute`] on EC2.
 
-use std::net::SocketAddr;
-
 use anyhow::Result;
 use camino::Utf8Path;
 use xtask::region::Region;
 
 use super::Ec2;
 use crate::{
-    cloud::{Compute, Instance, Launch, SshAccess},
+    cloud::{Compute, Instance, Launch, Shutdown, SshAccess},
     event::{facts::Base, ids::InstanceId},
-    machine::{keys::Login, ssh::Ssh},
+    machine::{Destination, keys::Login, ssh::Ssh, through::Through},
 };
 
 // The SDK's futures are large and nest deeply, so the methods of the traits box them: unboxed, they overflow the stack.
@@ -22,46 +20,62 @@ impl Compute for Ec2 {
     }
 
     async fn base(&self, _log: &Utf8Path) -> Result<Base> {
-        Box::pin(self.resolve_base()).await
+        self.explained(Box::pin(self.resolve_base())).await
     }
 
     async fn grant_access(&self, region: &Region, access: &SshAccess) -> Result<()> {
-        Box::pin(self.grant(region, access)).await
+        self.explained(Box::pin(self.grant(region, access))).await
     }
 
     async fn revoke_access(&self, region: &Region, name: &str) -> Result<()> {
-        Box::pin(self.revoke(region, name)).await
+        self.explained(Box::pin(self.revoke(region, name))).await
     }
 
     async fn detach_access(&self, region: &Region, id: &InstanceId) -> Result<()> {
-        Box::pin(self.detach_group(region, id)).await
+        self.explained(Box::pin(self.detach_group(region, id))).await
+    }
+
+    async fn renew_access(&self, region: &Region, name: &str) -> Result<()> {
+        Box::pin(self.renew(region, name)).await
+    }
+
+    fn way_in(&self) -> String {
+        self.way_in_advice()
     }
 
     async fn launch(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {
-        Box::pin(self.launch_in_any_zone(region, launch)).await
+        self.explained(Box::pin(self.launch_in_any_zone(region, launch))).await
     }
 
     async fn instance(&self, region: &Region, id: &InstanceId) -> Result<Option<Instance>> {
-        Box::pin(self.describe_instance(region, id)).await
+        self.explained(Box::pin(self.describe_instance(region, id))).await
     }
 
     async fn instances_of(&self, region: &Region, build: &str) -> Result<Vec<InstanceId>> {
-        Box::pin(self.instances_of_build(region, build)).await
+        self.explained(Box::pin(self.instances_of_build(region, build))).await
     }
 
     async fn console(&self, region: &Region, id: &InstanceId) -> Result<String> {
-        Box::pin(self.console_output(region, id)).await
+        self.explained(Box::pin(self.console_output(region, id))).await
     }
 
-    async fn connect(&self, address: SocketAddr, login: &Login, log: &Utf8Path) -> Result<Ssh> {
-        Ssh::connect(address, login, log, &self.events).await
+    async fn connect(&self, to: &Destination<'_>, login: &Login, log: &Utf8Path) -> Result<Ssh> {
+        Ssh::connect(to, login, self.through_to(to).as_ref(), log, &self.events).await
     }
 
-    async fn stop(&self, region: &Region, id: &InstanceId) -> Result<()> {
-        Box::pin(self.stop_for_imaging(region, id)).await
+    fn through(&self, to: &Destination<'_>) -> Option<Through> {
+        self.through_to(to)
+    }
+
+    fn users(&self, base: &Base, configured: &[String]) -> Vec<String> {
+        self.users_of(&base.name, configured)
+    }
+
+    async fn stop(&self, region: &Region, id: &InstanceId, how: Shutdown) -> Result<()> {
+        self.explained(Box::pin(self.stop_for_imaging(region, id, how))).await
     }
 
     async fn terminate(&self, region: &Region, id: &InstanceId) -> Result<()> {
-        Box::pin(self.terminate_instance(region, id)).await
+        self.explained(Box::pin(self.terminate_instance(region, id))).await
     }
 }

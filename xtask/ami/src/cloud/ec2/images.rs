@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use aws_sdk_ec2::{
-    primitives::DateTime,
-    types::{AttributeValue, Filter, Image as Ec2Image, ImageState as Ec2ImageState, ImdsSupportValues, ResourceType},
-};
+use aws_sdk_ec2::types::{AttributeValue, Filter, Image as Ec2Image, ImageState as Ec2ImageState, ImdsSupportValues};
 use camino::Utf8Path;
 use tokio::time::Instant;
 use xtask::region::Region;
@@ -15,8 +12,9 @@ use super::{
     Ec2,
     answer::Answer as _,
     base::PAGE,
+    requests::{self, image::Source, instance::Disks},
     session::VISIBILITY_LIMIT,
-    tags::{tag_specifications, tags},
+    tags::tags,
 };
 use crate::{
     cloud::{ClosedDisk, Image, ImageState, Imaging, NewImage, tags::TAG_BUILD},
@@ -35,27 +33,27 @@ const ADOPTION_LIMIT: Duration = VISIBILITY_LIMIT;
 
 impl Imaging for Ec2 {
     async fn create_image(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
-        Box::pin(self.create(region, instance, image)).await
+        self.explained(Box::pin(self.create(region, instance, image))).await
     }
 
     async fn copy_image(&self, from: &Region, id: &ImageId, to: &Region, image: &NewImage) -> Result<ImageId> {
-        Box::pin(self.copy(from, id, to, image)).await
+        self.explained(Box::pin(self.copy(from, id, to, image))).await
     }
 
     async fn image(&self, region: &Region, id: &ImageId) -> Result<Option<Image>> {
-        Box::pin(self.current_image(region, id)).await
+        self.explained(Box::pin(self.current_image(region, id))).await
     }
 
     async fn images(&self, region: &Region) -> Result<Vec<Image>> {
-        Box::pin(self.own_images(region)).await
+        self.explained(Box::pin(self.own_images(region))).await
     }
 
     async fn complete_image(&self, region: &Region, id: &ImageId, image: &NewImage) -> Result<()> {
-        Box::pin(self.complete(region, id, image)).await
+        self.explained(Box::pin(self.complete(region, id, image))).await
     }
 
     async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
-        Box::pin(self.remove_image(region, id)).await
+        self.explained(Box::pin(self.remove_image(region, id))).await
     }
 
     async fn disk(&self, _region: &Region, _id: &ImageId, _scratch: &Utf8Path) -> Result<Option<Box<dyn ClosedDisk>>> {
@@ -65,26 +63,25 @@ impl Imaging for Ec2 {
 
 impl Ec2 {
     pub(super) async fn create(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
-        let kinds = [ResourceType::Image, ResourceType::Snapshot];
-        let request = self.client(region).create_image().instance_id(&instance.0).name(&image.name);
-        let request = request.description(&image.description);
-        let request = request.set_tag_specifications(tag_specifications(&image.tags, &kinds));
-        match request.send().await.answer("CreateImage", region.as_str()) {
-            Ok(made) => Ok(ImageId(made.image_id.context("CreateImage returned no id")?)),
-            // The call takes no token, so an earlier call with a lost answer may have created the image.
-            Err(error) if error.transient || error.has_code(&["InvalidAMIName.Duplicate"]) => {
-                self.adopt(region, image, error).await
+        let create = async || {
+            let request = requests::image::create_image(&self.client(region), &instance.0, image);
+            match request.send().await.answer("CreateImage", region.as_str()) {
+                // The call takes no token, so an earlier call with a lost answer may have created the image.
+                Err(error) if error.transient || error.has_code(&["InvalidAMIName.Duplicate"]) => Ok(Err(error)),
+                created => created.map(Ok),
             }
-            Err(error) => Err(error.into()),
+        };
+        // The instance is stopped, but this call may not know it yet.
+        match self.once_visible(&format!("the stopped {instance}"), create).await? {
+            Ok(made) => Ok(ImageId(made.image_id.context("CreateImage returned no id")?)),
+            Err(error) => self.adopt(region, image, error).await,
         }
     }
 
     pub(super) async fn copy(&self, from: &Region, id: &ImageId, to: &Region, image: &NewImage) -> Result<ImageId> {
-        let kinds = [ResourceType::Image, ResourceType::Snapshot];
         let copy = async || {
-            let request = self.client(to).copy_image().client_token(&image.token).name(&image.name);
-            let request = request.source_region(from.as_str()).source_image_id(&id.0).description(&image.description);
-            let request = request.set_tag_specifications(tag_specifications(&image.tags, &kinds));
+            let source = Source { image: &id.0, region: from };
+            let request = requests::image::copy_image(&self.client(to), &source, to, image, &self.recipe.instance);
             match request.send().await.answer("CopyImage", to.as_str()) {
                 Err(error) if error.transient => Ok(Err(error)),
                 copied => copied.map(Ok),
@@ -181,6 +178,7 @@ impl Ec2 {
     fn remember_snapshots(&self, found: &Ec2Image, image: &Image) {
         if matches!(image.state, ImageState::Available | ImageState::Disabled) {
             self.snapshots.borrow_mut().insert(image.id.clone(), snapshots(found));
+            self.disks.borrow_mut().insert(image.id.0.clone(), Disks::of(found));
         }
     }
 
@@ -195,11 +193,8 @@ impl Ec2 {
 
     pub(super) async fn complete(&self, region: &Region, id: &ImageId, image: &NewImage) -> Result<()> {
         if let Some(at) = image.deprecate_at {
-            // EC2 rounds to the minute and documents dates without fractions of a second (EC2 API reference,
-            // `EnableImageDeprecation`).
-            let at = DateTime::from_secs(DateTime::from(at).secs());
             let deprecate = async || {
-                let request = self.client(region).enable_image_deprecation().image_id(&id.0).deprecate_at(at);
+                let request = requests::image::deprecate(&self.client(region), &id.0, at);
                 request.send().await.answer("EnableImageDeprecation", region.as_str()).map(drop)
             };
             self.once_visible(&id.0, deprecate).await?;
@@ -229,7 +224,7 @@ impl Ec2 {
         }
         let mut remaining = Vec::new();
         for snapshot in snapshots(&found) {
-            if let Err(error) = self.delete_snapshot(region, &snapshot).await {
+            if let Err(error) = self.delete_freed_snapshot(region, &snapshot).await {
                 remaining.push(format!("{snapshot}: {error}"));
             }
         }
@@ -241,6 +236,19 @@ impl Ec2 {
 }
 
 impl Ec2 {
+    /// Deletes a snapshot of an image that was deregistered, which another replica may not have heard of yet.
+    async fn delete_freed_snapshot(&self, region: &Region, id: &str) -> Result<()> {
+        let pace = Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) };
+        let patience = Patience { limit: VISIBILITY_LIMIT, pace };
+        wait::until(format_args!("{id} to be free"), patience, &self.events, async || {
+            match self.delete_snapshot(region, id).await {
+                Err(error) if error.has_code(&["InvalidSnapshot.InUse"]) => Ok(Poll::NotYet(error.to_string())),
+                deleted => Ok(Poll::Ready(deleted?)),
+            }
+        })
+        .await
+    }
+
     pub(super) async fn delete_snapshot(&self, region: &Region, id: &str) -> Result<(), ApiError> {
         let deleted = self.client(region).delete_snapshot().snapshot_id(id).send().await;
         match deleted.answer("DeleteSnapshot", region.as_str()) {

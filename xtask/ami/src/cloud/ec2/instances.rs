@@ -1,28 +1,32 @@
 //! Instances: launched in a zone with capacity, stopped for imaging, terminated.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use aws_config::retry::RetryConfig;
-use aws_sdk_ec2::types::{
-    AttributeValue, BlockDeviceMapping, EbsBlockDevice, Filter, HttpTokensState, Instance as Ec2Instance,
-    InstanceMetadataOptionsRequest, InstanceNetworkInterfaceSpecification, InstanceStateName, InstanceType,
-    ResourceType, ShutdownBehavior, VolumeType,
-};
+use aws_sdk_ec2::types::{Filter, Instance as Ec2Instance, InstanceStateName};
 use tokio::time::Instant;
 use xtask::region::Region;
 
 use super::{
-    Ec2, access::SSH_PORT, answer::Answer as _, network::Placement, session::VISIBILITY_LIMIT, tags::tag_specifications,
+    Ec2,
+    answer::Answer as _,
+    network::Placement,
+    requests::{
+        self,
+        instance::{Addresses, Disks, NewInstance, Once},
+    },
+    session::VISIBILITY_LIMIT,
 };
 use crate::{
-    cloud::{Instance, InstanceState, Launch, LaunchSource, tags::TAG_BUILD},
+    cloud::{Instance, InstanceState, Launch, LaunchSource, Shutdown, tags::TAG_BUILD},
     event::ids::InstanceId,
     ground::api_error::ApiError,
 };
 
-/// The reason of a stop or termination that was requested through the API (EC2 API reference, `StateReason`).
-const USER_INITIATED_SHUTDOWN: &str = "Client.UserInitiatedShutdown";
+/// How the code of the reason begins for a stop or termination that was requested through the API (EC2 API reference,
+/// `StateReason`).
+const USER_INITIATED: &str = "Client.UserInitiated";
 
 /// All states but `terminated`.
 pub(super) const NOT_TERMINATED: [InstanceStateName; 5] = [
@@ -36,18 +40,31 @@ pub(super) const NOT_TERMINATED: [InstanceStateName; 5] = [
 impl Ec2 {
     /// Launches in the first zone with capacity. EC2 lacks capacity by zone, not by region.
     pub(super) async fn launch_in_any_zone(&self, region: &Region, launch: &Launch) -> Result<InstanceId> {
-        let (image, group) = tokio::try_join!(self.root_device(region, launch), self.group(region, &launch.access))?;
+        let (disks, group) = tokio::try_join!(self.disks_of(region, launch), self.group(region, &launch.access))?;
+        let has_key = !self.without_key.borrow().contains(&launch.access);
+        let key_name = has_key.then_some(launch.access.as_str());
         let mut full = Vec::new();
         for (index, placement) in self.placements(region).await?.iter().enumerate() {
             // EC2 refuses a token that was used with different parameters (EC2 API reference, "Ensuring idempotency").
             let token = format!("{}-{index}", launch.token);
-            let run = async || self.run(region, launch, &token, placement, &image, &group).await;
+            let instance = NewInstance {
+                disks: &disks,
+                machine: &self.recipe.instance,
+                subnet: Some(&placement.subnet_id),
+                group: Some(&group),
+                addresses: self.addresses_in(placement),
+                tags: &launch.tags,
+                once: Some(Once { token: &token, key_name, user_data: &launch.user_data }),
+            };
+            let run = async || self.run(region, &instance).await;
             match self.once_visible(&format!("the image and SSH access of {}", launch.access), run).await {
                 Ok(id) => {
                     self.launched.borrow_mut().insert(id.clone(), Instant::now());
                     return Ok(id);
                 }
-                Err(error) if lacks_capacity(&error) => full.push(format!("{} ({error})", placement.zone)),
+                Err(error) if error.downcast_ref().is_some_and(lacks_capacity) => {
+                    full.push(format!("{} ({error})", placement.zone));
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -58,50 +75,11 @@ impl Ec2 {
         )
     }
 
-    async fn run(
-        &self,
-        region: &Region,
-        launch: &Launch,
-        token: &str,
-        placement: &Placement,
-        image: &RootDevice,
-        group: &str,
-    ) -> Result<InstanceId, ApiError> {
-        let size = i32::try_from(launch.root_volume_gib).unwrap_or(i32::MAX);
-        let volume =
-            EbsBlockDevice::builder().volume_type(VolumeType::Gp3).volume_size(size).delete_on_termination(true);
-        let disk = BlockDeviceMapping::builder().device_name(&image.name).ebs(volume.build()).build();
-        let interface = InstanceNetworkInterfaceSpecification::builder()
-            .device_index(0)
-            .subnet_id(&placement.subnet_id)
-            .groups(group)
-            // A given subnet decides itself: in a private subnet, instances are reached by their private addresses.
-            .set_associate_public_ip_address(self.settings.subnet.is_none().then_some(true))
-            .delete_on_termination(true)
-            .build();
-        let kinds = [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface];
-        let answer = self
-            .client(region)
-            .run_instances()
-            .client_token(token)
-            .min_count(1)
-            .max_count(1)
-            .image_id(&image.image)
-            .instance_type(InstanceType::from(launch.instance_type.as_str()))
-            .key_name(&launch.access)
-            .network_interfaces(interface)
-            .block_device_mappings(disk)
-            .user_data(aws_smithy_types::base64::encode(&launch.user_data))
-            .metadata_options(InstanceMetadataOptionsRequest::builder().http_tokens(HttpTokensState::Required).build())
-            // With the shutdown that the user data schedules, an abandoned machine terminates itself.
-            .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
-            .set_tag_specifications(tag_specifications(&launch.tags, &kinds))
-            .customize()
-            // The SDK would retry a lack of capacity as transient. The caller retries what is transient.
-            .config_override(aws_sdk_ec2::config::Builder::new().retry_config(RetryConfig::disabled()))
-            .send()
-            .await
-            .answer("RunInstances", region.as_str())?;
+    async fn run(&self, region: &Region, instance: &NewInstance<'_>) -> Result<InstanceId, ApiError> {
+        let request = requests::instance::run_instances(&self.client(region), instance).customize();
+        // The SDK would retry a lack of capacity as transient. The caller retries what is transient.
+        let once = aws_sdk_ec2::config::Builder::new().retry_config(RetryConfig::disabled());
+        let answer = request.config_override(once).send().await.answer("RunInstances", region.as_str())?;
         let id = answer.instances().first().and_then(Ec2Instance::instance_id);
         id.map(|id| InstanceId(id.to_owned())).ok_or_else(|| ApiError {
             action: "RunInstances".to_owned(),
@@ -112,14 +90,24 @@ impl Ec2 {
         })
     }
 
-    async fn root_device(&self, region: &Region, launch: &Launch) -> Result<RootDevice> {
+    /// The addresses to ask for in a subnet, by those that SSH is open to.
+    pub(super) fn addresses_in(&self, placement: &Placement) -> Addresses {
+        let let_in = self.let_in.borrow();
+        self.addresses(placement, let_in.as_ref().map(|it| it.blocks.as_slice()).unwrap_or_default())
+    }
+
+    async fn disks_of(&self, region: &Region, launch: &Launch) -> Result<Disks> {
         let image = match &launch.source {
-            LaunchSource::Base(base) => base.id.clone(),
-            LaunchSource::Image(id) => id.0.clone(),
+            LaunchSource::Base(base) => &base.id,
+            LaunchSource::Image(id) => &id.0,
         };
-        let found = self.once_visible(&image, async || self.describe_image(region, &image).await).await?;
-        let name = found.root_device_name.with_context(|| format!("{image} has no root device name"))?;
-        Ok(RootDevice { image, name })
+        let known = self.disks.borrow().get(image).cloned();
+        let disks = match known {
+            Some(disks) => disks,
+            None => Disks::of(&self.once_visible(image, async || self.describe_image(region, image).await).await?),
+        };
+        ensure!(disks.root.is_some(), "{image} has no root device name");
+        Ok(disks)
     }
 
     pub(super) async fn describe_instance(&self, region: &Region, id: &InstanceId) -> Result<Option<Instance>> {
@@ -129,7 +117,7 @@ impl Ec2 {
             found => found?,
         };
         let mut instances = found.reservations().iter().flat_map(|reservation| reservation.instances());
-        instances.next().map(instance_from).transpose()
+        instances.next().map(|instance| instance_from(instance, self.dialled(instance))).transpose()
     }
 
     pub(super) async fn instances_of_build(&self, region: &Region, build: &str) -> Result<Vec<InstanceId>> {
@@ -161,19 +149,21 @@ impl Ec2 {
         Ok(String::from_utf8_lossy(&bytes.context("the console's output is not base64")?).into_owned())
     }
 
-    pub(super) async fn stop_for_imaging(&self, region: &Region, id: &InstanceId) -> Result<()> {
-        // An image keeps this attribute of its instance, and a shutdown must not terminate instances of the image.
-        let stop = AttributeValue::builder().value(ShutdownBehavior::Stop.as_str()).build();
-        let request = self.client(region).modify_instance_attribute().instance_id(&id.0);
-        let request = request.instance_initiated_shutdown_behavior(stop);
-        request.send().await.answer("ModifyInstanceAttribute", region.as_str())?;
-        self.client(region)
-            .stop_instances()
-            .instance_ids(&id.0)
-            .send()
-            .await
-            .answer("StopInstances", region.as_str())?;
-        Ok(())
+    pub(super) async fn stop_for_imaging(&self, region: &Region, id: &InstanceId, how: Shutdown) -> Result<()> {
+        if how == Shutdown::Ordered {
+            // A shutdown must not terminate instances of the image.
+            let modify = async || {
+                let request = requests::instance::stop_on_shutdown(&self.client(region), &id.0);
+                request.send().await.answer("ModifyInstanceAttribute", region.as_str()).map(drop)
+            };
+            self.once_visible(&id.0, modify).await?;
+        }
+        let stop = async || {
+            let request = self.client(region).stop_instances().instance_ids(&id.0);
+            let request = request.set_force((how == Shutdown::Forced).then_some(true));
+            request.send().await.answer("StopInstances", region.as_str()).map(drop)
+        };
+        self.once_visible(&id.0, stop).await
     }
 
     pub(super) async fn terminate_instance(&self, region: &Region, id: &InstanceId) -> Result<()> {
@@ -193,18 +183,12 @@ impl Ec2 {
     }
 }
 
-/// An image and the device name of its root volume.
-struct RootDevice {
-    image: String,
-    name: String,
+/// Whether EC2 refuses a launch in this zone only.
+pub(super) fn lacks_capacity(error: &ApiError) -> bool {
+    error.has_code(&["InsufficientInstanceCapacity", "InsufficientFreeAddressesInSubnet", "Unsupported"])
 }
 
-fn lacks_capacity(error: &anyhow::Error) -> bool {
-    let codes = ["InsufficientInstanceCapacity", "InsufficientFreeAddressesInSubnet", "Unsupported"];
-    error.downcast_ref::<ApiError>().is_some_and(|error| error.has_code(&codes))
-}
-
-fn instance_from(instance: &Ec2Instance) -> Result<Instance> {
+fn instance_from(instance: &Ec2Instance, address: Option<SocketAddr>) -> Result<Instance> {
     let name = instance.state().and_then(|state| state.name()).context("EC2 returned an instance without a state")?;
     let state = match name {
         InstanceStateName::Pending => InstanceState::Pending,
@@ -214,9 +198,8 @@ fn instance_from(instance: &Ec2Instance) -> Result<Instance> {
         InstanceStateName::Terminated => InstanceState::Terminated,
         other => bail!("EC2 returned the unknown instance state {}", other.as_str()),
     };
-    let reason = instance.state_reason().filter(|reason| reason.code() != Some(USER_INITIATED_SHUTDOWN));
+    let reason = instance.state_reason();
+    let reason = reason.filter(|reason| !reason.code().is_some_and(|code| code.starts_with(USER_INITIATED)));
     let reason = reason.and_then(|reason| reason.message()).filter(|message| !message.is_empty()).map(str::to_owned);
-    let ip = instance.public_ip_address().or(instance.private_ip_address());
-    let address = ip.and_then(|ip| ip.parse::<IpAddr>().ok()).map(|ip| SocketAddr::new(ip, SSH_PORT));
     Ok(Instance { state, reason, address })
 }

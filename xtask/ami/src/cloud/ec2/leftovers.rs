@@ -10,17 +10,19 @@ use super::{Ec2, answer::Answer as _, instances::NOT_TERMINATED, tags::tags};
 use crate::{
     cloud::{Leftover, LeftoverKind, tags::TAG_BUILD},
     event::ids::{ImageId, InstanceId},
+    ground::api_error::ApiError,
 };
 
 impl Ec2 {
     pub(super) async fn leftovers_in(&self, region: &Region) -> Result<Vec<Leftover>> {
-        let (machines, key_pairs, groups, images) = tokio::try_join!(
+        let (machines, volumes, key_pairs, groups, images) = tokio::try_join!(
             Box::pin(self.tagged_instances(region)),
+            Box::pin(self.tagged_volumes(region)),
             Box::pin(self.tagged_key_pairs(region)),
             Box::pin(self.tagged_groups(region)),
             Box::pin(self.tagged_images(region)),
         )?;
-        Ok([machines, key_pairs, groups, images].concat())
+        Ok([machines, volumes, key_pairs, groups, images].concat())
     }
 
     async fn tagged_instances(&self, region: &Region) -> Result<Vec<Leftover>> {
@@ -38,6 +40,30 @@ impl Ec2 {
             }));
         }
         Ok(found)
+    }
+
+    /// The volumes that are attached to no instance. Those of an instance are deleted with it.
+    async fn tagged_volumes(&self, region: &Region) -> Result<Vec<Leftover>> {
+        let alone = Filter::builder().name("status").values("available").values("error").build();
+        let request = self.client(region).describe_volumes().filters(tagged()).filters(alone);
+        let mut pages = request.into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.answer("DescribeVolumes", region.as_str())?;
+            let volumes = page.volumes().iter();
+            found.extend(volumes.filter_map(|volume| {
+                Leftover::tagged(LeftoverKind::Volume, volume.volume_id()?, &tags(volume.tags()))
+            }));
+        }
+        Ok(found)
+    }
+
+    async fn delete_volume(&self, region: &Region, volume: &str) -> Result<(), ApiError> {
+        let deleted = self.client(region).delete_volume().volume_id(volume).send().await;
+        match deleted.answer("DeleteVolume", region.as_str()) {
+            Err(error) if error.is_not_found() => Ok(()),
+            deleted => deleted.map(drop),
+        }
     }
 
     async fn tagged_key_pairs(&self, region: &Region) -> Result<Vec<Leftover>> {
@@ -86,6 +112,7 @@ impl Ec2 {
     pub(super) async fn remove_leftover(&self, region: &Region, leftover: &Leftover) -> Result<()> {
         match leftover.kind {
             LeftoverKind::Instance => self.terminate_instance(region, &InstanceId(leftover.id.clone())).await,
+            LeftoverKind::Volume => Ok(self.delete_volume(region, &leftover.id).await?),
             LeftoverKind::KeyPair => Ok(self.delete_key(region, &leftover.id).await?),
             LeftoverKind::SecurityGroup => Ok(self.delete_group(region, &leftover.id).await?),
             LeftoverKind::Image => self.remove_image(region, &ImageId(leftover.id.clone())).await,

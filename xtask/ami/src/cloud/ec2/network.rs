@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use aws_sdk_ec2::{
     Client,
-    types::{LocationType, Subnet},
+    types::{LocationType, Subnet, SubnetCidrBlockState, SubnetCidrBlockStateCode},
 };
 use futures_util::future::try_join;
+use ipnet::IpNet;
 use xtask::region::Region;
 
 use super::{Ec2, answer::Answer as _, base::filter};
@@ -16,8 +17,11 @@ use crate::{
     ground::{api_error::ApiError, finding::Finding},
 };
 
+/// How many regions beside the build region are asked which regions the account has.
+const OTHERS_TO_ASK: usize = 2;
+
 /// A subnet in a zone that offers the recipe's instance type.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Placement {
     /// Its id.
     pub subnet_id: String,
@@ -25,6 +29,16 @@ pub(super) struct Placement {
     pub vpc_id: String,
     /// Its availability zone.
     pub zone: String,
+    /// Its private addresses.
+    pub cidr: Option<IpNet>,
+    /// Whether it gives instances a public IPv4 address that do not ask.
+    pub gives_public_address: bool,
+    /// Whether instances can have IPv6 addresses.
+    pub has_ipv6: bool,
+    /// Whether it gives them one unasked.
+    pub gives_ipv6_address: bool,
+    /// Whether it has IPv6 addresses only.
+    pub is_ipv6_only: bool,
 }
 
 impl Ec2 {
@@ -45,14 +59,27 @@ impl Ec2 {
         self.placements.get_or_try_init(|| self.find_placements(client)).await.map(Vec::as_slice)
     }
 
-    /// The regions that are enabled for the account and known to this tool.
+    /// The regions that are enabled for the account and known to this tool. Every region tells them, so some of `others`
+    /// are asked where the build region doesn't.
     ///
     /// # Errors
-    /// When EC2 doesn't answer.
-    pub(super) async fn enabled_regions(&self) -> Result<Vec<Region>> {
+    /// The build region's, when none of them answers.
+    pub(super) async fn enabled_regions(&self, others: &BTreeSet<Region>) -> Result<Vec<Region>> {
+        let mut asked = self.enabled_regions_by(&self.build_region).await;
+        let others = others.iter().filter(|region| **region != self.build_region);
+        for region in others.take(OTHERS_TO_ASK) {
+            if asked.is_ok() {
+                break;
+            }
+            asked = self.enabled_regions_by(region).await.or(asked);
+        }
+        Ok(asked?)
+    }
+
+    async fn enabled_regions_by(&self, region: &Region) -> Result<Vec<Region>, ApiError> {
         // EC2 lists only enabled regions unless `AllRegions` is set (EC2 API reference, `DescribeRegions`).
-        let answer = self.client(&self.build_region).describe_regions().send().await;
-        let regions = answer.answer("DescribeRegions", self.build_region.as_str())?.regions.unwrap_or_default();
+        let answer = self.client(region).describe_regions().send().await;
+        let regions = answer.answer("DescribeRegions", region.as_str())?.regions.unwrap_or_default();
         Ok(regions.into_iter().filter_map(|region| region.region_name?.parse().ok()).collect())
     }
 
@@ -151,10 +178,20 @@ impl Ec2 {
 
 fn placement(subnet: &Subnet) -> Option<Placement> {
     let part = |text: Option<&str>| text.map(str::to_owned);
+    let blocks = subnet.ipv6_cidr_block_association_set().iter();
+    let is_there = |state: &SubnetCidrBlockState| state.state() == Some(&SubnetCidrBlockStateCode::Associated);
+    let mut ipv6 = blocks.filter(|block| block.ipv6_cidr_block_state().is_none_or(is_there));
+    let is_ipv6_only = subnet.ipv6_native() == Some(true);
+    let ipv6_block = ipv6.find_map(|block| block.ipv6_cidr_block());
     Some(Placement {
         subnet_id: part(subnet.subnet_id())?,
         vpc_id: part(subnet.vpc_id())?,
         zone: part(subnet.availability_zone())?,
+        cidr: subnet.cidr_block().or(ipv6_block).and_then(|block| block.parse().ok()),
+        gives_public_address: subnet.map_public_ip_on_launch() == Some(true) && !is_ipv6_only,
+        has_ipv6: ipv6_block.is_some() || is_ipv6_only,
+        gives_ipv6_address: subnet.assign_ipv6_address_on_creation() == Some(true) || is_ipv6_only,
+        is_ipv6_only,
     })
 }
 
@@ -208,7 +245,8 @@ mod tests {
     const FLAGS: &str = " --profile 'my team'";
 
     fn placement(zone: &str) -> Placement {
-        Placement { subnet_id: format!("subnet-{zone}"), vpc_id: "vpc-1".to_owned(), zone: zone.to_owned() }
+        let (subnet_id, vpc_id, zone) = (format!("subnet-{zone}"), "vpc-1".to_owned(), zone.to_owned());
+        Placement { subnet_id, vpc_id, zone, ..Placement::default() }
     }
 
     #[test]

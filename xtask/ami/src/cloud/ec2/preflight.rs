@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use aws_sdk_ec2::Client;
-use futures_util::future::{join, join_all, join3};
+use futures_util::future::{join, join_all};
+use xtask::instance::Reach;
 
-use super::{Ec2, base::BaseImage, block::Block, clients::Caller, network::Placement, policy::placeholder, price};
+use super::{Ec2, address::LetIn, base::BaseImage, block::Block, clients::Caller, network::Placement, price};
 use crate::{
     cloud::{
         Account as _,
@@ -17,13 +18,18 @@ use crate::{
 };
 use collector::FindingCollector;
 use identity::Lifetime;
+use paths::Paths;
 use permissions::DryRunInputs;
 use regions::RegionFacts;
 
 mod identity;
+mod grantees;
+mod paths;
 mod permissions;
 mod collector;
+mod refusals;
 mod regions;
+mod settings;
 
 /// The usual duration of each phase. An assumption from published figures of similar tools; the timelines of real
 /// builds should replace it.
@@ -47,17 +53,11 @@ mod usual {
 }
 
 impl Ec2 {
-    /// Checks that the credentials are valid, and that they are those of the profile that was given.
+    /// Checks that the credentials are valid.
     ///
     /// # Errors
-    /// A [`Finding`] when there are none, they are invalid, or the environment overrides the profile.
+    /// A [`Finding`] when there are none, or they are invalid.
     pub async fn sign_in(&self) -> Result<()> {
-        let profile = self.settings.profile.as_deref();
-        // Commands such as `retire` have no preflight, so this must refuse an account other than the one that was
-        // named.
-        if let Some(finding) = identity::overridden_profile(profile, |name| std::env::var_os(name).is_some()) {
-            return Err(finding.into());
-        }
         self.caller().await.map(drop)
     }
 
@@ -72,11 +72,11 @@ impl Ec2 {
 
     /// Runs all checks of the request.
     pub(super) async fn run_preflight(&self, request: &Request) -> Result<Preflight> {
-        let profile = self.settings.profile.as_deref();
         // Boxed here and below: the SDK's futures are large, and together they would overflow the stack.
         let caller = Box::pin(self.caller()).await?;
         let mut collector = FindingCollector::new(self.flags());
-        collector.findings.extend(identity::overridden_profile(profile, |name| std::env::var_os(name).is_some()));
+        collector.warnings.extend(self.clients.ignored_profile());
+        collector.warnings.extend(self.doubt_about_address());
         check_lifetime(caller, estimate(request), &mut collector);
 
         let client = self.clients.preflight(&self.build_region);
@@ -87,14 +87,15 @@ impl Ec2 {
             (join_all(inspections).await, collector)
         };
         let base = Box::pin(self.find_base(&client));
-        let build_region = join3(base, Box::pin(self.network(&client)), Box::pin(self.ssh_source()));
-        let ((facts, of_regions), (base, (placements, group), ssh_source)) =
+        let build_region = join(base, Box::pin(self.network(&client)));
+        let ((facts, of_regions), (base, (placements, group, ssh_source))) =
             join(Box::pin(regions), build_region).await;
         collector.merge(of_regions);
         let base = collector.collect(base);
         let placements = collector.collect(placements).unwrap_or_default();
         collector.collect(group);
-        let ssh_source = collector.collect(ssh_source);
+        let let_in = ssh_source.and_then(|ssh_source| collector.collect(ssh_source));
+        collector.findings.extend(self.missing_program(&std::env::var_os("PATH").unwrap_or_default()));
 
         // Dry runs in a region that did not answer would only wait for their timeouts.
         let answered = facts.iter().filter(|facts| !matches!(&facts.own_images, Err(error) if error.code.is_none()));
@@ -102,41 +103,60 @@ impl Ec2 {
         let is_blocked = |facts: &&RegionFacts| matches!(facts.image_block, Some(Ok(Block::ByAccount)));
         let blocked = facts.iter().find(is_blocked).map(|facts| facts.region.clone());
         let inputs = DryRunInputs {
-            base: base.as_ref().map_or(placeholder::IMAGE, |found| found.base.id.as_str()),
-            instance_type: &self.recipe.instance.instance_type,
-            root_device: base.as_ref().and_then(|found| found.root_device.as_deref()),
-            root_volume_gib: self.recipe.instance.root_volume_gib,
-            placement: placements.first(),
-            security_group: self.settings.security_group.as_deref(),
+            base: base.as_ref(),
+            placements,
+            let_in: let_in.as_ref().map(|it| it.blocks.as_slice()).unwrap_or_default(),
+            opens_no_port: self.opens_no_port(),
             blocked: blocked.as_ref().filter(|_| request.unblock_public_access),
         };
-        permissions::check(&self.clients, request, &usable, &inputs, &mut collector).await;
+        permissions::check(self, request, &usable, &inputs, &mut collector).await;
         regions::report(request, facts, &mut collector);
+        self.check_paths(&client, placements, &mut collector).await;
+        collector.findings.extend(grantees::findings(request.audience.as_ref(), caller));
+        Box::pin(collector.decode_denials(&self.clients)).await;
         let mut facts = vec![("Account".to_owned(), format!("{}, {}", caller.account, caller.arn))];
+        facts.extend(self.clients.source().map(|source| ("Credentials".to_owned(), source.words())));
+        facts.extend(self.clients.http().facts());
         facts.extend(base.as_ref().map(|base| ("Base".to_owned(), base.fact(SystemTime::now()))));
         facts.extend(self.network_facts(placements));
-        facts.extend(ssh_source.map(|ssh_source| ("SSH from".to_owned(), ssh_source)));
+        facts.extend(self.ssh_facts(base.as_ref().map_or("", |base| base.base.name.as_str())));
+        facts.extend(self.recipe.apt.shown().map(|proxy| ("Apt proxy".to_owned(), proxy)));
+        let given_group =
+            self.settings.security_group.as_ref().map(|group| format!("the addresses that {group} permits"));
+        let no_port = self.opens_no_port().then(|| "nowhere: no port is opened".to_owned());
+        let ssh_from = given_group.or(no_port).or(let_in.as_ref().map(LetIn::text));
+        facts.extend(ssh_from.map(|ssh_from| ("SSH from".to_owned(), ssh_from)));
+        facts.extend(self.setting_facts(placements.first(), base.as_ref().map(|base| &base.disks)));
+        self.report_settings(request, placements.first(), let_in.as_ref(), &mut collector);
         Ok(self.report_on(request, caller, base.as_ref(), facts, collector))
     }
 
-    /// The addresses that SSH to the machines is open to.
-    async fn ssh_source(&self) -> Result<String> {
-        if let Some(group) = &self.settings.security_group {
-            return Ok(format!("the addresses that {group} permits"));
+    /// The subnets, whether the security group is in their VPC, and the addresses that SSH to the machines is opened to;
+    /// `None` where a given group says so.
+    async fn network(&self, client: &Client) -> (Result<&[Placement]>, Result<()>, Option<Result<LetIn>>) {
+        let placements = self.placements_with(client).await;
+        let known = placements.as_deref().unwrap_or_default();
+        if self.settings.security_group.is_some() {
+            let group = self.check_security_group(client, known).await;
+            return (placements, group, None);
         }
-        let remedy = "give the addresses of this computer with --ssh-from".to_owned();
-        let found = self.ssh_from().await;
-        found.map(|addresses| addresses.to_string()).map_err(|error| {
-            let problem = format!("{error:#}");
-            Finding { problem, remedy }.into()
-        })
+        if self.opens_no_port() {
+            return (placements, Ok(()), None);
+        }
+        // Without a subnet, which is a finding of its own, the public addresses are told.
+        let anywhere = Placement { gives_public_address: true, ..Placement::default() };
+        let let_in = self.ssh_from(known.first().unwrap_or(&anywhere)).await.map_err(|error| {
+            let remedy = "give the addresses of this computer with --ssh-from".to_owned();
+            Finding { problem: format!("{error:#}"), remedy }.into()
+        });
+        (placements, Ok(()), Some(let_in))
     }
 
-    /// The subnets, and whether the security group is in their VPC.
-    async fn network(&self, client: &Client) -> (Result<&[Placement]>, Result<()>) {
-        let placements = self.placements_with(client).await;
-        let group = self.check_security_group(client, placements.as_deref().unwrap_or_default()).await;
-        (placements, group)
+    async fn check_paths(&self, client: &Client, placements: &[Placement], collector: &mut FindingCollector) {
+        let is_private = self.recipe.instance.reach == Some(Reach::Private);
+        let is_public = !is_private && placements.first().is_some_and(|placement| self.has_public_ipv4(placement));
+        let paths = Paths { client, region: &self.build_region, placements, is_public };
+        Box::pin(paths.check(collector)).await;
     }
 
     fn report_on(
@@ -149,6 +169,8 @@ impl Ec2 {
     ) -> Preflight {
         if let Some(found) = base {
             collector.findings.extend(found.findings(&self.recipe, request.shared));
+            let instance_type = &self.recipe.instance.instance_type;
+            collector.findings.extend(found.limits.findings(&found.base, instance_type, request.public));
             if found.is_system_assumed {
                 let (id, system) = (&found.base.id, &found.base.system);
                 collector.warnings.push(format!(
@@ -162,7 +184,7 @@ impl Ec2 {
         let cost = price::cost(&self.build_region, &request.regions, type_name, disk_gib, estimate);
         let (findings, warnings) = collector.finish(&caller.arn);
         let base_system = base.map(|found| found.base.system.clone());
-        Preflight { facts, findings, warnings, base_system, estimate, cost: Some(cost) }
+        Preflight { facts, findings, warnings, base_system, base_facts: None, estimate, cost: Some(cost) }
     }
 
     fn network_facts(&self, placements: &[Placement]) -> Vec<(String, String)> {

@@ -1,10 +1,14 @@
 //! The state of [`Ec2`]: clients, settings, and cached answers.
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::Result;
 use aws_sdk_ec2::Client;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use tokio::{sync::OnceCell, time::Instant};
 use xtask::{
     cli::{CommonFlags, ReleaseFlags},
@@ -12,8 +16,10 @@ use xtask::{
 };
 
 use super::{
+    address::{LetIn, OwnAddresses},
     clients::{Caller, Clients},
     network::Placement,
+    requests::instance::Disks,
 };
 use crate::{
     cloud::{Paced, Phase},
@@ -42,7 +48,9 @@ pub struct Settings {
     /// `--security-group`: instead of a group that the build creates.
     pub security_group: Option<String>,
     /// `--ssh-from`: the addresses to open port 22 to, instead of this computer's own.
-    pub ssh_from: Option<Ipv4Net>,
+    pub ssh_from: Vec<IpNet>,
+    /// Where this computer's own addresses are known from.
+    pub own_addresses: OwnAddresses,
 }
 
 impl Settings {
@@ -54,7 +62,8 @@ impl Settings {
             base_image: release.and_then(|flags| flags.base_image.as_ref()).map(ToString::to_string),
             subnet: release.and_then(|flags| flags.subnet.clone()),
             security_group: release.and_then(|flags| flags.security_group.clone()),
-            ssh_from: release.and_then(|flags| flags.ssh_from),
+            ssh_from: release.map(|flags| flags.ssh_from.clone()).unwrap_or_default(),
+            own_addresses: OwnAddresses::Aws,
         }
     }
 }
@@ -72,23 +81,32 @@ pub struct Ec2 {
     pub(super) placements: OnceCell<Vec<Placement>>,
     /// The default security group of their VPC.
     pub(super) default_group: OnceCell<String>,
-    /// The addresses to open port 22 to.
-    pub(super) ssh_from: OnceCell<Ipv4Net>,
+    /// The addresses that port 22 is open to, as last asked.
+    pub(super) let_in: RefCell<Option<LetIn>>,
     /// The ids of created security groups, by the names of their accesses.
     pub(super) groups: RefCell<BTreeMap<String, String>>,
+    /// The names of accesses whose key is not imported, but in the user data.
+    pub(super) without_key: RefCell<BTreeSet<String>>,
     /// When instances were launched: for a while, EC2 may not know their ids.
     pub(super) launched: RefCell<BTreeMap<InstanceId, Instant>>,
     /// The snapshot ids of images, which never change.
     pub(super) snapshots: RefCell<BTreeMap<ImageId, Vec<String>>>,
+    /// The volumes of images to launch, which never change.
+    pub(super) disks: RefCell<BTreeMap<String, Disks>>,
+    /// The regions whose block on public images this process has lifted.
+    pub(super) unblocked: RefCell<BTreeSet<Region>>,
     /// The progress of pending images, and when it was read.
     pub(super) progress: RefCell<BTreeMap<ImageId, (String, Instant)>>,
 }
 
 impl Ec2 {
-    /// Loads credentials in the SDK's usual order: environment, profile, SSO, role.
-    pub async fn open(settings: Settings, build_region: &Region, recipe: Recipe, events: &Events) -> Ec2 {
-        let clients = Clients::open(settings.profile.as_deref(), build_region, events).await;
-        Ec2::with(clients, settings, build_region, recipe, events)
+    /// Finds the credentials that the AWS CLI would use. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// When the settings of profiles, endpoints, proxies or certificates have faults.
+    pub async fn open(settings: Settings, build_region: &Region, recipe: Recipe, events: &Events) -> Result<Ec2> {
+        let clients = Clients::open(settings.profile.as_deref(), build_region, events).await?;
+        Ok(Ec2::with(clients, settings, build_region, recipe, events))
     }
 
     /// The same with a loader that the caller has configured.
@@ -99,7 +117,7 @@ impl Ec2 {
         recipe: Recipe,
         events: &Events,
     ) -> Ec2 {
-        let clients = Clients::load(loader, settings.profile.as_deref(), build_region, events).await;
+        let clients = Clients::load(loader, build_region, events).await;
         Ec2::with(clients, settings, build_region, recipe, events)
     }
 
@@ -113,10 +131,13 @@ impl Ec2 {
             events: events.clone(),
             placements: OnceCell::new(),
             default_group: OnceCell::new(),
-            ssh_from: OnceCell::new(),
+            let_in: RefCell::default(),
             groups: RefCell::default(),
+            without_key: RefCell::default(),
             launched: RefCell::default(),
             snapshots: RefCell::default(),
+            disks: RefCell::default(),
+            unblocked: RefCell::default(),
             progress: RefCell::default(),
         }
     }
@@ -125,7 +146,8 @@ impl Ec2 {
         self.clients.ec2(region)
     }
 
-    /// Retries a call while it fails because a resource just created is not visible yet.
+    /// Retries a call while it fails because the replica that answers it does not know a resource just created, or its
+    /// latest state, yet.
     pub(super) async fn once_visible<T>(
         &self,
         what: &str,
@@ -135,11 +157,18 @@ impl Ec2 {
         let patience = Patience { limit: VISIBILITY_LIMIT, pace };
         wait::until(format_args!("{what} to be visible"), patience, &self.events, async || match call().await {
             Ok(value) => Ok(Poll::Ready(value)),
-            Err(error) if error.is_not_found() => Ok(Poll::NotYet(error.to_string())),
+            Err(error) if is_told_late(&error) => Ok(Poll::NotYet(error.to_string())),
             Err(error) => Err(error.into()),
         })
         .await
     }
+}
+
+/// Whether an error may come from a replica that has not heard of a change that another one has shown already. These codes
+/// are about the state of an instance, image or snapshot (EC2 API reference, "Error codes for the Amazon EC2 API").
+pub(super) fn is_told_late(error: &ApiError) -> bool {
+    error.is_not_found()
+        || error.has_code(&["IncorrectInstanceState", "IncorrectState", "InvalidAMIID.Unavailable", "InvalidState"])
 }
 
 impl Paced for Ec2 {
@@ -148,7 +177,7 @@ impl Paced for Ec2 {
             Phase::Login => (5.0, 0.5),
             Phase::Stop => (3.0, 1.0),
             Phase::Image => (10.0, 1.0),
-            Phase::Copy => (12.0, 2.0),
+            Phase::Copy => (16.0, 2.0),
             Phase::Termination => (10.0, 2.0),
             Phase::Block => (2.0, 5.0),
         };

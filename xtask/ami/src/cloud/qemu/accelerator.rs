@@ -9,13 +9,21 @@ use crate::ground::process;
 /// The timeout of the KVM probe, which takes a fraction of a second where KVM works.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
+/// The architecture of the machines, as the kernel calls it: that of the recipe's bases, whatever this computer is.
+pub const GUEST: &str = "x86_64";
+
 /// How the guest's instructions are executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accelerator {
     /// By the processor.
     Kvm,
-    /// By emulation in QEMU, with the reason why not KVM.
-    Tcg(String),
+    /// By emulation in QEMU.
+    Tcg {
+        /// Why not KVM.
+        reason: String,
+        /// This computer's architecture.
+        host: String,
+    },
 }
 
 impl Accelerator {
@@ -24,14 +32,18 @@ impl Accelerator {
     /// A `/dev/kvm` that opens is no proof: in some sandboxes it opens and machines start on it, but no kernel boots.
     /// So /proc/cpuinfo must list the extension, too, and QEMU must start on it.
     pub async fn find() -> Accelerator {
+        let host = this_architecture();
+        if let Some(reason) = other_architecture(&host) {
+            return Accelerator::Tcg { reason, host };
+        }
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let device = std::fs::File::options().read(true).write(true).open("/dev/kvm");
         if let Some(reason) = unusable(&cpuinfo, device.err().as_ref()) {
-            return Accelerator::Tcg(reason);
+            return Accelerator::Tcg { reason, host };
         }
         match probe().await {
             Ok(()) => Accelerator::Kvm,
-            Err(reason) => Accelerator::Tcg(reason),
+            Err(reason) => Accelerator::Tcg { reason, host },
         }
     }
 
@@ -42,7 +54,11 @@ impl Accelerator {
     pub fn arguments(&self, target_cpu: &str) -> Vec<String> {
         let (accelerator, cpu) = match self {
             Accelerator::Kvm => ("kvm", "host"),
-            Accelerator::Tcg(_) => ("tcg,thread=multi,tb-size=512", emulated_cpu(target_cpu)),
+            Accelerator::Tcg { host, .. } if host == GUEST => {
+                ("tcg,thread=multi,tb-size=512", emulated_cpu(target_cpu))
+            }
+            // Other processors order memory accesses more weakly than the guest expects, so its threads take turns.
+            Accelerator::Tcg { .. } => ("tcg,thread=single,tb-size=512", emulated_cpu(target_cpu)),
         };
         ["-accel", accelerator, "-cpu", cpu].map(str::to_owned).to_vec()
     }
@@ -52,9 +68,21 @@ impl fmt::Display for Accelerator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Accelerator::Kvm => f.write_str("KVM"),
-            Accelerator::Tcg(reason) => write!(f, "TCG, emulation ({reason})"),
+            Accelerator::Tcg { reason, .. } => write!(f, "TCG, emulation ({reason})"),
         }
     }
+}
+
+/// This computer's architecture, as the kernel calls it. The one that this program was compiled for may be another.
+#[must_use]
+pub fn this_architecture() -> String {
+    let machine = nix::sys::utsname::uname().map(|name| name.machine().to_string_lossy().into_owned());
+    machine.unwrap_or_else(|_| std::env::consts::ARCH.to_owned())
+}
+
+/// Why KVM can't run the guest on a computer of this architecture; `None` if it can.
+fn other_architecture(host: &str) -> Option<String> {
+    (host != GUEST).then(|| format!("no KVM: this computer is {host}, and the machines are {GUEST}"))
 }
 
 fn unusable(cpuinfo: &str, device: Option<&std::io::Error>) -> Option<String> {
@@ -105,6 +133,19 @@ async fn probe() -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn on_another_architecture_the_machines_are_emulated_one_thread_at_a_time() {
+        for host in ["aarch64", "riscv64", "ppc64le"] {
+            let reason = other_architecture(host).expect("a reason");
+            assert_eq!(reason, format!("no KVM: this computer is {host}, and the machines are x86_64"));
+            let arguments = Accelerator::Tcg { reason, host: host.to_owned() }.arguments("sandybridge");
+            assert_eq!(arguments, ["-accel", "tcg,thread=single,tb-size=512", "-cpu", "SandyBridge"]);
+        }
+        assert_eq!(other_architecture("x86_64"), None);
+        let own = Accelerator::Tcg { reason: String::new(), host: GUEST.to_owned() };
+        assert!(own.arguments("sandybridge")[1].contains("thread=multi"));
+    }
 
     #[test]
     fn a_device_that_opens_is_not_enough() {

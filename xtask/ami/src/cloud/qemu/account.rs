@@ -1,5 +1,7 @@
 //! [`Account`] on the local cloud.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use xtask::region::Region;
 
@@ -21,7 +23,7 @@ impl Account for Qemu {
         Ok(Identity { kind: CloudKind::Local, account: "local".to_owned(), endpoint: None })
     }
 
-    async fn regions(&self) -> Result<Vec<Region>> {
+    async fn regions(&self, _: &BTreeSet<Region>) -> Result<Vec<Region>> {
         let regions = store::regions(&self.state_dir)?;
         // Without any image yet, the build region may still contain files of a killed process.
         Ok(if regions.is_empty() { vec![self.recipe.build_region.clone()] } else { regions })

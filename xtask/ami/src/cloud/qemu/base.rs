@@ -31,7 +31,7 @@ const DISK: &str = include_str!("base-disk.sh");
 const FORMAT: u32 = 1;
 
 /// The packages of a base. None of them is one that provisioning has to install.
-const PACKAGES: [&str; 18] = [
+pub const PACKAGES: [&str; 18] = [
     "linux-image-cloud-amd64",
     "systemd-sysv",
     "dbus",
@@ -149,7 +149,7 @@ impl Ingredients {
         Ok(Ingredients {
             system: local.system.clone(),
             suite: local.suite.clone(),
-            user: system.ssh_user.clone(),
+            user: system.ssh_users.first().cloned().unwrap_or_default(),
             sources: lines,
         })
     }
@@ -250,6 +250,8 @@ fn install(ingredients: &Ingredients, disk: &Utf8Path, list: &Utf8Path, temporar
     command.arg(programs::program("mmdebstrap"));
     let mode = if is_root { "root" } else { "unshare" };
     command.args(["--verbose", "--variant=minbase", "--format=null", &format!("--mode={mode}")]);
+    // Whatever this computer's is.
+    command.arg("--architectures=amd64");
     command.arg(format!("--include={}", PACKAGES.join(",")));
     // In an option of its own, because a list is split at commas.
     command.arg(format!("--include={RESOLVED}"));

@@ -1,6 +1,6 @@
 //! [`Compute`] on the local cloud.
 
-use std::{net::SocketAddr, rc::Rc};
+use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
 use camino::Utf8Path;
@@ -8,16 +8,28 @@ use tokio::sync::Mutex;
 use xtask::region::Region;
 
 use super::{
-    LocalInstance, Qemu, base,
+    LocalInstance, Qemu, base, facts,
     folder::Folder,
     id_digits,
     vm::{self, Power},
 };
 use crate::{
-    cloud::{Compute, Instance, InstanceState, Launch, SshAccess, tags::TAG_BUILD},
+    cloud::{Compute, Instance, InstanceState, Launch, Shutdown, SshAccess, tags::TAG_BUILD},
+    elf::facts::Facts,
     event::{facts::Base, ids::InstanceId},
-    machine::{keys::Login, ssh::Ssh},
+    machine::{Destination, keys::Login, ssh::Ssh},
 };
+
+impl Qemu {
+    /// The base that is made of packages. Only the first call makes it; others wait for that.
+    async fn made_base(&self, log: &Utf8Path) -> Result<base::Base> {
+        let make = async {
+            let (local, system) = (&self.recipe.local_base, self.local_system()?);
+            base::ensure(&self.state_dir, local, system, log, &self.events).await
+        };
+        self.made_base.get_or_try_init(|| make).await.cloned()
+    }
+}
 
 impl Compute for Qemu {
     type Machine = Ssh;
@@ -29,13 +41,23 @@ impl Compute for Qemu {
     async fn base(&self, log: &Utf8Path) -> Result<Base> {
         self.sweep();
         let Some(file) = &self.base_file else {
-            let local = &self.recipe.local_base;
-            let base = base::ensure(&self.state_dir, local, self.local_system()?, log, &self.events).await?;
+            let base = self.made_base(log).await?;
             return Ok(Base { id: base.path.to_string(), name: base.name, system: base.system });
         };
-        let system = self.system_of_base_file(file).await?;
+        let system = self.of_base_file(file).await?.system;
         let name = file.file_name().unwrap_or(file.as_str()).to_owned();
         Ok(Base { id: file.to_string(), name, system })
+    }
+
+    async fn base_facts(&self, log: &Utf8Path) -> Result<Option<Facts>> {
+        match &self.base_file {
+            Some(file) => Ok(self.of_base_file(file).await?.facts),
+            None => {
+                let packages = &self.local_system()?.packages;
+                let packages: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();
+                facts::of_base(&self.made_base(log).await?, &packages, &self.events).await
+            }
+        }
     }
 
     async fn grant_access(&self, _region: &Region, access: &SshAccess) -> Result<()> {
@@ -101,21 +123,26 @@ impl Compute for Qemu {
         }
     }
 
-    async fn connect(&self, address: SocketAddr, login: &Login, log: &Utf8Path) -> Result<Ssh> {
-        let machine = Ssh::connect(address, login, log, &self.events).await?;
+    async fn connect(&self, to: &Destination<'_>, login: &Login, log: &Utf8Path) -> Result<Ssh> {
+        let machine = Ssh::connect(to, login, None, log, &self.events).await?;
         let instances: Vec<_> = self.instances.borrow().values().cloned().collect();
         for local in instances {
             let mut local = local.lock().await;
-            if local.vm.ssh() == address {
+            if local.vm.ssh() == to.address {
                 local.vm.disable_restart();
             }
         }
         Ok(machine)
     }
 
-    async fn stop(&self, _region: &Region, id: &InstanceId) -> Result<()> {
+    async fn stop(&self, _region: &Region, id: &InstanceId, how: Shutdown) -> Result<()> {
         let local = self.local_instance(id).with_context(|| format!("there is no instance {id}"))?;
-        local.lock().await.vm.press_power_button().await.with_context(|| format!("failed to stop {id}"))
+        let mut local = local.lock().await;
+        let stopped = match how {
+            Shutdown::Ordered | Shutdown::Repeated => local.vm.press_power_button().await,
+            Shutdown::Forced => local.vm.cut_power().await,
+        };
+        stopped.with_context(|| format!("failed to stop {id}"))
     }
 
     async fn terminate(&self, _region: &Region, id: &InstanceId) -> Result<()> {

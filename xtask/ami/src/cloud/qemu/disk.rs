@@ -12,9 +12,13 @@ use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 
-use super::programs;
+use super::{
+    boot::{kind_of_partition, refuse_other_files},
+    programs,
+};
 use crate::{
     cloud::{ClosedDisk, DiskFiles},
+    elf::survey::Tree,
     ground::process,
 };
 
@@ -72,6 +76,20 @@ impl DiskFiles for Disk {
         let entries = self.list(folder)?.into_iter().filter(|entry| entry.kind != EntryKind::Folder);
         let size = |entry: &Entry| if entry.kind == EntryKind::File { entry.length } else { 0 };
         Ok(entries.map(|entry| (entry.path.clone(), size(&entry))).collect())
+    }
+}
+
+impl Tree for Disk {
+    fn names(&self, folder: &str) -> Result<Vec<String>> {
+        refuse_endless_links(&self.root, folder).map_err(|error| self.unreadable(folder, &error))?;
+        let entries = self.read_folder(folder)?.unwrap_or_default();
+        Ok(entries.into_iter().filter_map(|entry| Some(entry.path.rsplit_once('/')?.1.to_owned())).collect())
+    }
+
+    fn content(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let is_other = |found: ext4_view::Metadata| !found.file_type().is_regular_file();
+        let found = refuse_endless_links(&self.root, path).and_then(|()| self.root.metadata(path));
+        if found.is_ok_and(is_other) { Ok(None) } else { self.read(path) }
     }
 }
 
@@ -224,7 +242,7 @@ impl EntryKind {
 async fn check_readable(image: &Utf8Path) -> Result<()> {
     let mut command = process::command(programs::program("qemu-img"), Signal::SIGKILL);
     command.args(["info", "--output=json", image.as_str()]);
-    process::output("qemu-img info", command).await.map(drop)
+    refuse_other_files(&process::output("qemu-img info", command).await?)
 }
 
 /// Makes a sparse raw copy of an image.
@@ -292,7 +310,10 @@ impl Table {
             match inspected {
                 Ok((true, root)) => return Ok(root),
                 Ok((false, _)) => faults.push(format!("partition {} has no {OS_RELEASE}", index + 1)),
-                Err(error) => faults.push(format!("partition {} is not ext4 ({error})", index + 1)),
+                Err(error) => {
+                    let kind = kind_of_partition(raw, start).map_or_else(|| error.to_string(), str::to_owned);
+                    faults.push(format!("partition {} is not ext4 ({kind})", index + 1));
+                }
             }
         }
         if faults.is_empty() {
@@ -353,7 +374,8 @@ impl Ext4Read for Window {
 }
 
 /// The name of the system in a text of /etc/os-release.
-fn system_of(text: &str) -> Option<String> {
+#[must_use]
+pub fn system_of(text: &str) -> Option<String> {
     let value = |key: &str| {
         let line = text.lines().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='))?;
         // Values may be quoted, as in a shell script (os-release(5)).

@@ -6,9 +6,12 @@ use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    Qemu, base, packages,
+    OfFile, Qemu, base,
+    boot::{self, Firmware},
+    disk::RawDisk,
+    facts, packages,
     packages::{MAKE, Needs, SSH},
-    store,
+    rights, store,
 };
 use crate::event::progress::Progress;
 use crate::{
@@ -47,10 +50,16 @@ impl Qemu {
         preflight.facts.push(("Cloud".to_owned(), format!("this computer, QEMU on {}", self.accelerator().await)));
         if !missing.is_empty() {
             preflight.findings.push(packages_finding(&missing).await?);
+        } else if needs == Needs::Base {
+            preflight.findings.extend(rights::findings().await);
         }
         let (system, base) = match (&self.base_file, base) {
-            (Some(file), _) if missing.is_empty() => match self.system_of_base_file(file).await {
-                Ok(system) => (Some(system), file.to_string()),
+            (Some(file), _) if missing.is_empty() => match self.of_base_file(file).await {
+                Ok(OfFile { system, facts }) => {
+                    preflight.findings.extend(self.firmware_finding(needs, file, install).await?);
+                    preflight.base_facts = facts;
+                    (Some(system), file.to_string())
+                }
                 Err(error) => {
                     let remedy = "give a disk image, qcow2 or raw, of a system that the recipe describes".to_owned();
                     preflight.findings.push(Finding { problem: format!("{error:#}"), remedy });
@@ -58,7 +67,10 @@ impl Qemu {
                 }
             },
             (Some(file), _) => (None, file.to_string()),
-            (None, Some(base)) => (Some(base.system), base.name),
+            (None, Some(base)) => {
+                preflight.base_facts = facts::kept(&base)?;
+                (Some(base.system), base.name)
+            }
             (None, None) => {
                 let local = &self.recipe.local_base;
                 (Some(local.system.clone()), format!("{}, to be made from Debian's packages", local.system))
@@ -71,18 +83,38 @@ impl Qemu {
         Ok(preflight)
     }
 
-    /// The system of the file given with `--base-image`. The file is read once.
-    pub(super) async fn system_of_base_file(&self, file: &Utf8Path) -> Result<String> {
+    /// What is on the disk of the file given with `--base-image`. The file is read once.
+    pub(super) async fn of_base_file(&self, file: &Utf8Path) -> Result<OfFile> {
         let read = async {
             // Preflight must not create the state folder, so the raw copy may have to be in the folder of temporary
             // files.
             let temporary = Utf8PathBuf::try_from(std::env::temp_dir()).context("set TMPDIR to a path in UTF-8")?;
             let scratch = if self.state_dir.path().is_dir() { self.state_dir.path() } else { &temporary };
-            let system = super::disk::Disk::open(file, scratch).await?.system()?;
+            let disk = RawDisk::of(file, scratch).await?;
+            let source = file.to_string();
+            // On a thread of its own, because it takes a while.
+            let (system, facts) = tokio::task::spawn_blocking(move || facts::on_disk(disk, &source)).await??;
             self.recipe.system(&system).with_context(|| format!("{file} cannot be the base"))?;
-            anyhow::Ok(system)
+            anyhow::Ok(OfFile { system, facts })
         };
-        self.base_file_system.get_or_try_init(|| read).await.cloned()
+        self.base_file_read.get_or_try_init(|| read).await.cloned()
+    }
+
+    /// Why no machine could boot from the file given with `--base-image`.
+    async fn firmware_finding(&self, needs: Needs, file: &Utf8Path, install: bool) -> Result<Option<Finding>> {
+        let missing = match Firmware::of(file).await {
+            Ok(Firmware::Bios) => return Ok(None),
+            Ok(Firmware::Uefi) => self.missing(needs, &[boot::UEFI], install).await?,
+            Err(error) => {
+                let remedy = "give the image of a whole disk that boots by BIOS or UEFI".to_owned();
+                return Ok(Some(Finding { problem: format!("{error:#}"), remedy }));
+            }
+        };
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        let Finding { problem, remedy } = packages_finding(&missing).await?;
+        Ok(Some(Finding { problem: format!("{file} boots by UEFI only, and {problem}"), remedy }))
     }
 
     fn name_finding(&self, request: &Request) -> Result<Option<Finding>> {
@@ -117,6 +149,12 @@ impl Qemu {
     pub async fn set_up(&self, install: bool) -> Result<()> {
         let missing = self.missing(Needs::Base, &[MAKE, SSH], install).await?;
         refuse(&missing).await?;
+        let findings = rights::findings().await;
+        if !findings.is_empty() {
+            let lines: Vec<String> =
+                findings.into_iter().map(|Finding { problem, remedy }| format!("{problem}\n    {remedy}")).collect();
+            bail!("{}", lines.join("\n"));
+        }
         let accelerator = self.accelerator().await.to_string();
         self.events.say(Progress::Ready { accelerator });
         Ok(())

@@ -1,13 +1,26 @@
 //! The package sources of this computer's apt, so that the base is made from the same mirror.
+//!
+//! apt itself is asked for them, so all forms of its files and all options count. A virtual machine must be able to use
+//! them as well: lists of mirrors are resolved to a mirror, and what only this computer can read is left out.
 
-use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail};
+use camino::Utf8Path;
 use nix::sys::signal::Signal;
+use tokio::process::Command;
 
 use super::programs;
 use crate::{ground::process, recipe};
 
 /// Debian's archive keys, from the package debian-archive-keyring, which Ubuntu has, too.
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// The program that downloads a list of mirrors in the same way as apt, with its proxies and certificates.
+const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
+
+/// How apt prints a source. It leaves a variable as it is whose value it does not know.
+const FORMAT: &str = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(CODENAME)|$(ORIGIN)";
 
 /// A suite on a mirror.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +31,21 @@ struct Source {
 
 /// A list of package sources.
 #[derive(Clone, Debug, Default)]
-pub struct Sources(Vec<Source>);
+pub struct Sources {
+    usable: Vec<Source>,
+    /// The others, each with the reason.
+    unusable: Vec<(Source, &'static str)>,
+}
+
+/// A source as apt prints it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Target {
+    uri: String,
+    suite: String,
+    /// The suite's code name, and who publishes it, if apt has fetched the source.
+    codename: Option<String>,
+    origin: Option<String>,
+}
 
 impl Sources {
     /// The sources of this computer's apt; empty without apt.
@@ -26,34 +53,61 @@ impl Sources {
     /// # Errors
     /// When apt fails to read its sources.
     pub async fn of_this_computer() -> Result<Sources> {
-        let Some(apt) = programs::find("apt-get") else { return Ok(Sources::default()) };
-        let mut command = process::command(apt, Signal::SIGKILL);
-        // apt parses both formats of its source files, with all options.
-        let format = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)";
-        command.args(["indextargets", "--format", format, "Created-By: Packages"]);
-        Ok(Sources::parse(&process::output("asking apt for its sources", command).await?))
+        Sources::of(None).await
     }
 
-    fn parse(answer: &str) -> Sources {
-        let mut sources = Vec::new();
-        for line in answer.lines() {
-            let mut fields = line.split('|');
-            let (Some(mirror), Some(suite), Some("main")) = (fields.next(), fields.next(), fields.next()) else {
-                continue;
-            };
-            // A virtual machine can't reach sources in files of this computer.
-            let remote = mirror.starts_with("http://") || mirror.starts_with("https://");
-            // With more than one word it would have another meaning in a sources.list, or in a shell's quotes.
-            if !remote || !recipe::is_url(mirror) || !recipe::is_plain_name(suite) {
-                continue;
+    /// The sources of an apt with this configuration (apt.conf(5)).
+    async fn of(config: Option<&Utf8Path>) -> Result<Sources> {
+        let Some(apt) = programs::find("apt-get") else { return Ok(Sources::default()) };
+        let ask = async |options: &[&str]| {
+            let mut command = with_config(process::command(&apt, Signal::SIGKILL), config);
+            command.arg("indextargets").args(options).args(["--format", FORMAT, "Created-By: Packages"]);
+            let answer = process::output("asking apt for its sources", command).await?;
+            anyhow::Ok(answer.lines().filter_map(Target::parse).collect::<Vec<_>>())
+        };
+        let fetched = ask(&[]).await?;
+        // Sources whose lists were not fetched, as in most containers. Old versions of apt lack the option.
+        let all = ask(&["--no-release-info"]).await.unwrap_or_default();
+        let mut sources = Sources::default();
+        let mut mirrors = BTreeMap::new();
+        for target in merged(fetched, all) {
+            if let Some(list) = mirror_list(&target.uri)
+                && !mirrors.contains_key(&target.uri)
+            {
+                let text = read_list(&list, config).await;
+                mirrors.insert(target.uri.clone(), text.map(|text| best_mirror(&text)).unwrap_or_default());
             }
-            let mirror = mirror.trim_end_matches('/').to_owned();
-            let source = Source { mirror, suite: suite.to_owned() };
-            if !sources.contains(&source) {
-                sources.push(source);
-            }
+            let mirror = mirrors.get(&target.uri).cloned().unwrap_or_else(|| Some(target.uri.clone()));
+            sources.add(target, mirror);
         }
-        Sources(sources)
+        Ok(sources)
+    }
+
+    /// Adds what apt printed. `mirror` is its URI, or the mirror chosen from the list at its URI.
+    fn add(&mut self, target: Target, mirror: Option<String>) {
+        // A third party's packages may have the same suite's name.
+        if target.origin.is_some_and(|origin| origin != "Debian") {
+            return;
+        }
+        // `stable` becomes another release one day, and the base is made for the code name.
+        let suite = target.codename.filter(|name| recipe::is_plain_name(name)).unwrap_or(target.suite);
+        let trimmed = |uri: &str| uri.trim_end_matches('/').to_owned();
+        let refuse = |uri: &str, why| (Source { mirror: trimmed(uri), suite: suite.clone() }, why);
+        let judged = match &mirror {
+            None => Err(refuse(&target.uri, "its list of mirrors cannot be read, or names none on HTTP")),
+            Some(uri) => match unusable(uri) {
+                Some(why) => Err(refuse(uri, why)),
+                None => Ok(Source { mirror: trimmed(uri), suite: suite.clone() }),
+            },
+        };
+        match judged {
+            // With more than one word it would have another meaning in a sources.list, or in a shell's quotes.
+            Ok(source) if !recipe::is_url(&source.mirror) || !recipe::is_plain_name(&source.suite) => {}
+            Ok(source) if self.usable.contains(&source) => {}
+            Ok(source) => self.usable.push(source),
+            Err(refused) if self.unusable.contains(&refused) => {}
+            Err(refused) => self.unusable.push(refused),
+        }
     }
 
     /// The lines of a sources.list for a suite with its updates.
@@ -63,7 +117,7 @@ impl Sources {
     pub fn with_updates(&self, suite: &str) -> Result<Vec<String>> {
         self.mirror(suite)?;
         let wanted = [suite.to_owned(), format!("{suite}-updates"), format!("{suite}-security")];
-        Ok(self.0.iter().filter(|source| wanted.contains(&source.suite)).map(Source::line).collect())
+        Ok(self.usable.iter().filter(|source| wanted.contains(&source.suite)).map(Source::line).collect())
     }
 
     /// The same with the suite's backports, from the suite's mirror.
@@ -78,13 +132,18 @@ impl Sources {
     }
 
     fn mirror(&self, suite: &str) -> Result<&str> {
-        let source = self.0.iter().find(|source| source.suite == suite);
-        source.map(|source| source.mirror.as_str()).with_context(|| {
-            format!(
-                "this computer's apt has no source of Debian's {suite}: add one to /etc/apt/sources.list.d, or set \
-                 local_base.mirror in ami.toml to a Debian mirror (the folder that contains dists/{suite})"
-            )
-        })
+        if let Some(source) = self.usable.iter().find(|source| source.suite == suite) {
+            return Ok(&source.mirror);
+        }
+        let unusable = self.unusable.iter().filter(|(source, _)| source.suite == suite);
+        let unusable: Vec<String> =
+            unusable.map(|(source, why)| format!("\n  {}: {why}", hidden_password(&source.mirror))).collect();
+        let which = if unusable.is_empty() { "" } else { " that a virtual machine can use" };
+        bail!(
+            "this computer's apt has no source of Debian's {suite}{which}: add one to /etc/apt/sources.list.d, or set \
+             local_base.mirror in ami.toml to a Debian mirror (the folder that contains dists/{suite}){}",
+            unusable.concat()
+        )
     }
 
     /// Adds a mirror for a suite with its updates.
@@ -92,7 +151,7 @@ impl Sources {
     pub fn and_mirror(mut self, mirror: &str, suite: &str) -> Sources {
         let mirror = mirror.trim_end_matches('/').to_owned();
         let suites = [suite.to_owned(), format!("{suite}-updates")];
-        self.0.extend(suites.map(|suite| Source { mirror: mirror.clone(), suite }));
+        self.usable.extend(suites.map(|suite| Source { mirror: mirror.clone(), suite }));
         self
     }
 }
@@ -103,61 +162,101 @@ impl Source {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ground::untrusted::{check, text};
-
-    #[test]
-    fn the_mirror_of_this_computer_is_used() {
-        let sources = Sources::parse(
-            "http://mirror.example/debian/|bookworm|main\n\
-             http://mirror.example/debian/|bookworm|contrib\n\
-             http://mirror.example/debian/|bookworm|main\n\
-             file:/srv/debian/|bookworm-updates|main\n\
-             https://security.example/debian-security|bookworm-security|main\n\
-             https://elsewhere.example/node|nodistro|main\n",
-        );
-        let line = |mirror: &str, suite: &str| format!("deb [signed-by={KEYRING}] {mirror} {suite} main");
-        let own = line("http://mirror.example/debian", "bookworm");
-        let security = line("https://security.example/debian-security", "bookworm-security");
-        assert_eq!(sources.with_updates("bookworm").expect("sources"), [own.clone(), security.clone()]);
-        let backports = line("http://mirror.example/debian", "bookworm-backports");
-        assert_eq!(sources.with_backports("bookworm").expect("sources"), [own, security, backports]);
-    }
-
-    #[test]
-    fn a_source_that_is_not_one_word_is_skipped() {
-        let sources = Sources::parse(
-            "http://mirror.example/debian [trusted=yes]|bookworm|main\n\
-             http://mirror.example/'; reboot; '|bookworm|main\n\
-             http://mirror.example/debian|bookworm main|main\n\
-             http://mirror.example/debian|bookworm|main\n",
-        );
-        let only = format!("deb [signed-by={KEYRING}] http://mirror.example/debian bookworm main");
-        assert_eq!(sources.with_updates("bookworm").expect("a source"), [only]);
-    }
-
-    #[test]
-    fn any_output_of_apt_gives_lines_of_five_words_without_quotes() {
-        let answer = "http://mirror.example/debian/|bookworm|main\n\
-                      https://security.example/debian-security|bookworm-security|main\n\
-                      http://mirror.example/debian/|bookworm-updates|main\n";
-        check(1000, text(answer), |answer| {
-            for line in Sources::parse(&answer).with_backports("bookworm").unwrap_or_default() {
-                assert!(line.split(' ').count() == 5 && !line.contains(['\'', '\\']), "{line:?}");
-                assert!(!line.contains(char::is_control), "{line:?}");
-            }
-        });
-    }
-
-    #[test]
-    fn a_missing_suite_is_an_error_unless_the_recipe_has_a_mirror() {
-        let none = Sources::default();
-        let error = none.with_updates("trixie").expect_err("no source").to_string();
-        assert!(error.contains("has no source of Debian's trixie") && error.contains("local_base.mirror"), "{error}");
-        let lines = none.and_mirror("http://mirror.example/debian/", "trixie").with_updates("trixie").expect("sources");
-        let line = |suite: &str| format!("deb [signed-by={KEYRING}] http://mirror.example/debian {suite} main");
-        assert_eq!(lines, [line("trixie"), line("trixie-updates")]);
+impl Target {
+    /// Parses a line of apt's. `None` if it isn't of the component main.
+    fn parse(line: &str) -> Option<Target> {
+        let fields: Vec<&str> = line.split('|').collect();
+        let [uri, suite, "main", codename, origin] = fields[..] else { return None };
+        let known = |field: &str| (!field.is_empty() && !field.starts_with("$(")).then(|| field.to_owned());
+        Some(Target {
+            uri: uri.trim_end_matches('/').to_owned(),
+            suite: suite.to_owned(),
+            codename: known(codename),
+            origin: known(origin),
+        })
     }
 }
+
+/// All targets, each once; with what is known of those that were fetched.
+fn merged(fetched: Vec<Target>, all: Vec<Target>) -> Vec<Target> {
+    let mut merged: Vec<Target> = Vec::new();
+    let known = |target: &Target| {
+        let same = fetched.iter().find(|other| (&other.uri, &other.suite) == (&target.uri, &target.suite));
+        same.unwrap_or(target).clone()
+    };
+    for target in all.iter().map(known).chain(fetched.iter().cloned()) {
+        if !merged.contains(&target) {
+            merged.push(target);
+        }
+    }
+    merged
+}
+
+/// The location of the list at a URI of apt's mirror method (apt-transport-mirror(1)).
+fn mirror_list(uri: &str) -> Option<String> {
+    match uri.strip_prefix("mirror:") {
+        Some(rest) => Some(format!("http:{rest}")),
+        None => uri.strip_prefix("mirror+").map(str::to_owned),
+    }
+}
+
+/// A list of mirrors, from a file or through apt.
+async fn read_list(location: &str, config: Option<&Utf8Path>) -> Result<String> {
+    if let Some(path) = location.strip_prefix("file:").or_else(|| location.strip_prefix("copy:")) {
+        let path = format!("/{}", path.trim_start_matches('/'));
+        return std::fs::read_to_string(&path).with_context(|| format!("failed to read the list of mirrors {path}"));
+    }
+    let folder = tempfile::tempdir().context("failed to make a folder")?;
+    let file = folder.path().join("mirrors");
+    let mut command = with_config(process::command(APT_HELPER, Signal::SIGKILL), config);
+    command.args(["-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10", "-o", "Acquire::Retries=0"]);
+    command.args(["download-file", location]).arg(&file);
+    process::output("downloading a list of mirrors", command).await?;
+    std::fs::read_to_string(&file).context("failed to read a list of mirrors")
+}
+
+/// The mirror of a list that is preferred among those that a virtual machine can use. A smaller priority is preferred.
+fn best_mirror(list: &str) -> Option<String> {
+    let mirrors = list.lines().map(str::trim).filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let uri = words.next()?;
+        let priority = words.find_map(|word| word.strip_prefix("priority:")?.parse::<u64>().ok());
+        unusable(uri).is_none().then(|| (priority.unwrap_or(u64::MAX), uri.to_owned()))
+    });
+    // Of equal ones min_by_key takes the first.
+    mirrors.min_by_key(|(priority, _)| *priority).map(|(_, uri)| uri)
+}
+
+/// Why a virtual machine can't use a source, or an image must not have it.
+fn unusable(uri: &str) -> Option<&'static str> {
+    let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
+    match scheme {
+        "http" | "https" if rest.split('/').nth(2).is_some_and(|host| host.contains('@')) => {
+            Some("it contains a password, which would be in the image")
+        }
+        "http" | "https" => None,
+        "file" | "copy" => Some("only this computer has these files"),
+        "cdrom" => Some("only this computer has the disc"),
+        _ if scheme.starts_with("tor+") => Some("a virtual machine would reach it without Tor"),
+        _ => Some("a virtual machine's apt reads HTTP and HTTPS only"),
+    }
+}
+
+/// A URI for a message.
+fn hidden_password(uri: &str) -> String {
+    match (uri.split_once("://"), uri.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        _ => uri.to_owned(),
+    }
+}
+
+/// The command with apt's configuration.
+fn with_config(mut command: Command, config: Option<&Utf8Path>) -> Command {
+    if let Some(config) = config {
+        command.env("APT_CONFIG", config);
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests;

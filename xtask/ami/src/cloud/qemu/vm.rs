@@ -24,6 +24,8 @@ pub struct Hardware {
     pub disk: Utf8PathBuf,
     /// The seed disk for cloud-init.
     pub seed: Utf8PathBuf,
+    /// The firmware; none for QEMU's own, a BIOS.
+    pub firmware: Option<Utf8PathBuf>,
     /// Memory in MiB.
     pub memory_mib: u32,
 }
@@ -88,6 +90,15 @@ impl Vm {
     pub async fn press_power_button(&mut self) -> Result<()> {
         self.stopping = true;
         self.execute("system_powerdown", json!({})).await.map(drop)
+    }
+
+    /// Cuts the power: QEMU writes what the guest has synced to its disk, and exits.
+    ///
+    /// # Errors
+    /// When QEMU refuses.
+    pub async fn cut_power(&mut self) -> Result<()> {
+        self.stopping = true;
+        self.execute("quit", json!({})).await.map(drop)
     }
 
     /// Resets a guest whose kernel hangs during boot, at most once. Returns whether it did.
@@ -197,6 +208,9 @@ fn arguments(folder: &Utf8Path, hardware: &Hardware) -> Vec<String> {
     let memory = hardware.memory_mib.to_string();
     let (disk, seed) = (disk.to_string(), seed.to_string());
     let mut arguments = hardware.accelerator.clone();
+    if let Some(firmware) = &hardware.firmware {
+        arguments.extend(["-bios".to_owned(), firmware.to_string()]);
+    }
     arguments.extend(
         [
             "-machine",

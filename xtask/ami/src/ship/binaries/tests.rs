@@ -1,7 +1,7 @@
 use std::{cell::Cell, time::Duration};
 
 use super::*;
-use crate::fixture::{folder, gcc, recipe, sha256_file, write};
+use crate::fixture::{folder, gcc, host, recipe, sha256_file, write};
 
 /// Builds the binaries of the shipped recipe from one C file each, and prints make's variables.
 const MAKEFILE: &str = "
@@ -56,21 +56,20 @@ impl Checkout {
     }
 
     fn job(&self) -> Job<'_> {
-        Job {
-            recipe: &self.recipe,
-            root: &self.root,
-            system_name: self.system_name,
-            system: self.recipe.system(self.system_name).expect("a system"),
-            folder: &self.folder,
-        }
+        Job { recipe: &self.recipe, root: &self.root, folder: &self.folder }
     }
 
     fn build(&self, clean: bool) -> Result<Vec<Built>> {
-        block_on(build(&self.job(), clean, &crate::fixture::events()))
+        self.runnable(block_on(build(&self.job(), clean, &crate::fixture::events()))?)
     }
 
     fn existing(&self) -> Result<Vec<Built>> {
-        block_on(copy_existing(&self.job(), &crate::fixture::events()))
+        self.runnable(block_on(copy_existing(&self.job(), &crate::fixture::events()))?)
+    }
+
+    fn runnable(&self, built: Vec<Built>) -> Result<Vec<Built>> {
+        block_on(check_runnable(&host(self.system_name), &built))?;
+        Ok(built)
     }
 
     fn complaint(&self) -> String {

@@ -18,6 +18,17 @@ pub struct List {
     pub format: u32,
     /// The images, sorted by name and region.
     pub images: Vec<Image>,
+    /// The regions that could not be asked. Their images are missing from the list.
+    pub unanswered: Vec<Unanswered>,
+}
+
+/// A region that could not be asked.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Unanswered {
+    /// The region, such as `us-west-2`; `all other regions` where the account's regions could not be listed.
+    pub region: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// An image in a region.

@@ -14,6 +14,19 @@ pub fn get_caller_identity(world: &mut World, _: &Call) -> Refused {
     Ok(json!({ "UserId": "AIDATESTS", "Account": account, "Arn": arn }))
 }
 
+pub fn decode_authorization_message(world: &mut World, call: &Call) -> Refused {
+    match &world.decoded {
+        Some(reason) if call.parameters.required("EncodedMessage")? == ENCODED => {
+            Ok(json!({ "DecodedMessage": reason.to_string() }))
+        }
+        Some(_) => refuse!("InvalidAuthorizationMessageException", "The message is invalid"),
+        None => refuse!("AccessDenied", "User is not authorized to perform: sts:DecodeAuthorizationMessage"),
+    }
+}
+
+/// What is encoded in each denial that a test words with it.
+pub const ENCODED: &str = "4GIOHlTkIaXwcNBG-oo3PSkpUEXAMPLE";
+
 pub fn get_service_quota(world: &mut World, call: &Call) -> Refused {
     if !world.quota_readable {
         refuse!("AccessDeniedException", "User is not authorized to perform: servicequotas:GetServiceQuota");

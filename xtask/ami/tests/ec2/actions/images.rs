@@ -41,19 +41,30 @@ fn thing<'a>(world: &World, call: &Call, image: &'a Image) -> Thing<'a> {
     };
     let code = |code: &String| json!({ "productCode": code, "type": "marketplace" });
     let codes: Vec<Value> = image.product_codes.iter().map(code).collect();
+    let kinds = |kinds: &[String]| -> Value { kinds.iter().map(|kind| json!({ "instanceType": kind })).collect() };
+    let (supported, unsupported) = &image.instance_types;
+    let kinds =
+        json!({ "supportedInstanceTypeSet": kinds(supported), "unsupportedInstanceTypeSet": kinds(unsupported) });
+    let marks: Value = image.watermarks.iter().map(|mark| json!({ "watermarkKey": mark })).collect();
     let tags = if image.is_own() { &image.tags } else { &NONE };
     let filters = json!({ "name": image.name, "state": state, "image-id": image.id, "architecture": "x86_64" });
+    let root = json!({ "deviceName": ROOT, "ebs": {
+        "snapshotId": image.snapshot, "volumeSize": image.volume_gib, "deleteOnTermination": true,
+        "volumeType": "gp2", "encrypted": snapshot.is_some_and(|snapshot| snapshot.encrypted),
+    } });
+    let further = image.further.iter().map(
+        |(device, deleted)| json!({ "deviceName": device, "ebs": { "volumeSize": 1, "deleteOnTermination": deleted } }),
+    );
+    let mappings: Vec<Value> = [root].into_iter().chain(further).collect();
     let shown = json!({
         "imageId": image.id, "imageLocation": format!("{}/{}", image.owner, image.name), "imageState": state,
         "imageOwnerId": image.owner, "isPublic": image.is_public(), "architecture": "x86_64", "imageType": "machine",
         "name": image.name, "description": image.description, "rootDeviceType": "ebs", "rootDeviceName": ROOT,
         "virtualizationType": "hvm", "creationDate": image.creation_date, "tagSet": tag_set(tags),
         "deprecationTime": deprecation(world, image), "stateReason": reason, "productCodes": codes,
+        "imageWatermarkSet": marks, "instanceTypeSpecification": kinds,
         "imdsSupport": image.requires_imds_v2.then_some("v2.0"),
-        "blockDeviceMapping": [{ "deviceName": ROOT, "ebs": {
-            "snapshotId": image.snapshot, "volumeSize": image.volume_gib, "deleteOnTermination": true,
-            "volumeType": "gp2", "encrypted": snapshot.is_some_and(|snapshot| snapshot.encrypted),
-        } }],
+        "blockDeviceMapping": mappings,
     });
     Thing { id: &image.id, tags, filters, shown }
 }
@@ -93,9 +104,10 @@ pub fn create_image(world: &mut World, call: &Call) -> Refused {
         refuse!("InvalidAMIName.Duplicate", "AMI name {name} is already in use by AMI {}", taken.id);
     }
     let takes = world.delays.image;
-    let begun = Image { takes, volume_gib: instance.volume_gib, ..Image::default() };
-    let id =
-        begin(world, call, begun, instance.encrypted, |id| format!("Created by CreateImage({}) for {id}", instance.id));
+    let further = instance.further.clone();
+    let begun = Image { takes, volume_gib: instance.volume_gib, further, ..Image::default() };
+    let key = instance.encrypted.then_some(instance.kms_key);
+    let id = begin(world, call, begun, key, |id| format!("Created by CreateImage({}) for {id}", instance.id));
     Ok(json!({ "imageId": id }))
 }
 
@@ -120,16 +132,24 @@ pub fn copy_image(world: &mut World, call: &Call) -> Refused {
     }
     let encrypted = snapshot.encrypted || asked.flag("Encrypted") || world.here(call).encrypts_by_default;
     let takes = world.delays.copy_to(&call.region);
-    let begun = Image { takes, volume_gib: image.volume_gib, ..Image::default() };
-    let id = begin(world, call, begun, encrypted, |id| {
+    let begun = Image { takes, volume_gib: image.volume_gib, further: image.further, ..Image::default() };
+    let key = encrypted.then(|| asked.get("KmsKeyId").map(str::to_owned));
+    let id = begin(world, call, begun, key, |id| {
         format!("Copied for DestinationAmi {id} from SourceAmi {source} for SourceSnapshot {}.", snapshot.id)
     });
     world.remember(call, &id);
     Ok(json!({ "imageId": id }))
 }
 
-/// Begins an image of this size, that takes this long; its snapshot's description is made of its id.
-fn begin(world: &mut World, call: &Call, image: Image, encrypted: bool, of: impl FnOnce(&str) -> String) -> String {
+/// Begins an image of this size, that takes this long, encrypted with this key, if it is; its snapshot's description is
+/// made of its id.
+fn begin(
+    world: &mut World,
+    call: &Call,
+    image: Image,
+    key: Option<Option<String>>,
+    of: impl FnOnce(&str) -> String,
+) -> String {
     world.expect_tags(call, &["image", "snapshot"]);
     let image = Image {
         id: world.id("ami"),
@@ -144,7 +164,8 @@ fn begin(world: &mut World, call: &Call, image: Image, encrypted: bool, of: impl
         ..image
     };
     let (description, tags) = (of(&image.id), call.parameters.tags("snapshot"));
-    let snapshot = Snapshot { description, tags, encrypted, ..Snapshot::of(&image) };
+    let (encrypted, kms_key) = (key.is_some(), key.flatten());
+    let snapshot = Snapshot { description, tags, encrypted, kms_key, ..Snapshot::of(&image) };
     let id = image.id.clone();
     world.region(call).put(image, snapshot);
     id

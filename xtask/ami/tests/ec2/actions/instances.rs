@@ -42,8 +42,9 @@ pub fn reservation(world: &World, it: &Instance) -> Value {
     if state != InstanceState::Terminated {
         shown["subnetId"] = it.subnet.as_str().into();
         shown["vpcId"] = it.vpc.as_str().into();
-        shown["privateIpAddress"] = it.private_address.as_str().into();
-        shown["ipAddress"] = it.reached_at(state).into();
+        shown["privateIpAddress"] = Some(it.private_address.as_str()).filter(|address| !address.is_empty()).into();
+        shown["ipAddress"] = it.public_at(state).into();
+        shown["ipv6Address"] = it.ipv6_address.as_deref().into();
         shown["groupSet"] = it.groups.iter().map(|group| json!({ "groupId": group })).collect();
     }
     if let Some(code) = it.state_reason(state) {
@@ -117,8 +118,13 @@ fn each(world: &mut World, call: &Call, is_told: impl Fn(InstanceState, &str) ->
         let state = world.instance(&call.region, id)?.state(now, &delays);
         before.push((*id, state, is_told(state, id)?));
     }
+    for (id, ..) in before.iter().filter(|(_, _, is_told)| *is_told && call.action == "TerminateInstances") {
+        leave_volumes(world, call, id);
+    }
+    let forced = call.parameters.flag("Force");
     let told = before.into_iter().map(|(id, state, is_told)| {
         let instance = change(world, call, id);
+        instance.forced = instance.forced.or(forced.then_some(now));
         if is_told {
             let stops = call.action == "StopInstances";
             *(if stops { &mut instance.told_to_stop } else { &mut instance.told_to_end }) = Some(now);
@@ -128,6 +134,33 @@ fn each(world: &mut World, call: &Call, is_told: impl Fn(InstanceState, &str) ->
         json!({ "instanceId": id, "previousState": show(state), "currentState": show(after) })
     });
     Ok(json!({ "instancesSet": told.collect::<Vec<_>>() }))
+}
+
+/// Whether the volumes of an instance outlive it is settled when it is told to end.
+fn leave_volumes(world: &mut World, call: &Call, id: &str) {
+    let instance = world.here(call).instances[id].clone();
+    for _ in instance.further.values().filter(|deleted| !**deleted) {
+        let volume = world.id("vol");
+        world.region(call).volumes.insert(volume, instance.volume_tags.clone());
+    }
+}
+
+pub fn describe_volumes(world: &mut World, call: &Call) -> Refused {
+    let things = world.here(call).volumes.iter().map(|(id, tags)| Thing {
+        id,
+        tags,
+        filters: json!({ "status": "available" }),
+        shown: json!({ "volumeId": id, "status": "available", "tagSet": tag_set(tags) }),
+    });
+    call.parameters.look("volumeSet", "VolumeId", things)
+}
+
+pub fn delete_volume(world: &mut World, call: &Call) -> Refused {
+    let id = call.parameters.required("VolumeId")?;
+    if world.region(call).volumes.remove(id).is_none() {
+        refuse!("InvalidVolume.NotFound", "The volume '{id}' does not exist.");
+    }
+    done()
 }
 
 fn change<'world>(world: &'world mut World, call: &Call, id: &str) -> &'world mut Instance {

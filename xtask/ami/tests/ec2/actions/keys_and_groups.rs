@@ -29,9 +29,8 @@ pub fn import_key_pair(world: &mut World, call: &Call) -> Refused {
 }
 
 fn show_key_pair(key_pair: &KeyPair) -> Value {
-    let kind = if key_pair.public_key.starts_with("ssh-ed25519") { "ed25519" } else { "rsa" };
     let KeyPair { id, name, tags, .. } = key_pair;
-    json!({ "keyPairId": id, "keyName": name, "keyType": kind, "tagSet": tag_set(tags) })
+    json!({ "keyPairId": id, "keyName": name, "tagSet": tag_set(tags) })
 }
 
 pub fn describe_key_pairs(world: &mut World, call: &Call) -> Refused {
@@ -42,6 +41,8 @@ pub fn describe_key_pairs(world: &mut World, call: &Call) -> Refused {
     }
     let things = seen.into_iter().map(|pair| {
         let mut shown = show_key_pair(pair);
+        let is_ed25519 = pair.public_key.starts_with("ssh-ed25519");
+        shown["keyType"] = if is_ed25519 { "ed25519" } else { "rsa" }.into();
         shown["createTime"] = world.date(pair.created).into();
         shown["publicKey"] = asked.flag("IncludePublicKey").then_some(pair.public_key.as_str()).into();
         Thing { id: &pair.name, tags: &pair.tags, filters: json!({ "key-name": pair.name }), shown }

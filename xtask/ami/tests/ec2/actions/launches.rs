@@ -1,6 +1,6 @@
 //! RunInstances.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_smithy_types::base64;
 
@@ -30,13 +30,19 @@ pub fn run_instances(world: &mut World, call: &Call) -> Refused {
 fn judge(world: &mut World, call: &Call) {
     let asked = &call.parameters;
     let mapped = asked.parts("BlockDeviceMapping");
+    let decided: BTreeSet<&str> = mapped.iter().filter_map(|part| part.get("DeviceName")).collect();
+    let image = world.here(call).images.get(asked.get("ImageId").unwrap_or_default());
+    let further = || image.iter().flat_map(|image| &image.further);
+    let unknown = decided.iter().any(|device| *device != ROOT && !further().any(|(known, _)| known == device));
+    let stays = further().any(|(device, deleted)| !deleted && !decided.contains(device.as_str()));
     let one = asked.get("MinCount") == Some("1") && asked.get("MaxCount") == Some("1");
     let wrong = [
         (asked.get("ClientToken").is_none(), "it has no client token, so a repetition launches one more"),
         (asked.get("MetadataOptions.HttpTokens") != Some("required"), "version 1 of the metadata service is on"),
         (asked.get("InstanceInitiatedShutdownBehavior") != Some("terminate"), "it doesn't end with its shutdown"),
         (!one, "it is not for one instance"),
-        (mapped.iter().any(|part| part.get("DeviceName") != Some(ROOT)), "it has another disk than the root"),
+        (unknown, "it has another disk than its image"),
+        (stays, "another disk of its image stays when the instance ends"),
         (
             mapped.iter().any(|part| part.get("Ebs.DeleteOnTermination") == Some("false")),
             "the disk stays when the instance ends",
@@ -61,6 +67,11 @@ fn launch(world: &mut World, call: &Call) -> Refused<Instance> {
         refuse!("InvalidKeyPair.NotFound", "The key pair '{name}' does not exist");
     }
     let (subnet, groups, public) = place(world, call)?;
+    let ipv6 = asked.parts("NetworkInterface").iter().any(|it| it.get("Ipv6AddressCount").is_some());
+    if ipv6 && !subnet.ipv6 && !subnet.ipv6_only {
+        refuse!("InvalidParameterValue", "The subnet '{}' does not have an IPv6 CIDR block", subnet.id);
+    }
+    let ipv6 = ipv6 || subnet.ipv6_only;
     let id = world.id("i");
     let launched = world.now();
     let region = world.region(call);
@@ -73,22 +84,39 @@ fn launch(world: &mut World, call: &Call) -> Refused<Instance> {
         instance_type: asked.required("InstanceType")?.to_owned(),
         key_name,
         groups,
-        vpc: subnet.vpc,
-        subnet: subnet.id,
-        zone: subnet.zone,
+        vpc: subnet.vpc.clone(),
+        subnet: subnet.id.clone(),
+        zone: subnet.zone.clone(),
         user_data: user_data(asked)?,
         tags: asked.tags("instance"),
         volume_tags: asked.tags("volume"),
         interface_tags: asked.tags("network-interface"),
         volume_gib: volume_gib(asked, &image)?,
-        encrypted: region.encrypts_by_default,
+        encrypted: region.encrypts_by_default || mapped(asked, ROOT).is_some_and(|part| part.flag("Ebs.Encrypted")),
+        kms_key: mapped(asked, ROOT).and_then(|part| part.get("Ebs.KmsKeyId").map(str::to_owned)),
+        further: further(asked, &image),
+        ipv6_address: ipv6.then(|| format!("2001:db8:1::{number}")),
         shutdown_behavior: asked.get("InstanceInitiatedShutdownBehavior").unwrap_or("stop").to_owned(),
-        private_address: format!("172.31.0.{number}"),
+        private_address: if subnet.ipv6_only { String::new() } else { format!("172.31.0.{number}") },
         public_address: public.then(|| format!("203.0.113.{number}")),
         launched,
         fate: region.instances_fare.clone(),
         ..Instance::default()
     })
+}
+
+/// What a launch says of a device.
+fn mapped(asked: &Parameters, device: &str) -> Option<Parameters> {
+    asked.parts("BlockDeviceMapping").into_iter().find(|part| part.get("DeviceName") == Some(device))
+}
+
+/// The other volumes of the image, and whether each is deleted with the instance.
+fn further(asked: &Parameters, image: &Image) -> BTreeMap<String, bool> {
+    let deleted = |(device, deleted): (&String, &bool)| {
+        let asked = mapped(asked, device).and_then(|part| Some(part.get("Ebs.DeleteOnTermination")? == "true"));
+        (device.clone(), asked.unwrap_or(*deleted))
+    };
+    image.further.iter().map(deleted).collect()
 }
 
 fn user_data(asked: &Parameters) -> Refused<String> {
@@ -133,7 +161,10 @@ fn place(world: &World, call: &Call) -> Refused<(Subnet, BTreeSet<String>, bool)
     }
     check_capacity(world, call, &subnet.zone)?;
     let wish = interface.and_then(|interface| interface.get("AssociatePublicIpAddress"));
-    let public = wish.map_or(subnet.default, |wish| wish == "true");
+    if subnet.ipv6_only && wish.is_some() {
+        refuse!("InvalidParameterCombination", "The subnet '{}' has no IPv4 addresses", subnet.id);
+    }
+    let public = wish.map_or(subnet.default && !subnet.private, |wish| wish == "true");
     Ok((subnet, groups.into_iter().map(str::to_owned).collect(), public))
 }
 

@@ -13,6 +13,9 @@ use crate::{
 /// Nothing here has any.
 static TAGS: Tags = Tags::new();
 
+/// The private addresses of each subnet: every computer has an address towards these.
+const CIDR: &str = "127.31.0.0/20";
+
 pub fn describe_regions(world: &mut World, call: &Call) -> Refused {
     let names = call.parameters.list("RegionName");
     if let Some(name) = names.iter().find(|name| !world.regions.contains_key(**name)) {
@@ -58,7 +61,12 @@ pub fn describe_subnets(world: &mut World, call: &Call) -> Refused {
         filters: json!({ "vpc-id": it.vpc, "default-for-az": it.default, "availability-zone": it.zone }),
         shown: json!({
             "subnetId": it.id, "state": "available", "vpcId": it.vpc, "availabilityZone": it.zone,
-            "availableIpAddressCount": 4091, "defaultForAz": it.default, "mapPublicIpOnLaunch": it.default,
+            "availableIpAddressCount": 4091, "defaultForAz": it.default, "mapPublicIpOnLaunch": it.default && !it.private,
+            "cidrBlock": (!it.ipv6_only).then_some(CIDR), "ipv6Native": it.ipv6_only,
+            "assignIpv6AddressOnCreation": it.ipv6_only,
+            "ipv6CidrBlockAssociationSet": (it.ipv6 || it.ipv6_only).then(|| json!([{
+                "ipv6CidrBlock": "2001:db8:1::/64", "ipv6CidrBlockState": { "state": "associated" },
+            }])),
         }),
     });
     call.parameters.look("subnetSet", "SubnetId", things)

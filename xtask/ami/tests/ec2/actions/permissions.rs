@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     actions::images::{change, own},
-    books::{Image, World},
+    books::{Image, Snapshot, World},
     request::{Call, Parameters},
     xml::{Refused, done, refuse},
 };
@@ -64,6 +64,9 @@ pub fn modify_image_attribute(world: &mut World, call: &Call) -> Refused {
         change(world, call, id, |image| description.clone_into(&mut image.description));
     }
     let permissions = Change::asked(asked, "LaunchPermission")?;
+    if let Some(id) = permissions.add.iter().find(|id| world.closed_accounts.contains(*id)) {
+        refuse!("InvalidAMIAttributeItemValue", "Invalid attribute item value \"{id}\" for userId item type.");
+    }
     share(world, call, &image, &permissions.add)?;
     change(world, call, id, |image| permissions.apply(&mut image.launch_permissions));
     done()
@@ -75,7 +78,7 @@ fn share(world: &mut World, call: &Call, image: &Image, with: &[String]) -> Refu
     }
     let snapshot = world.snapshot(&call.region, &image.snapshot)?.clone();
     let public = with.iter().any(|holder| holder == "all");
-    refuse_encrypted(snapshot.encrypted, public)?;
+    refuse_encrypted(&snapshot, public)?;
     if !public || image.is_public() {
         return Ok(());
     }
@@ -101,9 +104,12 @@ pub fn modify_snapshot_attribute(world: &mut World, call: &Call) -> Refused {
     let id = call.parameters.required("SnapshotId")?;
     let snapshot = world.snapshot(&call.region, id)?;
     let permissions = Change::asked(&call.parameters, "CreateVolumePermission")?;
+    if let Some(id) = permissions.add.iter().find(|id| world.closed_accounts.contains(*id)) {
+        refuse!("InvalidParameterValue", "Value ({id}) for parameter userId is invalid. There is no such account.");
+    }
     if !permissions.add.is_empty() {
         let public = permissions.add.iter().any(|holder| holder == "all");
-        refuse_encrypted(snapshot.encrypted, public)?;
+        refuse_encrypted(snapshot, public)?;
         if public && world.here(call).public_snapshots_blocked {
             refuse!("OperationNotPermitted", "Sharing this snapshot publicly is not allowed: it is blocked here.");
         }
@@ -113,11 +119,14 @@ pub fn modify_snapshot_attribute(world: &mut World, call: &Call) -> Refused {
     done()
 }
 
-fn refuse_encrypted(encrypted: bool, public: bool) -> Refused<()> {
-    match (encrypted, public) {
-        (false, _) => Ok(()),
+fn refuse_encrypted(snapshot: &Snapshot, public: bool) -> Refused<()> {
+    let is_managed = snapshot.kms_key.as_deref().is_none_or(|key| key == "alias/aws/ebs");
+    match (snapshot.encrypted, public) {
         (true, true) => refuse!("UnsupportedOperation", "Encrypted snapshots can't be shared publicly."),
-        (true, false) => refuse!("InvalidParameter", "Snapshots of the AWS managed key can't be shared."),
+        (true, false) if is_managed => {
+            refuse!("InvalidParameter", "Snapshots of the AWS managed key can't be shared.")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Images and their snapshots.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{ACCOUNT, Tags};
 
@@ -27,6 +30,8 @@ pub struct Image {
     pub snapshot: String,
     /// The size of its disk, in GiB.
     pub volume_gib: u32,
+    /// The devices of its other volumes, and whether each is deleted with an instance.
+    pub further: BTreeMap<String, bool>,
     /// Since the beginning.
     pub created: Duration,
     /// As EC2 writes it.
@@ -39,6 +44,9 @@ pub struct Image {
     /// As EC2 writes it.
     pub deprecated_at: Option<String>,
     pub product_codes: Vec<String>,
+    /// Patterns of the instance types that it runs on, and of those that it does not.
+    pub instance_types: (Vec<String>, Vec<String>),
+    pub watermarks: Vec<String>,
     /// Instances of it have to use version 2 of the metadata service.
     pub requires_imds_v2: bool,
     /// Its owner disabled it.
@@ -97,6 +105,8 @@ pub struct Snapshot {
     pub tags: Tags,
     pub volume_gib: u32,
     pub encrypted: bool,
+    /// The key that was named for that.
+    pub kms_key: Option<String>,
     /// Since the beginning.
     pub created: Duration,
     /// How long it takes to make.

@@ -1,6 +1,9 @@
 //! Instances.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::Tags;
 use crate::delays::Delays;
@@ -41,6 +44,11 @@ pub struct Instance {
     pub volume_gib: u32,
     /// Its disk is encrypted.
     pub encrypted: bool,
+    /// The key that was named for that.
+    pub kms_key: Option<String>,
+    /// The devices of its other volumes, and whether each is deleted with the instance.
+    pub further: BTreeMap<String, bool>,
+    pub ipv6_address: Option<String>,
     /// What a shutdown from inside does: `stop` or `terminate`.
     pub shutdown_behavior: String,
     pub private_address: String,
@@ -50,6 +58,8 @@ pub struct Instance {
     pub fate: Fate,
     /// When it was told to stop.
     pub told_to_stop: Option<Duration>,
+    /// When its power was cut.
+    pub forced: Option<Duration>,
     /// When it was told to end.
     pub told_to_end: Option<Duration>,
     /// The code of the reason why it isn't running.
@@ -89,6 +99,9 @@ impl Instance {
             (Some(told), _) if now >= told + delays.terminate => InstanceState::Terminated,
             (Some(_), _) => InstanceState::ShuttingDown,
             (None, Some(told)) if now >= told + delays.stop => InstanceState::Stopped,
+            (None, Some(_)) if self.forced.is_some_and(|forced| now >= forced + delays.forced_stop) => {
+                InstanceState::Stopped
+            }
             (None, Some(_)) => InstanceState::Stopping,
             (None, None) if now < runs_from => InstanceState::Pending,
             (None, None) if self.fate == Fate::Runs => InstanceState::Running,
@@ -104,9 +117,16 @@ impl Instance {
         }
     }
 
-    /// Where it is reached from outside.
-    pub fn reached_at(&self, state: InstanceState) -> Option<&str> {
+    /// Its public address.
+    pub fn public_at(&self, state: InstanceState) -> Option<&str> {
         // A stopped instance loses its address.
         self.public_address.as_deref().filter(|_| state == InstanceState::Running)
+    }
+
+    /// Whether it answers at an address.
+    pub fn is_reached_at(&self, state: InstanceState, address: &str) -> bool {
+        let inner = [Some(self.private_address.as_str()), self.ipv6_address.as_deref()];
+        let inner = inner.into_iter().flatten().filter(|_| state == InstanceState::Running);
+        self.public_at(state).into_iter().chain(inner).any(|own| own == address)
     }
 }

@@ -1,6 +1,6 @@
 //! Who may come in, and where instances are.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::Tags;
 
@@ -41,11 +41,30 @@ pub struct Rule {
 }
 
 /// A subnet, in a zone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Subnet {
     pub id: String,
     pub vpc: String,
     pub zone: String,
     /// It is the one that the default VPC has in its zone.
     pub default: bool,
+    /// It gives no public address to instances that don't ask.
+    pub private: bool,
+    /// It has IPv6 addresses, too.
+    pub ipv6: bool,
+    /// It has IPv6 addresses only.
+    pub ipv6_only: bool,
+}
+
+/// What is in the way between instances and the internet.
+#[derive(Clone, Debug, Default)]
+pub struct Paths {
+    /// VPC Block Public Access: its mode, and whether a policy set it.
+    pub block: Option<(&'static str, bool)>,
+    /// What is excluded from it, and how.
+    pub exclusions: Vec<(String, &'static str)>,
+    /// The subnets whose route tables lead to no internet gateway.
+    pub without_gateway: BTreeSet<String>,
+    /// The account's defaults switch the metadata service off.
+    pub metadata_off: bool,
 }

@@ -3,6 +3,7 @@
 use super::{findings, look};
 use crate::{
     books::{ACCOUNT, CANONICAL, Image},
+    faults::{Fault, Plan},
     rig::{HOME, Rig},
 };
 
@@ -77,6 +78,37 @@ obstacles! {
         "the account has no default VPC in us-west-2" => "aws ec2 create-default-vpc --region us-west-2";
     a_subnet_that_is_not_there(REGIONS) |rig| rig.settings.subnet = Some("subnet-0123456789abcdef0".to_owned()),
         "there is no subnet subnet-0123456789abcdef0 in us-west-2" => "--subnet";
+    public_access_to_vpcs_is_blocked(REGIONS)
+        |rig| rig.endpoint.region(HOME, |region| region.paths.block = Some(("block-ingress", false))),
+        "VPC Block Public Access (block-ingress) in us-west-2 keeps SSH from reaching machines in subnet-us-west-2a, "
+            => "aws ec2 create-vpc-block-public-access-exclusion --vpc-id vpc-us-west-2";
+    public_access_to_vpcs_is_blocked_but_for_egress_by_a_policy(REGIONS) |rig| rig.endpoint.region(HOME, |region| {
+        region.paths.block = Some(("block-bidirectional", true));
+        region.paths.exclusions.push(("vpc-us-west-2".to_owned(), "allow-egress"));
+    }), "VPC Block Public Access (block-bidirectional)" => "declarative policies";
+    a_subnet_without_a_way_to_the_internet(REGIONS) |rig| rig.endpoint.region(HOME, |region| {
+        region.paths.without_gateway.insert("subnet-us-west-2b".to_owned());
+    }), "subnet-us-west-2b has no route to an internet gateway" => "--route-table-id rtb-subnet-us-west-2b";
+    a_metadata_service_that_is_switched_off(REGIONS)
+        |rig| rig.endpoint.region(HOME, |region| region.paths.metadata_off = true),
+        "the metadata service off in us-west-2" => "aws ec2 modify-instance-metadata-defaults";
+    a_base_that_the_account_may_not_see(REGIONS)
+        |rig| rig.endpoint.region(HOME, |region| region.allowed_owners = Some(vec!["amazon".to_owned()])),
+        "`: the setting Allowed AMIs shows this account only images of amazon" => "have the account 099720109477 allowed";
+    a_base_by_id_that_the_account_may_not_see(REGIONS) |rig| {
+        rig.endpoint.region(HOME, |region| region.allowed_owners = Some(vec!["amazon".to_owned()]));
+        let base = rig.endpoint.region(HOME, |region| region.images.keys().next().cloned());
+        rig.settings.base_image = base;
+    }, "can see: the setting Allowed AMIs" => "--base-image";
+    a_base_that_does_not_run_on_the_instance_type(REGIONS)
+        |rig| change_base(rig, |base| base.instance_types.0 = vec!["c5.*".to_owned(), "m6i.large".to_owned()]),
+        "does not run on m5.large: its owner permits c5.*, m6i.large" => "--instance-type";
+    a_base_that_excludes_the_instance_type(REGIONS)
+        |rig| change_base(rig, |base| base.instance_types.1.push("m5.*".to_owned())),
+        "its owner permits any but m5.*" => "--instance-type";
+    a_base_with_watermarks_that_could_not_be_made_public(REGIONS)
+        |rig| change_base(rig, |base| base.watermarks.push("internal".to_owned())),
+        "has watermarks (internal)" => "--private";
     a_security_group_that_is_not_there(REGIONS)
         |rig| rig.settings.security_group = Some("sg-0123456789abcdef0".to_owned()),
         "there is no security group sg-0123456789abcdef0 in us-west-2" => "--security-group";
@@ -203,5 +235,72 @@ async fn who_calls_is_told_by_the_user_agent() {
     look(&rig).await.expect("preflight");
     for logged in rig.endpoint.log() {
         assert!(logged.call.user_agent.contains("app/wallaroo-ami-"), "{:?}", logged.call);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_obstacle_is_no_finding() {
+    type Change = fn(&mut Rig);
+    let fine: [(&str, Change); 4] = [
+        ("excluded", |rig| {
+            rig.endpoint.region(HOME, |region| {
+                region.paths.block = Some(("block-bidirectional", false));
+                region.paths.exclusions.push(("vpc-us-west-2".to_owned(), "allow-bidirectional"));
+            });
+        }),
+        ("not crossed", |rig| {
+            rig.order.recipe.instance.reach = Some(xtask::instance::Reach::Private);
+            rig.endpoint.region(HOME, |region| region.paths.block = Some(("block-ingress", false)));
+        }),
+        ("allowed", |rig| rig.endpoint.region(HOME, |region| region.allowed_owners = Some(vec![CANONICAL.to_owned()]))),
+        ("of a type that is supported", |rig| change_base(rig, |base| base.instance_types.0.push("m5.*".to_owned()))),
+    ];
+    for (what, change) in fine {
+        let mut rig = Rig::public(&[HOME]);
+        change(&mut rig);
+        assert_eq!(findings(&rig).await, [], "{what}");
+    }
+    let rig = Rig::private();
+    change_base(&rig, |base| base.watermarks.push("internal".to_owned()));
+    assert_eq!(findings(&rig).await, []);
+}
+
+/// Older endpoints do not know them, and some accounts may not ask.
+#[tokio::test(start_paused = true)]
+async fn questions_that_may_not_be_asked_are_one_warning_and_those_that_are_unknown_none() {
+    let actions = ["DescribeVpcBlockPublicAccessOptions", "DescribeRouteTables", "GetInstanceMetadataDefaults"];
+    for (code, warnings) in [("UnauthorizedOperation", 1), ("InvalidAction", 0)] {
+        let rig = Rig::public(&REGIONS);
+        for action in actions {
+            rig.endpoint.plan(Plan::always(Fault::refused(code)).action(action));
+        }
+        let seen = look(&rig).await.expect("preflight");
+        assert_eq!(
+            (seen.findings.len(), seen.warnings.len()),
+            (0, warnings),
+            "{:?} {:?}",
+            seen.findings,
+            seen.warnings
+        );
+        assert!(seen.warnings.iter().all(|warning| actions.iter().all(|action| warning.contains(action))));
+    }
+    // The base is missing for another reason, as far as is known.
+    let mut rig = Rig::public(&REGIONS);
+    rig.settings.base_image = Some("ami-0123456789abcdef0".to_owned());
+    rig.endpoint.plan(Plan::always(Fault::refused("UnauthorizedOperation")).action("GetAllowedImagesSettings"));
+    one(rig, "there is no image ami-0123456789abcdef0", "--base-image").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_an_image_cannot_be_shared_with_is_told_beforehand() {
+    let many: Vec<String> = (0..1001).map(|number| format!("2{number:011}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for (share, problem, remedy) in [
+        (vec!["123456789012", ACCOUNT], "the account that will own the image", "leave it out of --share"),
+        (many, "1001 accounts", "organization"),
+    ] {
+        let mut rig = Rig::private();
+        rig.order.visibility = crate::kit::private(&share);
+        one(rig, problem, remedy).await;
     }
 }

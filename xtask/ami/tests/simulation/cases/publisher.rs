@@ -1,6 +1,6 @@
 //! An image that one cloud bakes is published by another, which has no machines: the traits are apart.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::BTreeSet};
 
 use anyhow::{Result, bail};
 use camino::Utf8Path;
@@ -92,8 +92,8 @@ impl Account for Publisher<'_> {
     async fn identity(&self) -> Result<Identity> {
         self.account.identity().await
     }
-    async fn regions(&self) -> Result<Vec<Region>> {
-        self.account.regions().await
+    async fn regions(&self, others: &BTreeSet<Region>) -> Result<Vec<Region>> {
+        self.account.regions(others).await
     }
     async fn preflight(&self, request: &Request) -> Result<Preflight> {
         self.account.preflight(request).await

@@ -3,9 +3,11 @@
 use std::{collections::BTreeSet, path::Path};
 
 use super::*;
+use crate::fixture::recipe;
 
-/// Actions of other services: one needs no permission, the other has its own line in the policy.
-const NOT_EC2: [&str; 2] = ["GetCallerIdentity", "GetServiceQuota"];
+/// Actions of other services: the first is called with what the policy's credentials are got with, one needs no
+/// permission, and the others have their own lines in the policy.
+const NOT_EC2: [&str; 4] = ["AssumeRole", "DecodeAuthorizationMessage", "GetCallerIdentity", "GetServiceQuota"];
 
 /// Actions that IAM checks although the code never calls them.
 const IMPLIED: [&str; 1] = ["CreateTags"];
@@ -38,7 +40,15 @@ fn is_action(word: &str) -> bool {
 }
 
 fn listed() -> BTreeSet<&'static str> {
-    READS.into_iter().chain(CREATES).chain(IMAGES).chain(CHANGES).chain(UNBLOCKS).collect()
+    READS
+        .into_iter()
+        .chain(OWN_READS)
+        .chain(CREATES)
+        .chain(IMAGES)
+        .chain(RULES)
+        .chain(CHANGES)
+        .chain(UNBLOCKS)
+        .collect()
 }
 
 fn snake_case(action: &str) -> String {
@@ -67,23 +77,90 @@ fn the_policy_permits_no_action_that_the_code_never_calls() {
     assert_eq!(unused, [""; 0], "remove these from policy.rs");
 }
 
+fn partition(region: &str) -> &'static Partition {
+    Partition::of(&region.parse().expect("a region"))
+}
+
+/// The policy's statements, for the partition of a region.
+fn statements(region: &str) -> Vec<Value> {
+    let policy: Value = serde_json::from_str(&text(partition(region), &recipe().instance)).expect("JSON");
+    policy["Statement"].as_array().expect("statements").clone()
+}
+
 #[test]
 fn changes_are_limited_to_resources_with_the_tag() {
-    let policy: Value = serde_json::from_str(&text()).expect("JSON");
-    let statements = policy["Statement"].as_array().expect("statements");
-    for statement in statements {
+    for statement in statements("us-west-2") {
         let changes = CHANGES.map(|action| format!("ec2:{action}"));
         let actions = statement["Action"].as_array().expect("actions");
         if actions.iter().any(|action| changes.iter().any(|change| action == change)) {
-            let named = statement["Resource"].is_array();
-            assert!(named || statement["Condition"]["Null"]["aws:ResourceTag/wallaroo:build"] == "false");
+            let few = ["ChangeGroups", "DryRunOnPlaceholders"].map(Value::from).contains(&statement["Sid"]);
+            let tagged = ["aws:ResourceTag/wallaroo:build", "aws:RequestTag/wallaroo:build"]
+                .iter()
+                .any(|key| statement["Condition"]["Null"][key] == "false");
+            assert!(few || tagged, "{statement}");
         }
+    }
+}
+
+#[test]
+fn what_is_created_must_get_the_tag() {
+    let created = ["instance", "volume", "network-interface", "key-pair"];
+    let creates: Vec<Value> = CREATES.iter().chain(&IMAGES).map(|action| format!("ec2:{action}").into()).collect();
+    for statement in statements("us-west-2") {
+        let actions = statement["Action"].as_array().expect("actions");
+        if statement["Condition"].is_null() && actions.iter().any(|action| creates.contains(action)) {
+            let resources = statement["Resource"].as_array().expect("resources");
+            let is_new = |kind: &&str| resources.iter().any(|arn| *arn == format!("arn:aws:ec2:*:*:{kind}/*"));
+            assert_eq!(created.iter().copied().filter(is_new).collect::<Vec<_>>(), [""; 0], "{statement}");
+        }
+    }
+}
+
+#[test]
+fn every_arn_is_of_the_partition_that_is_asked_for() {
+    for region in ["us-west-2", "cn-north-1", "us-gov-west-1", "eusc-de-east-1"] {
+        let (all, id) = (text(partition(region), &with_all_settings()), &partition(region).id);
+        let parts: Vec<&str> = all.split("\"arn:").skip(1).collect();
+        assert!(parts.len() > 20, "{all}");
+        assert!(parts.iter().all(|part| part.starts_with(&format!("{id}:"))), "{all}");
     }
 }
 
 #[test]
 fn the_policy_fits_a_managed_policy() {
     // 6144 characters without white space (IAM user guide, "IAM and AWS STS quotas").
-    let length = text().chars().filter(|c| !c.is_whitespace()).count();
+    let length = text(partition("us-gov-west-1"), &with_all_settings());
+    let length = length.chars().filter(|c| !c.is_whitespace()).count();
     assert!(length < 6144, "{length}");
+}
+
+fn with_all_settings() -> Instance {
+    Instance {
+        instance_profile: Some("image-builder".to_owned()),
+        kms_key: Some("alias/images".parse().expect("a key")),
+        ..recipe().instance
+    }
+}
+
+#[test]
+fn a_role_is_passed_and_a_key_is_used_only_where_a_setting_asks_for_it() {
+    let plain = text(partition("us-west-2"), &recipe().instance);
+    assert!(!plain.contains("iam:PassRole") && !plain.contains("kms:"), "{plain}");
+    let statement = |machines: &Instance, name: &str| {
+        let policy: Value = serde_json::from_str(&text(partition("us-west-2"), machines)).expect("JSON");
+        policy["Statement"].as_array().expect("statements").iter().find(|it| it["Sid"] == name).expect(name).clone()
+    };
+    let mut machines = with_all_settings();
+    let passed = statement(&machines, "PassRoleOfInstanceProfile");
+    assert_eq!(passed["Resource"], "arn:aws:iam::*:role/image-builder");
+    assert_eq!(passed["Condition"]["StringEquals"]["iam:PassedToService"], json!(["ec2.amazonaws.com"]));
+    let used = statement(&machines, "UseKeyOfImage");
+    assert_eq!(used["Condition"]["ForAnyValue:StringEquals"]["kms:ResourceAliases"], "alias/images");
+    machines.instance_profile = Some("arn:aws-us-gov:iam::123456789012:instance-profile/ci/builder".to_owned());
+    let role = &statement(&machines, "PassRoleOfInstanceProfile")["Resource"];
+    assert_eq!(role, "arn:aws-us-gov:iam::123456789012:role/ci/builder");
+    let id = "mrk-1234abcd12ab34cd56ef1234567890ab";
+    machines.kms_key = Some(format!("arn:aws:kms:us-west-2:123456789012:key/{id}").parse().expect("a key"));
+    let key = &statement(&machines, "UseKeyOfImage")["Resource"];
+    assert_eq!(key, &format!("arn:aws:kms:*:123456789012:key/{id}"));
 }

@@ -3,12 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Error;
+use futures_util::future::join_all;
 use xtask::region::Region;
 
-use crate::ground::{api_error::ApiError, finding::Finding};
+use crate::{
+    cloud::ec2::{
+        clients::Clients,
+        denial::Reason,
+        explain::{self, AWAIT_VERIFICATION, PENDING_VERIFICATION},
+    },
+    ground::{api_error::ApiError, finding::Finding, partition},
+};
 
-/// The error codes of a denied permission.
-const DENIALS: [&str; 4] = ["UnauthorizedOperation", "AccessDenied*", "UnauthorizedAccess", "NotAuthorized*"];
+/// The sentence that begins each denial of EC2.
+const STOCK_WORDS: &str = "You are not authorized to perform this operation.";
+
+/// How many reasons are decoded: a call for each.
+const MOST_DECODED: usize = 60;
 
 /// The results of the checks, grouped when they are finished.
 #[derive(Debug, Default)]
@@ -19,7 +30,7 @@ pub struct FindingCollector {
     pub findings: Vec<Finding>,
     /// Warnings, which don't stop a build.
     pub warnings: Vec<String>,
-    denied: BTreeMap<String, BTreeSet<String>>,
+    denied: Vec<(ApiError, Reason)>,
     failed: Vec<ApiError>,
 }
 
@@ -47,8 +58,9 @@ impl FindingCollector {
             Err(error) => error,
         };
         match error.downcast::<ApiError>() {
-            Ok(answer) if is_denial(&answer) => {
-                self.denied.entry(answer.action).or_default().insert(answer.region);
+            Ok(answer) if answer.is_denial() => {
+                let reason = Reason::of(&answer);
+                self.denied.push((answer, reason));
             }
             Ok(answer) => self.failed.push(answer),
             Err(error) => {
@@ -63,9 +75,21 @@ impl FindingCollector {
         self.findings.extend(other.findings);
         self.warnings.extend(other.warnings);
         self.failed.extend(other.failed);
-        for (action, regions) in other.denied {
-            self.denied.entry(action).or_default().extend(regions);
+        self.denied.extend(other.denied);
+    }
+
+    /// Reads the encoded reasons of the denials, where that is permitted.
+    pub async fn decode_denials(&mut self, clients: &Clients) {
+        let encoded = self.denied.iter_mut().filter(|(denial, _)| denial.encoded_message().is_some());
+        let mut encoded = encoded.take(MOST_DECODED);
+        // Without the permission, one question is enough.
+        let Some((denial, reason)) = encoded.next() else { return };
+        let told = explain::reason(clients, denial).await;
+        if std::mem::replace(reason, told) == *reason {
+            return;
         }
+        let others = encoded.map(async |(denial, reason)| *reason = explain::reason(clients, denial).await);
+        join_all(others).await;
     }
 
     /// The findings and the warnings; `arn` is the identity that the denials are for.
@@ -75,11 +99,6 @@ impl FindingCollector {
         self.findings.extend(denials(&self.denied, arn));
         (self.findings, self.warnings)
     }
-}
-
-/// Whether an answer denies a permission.
-pub fn is_denial(answer: &ApiError) -> bool {
-    answer.has_code(&DENIALS)
 }
 
 /// A command of the AWS CLI, once for each region.
@@ -93,23 +112,40 @@ pub fn in_each(command: &str, regions: &[&Region], flags: &str) -> String {
     }
 }
 
-fn denials(denied: &BTreeMap<String, BTreeSet<String>>, arn: &str) -> Option<Finding> {
-    let mut by_regions: BTreeMap<&BTreeSet<String>, Vec<String>> = BTreeMap::new();
-    for (action, regions) in denied {
+/// One finding for each reason, with the actions by regions.
+fn denials(denied: &[(ApiError, Reason)], arn: &str) -> Vec<Finding> {
+    let mut by_reason: BTreeMap<&Reason, Vec<&ApiError>> = BTreeMap::new();
+    for (denial, reason) in denied {
+        by_reason.entry(reason).or_default().push(denial);
+    }
+    by_reason.into_iter().map(|(reason, denials)| denied_for(reason, &denials, arn)).collect()
+}
+
+fn denied_for(reason: &Reason, denials: &[&ApiError], arn: &str) -> Finding {
+    let mut by_action: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for denial in denials {
+        by_action.entry(&denial.action).or_default().insert(&denial.region);
+    }
+    let mut by_regions: BTreeMap<&BTreeSet<&str>, Vec<String>> = BTreeMap::new();
+    for (action, regions) in &by_action {
         by_regions.entry(regions).or_default().push(format!("ec2:{action}"));
     }
     let groups: Vec<String> = by_regions
         .into_iter()
         .map(|(regions, actions)| {
-            let regions: Vec<&str> = regions.iter().map(String::as_str).collect();
+            let regions: Vec<&str> = regions.iter().copied().collect();
             format!("{} in {}", actions.join(", "), regions.join(", "))
         })
         .collect();
-    let remedy = "attach the policy that `cargo xtask ami iam-policy` prints to this user or role";
-    (!groups.is_empty()).then(|| Finding {
-        problem: format!("{arn} lacks permissions that a build needs: {}", groups.join("; ")),
-        remedy: remedy.to_owned(),
-    })
+    let groups = groups.join("; ");
+    let problem = match reason.is_missing_permission() {
+        true => format!("{arn} lacks permissions that a build needs: {groups}"),
+        false => format!("{} denies {arn} what a build needs: {groups}", reason.what()),
+    };
+    let words = denials.first().map_or("", |denial| denial.plain_message());
+    let words = words.strip_prefix(STOCK_WORDS).unwrap_or(words).trim();
+    let words = if words.is_empty() { String::new() } else { format!("\n    EC2 says: {words}") };
+    Finding { problem: problem + &words, remedy: reason.remedy() }
 }
 
 /// One finding for each kind of error, with the regions that it came from. No answer at all is one kind, whatever the
@@ -134,9 +170,10 @@ fn failure(code: Option<&str>, errors: &[&ApiError], flags: &str) -> Finding {
             format!("choose other regions, or run {} and wait some minutes", commands.collect::<Vec<_>>().join("; "))
         }
         None => {
-            let hosts: Vec<String> = regions.iter().map(|region| format!("ec2.{region}.amazonaws.com")).collect();
+            let hosts: Vec<String> = regions.iter().map(|region| partition::host("ec2", region)).collect();
             format!("check that this computer can reach {}, then try again", hosts.join(", "))
         }
+        Some(PENDING_VERIFICATION) => AWAIT_VERIFICATION.to_owned(),
         Some(_) => "try again in a minute; a release needs an answer to this".to_owned(),
     };
     let (actions, messages) = (words(distinct(|error| &error.action)), words(distinct(|error| &error.message)));
@@ -191,6 +228,8 @@ mod tests {
         let [finding] = findings.as_slice() else { panic!("{findings:?}") };
         assert_eq!(finding.problem, "CopyImage, DescribeImages in eu-west-1, us-east-1: no such thing");
         assert!(finding.remedy.contains("ec2.eu-west-1.amazonaws.com"), "{finding}");
+        let finding = finished(&[("DescribeImages", "cn-north-1", None)]).remove(0);
+        assert!(finding.remedy.contains("ec2.cn-north-1.amazonaws.com.cn"), "{finding}");
     }
 
     #[test]

@@ -5,49 +5,116 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Error, Result};
 
 use crate::{
-    cloud::ec2::clients::{Caller, Clients},
-    ground::{api_error::ApiError, finding::Finding},
+    cloud::ec2::{
+        clients::{Caller, Clients},
+        credentials::source::{Kind, Source, container},
+    },
+    ground::{
+        api_error::ApiError,
+        environment::variable,
+        finding::Finding,
+        partition::{self, Partition},
+        process::quote,
+    },
 };
 
-/// The time to get credentials and their identity. Some sources of credentials, such as roles, call another service
+/// The time to get credentials, and then their identity. Some sources of credentials, such as roles, call another service
 /// first.
 const LIMIT: Duration = Duration::from_secs(14);
 
-/// The environment variable that takes precedence over every profile.
-const KEY_VARIABLE: &str = "AWS_ACCESS_KEY_ID";
+/// The time to get credentials from a source that may ask a person.
+const LIMIT_OF_PEOPLE: Duration = Duration::from_secs(600);
 
 /// The identity that the credentials belong to.
 ///
 /// # Errors
 /// A [`Finding`] when they are missing or invalid, or STS does not answer.
 pub async fn verify(clients: &Clients, profile: Option<&str>) -> Result<Caller> {
-    let from_environment = std::env::var("AWS_PROFILE").ok();
+    let from_environment = variable("AWS_DEFAULT_PROFILE").or_else(|| variable("AWS_PROFILE"));
     let profile = profile.or(from_environment.as_deref());
-    match tokio::time::timeout(LIMIT, clients.caller()).await {
-        Ok(Ok(caller)) => Ok(caller),
-        Ok(Err(error)) => Err(advice(&error, profile, &clients.sts_endpoint()).into()),
-        Err(_) => {
-            let problem = format!("timed out getting AWS credentials after {} s", LIMIT.as_secs());
-            let remedy = format!("run {} to see why", command("sts get-caller-identity", profile));
-            Err(Finding { problem, remedy }.into())
+    let source = clients.source();
+    let limit = if source.is_some_and(Source::may_ask_a_person) { LIMIT_OF_PEOPLE } else { LIMIT };
+    let timed_out = |limit: Duration| {
+        let problem = format!("timed out getting AWS credentials after {} s", limit.as_secs());
+        let from = source.map(|source| format!(" from {}", source.words())).unwrap_or_default();
+        let remedy = format!("run {} to see why", command("sts get-caller-identity", profile));
+        Error::from(Finding { problem: problem + &from, remedy })
+    };
+    let advice = |error: &Error| {
+        let answer = error.downcast_ref::<ApiError>().filter(|answer| answer.code.is_none());
+        match answer {
+            Some(answer) => {
+                let mut finding = clients.http().no_answer(&clients.asked_host(), &answer.message);
+                if let Some(meant) = partition::region_meant_by(&answer.region) {
+                    finding.remedy.push_str(&format!("; did you mean the region {meant}?"));
+                }
+                finding
+            }
+            None => advice(error, profile, source),
         }
-    }
+    };
+    let fetched = tokio::time::timeout(limit, Box::pin(clients.fetch())).await.map_err(|_| timed_out(limit))?;
+    fetched.map_err(|error| source.and_then(|it| of_machine(it, &error)).unwrap_or_else(|| advice(&error)))?;
+    let caller = tokio::time::timeout(LIMIT, Box::pin(clients.caller())).await.map_err(|_| timed_out(LIMIT))?;
+    caller.map_err(|error| advice(&error).into())
 }
 
 /// A command of the AWS CLI with the profile.
 fn command(what: &str, profile: Option<&str>) -> String {
     match profile {
-        Some(profile) => format!("aws {what} --profile {}", crate::ground::process::quote(profile)),
+        Some(profile) => format!("aws {what} --profile {}", quote(profile)),
         None => format!("aws {what}"),
     }
 }
 
-/// The finding for an error of the SDK or of STS.
-fn advice(error: &Error, profile: Option<&str>, host: &str) -> Finding {
-    let log_in = command("sso login", profile);
+/// The command that logs in to the source.
+fn log_in(profile: Option<&str>, source: Option<&Source>) -> String {
+    let profile = source.and_then(|source| source.profile.as_deref()).or(profile);
+    match source.map(|source| &source.kind) {
+        Some(Kind::Login(_)) => command("login", profile),
+        _ => command("sso login", profile),
+    }
+}
+
+/// The finding when the machine itself gave no credentials: its container service, or its instance metadata.
+fn of_machine(source: &Source, error: &Error) -> Option<Finding> {
+    let cause = error.downcast_ref::<Finding>().map_or_else(|| format!("{error:#}"), |finding| finding.problem.clone());
+    match source.kind {
+        Kind::Container => {
+            let url = container().unwrap_or_default();
+            let problem = format!("no credentials from the container's service at {url}: {cause}");
+            let remedy =
+                "check AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, or choose \
+                          a --profile"
+                    .to_owned();
+            Some(Finding { problem, remedy })
+        }
+        Kind::Instance if source.roles.is_empty() => Some(no_credentials(None)),
+        Kind::Instance => {
+            let remedy = "give the instance a role, or the profile a source_profile".to_owned();
+            Some(Finding { problem: format!("no credentials from this instance's role: {cause}"), remedy })
+        }
+        _ => None,
+    }
+}
+
+fn no_credentials(profile: Option<&str>) -> Finding {
+    let whose = profile.map(|profile| format!(" for the profile `{profile}`")).unwrap_or_default();
+    let (login, sso) = (command("login", profile), command("sso login", profile));
     let configure = command("configure", profile);
+    let remedy = format!("log in with {login} or {sso}, or set keys with {configure}, or choose another --profile");
+    Finding { problem: format!("no AWS credentials are set up{whose}"), remedy: format!("{remedy} (AWS_PROFILE)") }
+}
+
+/// The finding for an error of a source, of the SDK or of STS.
+fn advice(error: &Error, profile: Option<&str>, source: Option<&Source>) -> Finding {
+    let log_in = log_in(profile, source);
+    let configure = command("configure", profile);
+    if let Some(finding) = error.downcast_ref::<Finding>() {
+        return finding.clone();
+    }
     let Some(answer) = error.downcast_ref::<ApiError>() else {
-        return advice_without_credentials(&format!("{error:#}"), profile, &log_in, &configure);
+        return advice_without_credentials(&format!("{error:#}"), profile, source, &log_in);
     };
     let (problem, remedy) = if answer.has_code(&["ExpiredToken*", "RequestExpired"]) {
         let problem = format!("the AWS credentials have expired: {answer}");
@@ -57,53 +124,66 @@ fn advice(error: &Error, profile: Option<&str>, host: &str) -> Finding {
         (problem, format!("set both again with {configure}; if they are correct, check this computer's clock"))
     } else if answer.has_code(&["InvalidClientTokenId", "UnrecognizedClient*", "AuthFailure", "InvalidAccessKeyId"]) {
         let problem = format!("the AWS credentials are not valid: {answer}");
-        (problem, format!("set valid ones with {configure}, or log in with {log_in}, or choose a --profile"))
-    } else if answer.code.is_none() {
-        let problem = format!("no answer from {host}: {}", answer.message);
-        (problem, "check that this computer can reach it, and check AWS_ENDPOINT_URL and the region".to_owned())
+        let remedy = format!("set valid ones with {configure}, or log in with {log_in}, or choose a --profile");
+        (problem, format!("{remedy}{}", partition_note(&answer.region)))
     } else {
         (answer.to_string(), format!("run {} to see more", command("sts get-caller-identity", profile)))
     };
     Finding { problem, remedy }
 }
 
-/// The finding for an error before any request was sent. The SDK has no codes for these, only messages.
-fn advice_without_credentials(words: &str, profile: Option<&str>, log_in: &str, configure: &str) -> Finding {
+/// That credentials of another partition are not valid in a region: STS knows nothing of them.
+fn partition_note(region: &str) -> String {
+    let partition = region.parse().map(|region| &Partition::of(&region).id);
+    partition.map(|id| format!("; {region} takes only those of accounts in the partition {id}")).unwrap_or_default()
+}
+
+/// The finding for an error of a source. The SDK has no codes for these, only messages.
+fn advice_without_credentials(words: &str, profile: Option<&str>, source: Option<&Source>, log_in: &str) -> Finding {
     let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
-    let whose = profile.map(|profile| format!(" for the profile `{profile}`")).unwrap_or_default();
-    let (problem, remedy) = if let Some(profile) = unknown_profile(words) {
-        let problem = format!("there is no AWS profile `{profile}`");
-        (problem, "choose one of those that `aws configure list-profiles` lists, with --profile".to_owned())
-    } else if has(&["no providers in chain", "no AWS credentials are set up", "not enabled", "IMDS"]) {
-        // The instance metadata service (IMDS) is the last source that the SDK tries.
-        let remedy = format!("log in with {log_in}, or set keys with {configure}, or choose another --profile");
-        (format!("no AWS credentials are set up{whose}"), format!("{remedy} (AWS_PROFILE)"))
-    } else if has(&["/sso/cache/", "\\sso\\cache\\"]) && has(&["failed to read"]) {
+    let own = source.and_then(|source| source.profile.as_deref()).or(profile);
+    let whose = own.map(|profile| format!(" for the profile `{profile}`")).unwrap_or_default();
+    let kind = source.map(|source| &source.kind);
+    let is_login = matches!(kind, None | Some(Kind::Sso | Kind::Login(_)));
+    let (problem, remedy) = if let Some(Kind::Process(_)) = kind {
+        let said =
+            words.rsplit_once("Stderr: ").or_else(|| words.rsplit_once("process, ")).map(|(_, said)| said.trim());
+        let said = said.unwrap_or(words).lines().collect::<Vec<_>>().join("; ");
+        let whose = own.unwrap_or_default();
+        let problem = format!("the credential_process of the AWS profile `{whose}` failed: {said}");
+        (problem, format!("run {} to see more", command("sts get-caller-identity", profile)))
+    } else if is_login && !has(&["xpired"]) && has(&NEVER_LOGGED_IN) {
         (format!("not logged in to AWS{whose}"), format!("log in: {log_in}"))
-    } else if has(&["expired", "Expired", "invalid_grant", "InvalidGrant", "Unauthorized"]) {
-        (format!("the AWS login has expired: {words}"), format!("log in again: {log_in}"))
+    } else if is_login && has(&LOGIN_ENDED) {
+        (format!("the AWS login{whose} has expired: {words}"), format!("log in again: {log_in}"))
+    } else if has(&["no providers in chain", "no AWS credentials are set up"]) {
+        return no_credentials(profile);
     } else {
-        (words.to_owned(), format!("fix that, or log in with {log_in}, or choose another --profile"))
+        let remedy = format!("fix that, or log in with {log_in}, or choose another --profile");
+        let export = own.map(|own| {
+            let name = quote(own);
+            format!("; if the AWS CLI can use it: eval \"$(aws configure export-credentials --profile {name} --format env)\"")
+        });
+        (words.to_owned(), remedy + &export.unwrap_or_default())
     };
     Finding { problem, remedy }
 }
 
-/// The profile in the SDK's "profile `x` was not defined".
-fn unknown_profile(words: &str) -> Option<&str> {
-    let (before, _) = words.split_once("` was not defined")?;
-    before.rsplit_once("profile `").map(|(_, profile)| profile)
-}
+/// How the SDK tells that there is no login in the cache.
+const NEVER_LOGGED_IN: [&str; 2] = ["failed to read", "failed to load the cached SSO token"];
 
-/// The finding when a profile was given that the SDK would ignore: it reads keys from the environment first.
-pub fn overridden_profile(profile: Option<&str>, variable: impl Fn(&str) -> bool) -> Option<Finding> {
-    let profile = profile.filter(|_| variable(KEY_VARIABLE))?;
-    Some(Finding {
-        problem: format!(
-            "--profile {profile} would have no effect: {KEY_VARIABLE} is set in the environment and takes precedence"
-        ),
-        remedy: format!("run unset {KEY_VARIABLE} AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN, or omit --profile"),
-    })
-}
+/// How the SDK tells that a login is of no use any more.
+const LOGIN_ENDED: [&str; 9] = [
+    "expired",
+    "Expired",
+    "invalid_grant",
+    "InvalidGrant",
+    "Unauthorized",
+    "reauthenticate",
+    "refresh",
+    "invalid JSON",
+    "missing field",
+];
 
 /// Whether the credentials outlast a build.
 #[derive(Debug, PartialEq, Eq)]
@@ -145,17 +225,15 @@ pub fn lifetime(expires: Option<SystemTime>, now: SystemTime, estimate: Duration
 mod tests {
     use super::*;
 
-    const HOST: &str = "https://sts.us-west-2.amazonaws.com";
-
     fn answered(code: Option<&str>) -> Finding {
         let (action, region) = ("GetCallerIdentity".to_owned(), "us-west-2".to_owned());
         let (code, message) = (code.map(str::to_owned), "some reason".to_owned());
         let transient = code.is_none();
-        advice(&ApiError { action, region, code, message, transient }.into(), Some("team"), HOST)
+        advice(&ApiError { action, region, code, message, transient }.into(), Some("team"), None)
     }
 
     fn not_asked(words: &str) -> Finding {
-        advice(&anyhow::anyhow!("{words}"), None, HOST)
+        advice(&anyhow::anyhow!("{words}"), None, None)
     }
 
     #[test]
@@ -177,6 +255,10 @@ mod tests {
         for code in ["InvalidClientTokenId", "AuthFailure", "UnrecognizedClientException"] {
             let finding = answered(Some(code));
             assert!(finding.problem.starts_with("the AWS credentials are not valid"), "{finding}");
+            assert!(
+                finding.remedy.ends_with("; us-west-2 takes only those of accounts in the partition aws"),
+                "{finding}"
+            );
             assert!(finding.remedy.contains("aws configure --profile team"), "{finding}");
         }
         let finding = answered(Some("SignatureDoesNotMatch"));
@@ -184,33 +266,12 @@ mod tests {
     }
 
     #[test]
-    fn the_host_that_does_not_answer_is_named() {
-        let finding = answered(None);
-        assert_eq!(finding.problem, format!("no answer from {HOST}: some reason"));
-    }
-
-    #[test]
-    fn an_unknown_profile_is_named() {
-        let finding = not_asked("profile `tema` was not defined: could not find source profile tema");
-        assert_eq!(finding.problem, "there is no AWS profile `tema`");
-        assert!(finding.remedy.contains("--profile"), "{finding}");
-    }
-
-    #[test]
     fn missing_credentials_come_with_the_ways_to_get_some() {
         let finding = not_asked("the credential provider was not enabled: no providers in chain provided credentials");
         assert_eq!(finding.problem, "no AWS credentials are set up");
-        for way in ["aws sso login", "aws configure", "--profile", "AWS_PROFILE"] {
+        for way in ["aws login", "aws sso login", "aws configure", "--profile", "AWS_PROFILE"] {
             assert!(finding.remedy.contains(way), "{way}: {finding}");
         }
-    }
-
-    #[test]
-    fn a_profile_that_the_environment_overrides_is_refused() {
-        assert_eq!(overridden_profile(Some("team"), |_| false), None);
-        assert_eq!(overridden_profile(None, |_| true), None);
-        let finding = overridden_profile(Some("team"), |name| name == KEY_VARIABLE).expect("a finding");
-        assert!(finding.remedy.starts_with("run unset AWS_ACCESS_KEY_ID"), "{finding}");
     }
 
     #[test]

@@ -1,35 +1,39 @@
-//! Checks with dry runs that the account has the permissions of a build, those for reads that no earlier check makes
-//! included.
+//! Asks EC2 with dry runs whether it would do what a build asks for, those reads included that no earlier check makes.
 //!
-//! A dry run only tests IAM, for the resources that it names. Where the real resource doesn't exist yet, it names a
-//! [`placeholder`]; that the placeholder is not found is no finding.
+//! The requests are those of the build ([`requests`]). Where a resource doesn't exist yet, a dry run names a
+//! [`placeholder`]; that the placeholder is not found is no finding. Every other answer is told.
 
-use std::{
-    pin::Pin,
-    time::{Duration, SystemTime},
-};
+use std::pin::Pin;
 
 use aws_sdk_ec2::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    primitives::Blob,
-    types::{
-        AttributeValue, BlockDeviceMapping, EbsBlockDevice, HttpTokensState, ImageBlockPublicAccessEnabledState,
-        InstanceMetadataOptionsRequest, InstanceNetworkInterfaceSpecification, InstanceType, IpPermission, IpRange,
-        LaunchPermission, LaunchPermissionModifications, OperationType, PermissionGroup, ResourceType,
-        ShutdownBehavior, SnapshotAttributeName, Tag, TagSpecification, VolumeType,
-    },
+    types::SnapshotAttributeName,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use futures_util::future::join_all;
+use ipnet::IpNet;
 use xtask::region::Region;
 
-use super::collector::FindingCollector;
+use super::{collector::FindingCollector, refusals::Refusals};
 use crate::{
     cloud::{
-        ec2::{answer::Answer as _, clients::Clients, network::Placement, policy::placeholder},
+        NewImage, Permission,
+        ec2::{
+            Ec2,
+            answer::Answer as _,
+            base::BaseImage,
+            instances::lacks_capacity,
+            network::Placement,
+            policy::placeholder,
+            requests::{
+                self,
+                image::Source,
+                instance::{Disks, NewInstance},
+            },
+        },
         preflight::Request,
-        tags::TAG_BUILD,
+        tags::{TAG_SYSTEM, Tags},
     },
     ground::api_error::ApiError,
 };
@@ -37,66 +41,87 @@ use crate::{
 /// A public key whose private half was thrown away.
 const PUBLIC_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEyIDRrvO9PHbPcq+6n3pFFYIvavMSgYoihFWPOF2fnB";
 
+/// The code of a dry run's good answer (EC2 API reference, "Error codes").
+const WOULD_SUCCEED: &str = "DryRunOperation";
+
+/// The codes for a placeholder of each kind; `*` at the end is a wildcard.
+mod missing {
+    pub const NOTHING: &[&str] = &[];
+    /// Where what a dry run needs was not found, it proves a permission only.
+    pub const ANYTHING: &[&str] = &["*"];
+    pub const INSTANCE: &[&str] = &["InvalidInstanceID*"];
+    pub const IMAGE: &[&str] = &["InvalidAMIID*"];
+    pub const SNAPSHOT: &[&str] = &["InvalidSnapshot*"];
+    pub const GROUP: &[&str] = &["InvalidGroup*", "InvalidSecurityGroup*"];
+    pub const KEY_PAIR: &[&str] = &["InvalidKeyPair.NotFound"];
+    pub const VOLUME: &[&str] = &["InvalidVolume*"];
+}
+
 /// The existing resources that the dry runs name.
 pub struct DryRunInputs<'a> {
-    /// The base's id.
-    pub base: &'a str,
-    /// The EC2 instance type.
-    pub instance_type: &'a str,
-    /// The name of the base's root device.
-    pub root_device: Option<&'a str>,
-    /// The disk's size, in GiB.
-    pub root_volume_gib: u32,
-    /// The subnet that the machines will be in.
-    pub placement: Option<&'a Placement>,
-    /// The security group given with `--security-group`.
-    pub security_group: Option<&'a str>,
+    /// The base.
+    pub base: Option<&'a BaseImage>,
+    /// The subnets that the machines may be in.
+    pub placements: &'a [Placement],
+    /// The addresses that SSH will be open to.
+    pub let_in: &'a [IpNet],
+    /// Whether SSH needs no rule in a security group.
+    pub opens_no_port: bool,
     /// A region whose block on public images will be lifted.
     pub blocked: Option<&'a Region>,
 }
 
 type DryRun<'a> = Pin<Box<dyn Future<Output = Result<(), ApiError>> + 'a>>;
 
-/// Runs all dry runs at once, and reports the denials.
+/// Runs all dry runs at once, and reports every answer but the good one.
 pub async fn check(
-    clients: &Clients,
+    ec2: &Ec2,
     request: &Request,
     usable: &[Region],
     inputs: &DryRunInputs<'_>,
     collector: &mut FindingCollector,
 ) {
+    let system = inputs.base.map_or("", |base| base.base.system.as_str());
+    let name = inputs.base.map_or("", |base| base.base.name.as_str());
+    let image = request.image.for_base(name, system);
+    let tags = with_system(&request.tags, system);
     let mut runs = Vec::new();
     for region in usable {
-        let client = clients.preflight(region);
+        let client = ec2.clients.preflight(region);
         if *region == request.build_region {
             runs.extend(reading(&client, region, request.public));
-            runs.extend(launching(&client, region, inputs));
+            runs.push(Box::pin(launching(ec2, client.clone(), region, inputs, &tags)));
+            runs.extend(imaging(&client, region, &image, &tags));
             runs.extend(cleaning_up(&client, region));
-            if inputs.security_group.is_none() {
-                runs.extend(security_group(&client, region, inputs));
+            if ec2.settings.security_group.is_none() {
+                runs.extend(security_group(&client, region, inputs, &tags));
             }
         } else {
-            runs.push(copying(&client, region, request, inputs));
+            runs.push(copying(ec2, &client, region, request, inputs, &image));
         }
-        if request.shared {
-            runs.extend(sharing(&client, region, request.public));
-        }
-        if request.public {
-            runs.push(deprecating(&client, region));
-        }
+        runs.extend(opening(&client, region, request, &image));
         if inputs.blocked == Some(region) {
             runs.extend(unblocking(&client, region));
         }
     }
-    for dry_run in join_all(runs).await {
-        collector.collect(dry_run);
+    let mut refusals = Refusals::default();
+    for answer in join_all(runs).await {
+        match answer {
+            Err(error) if error.transient || error.is_denial() => {
+                collector.collect(Err::<(), _>(error));
+            }
+            Err(error) => refusals.add(error),
+            Ok(()) => {}
+        }
     }
+    collector.findings.extend(refusals.findings());
 }
 
-/// Waits for a dry run. Only a denial or a missing answer is an error.
+/// Waits for a dry run whose placeholder may be answered with one of these codes.
 fn dry_run<'a, T, E>(
     action: &'static str,
     region: &'a Region,
+    may_miss: &'static [&'static str],
     call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + 'a,
 ) -> DryRun<'a>
 where
@@ -105,7 +130,8 @@ where
 {
     Box::pin(async move {
         match call.await.answer(action, region.as_str()) {
-            Err(error) if error.transient || super::collector::is_denial(&error) => Err(error),
+            Err(error) if error.transient || error.is_denial() => Err(error),
+            Err(error) if !error.has_code(&[WOULD_SUCCEED]) && !error.has_code(may_miss) => Err(error),
             _ => Ok(()),
         }
     })
@@ -114,64 +140,59 @@ where
 /// Reads that otherwise happen only after something was created. Policies seldom restrict reads by region, so one
 /// region is enough.
 fn reading<'a>(client: &Client, region: &'a Region, public: bool) -> Vec<DryRun<'a>> {
-    let snapshot = client.describe_snapshot_attribute().dry_run(true).snapshot_id(placeholder::SNAPSHOT);
-    let snapshot = snapshot.attribute(SnapshotAttributeName::CreateVolumePermission);
-    let mut runs = vec![dry_run("DescribeInstances", region, client.describe_instances().dry_run(true).send())];
+    let instances = client.describe_instances().dry_run(true).send();
+    let mut runs = vec![dry_run("DescribeInstances", region, missing::NOTHING, instances)];
     if public {
-        runs.push(dry_run("DescribeSnapshotAttribute", region, snapshot.send()));
+        let snapshot = client.describe_snapshot_attribute().dry_run(true).snapshot_id(placeholder::SNAPSHOT);
+        let snapshot = snapshot.attribute(SnapshotAttributeName::CreateVolumePermission).send();
+        runs.push(dry_run("DescribeSnapshotAttribute", region, missing::SNAPSHOT, snapshot));
     }
     runs
 }
 
-fn launching<'a>(client: &Client, region: &'a Region, inputs: &DryRunInputs<'_>) -> Vec<DryRun<'a>> {
-    // The same parameters as the launch: policies of organizations often test the version of the metadata service,
-    // public addresses and volumes.
-    let interface = InstanceNetworkInterfaceSpecification::builder()
-        .device_index(0)
-        .set_subnet_id(inputs.placement.map(|placement| placement.subnet_id.clone()))
-        .set_groups(inputs.security_group.map(|group| vec![group.to_owned()]))
-        .associate_public_ip_address(true)
-        .delete_on_termination(true);
-    let disk = EbsBlockDevice::builder().volume_type(VolumeType::Gp3).delete_on_termination(true);
-    let disk = disk.volume_size(i32::try_from(inputs.root_volume_gib).unwrap_or(i32::MAX));
-    let disk = inputs.root_device.map(|name| BlockDeviceMapping::builder().device_name(name).ebs(disk.build()).build());
-    let run = client
-        .run_instances()
-        .dry_run(true)
-        .image_id(inputs.base)
-        .instance_type(InstanceType::from(inputs.instance_type))
-        .network_interfaces(interface.build())
-        .set_block_device_mappings(disk.map(|disk| vec![disk]))
-        .metadata_options(InstanceMetadataOptionsRequest::builder().http_tokens(HttpTokensState::Required).build())
-        .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
-        .min_count(1)
-        .max_count(1)
-        .tag_specifications(tags(ResourceType::Instance))
-        .tag_specifications(tags(ResourceType::Volume))
-        .tag_specifications(tags(ResourceType::NetworkInterface));
-    let import = client
-        .import_key_pair()
-        .dry_run(true)
-        .key_name(placeholder::NAME)
-        .public_key_material(Blob::new(PUBLIC_KEY))
-        .tag_specifications(tags(ResourceType::KeyPair));
-    let modify = client
-        .modify_instance_attribute()
-        .dry_run(true)
-        .instance_id(placeholder::INSTANCE)
-        .instance_initiated_shutdown_behavior(AttributeValue::builder().value("stop").build());
-    let create = client
-        .create_image()
-        .dry_run(true)
-        .instance_id(placeholder::INSTANCE)
-        .name(placeholder::NAME)
-        .tag_specifications(tags(ResourceType::Image))
-        .tag_specifications(tags(ResourceType::Snapshot));
+/// As the build, asks in the next zone when one has no room.
+async fn launching(
+    ec2: &Ec2,
+    client: Client,
+    region: &Region,
+    inputs: &DryRunInputs<'_>,
+    tags: &Tags,
+) -> Result<(), ApiError> {
+    let unknown = Disks { image: placeholder::IMAGE.to_owned(), root: None, further: Vec::new() };
+    let disks = inputs.base.map_or(&unknown, |base| &base.disks);
+    let is_complete = inputs.base.is_some() && !inputs.placements.is_empty();
+    let may_miss = if is_complete { missing::NOTHING } else { missing::ANYTHING };
+    let ask = async |placement: Option<&Placement>| {
+        let instance = NewInstance {
+            disks,
+            machine: &ec2.recipe.instance,
+            subnet: placement.map(|placement| placement.subnet_id.as_str()),
+            group: ec2.settings.security_group.as_deref(),
+            addresses: placement.map(|placement| ec2.addresses(placement, inputs.let_in)).unwrap_or_default(),
+            tags,
+            once: None,
+        };
+        let call = requests::instance::run_instances(&client, &instance).dry_run(true).send();
+        dry_run("RunInstances", region, may_miss, call).await
+    };
+    let Some((last, others)) = inputs.placements.split_last() else { return ask(None).await };
+    for placement in others {
+        match ask(Some(placement)).await {
+            Err(error) if lacks_capacity(&error) => {}
+            answer => return answer,
+        }
+    }
+    ask(Some(last)).await
+}
+
+fn imaging<'a>(client: &Client, region: &'a Region, image: &NewImage, tags: &Tags) -> Vec<DryRun<'a>> {
+    let import = requests::access::import_key_pair(client, placeholder::NAME, PUBLIC_KEY, tags);
+    let modify = requests::instance::stop_on_shutdown(client, placeholder::INSTANCE);
+    let create = requests::image::create_image(client, placeholder::INSTANCE, image);
     vec![
-        dry_run("RunInstances", region, run.send()),
-        dry_run("ImportKeyPair", region, import.send()),
-        dry_run("ModifyInstanceAttribute", region, modify.send()),
-        dry_run("CreateImage", region, create.send()),
+        dry_run("ImportKeyPair", region, missing::NOTHING, import.dry_run(true).send()),
+        dry_run("ModifyInstanceAttribute", region, missing::INSTANCE, modify.dry_run(true).send()),
+        dry_run("CreateImage", region, missing::INSTANCE, create.dry_run(true).send()),
     ]
 }
 
@@ -181,85 +202,86 @@ fn cleaning_up<'a>(client: &Client, region: &'a Region) -> Vec<DryRun<'a>> {
     let key = client.delete_key_pair().dry_run(true).key_name(placeholder::NAME);
     let image = client.deregister_image().dry_run(true).image_id(placeholder::IMAGE);
     let snapshot = client.delete_snapshot().dry_run(true).snapshot_id(placeholder::SNAPSHOT);
+    let volume = client.delete_volume().dry_run(true).volume_id(placeholder::VOLUME);
     vec![
-        dry_run("StopInstances", region, stop.send()),
-        dry_run("TerminateInstances", region, terminate.send()),
-        dry_run("DeleteKeyPair", region, key.send()),
-        dry_run("DeregisterImage", region, image.send()),
-        dry_run("DeleteSnapshot", region, snapshot.send()),
+        dry_run("StopInstances", region, missing::INSTANCE, stop.send()),
+        dry_run("TerminateInstances", region, missing::INSTANCE, terminate.send()),
+        dry_run("DeleteKeyPair", region, missing::KEY_PAIR, key.send()),
+        dry_run("DeregisterImage", region, missing::IMAGE, image.send()),
+        dry_run("DeleteSnapshot", region, missing::SNAPSHOT, snapshot.send()),
+        dry_run("DeleteVolume", region, missing::VOLUME, volume.send()),
     ]
 }
 
-fn security_group<'a>(client: &Client, region: &'a Region, inputs: &DryRunInputs<'_>) -> Vec<DryRun<'a>> {
-    let create = client
-        .create_security_group()
-        .dry_run(true)
-        .group_name(placeholder::NAME)
-        .description("never made")
-        .vpc_id(inputs.placement.map_or(placeholder::VPC, |placement| placement.vpc_id.as_str()))
-        .tag_specifications(tags(ResourceType::SecurityGroup));
-    let ssh = IpPermission::builder().ip_protocol("tcp").from_port(22).to_port(22);
-    let ssh = ssh.ip_ranges(IpRange::builder().cidr_ip("192.0.2.1/32").build()).build();
-    let authorize = client.authorize_security_group_ingress().dry_run(true);
-    let authorize = authorize.group_id(placeholder::SECURITY_GROUP).ip_permissions(ssh);
+fn security_group<'a>(client: &Client, region: &'a Region, inputs: &DryRunInputs<'_>, tags: &Tags) -> Vec<DryRun<'a>> {
+    let placement = inputs.placements.first();
+    let vpc = placement.map_or(placeholder::VPC, |placement| placement.vpc_id.as_str());
+    let create = requests::access::create_security_group(client, placeholder::NAME, vpc, tags).dry_run(true);
+    let authorize = requests::access::authorize_ssh(client, placeholder::SECURITY_GROUP, inputs.let_in).dry_run(true);
     let delete = client.delete_security_group().dry_run(true).group_id(placeholder::SECURITY_GROUP);
-    vec![
-        dry_run("CreateSecurityGroup", region, create.send()),
-        dry_run("AuthorizeSecurityGroupIngress", region, authorize.send()),
-        dry_run("DeleteSecurityGroup", region, delete.send()),
-    ]
+    let no_vpc = if placement.is_some() { missing::NOTHING } else { missing::ANYTHING };
+    let no_address = if inputs.let_in.is_empty() { missing::ANYTHING } else { missing::GROUP };
+    let mut runs = vec![
+        dry_run("CreateSecurityGroup", region, no_vpc, create.send()),
+        dry_run("DeleteSecurityGroup", region, missing::GROUP, delete.send()),
+    ];
+    if !inputs.opens_no_port {
+        runs.push(dry_run("AuthorizeSecurityGroupIngress", region, no_address, authorize.send()));
+    }
+    runs
 }
 
-fn copying<'a>(client: &Client, region: &'a Region, request: &Request, inputs: &DryRunInputs<'_>) -> DryRun<'a> {
-    let copy = client
-        .copy_image()
-        .dry_run(true)
-        .name(placeholder::NAME)
-        .source_image_id(inputs.base)
-        .source_region(request.build_region.as_str())
-        .tag_specifications(tags(ResourceType::Image))
-        .tag_specifications(tags(ResourceType::Snapshot));
-    dry_run("CopyImage", region, copy.send())
+/// The copy of the base stands for that of the image, which is yet to come. Other than the image, the base may be one that
+/// may be launched but not copied.
+fn copying<'a>(
+    ec2: &Ec2,
+    client: &Client,
+    region: &'a Region,
+    request: &Request,
+    inputs: &DryRunInputs<'_>,
+    image: &NewImage,
+) -> DryRun<'a> {
+    let base = inputs.base.map_or(placeholder::IMAGE, |base| base.base.id.as_str());
+    let source = Source { image: base, region: &request.build_region };
+    let copy = requests::image::copy_image(client, &source, region, image, &ec2.recipe.instance);
+    let may_miss = if inputs.base.is_some() { missing::NOTHING } else { missing::ANYTHING };
+    let answer = dry_run("CopyImage", region, may_miss, copy.dry_run(true).send());
+    Box::pin(async move {
+        match answer.await {
+            Err(error) if error.message.contains("permission to access the storage") => Ok(()),
+            answer => answer,
+        }
+    })
 }
 
-fn sharing<'a>(client: &Client, region: &'a Region, public: bool) -> Vec<DryRun<'a>> {
-    // Some organizations forbid public images only, so this asks for just what publishing will do.
-    let grantee = LaunchPermission::builder();
-    let grantee = if public { grantee.group(PermissionGroup::All) } else { grantee.user_id(placeholder::ACCOUNT) };
-    let permission = LaunchPermissionModifications::builder().add(grantee.build()).build();
-    let image =
-        client.modify_image_attribute().dry_run(true).image_id(placeholder::IMAGE).launch_permission(permission);
-    let snapshot = client
-        .modify_snapshot_attribute()
-        .dry_run(true)
-        .snapshot_id(placeholder::SNAPSHOT)
-        .attribute(SnapshotAttributeName::CreateVolumePermission)
-        .operation_type(OperationType::Add);
-    let snapshot = if public { snapshot.group_names("all") } else { snapshot.user_ids(placeholder::ACCOUNT) };
-    vec![
-        dry_run("ModifyImageAttribute", region, image.send()),
-        dry_run("ModifySnapshotAttribute", region, snapshot.send()),
-    ]
-}
-
-fn deprecating<'a>(client: &Client, region: &'a Region) -> DryRun<'a> {
-    let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
-    let deprecate = client.enable_image_deprecation().dry_run(true).image_id(placeholder::IMAGE);
-    dry_run("EnableImageDeprecation", region, deprecate.deprecate_at(tomorrow.into()).send())
+/// Some organizations forbid public images only, so this asks for just what publishing will do.
+fn opening<'a>(client: &Client, region: &'a Region, request: &Request, image: &NewImage) -> Vec<DryRun<'a>> {
+    let mut runs = Vec::new();
+    if let Some(audience) = &request.audience {
+        let launches =
+            requests::opening::launch_permission(client, placeholder::IMAGE, audience, Permission::Grant).dry_run(true);
+        runs.push(dry_run("ModifyImageAttribute", region, missing::IMAGE, launches.send()));
+        let volumes = requests::opening::volume_permission(client, placeholder::SNAPSHOT, audience, Permission::Grant);
+        runs.extend(volumes.map(|volumes| {
+            dry_run("ModifySnapshotAttribute", region, missing::SNAPSHOT, volumes.dry_run(true).send())
+        }));
+    }
+    if let Some(at) = image.deprecate_at {
+        let deprecate = requests::image::deprecate(client, placeholder::IMAGE, at).dry_run(true);
+        runs.push(dry_run("EnableImageDeprecation", region, missing::IMAGE, deprecate.send()));
+    }
+    runs
 }
 
 fn unblocking<'a>(client: &Client, region: &'a Region) -> Vec<DryRun<'a>> {
-    let lift = client.disable_image_block_public_access().dry_run(true);
-    let set = client.enable_image_block_public_access().dry_run(true);
-    let set = set.image_block_public_access_state(ImageBlockPublicAccessEnabledState::BlockNewSharing);
+    let (lift, set) = (requests::opening::unblock(client), requests::opening::block(client));
     vec![
-        dry_run("DisableImageBlockPublicAccess", region, lift.send()),
-        dry_run("EnableImageBlockPublicAccess", region, set.send()),
+        dry_run("DisableImageBlockPublicAccess", region, missing::NOTHING, lift.dry_run(true).send()),
+        dry_run("EnableImageBlockPublicAccess", region, missing::NOTHING, set.dry_run(true).send()),
     ]
 }
 
-/// To IAM, tagging on creation is an action of its own (`CreateTags`), so the dry runs tag, too.
-fn tags(kind: ResourceType) -> TagSpecification {
-    let tag = Tag::builder().key(TAG_BUILD).value(placeholder::NAME).build();
-    TagSpecification::builder().resource_type(kind).tags(tag).build()
+fn with_system(tags: &Tags, system: &str) -> Tags {
+    let value = |key: &String, value: &String| if key == TAG_SYSTEM { system.to_owned() } else { value.clone() };
+    tags.iter().map(|(key, old)| (key.clone(), value(key, old))).collect()
 }

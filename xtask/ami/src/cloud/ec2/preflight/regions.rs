@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::Client;
 use futures_util::future::{OptionFuture, join4};
-use xtask::region::Region;
+use xtask::region::{self, Region};
 
 use super::collector::{FindingCollector, in_each};
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         name_conflict,
         preflight::Request,
     },
-    ground::{api_error::ApiError, everywhere, finding::Finding},
+    ground::{api_error::ApiError, everywhere, finding::Finding, partition},
 };
 
 /// "Public AMIs", of the service `ec2`. EC2 user guide, "Quotas for EC2".
@@ -86,9 +86,18 @@ fn usable_of(regions: &[Region], states: &BTreeMap<String, String>, flags: &str)
         });
     }
     if !unknown.is_empty() {
+        let known: Vec<&str> = states.keys().map(String::as_str).collect();
+        // Regions that the SDK knows are no slips, even if this account has none of that name.
+        let slip = |name: &Region| partition::region_meant_by(name.as_str()).is_some();
+        let meant = |name: &&Region| {
+            let known = region::nearest(name.as_str(), &known).filter(|_| slip(name))?;
+            Some(format!("{known} for {name}"))
+        };
+        let meant: Vec<String> = unknown.iter().filter_map(meant).collect();
+        let hint = if meant.is_empty() { String::new() } else { format!("; did you mean {}?", meant.join(", ")) };
         findings.push(Finding {
             problem: format!("the account has no region {}", everywhere::names(unknown)),
-            remedy: "remove it from --regions, or from the file `regions`".to_owned(),
+            remedy: format!("remove it from --regions, or from the file `regions`{hint}"),
         });
     }
     (usable, findings)
@@ -106,7 +115,8 @@ pub async fn inspect(clients: &Clients, request: &Request, region: &Region) -> R
     };
     let ((own_images, quota), encrypts_by_default, image_block, snapshot_block) = join4(
         own_and_quota,
-        OptionFuture::from(request.shared.then(|| encrypts(&client, region))),
+        // An image that is encrypted with a chosen key is no concern of the default.
+        OptionFuture::from((request.shared && !request.encrypted).then(|| encrypts(&client, region))),
         OptionFuture::from(request.public.then(|| block::of_images(&client, region))),
         OptionFuture::from(request.public.then(|| block::of_snapshots(&client, region))),
     )
@@ -150,7 +160,7 @@ pub fn report(request: &Request, facts: Vec<RegionFacts>, collector: &mut Findin
     report_image_blocks(request, &facts, collector);
     report_snapshot_blocks(&facts, collector);
     report_quotas(&facts, collector);
-    report_encryption(&facts, collector);
+    report_encryption(request, &facts, collector);
     for region in facts {
         collector.collect(region.own_images);
         region.encrypts_by_default.map(|answer| collector.collect(answer));
@@ -253,16 +263,21 @@ fn report_quotas(facts: &[RegionFacts], collector: &mut FindingCollector) {
     }
 }
 
-fn report_encryption(facts: &[RegionFacts], collector: &mut FindingCollector) {
+fn report_encryption(request: &Request, facts: &[RegionFacts], collector: &mut FindingCollector) {
     let encrypts = regions_where(facts, |facts| matches!(facts.encrypts_by_default, Some(Ok(true))));
     if !encrypts.is_empty() {
         let command = in_each("aws ec2 disable-ebs-encryption-by-default", &encrypts, &collector.flags);
         collector.findings.push(Finding {
             problem: format!(
-                "EBS encryption by default is on in {}, and encrypted images cannot be shared",
+                "EBS encryption by default is on in {}, and images that are encrypted with the default key cannot be shared",
                 everywhere::names(encrypts)
             ),
-            remedy: format!("choose other regions, or run {command}"),
+            remedy: match request.public {
+                true => format!("choose other regions, or run {command}"),
+                false => format!(
+                    "encrypt the image with a key that can be shared (--kms-key), or choose other regions, or run {command}"
+                ),
+            },
         });
     }
 }

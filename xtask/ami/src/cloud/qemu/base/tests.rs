@@ -87,8 +87,8 @@ fn only_a_debian_base_can_be_made() {
         check_valid_until: true,
     };
     let system = recipe::System {
-        glibc: "2.23".to_owned(),
-        ssh_user: "ubuntu".to_owned(),
+        glibc: None,
+        ssh_users: vec!["ubuntu".to_owned()],
         libraries: Vec::new(),
         packages: Vec::new(),
         files: Vec::new(),

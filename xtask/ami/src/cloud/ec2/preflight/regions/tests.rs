@@ -16,6 +16,10 @@ fn request() -> Request {
         regions: REGIONS.map(region).to_vec(),
         public: true,
         shared: true,
+        audience: None,
+        tags: Vec::new(),
+        image: crate::cloud::NewImage::default(),
+        encrypted: false,
         unblock_public_access: false,
         skip_build: true,
         install_missing: false,
@@ -80,12 +84,13 @@ fn regions_without_a_fault_are_not_mentioned() {
 fn a_region_that_is_not_enabled_is_distinguished_from_one_that_does_not_exist() {
     let states = [("us-west-2", "opt-in-not-required"), ("af-south-1", "not-opted-in"), ("ap-east-1", "opted-in")];
     let states = states.map(|(name, state)| (name.to_owned(), state.to_owned())).into();
-    let regions = ["af-south-1", "ap-east-1", "cn-north-1", "us-west-2"].map(region);
+    let regions = ["af-south-1", "ap-east-1", "cn-north-1", "us-wset-2", "us-west-2"].map(region);
     let (usable, findings) = usable_of(&regions, &states, " --profile team");
     assert_eq!(usable, ["ap-east-1", "us-west-2"].map(region));
     assert_eq!(findings[0].problem, "the account has not enabled af-south-1");
     assert!(findings[0].remedy.contains("enable-region --region-name af-south-1 --profile team"), "{findings:?}");
-    assert_eq!(findings[1].problem, "the account has no region cn-north-1");
+    assert_eq!(findings[1].problem, "the account has no region cn-north-1, us-wset-2");
+    assert!(findings[1].remedy.ends_with("; did you mean us-west-2 for us-wset-2?"), "{findings:?}");
 }
 
 #[test]

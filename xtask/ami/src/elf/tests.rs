@@ -6,16 +6,21 @@ use proptest::{
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
-use super::*;
+use super::{facts::Facts, host::Host, *};
 use crate::{
-    fixture::{folder, gcc, recipe},
+    fixture::{facts_folder, folder, gcc, host, recipe},
     ground::untrusted::check,
 };
+
+mod needs;
+
+/// The dynamic loader of every x86-64 system (x86-64 psABI).
+const INTERPRETER: &str = "/lib64/ld-linux-x86-64.so.2";
 
 const MAIN: &str = "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n";
 
 fn complaints(path: &Utf8Path, system: &str) -> Vec<String> {
-    faults_of_file("machida", path, system, recipe().system(system).expect("a system"))
+    host(system).faults_of_file("machida", path)
 }
 
 fn complaint(path: &Utf8Path) -> String {
@@ -56,65 +61,9 @@ fn the_requirements_of_a_dynamic_program_are_read() {
     assert_eq!(elf.interpreter.as_deref(), Some(INTERPRETER));
     assert_eq!(elf.needed, ["libc.so.6"]);
     assert!(!elf.is_static());
-    let glibc = elf.glibc.expect("a version");
-    assert_eq!(glibc.library, "libc.so.6");
-    assert_eq!(glibc.name, format!("GLIBC_{}.{}", glibc.version[0], glibc.version[1]));
-}
-
-#[test]
-fn a_program_of_this_machine_runs_on_a_new_base_and_not_on_an_old_one() {
-    let (_guard, folder) = folder();
-    let built = gcc(&folder, "machida", MAIN, &[]);
-    // This computer's gcc may link to any version; the expected message is for one of them.
-    let name = inspect(&built).expect("a program").glibc.expect("a version").name;
-    if name != "GLIBC_2.34" {
-        return;
-    }
-    assert_eq!(complaints(&built, "debian-12"), Vec::<String>::new());
-    assert_eq!(
-        complaints(&built, "ubuntu-16.04"),
-        ["machida needs GLIBC_2.34, but ubuntu-16.04 has 2.23: build on ubuntu-16.04, or in a container of it \
-             (build.container in ami.toml), or choose another base"]
-    );
-}
-
-#[test]
-fn versions_are_compared_by_number_and_the_highest_counts() {
-    let (_guard, folder) = folder();
-    let source = "#include <math.h>\nint main(int n, char **v) { return (int) pow(n, n) + (int) exp(n); }\n";
-    let built = gcc(&folder, "machida", source, &["-lm"]);
-    let highest = inspect(&built).expect("a program").glibc.expect("a version").name;
-    let newer = replaced(&built, "newer", &highest, &format!("{}99", &highest[..highest.len() - 2]));
-    assert!(
-        complaint(&newer).starts_with("machida needs GLIBC_2.99, but debian-12 has 2.36: "),
-        "{}",
-        complaint(&newer)
-    );
-    let older = replaced(&built, "older", &highest, &format!("{}09", &highest[..highest.len() - 2]));
-    assert_eq!(complaints(&older, "debian-12"), Vec::<String>::new());
-    let private = replaced(&built, "private", "GLIBC_2.2.5\0", "GLIBC_PRIVA\0");
-    assert_eq!(inspect(&private).expect("a program").glibc.expect("a version").name, highest);
-}
-
-#[test]
-fn packed_relocations_need_glibc_2_36() {
-    let (_guard, folder) = folder();
-    let built = gcc(&folder, "machida", MAIN, &["-Wl,-z,pack-relative-relocs"]);
-    let glibc = inspect(&built).expect("a program").glibc.expect("a version");
-    assert_eq!((glibc.version.as_slice(), glibc.name.as_str()), (&[2, 36][..], "GLIBC_ABI_DT_RELR"));
-    let all = complaints(&built, "ubuntu-16.04");
-    assert!(all[0].starts_with("machida needs GLIBC_ABI_DT_RELR (glibc 2.36), but ubuntu-16.04 has 2.23: "), "{all:?}");
-    let other = replaced(&built, "other", "GLIBC_ABI_DT_RELR", "GLIBC_ABI_DT_NEWS");
-    assert!(complaint(&other).contains("GLIBC_ABI_DT_NEWS (glibc 2.42), but debian-12 has 2.36"));
-}
-
-#[test]
-fn versions_of_other_libraries_are_not_the_c_librarys() {
-    assert_eq!(Glibc::parse("GLIBCXX_3.4.30", "libstdc++.so.6"), None);
-    assert_eq!(Glibc::parse("OPENSSL_3.0.0", "libssl.so.3"), None);
-    assert_eq!(Glibc::parse("GLIBC_PRIVATE", "libc.so.6"), None);
-    let newer = Glibc::parse("GLIBC_2.4", "libc.so.6") < Glibc::parse("GLIBC_2.17", "libc.so.6");
-    assert!(newer && Glibc::parse("GLIBC_2.2.5", "libc.so.6") < Glibc::parse("GLIBC_2.3", "libc.so.6"));
+    let of_libc = |version: &NeededVersion| version.library == "libc.so.6" && version.name.starts_with("GLIBC_2.");
+    assert!(!elf.versions.is_empty() && elf.versions.iter().all(of_libc), "{:?}", elf.versions);
+    assert!(!elf.packed_relocations && elf.isa.are_within(isa::Levels::up_to(1)), "{elf:?}");
 }
 
 #[test]
@@ -128,10 +77,16 @@ fn a_library_that_no_package_has_is_a_fault() {
         "machida needs libfoo.so.1, but neither debian-12 nor a package of the recipe has it: add the package that \
          contains it to ami.toml"
     );
-    let elf = inspect(&built).expect("a program");
-    let mut system = recipe().system("debian-12").expect("a system").clone();
-    system.packages[0].libraries.push("libfoo.so.1".to_owned());
-    assert_eq!(faults("sender", &elf, "debian-12", &system), Vec::<String>::new());
+    // A developer may know more than the facts: the recipe adds to them.
+    for of_package in [true, false] {
+        let mut recipe = recipe();
+        let system = recipe.systems.get_mut("debian-12").expect("a system");
+        let libraries = if of_package { &mut system.packages[0].libraries } else { &mut system.libraries };
+        libraries.push("libfoo.so.1".to_owned());
+        let facts = Facts::find(&[facts_folder()], "debian-12").expect("facts");
+        let host = Host::new(&recipe, "debian-12", &recipe.systems["debian-12"], facts, true);
+        assert_eq!(host.faults_of_file("sender", &built), Vec::<String>::new());
+    }
 }
 
 #[test]
@@ -231,8 +186,7 @@ fn damaged_programs_cause_no_panic() {
     let built = gcc(&folder, "machida", MAIN, &["-s"]);
     let content = std::fs::read(&built).expect("a program");
     let path = folder.join("damaged");
-    let recipe = recipe();
-    let system = recipe.system("debian-12").expect("a system");
+    let host = host("debian-12");
     let mut random = SmallRng::seed_from_u64(20_161_604);
     for _ in 0..4000 {
         let mut damaged = content.clone();
@@ -246,7 +200,7 @@ fn damaged_programs_cause_no_panic() {
             damaged.truncate(random.random_range(0..content.len()));
         }
         std::fs::write(&path, &damaged).expect("a copy");
-        for complaint in faults_of_file("machida", &path, "debian-12", system) {
+        for complaint in host.faults_of_file("machida", &path) {
             assert!(!complaint.contains(char::is_control), "{complaint:?}");
         }
     }
@@ -267,8 +221,7 @@ fn wrong_sizes_and_offsets_cause_no_panic_and_no_hang() {
     let (_guard, folder) = folder();
     let content = std::fs::read(gcc(&folder, "machida", MAIN, &["-s"])).expect("a program");
     let (offsets, path) = (sizes_and_offsets(&content), folder.join("damaged"));
-    let recipe = recipe();
-    let system = recipe.system("debian-12").expect("a system");
+    let host = host("debian-12");
     let length = content.len() as u64;
     let number = prop_oneof![
         0..70_u64,
@@ -284,7 +237,7 @@ fn wrong_sizes_and_offsets_cause_no_panic_and_no_hang() {
             damaged[at..at + size].copy_from_slice(&number.to_le_bytes()[..*size]);
         }
         std::fs::write(&path, &damaged).expect("a copy");
-        for complaint in faults_of_file("machida", &path, "debian-12", system) {
+        for complaint in host.faults_of_file("machida", &path) {
             assert!(complaint.starts_with("machida ") && !complaint.contains(char::is_control), "{complaint:?}");
         }
     });

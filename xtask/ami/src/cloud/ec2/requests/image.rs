@@ -1,0 +1,59 @@
+//! Images: made, copied, deprecated.
+
+use std::time::SystemTime;
+
+use aws_sdk_ec2::{
+    Client,
+    operation::{
+        copy_image::builders::CopyImageFluentBuilder, create_image::builders::CreateImageFluentBuilder,
+        enable_image_deprecation::builders::EnableImageDeprecationFluentBuilder,
+    },
+    primitives::DateTime,
+    types::ResourceType,
+};
+use xtask::{instance::KmsKey, region::Region};
+
+use crate::{
+    cloud::{NewImage, ec2::tags::tag_specifications},
+    recipe::Instance,
+};
+
+const KINDS: [ResourceType; 2] = [ResourceType::Image, ResourceType::Snapshot];
+
+/// Makes an image of an instance.
+pub fn create_image(client: &Client, instance: &str, image: &NewImage) -> CreateImageFluentBuilder {
+    let request = client.create_image().instance_id(instance).name(&image.name).description(&image.description);
+    request.set_tag_specifications(tag_specifications(&image.tags, &KINDS))
+}
+
+/// The image to copy, and its region.
+pub struct Source<'a> {
+    /// Its id.
+    pub image: &'a str,
+    /// The region that it is in.
+    pub region: &'a Region,
+}
+
+/// Copies an image into the region of the client, `to`. EC2 gives an encrypted copy the default key of that region
+/// unless it is told another one (EC2 API reference, `CopyImage`).
+pub fn copy_image(
+    client: &Client,
+    from: &Source<'_>,
+    to: &Region,
+    image: &NewImage,
+    machines: &Instance,
+) -> CopyImageFluentBuilder {
+    let request = client.copy_image().client_token(&image.token).name(&image.name).description(&image.description);
+    let request = request.source_region(from.region.as_str()).source_image_id(from.image);
+    let request = request.set_encrypted(machines.is_encrypted().then_some(true));
+    let key = |key: &KmsKey| key.in_region(from.region.as_str(), to.as_str());
+    let request = request.set_kms_key_id(machines.kms_key.as_ref().and_then(key));
+    request.set_tag_specifications(tag_specifications(&image.tags, &KINDS))
+}
+
+/// Deprecates an image from a date on. EC2 rounds it to the minute and documents dates without fractions of a second (EC2
+/// API reference, `EnableImageDeprecation`).
+pub fn deprecate(client: &Client, image: &str, at: SystemTime) -> EnableImageDeprecationFluentBuilder {
+    let at = DateTime::from_secs(DateTime::from(at).secs());
+    client.enable_image_deprecation().image_id(image).deprecate_at(at)
+}

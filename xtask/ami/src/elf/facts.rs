@@ -1,0 +1,189 @@
+//! What a base brings: its shared libraries with the versions that they define, and those of the packages that are
+//! installed on it. A file of `.release/ami/systems` holds it for each system.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use camino::Utf8Path;
+use serde::Deserialize;
+
+/// The format of the files. Raise it when a reader of the former one would misread them.
+const FORMAT: u32 = 1;
+
+/// The longest line of a file, where its words allow.
+const LINE_CHARS: usize = 118;
+
+/// What a base brings.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// The format of the file, 1.
+    pub format: u32,
+    /// The system, by its name in the recipe.
+    pub system: String,
+    /// Where the facts are from, for people.
+    pub source: String,
+    /// Whether they were read from the libraries. Others were written by hand: a library without versions may then have
+    /// all but those above [`Facts::at_most`].
+    pub read: bool,
+    /// The machine type of its programs: `64-bit x86-64`.
+    pub machine: String,
+    /// The dynamic loader that its programs name.
+    pub interpreter: String,
+    /// The packages that are on the base itself.
+    pub base: BTreeSet<String>,
+    /// The newest number of a family of versions, by the family: `GLIBC` has `2.23`.
+    #[serde(default)]
+    pub at_most: BTreeMap<String, String>,
+    /// The packages that each package of the recipe brings, itself included if it has libraries.
+    #[serde(default)]
+    pub brings: BTreeMap<String, BTreeSet<String>>,
+    /// The packages that have shared libraries, by name.
+    #[serde(rename = "package")]
+    pub packages: BTreeMap<String, Contents>,
+}
+
+/// The shared libraries of a package.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contents {
+    /// The version of the package that was read.
+    pub version: Option<String>,
+    /// The versions that each library defines, by the name that programs need it by.
+    pub libraries: BTreeMap<String, Vec<String>>,
+}
+
+impl Facts {
+    /// The facts of a system: of the first of these folders that has its file. `None` when none has.
+    ///
+    /// # Errors
+    /// When the file can't be read, or has faults.
+    pub fn find(folders: &[impl AsRef<Utf8Path>], system: &str) -> Result<Option<Facts>> {
+        let mut paths = folders.iter().map(|folder| folder.as_ref().join(format!("{system}.toml")));
+        let Some(path) = paths.find(|path| path.exists()) else { return Ok(None) };
+        let facts = Facts::read(&path)?;
+        ensure!(facts.system == system, "{path} is about {}, not about {system}: rename it", facts.system);
+        Ok(Some(facts))
+    }
+
+    /// Reads a file of facts.
+    ///
+    /// # Errors
+    /// When it can't be read, or has faults.
+    pub fn read(path: &Utf8Path) -> Result<Facts> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {path}"))?;
+        Facts::parse(&text).with_context(|| {
+            format!("{path} does not say what a system brings; `cargo xtask ami system-facts` makes it anew")
+        })
+    }
+
+    /// Parses the text of a file.
+    ///
+    /// # Errors
+    /// When it isn't TOML, lacks a key or has one too many, or names a package that it says nothing about.
+    pub fn parse(text: &str) -> Result<Facts> {
+        let facts: Facts = toml::from_str(text)?;
+        ensure!(facts.format == FORMAT, "its format is {}, and this tool reads {FORMAT}", facts.format);
+        let named = facts.base.iter().chain(facts.brings.values().flatten());
+        if let Some(unknown) = named.into_iter().find(|package| !facts.packages.contains_key(*package)) {
+            bail!("it names the package `{unknown}`, but not its libraries");
+        }
+        Ok(facts)
+    }
+
+    /// The text of the file: sorted and without a date, so that the same facts give the same bytes.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let quote = |text: &str| toml::Value::from(text).to_string();
+        let mut text = String::from(
+            "# What the base and the packages of the recipe bring: shared libraries, and the versions that they define. \
+             Made by\n# `cargo xtask ami system-facts`, which also brings it up to date.\n",
+        );
+        let _ = writeln!(text, "format = {}\nsystem = {}", self.format, quote(&self.system));
+        let _ = writeln!(text, "source = {}\nread = {}", quote(&self.source), self.read);
+        let _ = writeln!(text, "machine = {}\ninterpreter = {}", quote(&self.machine), quote(&self.interpreter));
+        line(&mut text, "base", self.base.iter().map(|name| quote(name)));
+        if !self.at_most.is_empty() {
+            text.push_str("\n[at_most]\n");
+            let limits = self.at_most.iter().map(|(family, number)| format!("{} = {}\n", quote(family), quote(number)));
+            text.extend(limits);
+        }
+        if !self.brings.is_empty() {
+            text.push_str("\n[brings]\n");
+        }
+        for (package, brought) in &self.brings {
+            line(&mut text, &quote(package), brought.iter().map(|name| quote(name)));
+        }
+        for (name, contents) in &self.packages {
+            let _ = writeln!(text, "\n[package.{}]", quote(name));
+            if let Some(version) = &contents.version {
+                let _ = writeln!(text, "version = {}", quote(version));
+            }
+            let _ = writeln!(text, "[package.{}.libraries]", quote(name));
+            for (library, versions) in &contents.libraries {
+                line(&mut text, &quote(library), versions.iter().map(|version| quote(version)));
+            }
+        }
+        text
+    }
+
+    /// The versions that a library defines, if the base or one of these packages of the recipe brings it.
+    #[must_use]
+    pub fn library(&self, name: &str, installed: &[String]) -> Option<&[String]> {
+        let brought = installed.iter().filter_map(|package| self.brings.get(package)).flatten();
+        let packages = self.base.iter().chain(brought).filter_map(|package| self.packages.get(package));
+        let mut found = packages.filter_map(|contents| contents.libraries.get(name));
+        found.next().map(Vec::as_slice)
+    }
+
+    /// A package that has a library, whether it is installed or not.
+    #[must_use]
+    pub fn package_with(&self, library: &str) -> Option<&str> {
+        let mut packages = self.packages.iter().filter(|(_, contents)| contents.libraries.contains_key(library));
+        packages.next().map(|(name, _)| name.as_str())
+    }
+
+    /// These facts about a base, with what the others know about packages that are installed on it.
+    #[must_use]
+    pub fn with_packages_of(mut self, other: &Facts) -> Facts {
+        for (package, brought) in &other.brings {
+            if self.brings.contains_key(package) {
+                continue;
+            }
+            for name in brought {
+                let contents = other.packages.get(name).cloned().unwrap_or_default();
+                self.packages.entry(name.clone()).or_insert(contents);
+            }
+            self.brings.insert(package.clone(), brought.clone());
+        }
+        self
+    }
+}
+
+/// Writes `key = [words]`, on several lines if it is long.
+fn line(text: &mut String, key: &str, words: impl Iterator<Item = String>) {
+    let words: Vec<String> = words.collect();
+    let whole = format!("{key} = [{}]", words.join(", "));
+    if whole.chars().count() <= LINE_CHARS {
+        text.push_str(&whole);
+        text.push('\n');
+        return;
+    }
+    let _ = write!(text, "{key} = [");
+    let mut length = LINE_CHARS;
+    for word in &words {
+        if length + word.len() + 2 > LINE_CHARS {
+            text.push_str("\n   ");
+            length = 3;
+        }
+        let _ = write!(text, " {word},");
+        length += word.len() + 2;
+    }
+    text.push_str("\n]\n");
+}
+
+#[cfg(test)]
+mod tests;

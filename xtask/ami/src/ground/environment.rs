@@ -1,0 +1,60 @@
+//! The variables of the environment: blank is unset.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    io,
+    os::unix::process::CommandExt as _,
+    process::Command,
+};
+
+/// Variables of others that the way to AWS depends on, beside those that begin with `AWS_`.
+const OF_NETWORKS: [&str; 11] = [
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// A variable that is set to something.
+#[must_use]
+pub fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// The variables of AWS and of networks that are set to nothing, as CI and compose files pass them on.
+#[must_use]
+pub fn blanks() -> Vec<OsString> {
+    let is_ours = |name: &str| name.starts_with("AWS_") || OF_NETWORKS.contains(&name);
+    let is_blank = |value: &OsStr| value.to_str().is_some_and(|value| value.trim().is_empty());
+    let found = env::vars_os().filter(|(name, value)| name.to_str().is_some_and(is_ours) && is_blank(value));
+    found.map(|(name, _)| name).collect()
+}
+
+/// Starts this program again in this process, without these variables. The AWS SDK reads the environment by itself, and
+/// takes a blank variable for a value; a process cannot change its own environment safely once it has threads.
+///
+/// # Errors
+/// Only returns when the program cannot be started.
+pub fn restart_without(names: &[OsString]) -> io::Error {
+    let program = match env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return error,
+    };
+    let mut again = Command::new(program);
+    let mut words = env::args_os();
+    if let Some(name) = words.next() {
+        again.arg0(name);
+    }
+    for name in names {
+        again.env_remove(name);
+    }
+    again.args(words).exec()
+}

@@ -1,0 +1,128 @@
+//! The recipe's table `[tags]`: tags of the account, beside those of this tool.
+
+use std::collections::BTreeMap;
+
+/// Keys and values of the recipe's tags.
+pub type OwnTags = BTreeMap<String, String>;
+
+/// How many tags EC2 permits on one resource, the longest key and the longest value, in characters (EC2 user guide,
+/// "Tag restrictions").
+const MAX_TAGS: usize = 50;
+const MAX_KEY_CHARS: usize = 128;
+const MAX_VALUE_CHARS: usize = 256;
+
+/// How many tags this tool itself puts on a resource at most: on a private image.
+const TAGS_OF_THIS_TOOL: usize = 7;
+
+/// The prefix that AWS reserves, in any case (EC2 user guide, "Tag restrictions").
+const RESERVED: &str = "aws:";
+
+/// The keys of this tool: a whole one, which names each resource, and the prefix of all others. IAM compares keys
+/// without their case (IAM user guide, `aws:ResourceTag`), and the policy of this tool depends on them.
+const NAME: &str = "Name";
+const PREFIX: &str = "wallaroo:";
+
+/// Faults of tags, by EC2's rules. EC2 itself permits any character in a tag, but a request cannot carry control
+/// characters.
+pub fn faults(tags: &OwnTags) -> Vec<String> {
+    let mut faults: Vec<String> = tags.iter().flat_map(|(key, value)| faults_of(key, value)).collect();
+    let most = MAX_TAGS - TAGS_OF_THIS_TOOL;
+    if tags.len() > most {
+        faults.push(format!(
+            "tags: there are {}, but EC2 permits {MAX_TAGS} on a resource, {TAGS_OF_THIS_TOOL} of which this tool needs: \
+             give at most {most}",
+            tags.len()
+        ));
+    }
+    faults
+}
+
+fn faults_of(key: &str, value: &str) -> Vec<String> {
+    let at = format!("tags: {key:?}");
+    let begins_with = |prefix: &str| key.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix));
+    let (key_chars, value_chars) = (key.chars().count(), value.chars().count());
+    let mut faults = Vec::new();
+    if key.is_empty() {
+        faults.push(format!("{at}: a key must not be empty"));
+    }
+    if key_chars > MAX_KEY_CHARS {
+        faults.push(format!("{at}: the key has {key_chars} characters; EC2 permits at most {MAX_KEY_CHARS}"));
+    }
+    if value_chars > MAX_VALUE_CHARS {
+        faults.push(format!("{at}: the value has {value_chars} characters; EC2 permits at most {MAX_VALUE_CHARS}"));
+    }
+    if begins_with(RESERVED) {
+        faults.push(format!("{at}: keys that begin with `{RESERVED}` are reserved for AWS"));
+    }
+    if key == NAME || begins_with(PREFIX) {
+        faults.push(format!("{at}: this tool sets `{NAME}` and the keys that begin with `{PREFIX}` itself"));
+    }
+    if key.chars().chain(value.chars()).any(char::is_control) {
+        faults.push(format!("{at}: neither a key nor a value may have control characters"));
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults_with(pairs: &[(&str, &str)]) -> String {
+        let tags = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        faults(&tags).join("\n")
+    }
+
+    #[test]
+    fn tags_that_ec2_permits_have_no_faults() {
+        let (longest_key, longest_value) = ("ü".repeat(128), "ß".repeat(256));
+        let pairs = [
+            ("team", "data"),
+            ("cost center", ""),
+            ("name", "another key than Name"),
+            ("awsome", "no prefix of AWS"),
+            ("owner/mail", "me@example.com; on call: 24/7 (+1)"),
+            (longest_key.as_str(), longest_value.as_str()),
+        ];
+        assert_eq!(faults_with(&pairs), "");
+    }
+
+    #[test]
+    fn tags_that_ec2_would_refuse_are_refused_all_together() {
+        let (long_key, long_value) = ("k".repeat(129), "v".repeat(257));
+        let pairs = [
+            ("", "no key"),
+            (long_key.as_str(), ""),
+            ("long", long_value.as_str()),
+            ("aws:team", ""),
+            ("AWS:cloudformation", ""),
+            ("Name", "mine"),
+            ("wallaroo:build", "mine"),
+            ("Wallaroo:Version", "mine"),
+            ("tab\tkey", ""),
+            ("line", "two\nlines"),
+        ];
+        let all = faults_with(&pairs);
+        for fault in [
+            "tags: \"\": a key must not be empty",
+            "the key has 129 characters; EC2 permits at most 128",
+            "tags: \"long\": the value has 257 characters; EC2 permits at most 256",
+            "tags: \"aws:team\": keys that begin with `aws:` are reserved",
+            "tags: \"AWS:cloudformation\": keys that begin with `aws:` are reserved",
+            "tags: \"Name\": this tool sets",
+            "tags: \"wallaroo:build\": this tool sets",
+            "tags: \"Wallaroo:Version\": this tool sets",
+            "tags: \"tab\\tkey\": neither",
+            "tags: \"line\": neither",
+        ] {
+            assert!(all.contains(fault), "{fault}: {all}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_tags_leaves_room_for_those_of_this_tool() {
+        let of = |count: usize| (0..count).map(|number| (format!("key{number}"), String::new())).collect();
+        assert_eq!(faults(&of(43)), [""; 0]);
+        let [fault] = faults(&of(44)).try_into().expect("one fault");
+        assert!(fault.ends_with("give at most 43"), "{fault}");
+    }
+}

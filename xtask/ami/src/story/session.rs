@@ -1,0 +1,104 @@
+//! A login on an instance that outlives its connections: where one is lost, this logs in again, and the work is taken up
+//! where it was.
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use anyhow::{Context as _, Error, Result, bail, ensure};
+use tokio::time::Instant;
+
+use super::{
+    reach::{self, Reached},
+    run::Run,
+};
+use crate::{
+    cloud::Compute,
+    event::{ids::InstanceId, step::Role},
+    machine::{Input, Job, Lost, Machine, keys::Login},
+};
+
+/// How long this logs in again beyond the limit of the work, so that the result of a script that has just ended is read.
+const LAST_LOGIN: Duration = Duration::from_secs(120);
+
+/// An instance of this process, with a login on it.
+pub struct Session<'a, C: Compute> {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Its keys.
+    pub login: Login,
+    cloud: &'a C,
+    run: &'a Run,
+    role: Role,
+    machine: RefCell<Rc<C::Machine>>,
+}
+
+impl<'a, C: Compute> Session<'a, C> {
+    /// A session that has just been logged in.
+    pub fn new(
+        cloud: &'a C,
+        run: &'a Run,
+        role: Role,
+        (instance, login): (InstanceId, Login),
+        machine: C::Machine,
+    ) -> Session<'a, C> {
+        Session { instance, login, cloud, run, role, machine: RefCell::new(Rc::new(machine)) }
+    }
+
+    fn machine(&self) -> Rc<C::Machine> {
+        Rc::clone(&self.machine.borrow())
+    }
+
+    /// Logs in again, or reads the exit status of a job that has ended logins from the console.
+    async fn resume(&self, lost: Error, job: Option<&Job>, deadline: Instant) -> Result<Option<u32>> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        ensure!(!left.is_zero(), lost);
+        self.run.events.warn(format_args!("{lost:#}; logging in again"));
+        let job = job.filter(|job| job.announcement().is_some());
+        let ended = async || {
+            let Some(job) = job else { return Ok(None) };
+            let console = self.cloud.console(self.run.build_region(), &self.instance).await?;
+            anyhow::Ok(job.announced(&console))
+        };
+        let again = reach::reach(self.cloud, self.run, self.role, (&self.instance, &self.login), left, ended);
+        match again.await.with_context(|| format!("{lost:#}"))? {
+            Reached::Machine(machine) => {
+                self.machine.replace(Rc::new(machine));
+                Ok(None)
+            }
+            Reached::Ended(status) => Ok(Some(status)),
+        }
+    }
+}
+
+impl<C: Compute> Machine for Session<'_, C> {
+    /// Where the connection is lost, the command is run again from its beginning. All commands that this is used for may be.
+    async fn run(&self, what: &str, command: &str, input: Input<'_>, limit: Duration) -> Result<String> {
+        let deadline = Instant::now() + limit + LAST_LOGIN;
+        loop {
+            match self.machine().run(what, command, input, limit).await {
+                Err(error) if error.is::<Lost>() => self.resume(error, None, deadline).await?,
+                done => return done,
+            };
+        }
+    }
+
+    async fn script(&self, job: &mut Job) -> Result<String> {
+        let deadline = Instant::now() + job.limit + LAST_LOGIN;
+        loop {
+            let lost = match self.machine().script(job).await {
+                Err(error) if error.is::<Lost>() => error,
+                done => return done,
+            };
+            match self.resume(lost, Some(job), deadline).await? {
+                None => {}
+                Some(0) => return Ok(job.printed()),
+                Some(status) => {
+                    let last = job.last_lines();
+                    bail!(
+                        "{} failed (exit status {status}); the last lines before the connection was lost:\n{last}",
+                        job.what
+                    )
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `system-facts`: reads what a base and the recipe's packages bring, and writes it into the checkout.
+
+use anyhow::{Context as _, Result, bail};
+use camino::Utf8Path;
+use xtask::cli::FactsFlags;
+
+use crate::{
+    ask::checkout::{Checkout, facts_folders},
+    cloud::qemu::{
+        base,
+        debs::{ARCHITECTURE, Apt, State},
+        disk::{RawDisk, system_of},
+        sources::Sources,
+    },
+    elf::{
+        Folder,
+        facts::Facts,
+        survey::{self, Tree},
+    },
+    events::Events,
+    recipe,
+    show::print::print,
+};
+
+/// dpkg's list of the packages on a base.
+const STATUS: &str = "/var/lib/dpkg/status";
+
+/// Reads the facts and writes their file in the checkout; prints its path.
+///
+/// # Errors
+/// When the base or a package can't be read, or the file can't be written.
+pub async fn write(checkout: &Checkout, flags: &FactsFlags, events: &Events) -> Result<()> {
+    let scratch = tempfile::tempdir().context("failed to make a temporary folder")?;
+    let scratch = Utf8Path::from_path(scratch.path()).context("set TMPDIR to a path in UTF-8")?;
+    let facts = match (&flags.image, &flags.folder) {
+        (None, None) => of_suite(checkout, flags, scratch, events).await?,
+        (image, folder) => of_base(checkout, flags, image.as_deref(), folder.as_deref(), scratch, events).await?,
+    };
+    let path = facts_folders(&checkout.root, &checkout.workspace)[0].join(format!("{}.toml", facts.system));
+    let text = facts.text();
+    Facts::parse(&text).context("failed to read back what was read from the base")?;
+    let folder = path.parent().context("the file is in a folder")?;
+    std::fs::create_dir_all(folder).with_context(|| format!("failed to create {folder}"))?;
+    std::fs::write(&path, text).with_context(|| format!("failed to write {path}"))?;
+    print(path.as_str())
+}
+
+/// The facts of a base as `--local` makes it of a suite.
+async fn of_suite(checkout: &Checkout, flags: &FactsFlags, scratch: &Utf8Path, events: &Events) -> Result<Facts> {
+    let suite = flags.suite.as_deref().context("give a --suite, an --image or a --folder")?;
+    let local = &checkout.recipe.local_base;
+    let known = Some(&local.system).filter(|_| local.suite == suite);
+    let system = flags.system.as_ref().or(known);
+    let system =
+        system.with_context(|| format!("give the name of the system with --system, such as debian-12 for {suite}"))?;
+    let packages = packages(checkout, system);
+    let apt = apt(checkout, flags, suite, scratch, b"", events).await?;
+    let source = format!("Debian's packages of {suite} ({})", ARCHITECTURE);
+    apt.facts(system, &source, &base::PACKAGES, &packages).await
+}
+
+/// The facts of a base that is there, with those of the recipe's packages: of a suite, or as the checkout has them.
+async fn of_base(
+    checkout: &Checkout,
+    flags: &FactsFlags,
+    image: Option<&Utf8Path>,
+    folder: Option<&Utf8Path>,
+    scratch: &Utf8Path,
+    events: &Events,
+) -> Result<Facts> {
+    let at = image.or(folder).context("give an --image or a --folder")?.to_owned();
+    let disk = match image {
+        Some(image) => Some(RawDisk::of(image, scratch).await?),
+        None => None,
+    };
+    let (named, path) = (flags.system.clone(), at.clone());
+    // On a thread of its own, because it takes a while.
+    let read = tokio::task::spawn_blocking(move || {
+        let tree: Box<dyn Tree> = match disk {
+            Some(disk) => Box::new(disk.open()?),
+            None => Box::new(Folder::at(&path)),
+        };
+        read(&*tree, &path, named)
+    });
+    let (facts, status) = read.await??;
+    let packages = packages(checkout, &facts.system);
+    if let Some(suite) = &flags.suite {
+        return apt(checkout, flags, suite, scratch, &status, events).await?.on_base(facts, &packages).await;
+    }
+    let known = Facts::find(&facts_folders(&checkout.root, &checkout.workspace), &facts.system)?;
+    let facts = known.map_or(facts.clone(), |known| facts.with_packages_of(&known));
+    let unread = packages.iter().filter(|package| !facts.brings.contains_key(*package)).cloned().collect::<Vec<_>>();
+    if !unread.is_empty() {
+        let names = unread.join(", ");
+        events.warn(format_args!(
+            "what these packages bring to {at} was not read: {names}; give their suite with --suite"
+        ));
+    }
+    Ok(facts)
+}
+
+/// The facts of a base and dpkg's status on it.
+fn read(tree: &dyn Tree, at: &Utf8Path, named: Option<String>) -> Result<(Facts, Vec<u8>)> {
+    let release = tree.content("/etc/os-release")?.unwrap_or_default();
+    let system = named.or_else(|| system_of(&String::from_utf8_lossy(&release)));
+    let system =
+        system.with_context(|| format!("{at} has no /etc/os-release with ID and VERSION_ID: give --system"))?;
+    if !recipe::is_plain_name(&system) {
+        bail!("{at} calls its system `{system}`, which cannot be a file's name: give --system");
+    }
+    let source = at.file_name().unwrap_or(at.as_str());
+    let facts = survey::base(tree, &system, source)?;
+    let facts = facts.with_context(|| format!("{at} has no C library where Debian's systems have it (libc.so.6)"))?;
+    Ok((facts, tree.content(STATUS)?.unwrap_or_default()))
+}
+
+/// The recipe's packages for a system, which it may not describe.
+fn packages(checkout: &Checkout, system: &str) -> Vec<String> {
+    let system = checkout.recipe.systems.get(system);
+    system.map(|system| system.packages.iter().map(|package| package.name.clone()).collect()).unwrap_or_default()
+}
+
+async fn apt(
+    checkout: &Checkout,
+    flags: &FactsFlags,
+    suite: &str,
+    scratch: &Utf8Path,
+    status: &[u8],
+    events: &Events,
+) -> Result<Apt> {
+    let _waiting = events.waiting("apt");
+    let local = &checkout.recipe.local_base;
+    let of_recipe = local.mirror.as_ref().filter(|_| local.suite == suite);
+    let sources = match flags.mirror.as_ref().or(of_recipe) {
+        Some(mirror) if !recipe::is_url(mirror) => bail!("--mirror: `{mirror}` is not a URL"),
+        Some(mirror) => Sources::default().and_mirror(mirror, suite),
+        None => Sources::of_this_computer().await?,
+    };
+    let state = State { sources: sources.with_updates(suite)?, status: status.to_vec(), lists: Vec::new() };
+    Apt::new(&scratch.join("apt"), ARCHITECTURE, &state).await
+}

@@ -1,0 +1,13 @@
+//! The tool as a real process with credentials, proxies and certificates as people really have them, against servers on
+//! loopback.
+#![cfg(test)]
+#![cfg(feature = "ec2")]
+
+mod kinds;
+mod network;
+mod profiles;
+mod server;
+mod setting;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "shared with tests that need more")]
+mod support;

@@ -1,0 +1,75 @@
+//! The way to the machines: connections that break, commands that they go through, and the keys.
+
+use xtask_ami::recipe::KeyType;
+
+use crate::{
+    preflight::findings,
+    request::Call,
+    rig::{HOME, Rig},
+};
+
+fn calls(rig: &Rig, action: &str) -> Vec<Call> {
+    let calls = rig.endpoint.log().into_iter().map(|logged| logged.call);
+    calls.filter(|call| call.action == action).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_lost_in_any_part_of_the_work_costs_a_login() {
+    for word in ["prepare", "packages", "upload", "install", "machine-id", "seal", "check", "sums"] {
+        let rig = Rig::private();
+        rig.loses.borrow_mut().push(word);
+        let ended = rig.release().await;
+        assert!(ended.outcome.is_ok(), "{word}: {}", ended.said);
+        assert!(ended.said.contains("the connection to the machine was lost"), "{word}: {}", ended.said);
+        assert_eq!((rig.endpoint.instances().len(), rig.endpoint.images().len()), (2, 1), "{word}");
+        assert_eq!(rig.endpoint.left(), [""; 0], "{word}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn through_a_command_no_port_is_opened_and_none_is_asked_for() {
+    let through = ["ssh", "-W", "{host}:{port}", "bastion.example.com"];
+    for (ssh_from, rules) in [(None, 0), (Some("10.0.0.0/8"), 2)] {
+        let mut rig = Rig::private();
+        rig.order.recipe.ssh.through = through.map(str::to_owned).to_vec();
+        rig.settings.ssh_from = ssh_from.map(|from| from.parse().expect("addresses")).into_iter().collect();
+        rig.endpoint.world(|world| {
+            // Whoever may not open ports need not, not even in a dry run.
+            if ssh_from.is_none() {
+                world.denied.insert("AuthorizeSecurityGroupIngress".to_owned());
+            }
+        });
+        let ended = rig.release().await;
+        assert!(ended.outcome.is_ok(), "{ssh_from:?}: {}", ended.said);
+        let real = calls(&rig, "AuthorizeSecurityGroupIngress").into_iter().filter(|call| !call.dry_run);
+        assert_eq!(real.count(), rules, "{ssh_from:?}");
+        assert_eq!(calls(&rig, "CreateSecurityGroup").into_iter().filter(|call| !call.dry_run).count(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_is_not_there_is_found_before_anything_is_created() {
+    let mut rig = Rig::private();
+    rig.order.recipe.ssh.through = ["no-such-program", "{instance}"].map(str::to_owned).to_vec();
+    let findings = findings(&rig).await;
+    let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+    assert!(finding.problem.contains("runs `no-such-program`, which is not on this computer"), "{finding}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_ec2_does_not_import_is_in_the_user_data() {
+    let mut rig = Rig::private();
+    rig.order.recipe.ssh.key_type = Some(KeyType::EcdsaP256);
+    let ended = rig.release().await;
+    assert!(ended.outcome.is_ok(), "{}", ended.said);
+    assert_eq!(calls(&rig, "ImportKeyPair").into_iter().filter(|call| !call.dry_run).count(), 0);
+    for launch in calls(&rig, "RunInstances").into_iter().filter(|call| !call.dry_run) {
+        assert_eq!(launch.parameters.get("KeyName"), None);
+    }
+    let user_data: Vec<String> = rig.endpoint.instances().into_iter().map(|(_, it)| it.user_data).collect();
+    for user_data in user_data {
+        assert!(user_data.contains("\"ssh_authorized_keys\":[\"ecdsa-sha2-nistp256 "), "{user_data}");
+        assert!(user_data.contains("\"ecdsa_private\":"), "{user_data}");
+    }
+    assert_eq!(rig.endpoint.region(HOME, |region| region.key_pairs.len()), 0);
+}

@@ -1,0 +1,64 @@
+//! The connection to a machine breaks while scripts run on it: each goes on, and is followed on.
+
+use std::time::Duration;
+
+use crate::{
+    bench::Bench,
+    running::Running,
+    support::{files, workspace},
+};
+
+/// How long the whole may take under emulation, the outage included.
+const PATIENCE: Duration = Duration::from_secs(1200);
+
+/// A script of sh that ends all SSH sessions of its machine, from a process that is none.
+const CUT: &str = r#"cut() {
+    for process in /proc/[0-9]*; do
+        case $(tr '\0' ' ' < "$process/cmdline" 2> /dev/null) in
+        "sshd: "*"[priv]"* | "sshd: "*@*) kill -9 "${process#/proc/}" || true ;;
+        esac
+    done
+}
+"#;
+
+/// Each part fails if it runs twice. While the packages would be installed, nothing reaches the machine for two minutes.
+const PROVISION: &str = r#"
+mkdir "/run/ran-$1"
+case $1 in
+prepare)
+    for device in /sys/class/net/*; do
+        [ ! -e "$device/device" ] || link=${device##*/}
+    done
+    ip link set "$link" down
+    sleep 120
+    ip link set "$link" up
+    ;;
+install)
+    cut
+    cp -r "$2/root/." / && rm -r "$2"
+    cut
+    ;;
+esac
+"#;
+
+#[test]
+fn a_connection_that_breaks_in_every_script_costs_no_step() {
+    let Some(bench) = Bench::quick() else { return };
+    bench.script("provision.sh", &format!("set -e\n{CUT}{PROVISION}"));
+    let seal = std::fs::read_to_string(workspace().join(".release/ami/seal.sh")).expect("seal.sh");
+    let (seal, _) = seal.rsplit_once("exit\n").expect("its end");
+    // After it no login is possible: its exit status comes over the console.
+    bench.script("seal.sh", &format!("{seal}{CUT}cut\n"));
+    bench.script("check.sh", &format!("{CUT}echo ok before\ncut\necho ok after\necho checked 2\n"));
+    let ended = Running::start(&mut bench.release(&[])).end_within(PATIENCE);
+    assert_eq!(ended.code, Some(0), "{ended}");
+    for what in ["preparing the instance", "installing the payload", "sealing", "checking the image"] {
+        let lost = format!("{what} (");
+        let lost = ended.stderr.lines().filter(|line| line.contains(&lost) && line.contains("logging in again"));
+        assert!(lost.count() >= 1, "{what} was not interrupted: {ended}");
+    }
+    let journal = bench.journal("done");
+    let logins = journal.iter().filter(|line| line["event"] == "done" && line["step"].to_string().contains("login"));
+    assert_eq!(logins.count(), 2, "{journal:?}");
+    assert!(!files(&bench.home.path().join("images")).is_empty());
+}

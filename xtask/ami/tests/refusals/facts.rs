@@ -1,0 +1,59 @@
+//! What a base brings: where it can't be read, and binaries that it does not run.
+
+use crate::*;
+
+#[path = "../kit/programs.rs"]
+mod programs;
+
+#[test]
+fn facts_that_cannot_be_read_are_refused_and_nothing_is_written() {
+    let (home, (_guard, folder)) = (Home::new(), folder());
+    let root = sample(&folder);
+    let (empty, text) = (folder.join("empty"), folder.join("text"));
+    write(&empty.join("etc/os-release"), "ID=debian\nVERSION_ID=14\n");
+    write(&text, "no disk");
+    let nowhere = folder.join("nowhere");
+    for (words, sentence) in [
+        (&[][..], "required arguments were not provided"),
+        (&["--image", text.as_str(), "--folder", empty.as_str()], "cannot be used with"),
+        (&["--folder", nowhere.as_str()], "has no /etc/os-release with ID and VERSION_ID: give --system"),
+        (&["--folder", empty.as_str()], "has no C library where Debian's systems have it"),
+        (&["--folder", empty.as_str(), "--system", "../x"], "not one plain word"),
+        (&["--image", nowhere.as_str()], "failed to open the disk image"),
+        (&["--suite", "trixie", "--mirror", "http://mirror.example/$(reboot)", "--system", "x"], "is not a URL"),
+        (&["--suite", "nosuch"], "give the name of the system with --system"),
+        (&["--mirror", "http://mirror.example"], "required arguments were not provided"),
+    ] {
+        let words = [&["system-facts", "--root", root.as_str()], words].concat();
+        let ended = run(&mut home.ami(&words));
+        assert!(ended.code == Some(2) && ended.stderr.contains(sentence), "{words:?}: {ended}");
+        assert!(ended.stdout.is_empty() && !root.join(".release").exists(), "{words:?}: {ended}");
+    }
+}
+
+#[test]
+fn versions_levels_and_libraries_are_looked_at_before_anything_is_launched() {
+    let (home, (_guard, folder)) = (Home::new(), folder());
+    let root = sample(&folder);
+    let [machida, cluster_shutdown, data_receiver, sender] = BINARIES.map(|binary| root.join(binary));
+    let put = |built: Utf8PathBuf, target: &Utf8Path| {
+        std::fs::create_dir_all(target.parent().expect("a parent")).expect("a folder");
+        std::fs::copy(built, target).expect("a copy");
+    };
+    put(programs::needing(&folder, "a", "libstdc++.so.6", Some("GLIBCXX_3.4.33")), &machida);
+    put(programs::needing(&folder, "b", "libssl.so.3", Some("OPENSSL_3.2.0")), &cluster_shutdown);
+    put(programs::needing_levels(&folder, "c", 0b100), &data_receiver);
+    put(programs::needing(&folder, "d", "libmvec.so.1", Some("GLIBC_2.22")), &sender);
+    let words = [
+        "machida needs GLIBCXX_3.4.33 of libstdc++.so.6, but debian-12 has 3.4.30: build on debian-12",
+        "cluster_shutdown needs OPENSSL_3.2.0 of libssl.so.3, but debian-12 has 3.0.0: build on debian-12",
+        "data_receiver needs a CPU of x86-64-v3, but target_cpu sandybridge is x86-64-v2",
+    ];
+    let ended = refused(&home, &mut home.ami(release(&root, &["--skip-build"])), &words);
+    assert!(!ended.stderr.contains("sender"), "{ended}");
+
+    // Where the checkout has facts of its own, they count.
+    write(&root.join(".release/ami/systems/debian-12.toml"), "format = 7\n");
+    let ended = run(&mut home.ami(release(&root, &["--skip-build"])));
+    assert!(ended.code == Some(2) && ended.stderr.contains("`cargo xtask ami system-facts` makes it anew"), "{ended}");
+}

@@ -1,0 +1,36 @@
+//! check.sh: what an image may not have of the machine that it was made on.
+
+use crate::root::Root;
+
+/// What check.sh says of traces, given marks.
+fn traces(root: &Root, marks: &[&str]) -> String {
+    let words = [marks, &["ssh-ed25519 AAAAC3NzaLogin me", "/usr/bin/machida"]].concat();
+    let ended = root.run("check.sh", &words);
+    let line = ended.stdout.lines().find(|line| line.contains("no traces"));
+    line.unwrap_or_else(|| panic!("{ended:#?}")).to_owned()
+}
+
+#[test]
+fn a_file_of_the_image_that_names_the_other_machine_is_a_fault() {
+    let Some(root) = Root::new() else { return };
+    let marks = [r"--mark=address=(^|[^.])10\.0\.1\.25($|[^0-9])", "--mark=machine id=[aA]0[bB]1-?2233"];
+    root.write("/var/lib/dpkg/status", "Version: 10.0.1.25-1\n");
+    root.write("/var/lib/agent/state.db", "\0pts/010.0.1.25sshd");
+    // The boot of this machine wrote it.
+    assert_eq!(traces(&root, &marks), "ok no traces");
+    root.reboot();
+    assert_eq!(traces(&root, &marks), "not ok no traces: /var/lib/agent/state.db has its address");
+    root.write("/home/debian/id", "A0B12233");
+    let both = traces(&root, &marks);
+    assert!(both.contains("state.db has its address") && both.contains("/home/debian/id has its machine id"), "{both}");
+    assert_eq!(traces(&root, &[]), "ok no traces");
+}
+
+#[test]
+fn a_mark_that_is_none_is_bad_usage() {
+    let Some(root) = Root::new() else { return };
+    for words in [&["--mark=x", "ssh-ed25519 AAAA", "/x"][..], &["--other=a=b", "ssh-ed25519 AAAA", "/x"]] {
+        let ended = root.run("check.sh", words);
+        assert_eq!(ended.code, Some(2), "{ended:#?}");
+    }
+}

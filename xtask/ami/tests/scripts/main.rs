@@ -1,0 +1,6 @@
+//! The scripts of a release, in a root of their own: the system's /usr, and /etc, /var and homes that a test fills.
+#![cfg(test)]
+
+mod check;
+mod root;
+mod seal;

@@ -1,0 +1,43 @@
+//! Values of flags, parsed.
+
+use crate::duration;
+
+/// How long a private image is kept.
+pub(super) fn expiry(text: &str) -> Result<humantime::Duration, String> {
+    duration::parse(text, &duration::PRIVATE_LIFE).map(Into::into)
+}
+
+/// A leftover's age.
+pub(super) fn age(text: &str) -> Result<humantime::Duration, String> {
+    duration::parse(text, &duration::AGE).map(Into::into)
+}
+
+/// Parses the name of a user of a machine.
+pub(super) fn user_name(text: &str) -> Result<String, String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(legal) {
+        return Ok(text.to_owned());
+    }
+    Err("not the name of a user, such as admin".to_owned())
+}
+
+/// A tag. The key ends at the first `=`.
+pub(super) fn tag(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("give it as KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// A block of addresses, or a single one. EC2 takes only blocks whose host bits are zero (EC2 API reference, `IpRange`).
+pub(super) fn cidr(text: &str) -> Result<ipnet::IpNet, String> {
+    let single = text.parse::<std::net::IpAddr>().map(|address| ipnet::IpNet::from(address.to_canonical()));
+    let block = single.or_else(|_| text.parse::<ipnet::IpNet>()).map(|block| block.trunc());
+    block
+        .map_err(|_| "not an IP address or CIDR block, such as 203.0.113.7, 203.0.113.0/24 or 2001:db8::/64".to_owned())
+}
+
+/// A word that no program takes for a flag, and no shell for more than one.
+pub(super) fn plain_name(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
+    let plain = !text.is_empty() && !text.starts_with(['-', '.']) && text.chars().all(is_plain);
+    if plain { Ok(text.to_owned()) } else { Err("not one plain word".to_owned()) }
+}
