@@ -156,6 +156,10 @@ silence_services() {
 # disk after it was searched. Remounting it in the ordinary way is refused as long as a file is open for writing.
 forbid_writing() {
     local deadline=$((SECONDS + 30)) options
+    if [[ ! -e /proc/sysrq-trigger ]]; then
+        say "this kernel has no SysRq, so services may write while the machine shuts down"
+        return
+    fi
     echo u > /proc/sysrq-trigger
     while options=$(awk '$2 == "/" { last = $4 } END { print last }' /proc/mounts); [[ ,$options, != *,ro,* ]]; do
         ((SECONDS < deadline)) || fail "the root file system is still writable: $options"

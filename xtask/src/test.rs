@@ -63,7 +63,7 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     checks.run("lints", cmd!(sh, "cargo clippy {LIGHT...} --all-targets -- --deny warnings"));
     checks.run(
         "tests without machines",
-        cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test floors --test untrusted --test refusals --test scripts --test simulation"),
+        cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test floors --test untrusted --test refusals --test scripts --test ssh --test simulation"),
     );
     if !flags.quick {
         // Serially: on two cores, two machines at a time are slower than one after the other.

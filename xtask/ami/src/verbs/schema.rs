@@ -50,7 +50,7 @@ mod tests {
             "region": "us-west-2", "id": "ami-1", "name": "Wallaroo 0.6.1", "version": "0.6.1", "build": null,
             "description": "", "state": "available", "state_reason": null, "visibility": "public", "expires": null,
             "created": "2026-11-22T20:00:00.000Z", "deprecate_at": null, "tags": { "wallaroo:version": "0.6.1" },
-        }]})
+        }], "unanswered": [] })
     }
 
     #[test]

@@ -143,7 +143,11 @@ async fn a_region_that_aws_still_verifies_comes_with_the_ways_to_go_on() {
         rig.endpoint.plan(Plan::always(fault.clone()).action(action).region(region).times(1));
         let ended = rig.release().await;
         ended.failed(1, &[pending.trim_end_matches('.'), "resume", "--skip-failed-regions", "(PendingVerification)"]);
-        rig.resume().await.report();
+        match action {
+            "CopyImage" => rig.resume().await.report(),
+            // Nothing was made, so one begins again.
+            _ => rig.release().await.report(),
+        };
         assert_eq!(rig.endpoint.public_in(), REGIONS, "{action}");
         if action == "CopyImage" {
             rig = Rig::public(&REGIONS);

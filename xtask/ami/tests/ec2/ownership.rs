@@ -157,7 +157,8 @@ async fn a_build_of_another_kind_of_cloud_is_refused() {
     let (id, journal) = (run.id.clone(), run.folder.join(JOURNAL));
     drop(run);
     let before = std::fs::read(&journal).expect("a journal");
-    let error = refusal(try_clean(&rig, &rig.ec2().await, Some(&id), 0).await);
+    let flags = CleanFlags { build: Some(id.clone()), ..flags };
+    let error = refusal(clean::refuse_other_kind(&flags, &COMMON, &rig.desk.home).map_err(Failure::Refused));
     assert!(error.contains("is of --local, and the command looks on EC2"), "{error}");
     assert!(error.ends_with(&format!("\n    cargo xtask ami clean {id} --local")), "{error}");
     let error = Unfinished::pick(&rig.desk.home, Some(&id), false).map(|build| build.id).expect_err("it is local");

@@ -30,7 +30,7 @@ pub async fn look(rig: &Rig) -> Result<Preflight> {
     // Boxed, because the compiler gives up on futures that are nested as deeply as the SDK's within ours.
     let seen = Box::pin(preflight::run(&cloud, draft, false)).await.map(|(_, preflight)| preflight);
     for logged in rig.endpoint.log().into_iter().skip(before) {
-        let asks = ["Describe", "Get"].iter().any(|begin| logged.call.action.starts_with(begin));
+        let asks = ["Decode", "Describe", "Get"].iter().any(|begin| logged.call.action.starts_with(begin));
         assert!(asks || logged.call.dry_run, "{:?}", logged.call);
     }
     assert_eq!(rig.endpoint.violations(), [""; 0]);

@@ -40,7 +40,7 @@ pub fn order(folder: &Utf8Path, visibility: Visibility, build_region: &str, regi
         recipe,
         local: false,
         recipe_path: script("ami.toml"),
-        facts_folders: Vec::new(),
+        facts_folders: vec![concat!(env!("CARGO_MANIFEST_DIR"), "/../../.release/ami/systems").into()],
         profile: None,
         invocation: Invocation::default(),
         scripts: Scripts { provision: script("provision.sh"), seal: script("seal.sh"), check: script("check.sh") },

@@ -280,7 +280,10 @@ fn commands_about_images_that_are_not_there() {
     assert!(ended.stderr.contains("to make one: cargo xtask ami"), "{ended}");
     let ended = run(&mut home.ami(["list", "--local", "--json"]));
     assert_eq!(ended.code, Some(0), "{ended}");
-    assert_eq!(expect_valid(Document::List, &ended.stdout), serde_json::json!({ "format": 1, "images": [] }));
+    assert_eq!(
+        expect_valid(Document::List, &ended.stdout),
+        serde_json::json!({ "format": 1, "images": [], "unanswered": [] })
+    );
     let ended = run(&mut home.ami(["check", "--version", "0.6.1", "--local"]));
     ended.expect_error(1, &["us-west-2: there is no image `Wallaroo 0.6.1`", "sa-east-1: there is no image"]);
     assert_eq!(ended.stdout, "");

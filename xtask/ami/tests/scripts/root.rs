@@ -14,7 +14,7 @@ for place in proc sys dev usr/bin usr/sbin usr/lib usr/lib64 usr/libexec; do
 done
 [ ! -e "$root/stat" ] || mount --bind "$root/stat" "$root/proc/stat"
 # No script may reach this computer's own file systems through the kernel.
-mount --bind /dev/null "$root/proc/sysrq-trigger"
+[ ! -e /proc/sysrq-trigger ] || mount --bind /dev/null "$root/proc/sysrq-trigger"
 mkdir -p "$root/etc/alternatives" "$root/run/script"
 ln -sf "$(readlink -f "$(command -v awk)")" "$root/etc/alternatives/awk"
 cat "$script" > "$root/run/script/text"

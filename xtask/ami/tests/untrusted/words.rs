@@ -89,7 +89,7 @@ fn a_time_of_the_recipe_that_is_taken_can_be_reckoned_with() {
         ("make", "2h"),
         ("login", "10min"),
         ("script", "30min"),
-        ("stop", "5min"),
+        ("stop", "10min"),
         ("machine_lifetime", "5h"),
         ("image", "60min"),
     ] {

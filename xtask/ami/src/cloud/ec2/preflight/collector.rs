@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(
             finding.problem,
             "arn:aws:iam::123456789012:user/me lacks permissions that a build needs: ec2:CopyImage, ec2:ModifyImageAttribute \
-             in eu-west-1, us-east-1; ec2:RunInstances in us-west-2"
+             in eu-west-1, us-east-1; ec2:RunInstances in us-west-2\n    EC2 says: no such thing"
         );
         assert!(finding.remedy.contains("cargo xtask ami iam-policy"), "{finding}");
     }

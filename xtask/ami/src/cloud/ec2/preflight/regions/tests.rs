@@ -179,6 +179,9 @@ fn encryption_by_default_is_reported_with_the_command_that_disables_it() {
     let collector =
         report_of(&request(), |facts| facts.encrypts_by_default = Some(Ok(facts.region == region("eu-west-1"))));
     let (problem, remedy) = only(&collector);
-    assert_eq!(problem, "EBS encryption by default is on in eu-west-1, and encrypted images cannot be shared");
+    assert_eq!(
+        problem,
+        "EBS encryption by default is on in eu-west-1, and images that are encrypted with the default key cannot be shared"
+    );
     assert!(remedy.ends_with("or run aws ec2 disable-ebs-encryption-by-default --region eu-west-1"), "{remedy}");
 }
