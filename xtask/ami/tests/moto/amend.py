@@ -85,7 +85,15 @@ class Actions:
 
     def call_action(self):
         """A line for each call in the lab's log."""
-        status, headers, body = moto["call_action"](self)
+        try:
+            status, headers, body = moto["call_action"](self)
+        except NotImplementedError as missing:
+            if not str(missing).endswith("action has not been implemented"):
+                raise
+            # What EC2 answers where it does not know an action.
+            fault = f"The action {self._get_action()} is not valid for this web service."
+            body = f"<Response><Errors><Error><Code>InvalidAction</Code><Message>{fault}</Message></Error></Errors></Response>"
+            status, headers = 400, {"status": 400}
         text = body.decode() if isinstance(body, bytes) else body
         fault = re.search("<Code>(.*?)</Code>", text)
         logging.info("%s %s: %s", self.region, self._get_action(), "done" if status < 400 else fault and fault[1])
@@ -203,6 +211,10 @@ class Actions:
             return ActionResult({"Return": True, "DeleteSnapshotResults": [result]})
         return answer
 
+    def describe_route_tables(self):
+        _connect_default_vpc(self.ec2_backend)
+        return moto["describe_route_tables"](self)
+
     def describe_snapshots(self):
         answer = moto["describe_snapshots"](self)
         own = self.ec2_backend.account_id
@@ -248,6 +260,18 @@ def _unless_dry(method):
         return method(self)
 
     return action
+
+
+def _connect_default_vpc(backend):
+    """A default VPC has an internet gateway, and a route to it."""
+    vpc = backend.get_default_vpc()
+    if vpc is None or any(gateway.vpc is vpc for gateway in backend.internet_gateways.values()):
+        return
+    gateway = backend.create_internet_gateway()
+    backend.attach_internet_gateway(gateway.id, vpc.id)
+    main = {"association.main": ["true"], "vpc-id": [vpc.id]}
+    [table] = backend.describe_route_tables(filters=main)
+    backend.create_route(table.id, destination_cidr_block="0.0.0.0/0", gateway_id=gateway.id)
 
 
 def _once(self, action, create):

@@ -63,5 +63,9 @@ if [ "$(cat /sys/devices/system/cpu/cpu1/online)" = 0 ]; then
     echo 0 > /sys/devices/system/cpu/cpu0/topology/thread_siblings_list
 fi
 touch /run/lab/booted
-exec sleep infinity
+# As process 1 of any machine, this one buries the processes whose parents have ended: wait does.
+while :; do
+    sleep infinity &
+    wait
+done
 END

@@ -88,7 +88,7 @@ obstacles! {
     }), "VPC Block Public Access (block-bidirectional)" => "declarative policies";
     a_subnet_without_a_way_to_the_internet(REGIONS) |rig| rig.endpoint.region(HOME, |region| {
         region.paths.without_gateway.insert("subnet-us-west-2b".to_owned());
-    }), "subnet-us-west-2b has no route to an internet gateway" => "--route-table-id rtb-subnet-us-west-2b";
+    }), "no route to an internet gateway from subnet-us-west-2b" => "--route-table-id rtb-subnet-us-west-2b";
     a_metadata_service_that_is_switched_off(REGIONS)
         |rig| rig.endpoint.region(HOME, |region| region.paths.metadata_off = true),
         "the metadata service off in us-west-2" => "aws ec2 modify-instance-metadata-defaults";

@@ -129,7 +129,7 @@ impl Paths<'_> {
             let id = table(first).and_then(|table| table.route_table_id()).unwrap_or("ID");
             collector.findings.push(Finding {
                 problem: format!(
-                    "{} has no route to an internet gateway, so SSH cannot reach machines there at their public addresses",
+                    "no route to an internet gateway from {}, so SSH cannot reach machines there at their public addresses",
                     names(&without_gateway)
                 ),
                 remedy: format!(
