@@ -91,7 +91,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         local: common.local,
         recipe_path: script("ami.toml"),
         facts_folders: checkout::facts_folders(root, workspace),
-        profile: common.profile.clone().or_else(|| std::env::var("AWS_PROFILE").ok()).filter(|_| !common.local),
+        profile: common.profile.clone().or_else(profile_of_environment).filter(|_| !common.local),
         invocation: Invocation { words: std::env::args().skip(1).collect(), folder: current_folder()? },
         skip_build: flags.skip_build,
         keep_on_failure: flags.keep_on_failure,
@@ -99,6 +99,16 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         unblock_public_access: flags.unblock_public_access,
     };
     Ok(Draft { spec, findings })
+}
+
+/// The profile that the environment names, for commands to type later. Keys in the environment come before it, as in the
+/// AWS CLI.
+fn profile_of_environment() -> Option<String> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if variable("AWS_ACCESS_KEY_ID").is_some() {
+        return None;
+    }
+    variable("AWS_DEFAULT_PROFILE").or_else(|| variable("AWS_PROFILE"))
 }
 
 fn current_folder() -> Result<Utf8PathBuf> {

@@ -72,7 +72,7 @@ else
     tail -c "+$3" -f -s 0.3 --pid="$(cat pid)" err >&2 2> /dev/null &
     wait
 fi
-[ -e status ] || { echo "the script was ended from outside" >&2; exit 1; }
+[ -e status ] || { echo "the script was ended from outside, as when the machine shuts down" >&2; exit 1; }
 exit "$(cat status)""#;
 
 /// A script to run on a machine as root, and what it has printed so far.

@@ -65,7 +65,7 @@ pub async fn log_in<'a, C: Compute>(
     run.logins.borrow_mut().push((instance.clone(), login.clone()));
     let machine = run.events.record(Step::Login(role), &instance, async {
         let limit = spec.recipe.limits.login;
-        let reached = reach::reach(cloud, run, role, (&instance, &login), limit, async || Ok(None)).await?;
+        let reached = reach::reach(cloud, run, role, (&instance, &login), limit, async || None).await?;
         let Reached::Machine(machine) = reached else { bail!("no script has ended on {instance}, which just started") };
         Ok(Unrecorded(machine))
     });

@@ -10,6 +10,7 @@ use crate::{
     cloud::{Compute, Instance, InstanceState, Phase},
     event::{ids::InstanceId, step::Role},
     ground::{
+        api_error::is_transient,
         process,
         wait::{self, Patience, Poll},
     },
@@ -40,7 +41,7 @@ pub async fn reach<C: Compute>(
     role: Role,
     (instance, login): (&InstanceId, &Login),
     limit: Duration,
-    ended: impl AsyncFn() -> Result<Option<u32>>,
+    ended: impl AsyncFn() -> Option<u32>,
 ) -> Result<Reached<C::Machine>> {
     let region = run.build_region();
     let log = run.log(role.word());
@@ -49,7 +50,7 @@ pub async fn reach<C: Compute>(
     // Logins are tried more often than the cloud is asked about the instance, because a call costs more.
     let mut last_seen: Option<(Instance, Instant)> = None;
     let mut renewed = Instant::now();
-    let mut is_silent = false;
+    let (mut is_silent, mut is_told) = (false, false);
     let reached = wait::until(what, patience, &run.events, async || {
         let now = match last_seen.take() {
             Some((seen, at)) if at.elapsed() < reusable_for(&seen) => (seen, at),
@@ -68,14 +69,18 @@ pub async fn reach<C: Compute>(
                 match cloud.connect(&to, login, &log).await {
                     Ok(machine) => Ok(Poll::Ready(Reached::Machine(machine))),
                     Err(error) => {
-                        if let Some(status) = ended().await? {
+                        if let Some(status) = ended().await {
                             return Ok(Poll::Ready(Reached::Ended(status)));
                         }
                         is_silent = !error.is::<LoginRefused>();
                         if is_silent && renewed.elapsed() >= RENEW_AFTER {
                             renewed = Instant::now();
-                            // Without an answer, the access stays as it is.
-                            let _ = cloud.renew_access(region, &run.role_token(role, run.attempt)).await;
+                            if let Err(error) = cloud.renew_access(region, &run.role_token(role, run.attempt)).await
+                                && !is_transient(&error)
+                                && !std::mem::replace(&mut is_told, true)
+                            {
+                                run.events.warn(format_args!("SSH is open to the same addresses as before: {error:#}"));
+                            }
                         }
                         Ok(Poll::NotYet(format!("running, {}", error.root_cause())))
                     }

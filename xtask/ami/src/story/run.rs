@@ -173,7 +173,11 @@ fn began(about: &About) -> Result<SystemTime> {
     }
     let expires = about.expires().filter(|expires| !PRIVATE_LIFE.contains(expires));
     if let Some(expires) = expires {
-        bail!("the journal says that the image of the build {id} is kept for {} s, which none is", expires.as_secs());
+        bail!(
+            "the journal says that the image of the build {id} is kept for {} s, longer than any: it is \
+             damaged; clean the build up",
+            expires.as_secs()
+        );
     }
     Ok(began)
 }

@@ -1,7 +1,11 @@
 //! A login on an instance that outlives its connections: where one is lost, this logs in again, and the work is taken up
 //! where it was.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Error, Result, bail, ensure};
 use tokio::time::Instant;
@@ -18,6 +22,9 @@ use crate::{
 
 /// How long this logs in again beyond the limit of the work, so that the result of a script that has just ended is read.
 const LAST_LOGIN: Duration = Duration::from_secs(120);
+
+/// How often the console is asked whether a job has ended.
+const CONSOLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// An instance of this process, with a login on it.
 pub struct Session<'a, C: Compute> {
@@ -53,10 +60,16 @@ impl<'a, C: Compute> Session<'a, C> {
         ensure!(!left.is_zero(), lost);
         self.run.events.warn(format_args!("{lost:#}; logging in again"));
         let job = job.filter(|job| job.announcement().is_some());
+        let asked = Cell::new(None::<Instant>);
         let ended = async || {
-            let Some(job) = job else { return Ok(None) };
-            let console = self.cloud.console(self.run.build_region(), &self.instance).await?;
-            anyhow::Ok(job.announced(&console))
+            let Some(job) = job else { return None };
+            if asked.get().is_some_and(|at| at.elapsed() < CONSOLE_INTERVAL) {
+                return None;
+            }
+            asked.set(Some(Instant::now()));
+            // Without the console, a login may still tell how it ended.
+            let console = self.cloud.console(self.run.build_region(), &self.instance).await.ok()?;
+            job.announced(&console)
         };
         let again = reach::reach(self.cloud, self.run, self.role, (&self.instance, &self.login), left, ended);
         match again.await.with_context(|| format!("{lost:#}"))? {

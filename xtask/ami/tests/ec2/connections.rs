@@ -3,7 +3,8 @@
 use xtask_ami::recipe::KeyType;
 
 use crate::{
-    preflight::findings,
+    faults::{Fault, Plan},
+    preflight::{findings, look},
     request::Call,
     rig::{HOME, Rig},
 };
@@ -27,9 +28,35 @@ async fn a_connection_that_is_lost_in_any_part_of_the_work_costs_a_login() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_console_that_is_refused_once_loses_no_sealed_machine() {
+    for code in ["InvalidInstanceID.NotFound", "UnauthorizedOperation"] {
+        let rig = Rig::private();
+        rig.loses.borrow_mut().push("seal");
+        rig.endpoint.plan(Plan::always(Fault::refused(code)).action("GetConsoleOutput").times(1));
+        let ended = rig.release().await;
+        assert!(ended.outcome.is_ok(), "{code}: {}", ended.said);
+        assert_eq!((rig.endpoint.instances().len(), rig.endpoint.images().len()), (2, 1), "{code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bastion_whose_addresses_are_not_let_in_is_warned_of() {
+    for (word, ssh_from, warnings) in [("{host}", None, 1), ("{host}", Some("10.0.0.0/8"), 0), ("{instance}", None, 0)]
+    {
+        let mut rig = Rig::private();
+        rig.order.recipe.ssh.through = ["sh", word].map(str::to_owned).to_vec();
+        rig.settings.ssh_from = ssh_from.map(|from| from.parse().expect("addresses")).into_iter().collect();
+        let seen = look(&rig).await.expect("preflight");
+        let about = seen.warnings.iter().filter(|warning| warning.contains("with --ssh-from"));
+        assert_eq!(about.count(), warnings, "{word}, {ssh_from:?}: {:?}", seen.warnings);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn through_a_command_no_port_is_opened_and_none_is_asked_for() {
-    let through = ["ssh", "-W", "{host}:{port}", "bastion.example.com"];
-    for (ssh_from, rules) in [(None, 0), (Some("10.0.0.0/8"), 2)] {
+    let tunnel = ["ssh", "-W", "{instance}:{port}", "tunnel.example.com"];
+    let bastion = ["ssh", "-W", "{host}:{port}", "bastion.example.com"];
+    for (through, ssh_from, rules) in [(tunnel, None, 0), (bastion, Some("10.0.0.0/8"), 2)] {
         let mut rig = Rig::private();
         rig.order.recipe.ssh.through = through.map(str::to_owned).to_vec();
         rig.settings.ssh_from = ssh_from.map(|from| from.parse().expect("addresses")).into_iter().collect();

@@ -38,7 +38,16 @@ async fn everything_that_is_created_has_the_tags_of_the_recipe_and_every_dry_run
             tagged.insert((part.text("ResourceType"), logged.call.dry_run));
         }
     }
-    let kinds = ["image", "instance", "key-pair", "network-interface", "security-group", "snapshot", "volume"];
+    let kinds = [
+        "image",
+        "instance",
+        "key-pair",
+        "network-interface",
+        "security-group",
+        "security-group-rule",
+        "snapshot",
+        "volume",
+    ];
     let expected = kinds.into_iter().flat_map(|kind| [(kind.to_owned(), false), (kind.to_owned(), true)]);
     assert_eq!(tagged, expected.collect());
     let images = rig.endpoint.images();

@@ -27,7 +27,9 @@ NAMED = {
     "ModifyInstanceAttribute": ["security-group"],
     "RunInstances": ["key-pair", "snapshot", "volume"],
     "AuthorizeSecurityGroupIngress": ["security-group-rule"],
-    "CreateTags": ["image", "instance", "key-pair", "network-interface", "security-group", "snapshot", "volume"],
+    "CreateTags": [
+        "image", "instance", "key-pair", "network-interface", "security-group", "security-group-rule", "snapshot", "volume",
+    ],
 }
 
 # What belongs to others and has none of the tool's tags, with the reason.

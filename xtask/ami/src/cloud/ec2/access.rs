@@ -6,7 +6,11 @@ use ipnet::IpNet;
 use xtask::region::Region;
 
 use super::{Ec2, answer::Answer as _, base::filter, network::Placement, requests};
-use crate::{cloud::SshAccess, event::ids::InstanceId, ground::api_error::ApiError};
+use crate::{
+    cloud::{SshAccess, tags::Tags},
+    event::ids::InstanceId,
+    ground::api_error::ApiError,
+};
 
 /// How often a key is imported again after a lost answer.
 const IMPORT_ATTEMPTS: u32 = 5;
@@ -77,12 +81,12 @@ impl Ec2 {
             }
             made => made?.group_id.context("CreateSecurityGroup returned no id")?,
         };
-        self.groups.borrow_mut().insert(access.name.clone(), made.clone());
+        self.groups.borrow_mut().insert(access.name.clone(), (made.clone(), access.tags.clone()));
         if self.opens_no_port() {
             return Ok(());
         }
         let let_in = self.ssh_from(placement).await?;
-        self.once_visible(&made, async || self.authorize_ssh(region, &made, &let_in.blocks).await).await
+        self.once_visible(&made, async || self.authorize_ssh(region, &made, &let_in.blocks, &access.tags).await).await
     }
 
     async fn first_placement(&self, region: &Region) -> Result<&Placement> {
@@ -101,7 +105,8 @@ impl Ec2 {
             return Ok(());
         }
         let group = self.group(region, access).await?;
-        self.authorize_ssh(region, &group, &added).await?;
+        let tags = self.groups.borrow().get(access).map(|(_, tags)| tags.clone()).unwrap_or_default();
+        self.authorize_ssh(region, &group, &added, &tags).await?;
         self.events.warn(format_args!("the address of this computer has changed; SSH is open to {} now", now.text()));
         // Those of before still are let in.
         let mut now = now;
@@ -110,8 +115,8 @@ impl Ec2 {
         Ok(())
     }
 
-    async fn authorize_ssh(&self, region: &Region, group: &str, from: &[IpNet]) -> Result<(), ApiError> {
-        let answer = requests::access::authorize_ssh(&self.client(region), group, from).send().await;
+    async fn authorize_ssh(&self, region: &Region, group: &str, from: &[IpNet], tags: &Tags) -> Result<(), ApiError> {
+        let answer = requests::access::authorize_ssh(&self.client(region), group, from, tags).send().await;
         match answer.answer("AuthorizeSecurityGroupIngress", region.as_str()) {
             Err(error) if error.has_code(&["InvalidPermission.Duplicate"]) => Ok(()),
             answer => answer.map(drop),
@@ -130,7 +135,7 @@ impl Ec2 {
         if let Some(group) = &self.settings.security_group {
             return Ok(group.clone());
         }
-        let known = self.groups.borrow().get(access).cloned();
+        let known = self.groups.borrow().get(access).map(|(id, _)| id.clone());
         match known {
             Some(group) => Ok(group),
             None => {
@@ -168,7 +173,7 @@ impl Ec2 {
 
     pub(super) async fn revoke(&self, region: &Region, name: &str) -> Result<()> {
         let group = async {
-            let known = self.groups.borrow().get(name).cloned();
+            let known = self.groups.borrow().get(name).map(|(id, _)| id.clone());
             let group = match known {
                 Some(group) => Some(group),
                 None if self.settings.security_group.is_some() => None,

@@ -36,7 +36,7 @@ impl Compute for Ec2 {
     }
 
     async fn renew_access(&self, region: &Region, name: &str) -> Result<()> {
-        Box::pin(self.renew(region, name)).await
+        self.explained(Box::pin(self.renew(region, name))).await
     }
 
     fn way_in(&self) -> String {

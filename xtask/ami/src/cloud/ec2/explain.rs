@@ -16,7 +16,7 @@ pub(super) const AWAIT_VERIFICATION: &str = "AWS verifies the account for this r
      (--skip-failed-regions, or without it in --regions)";
 
 /// What helps where an account or organization that the image is shared with does not exist. EC2 tells that only now.
-const WITHOUT_GRANTEE: &str = "an account or organization in --share may not exist, or not any more; to share the image with \
+const WITHOUT_GRANTEE: &str = "an account or organization in --share may not exist; to share the image with \
                                the others: cargo xtask ami resume --without ACCOUNT|ORG-ARN";
 
 impl Ec2 {

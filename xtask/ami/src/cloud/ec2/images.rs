@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use aws_sdk_ec2::types::{AttributeValue, Filter, Image as Ec2Image, ImageState as Ec2ImageState, ImdsSupportValues};
+use aws_sdk_ec2::types::{Filter, Image as Ec2Image, ImageState as Ec2ImageState};
 use camino::Utf8Path;
 use tokio::time::Instant;
 use xtask::region::Region;
@@ -200,9 +200,8 @@ impl Ec2 {
             self.once_visible(&id.0, deprecate).await?;
         }
         if image.require_imds_v2 {
-            let v2 = AttributeValue::builder().value(ImdsSupportValues::V20.as_str()).build();
             let require = async || {
-                let request = self.client(region).modify_image_attribute().image_id(&id.0).imds_support(v2.clone());
+                let request = requests::image::require_imds_v2(&self.client(region), &id.0);
                 request.send().await.answer("ModifyImageAttribute", region.as_str()).map(drop)
             };
             self.once_visible(&id.0, require).await?;

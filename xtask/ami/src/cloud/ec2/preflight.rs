@@ -95,6 +95,7 @@ impl Ec2 {
         let placements = collector.collect(placements).unwrap_or_default();
         collector.collect(group);
         let let_in = ssh_source.and_then(|ssh_source| collector.collect(ssh_source));
+        collector.warnings.extend(self.closed_port());
         collector.findings.extend(self.missing_program(&std::env::var_os("PATH").unwrap_or_default()));
 
         // Dry runs in a region that did not answer would only wait for their timeouts.
@@ -119,7 +120,7 @@ impl Ec2 {
         facts.extend(self.clients.http().facts());
         facts.extend(base.as_ref().map(|base| ("Base".to_owned(), base.fact(SystemTime::now()))));
         facts.extend(self.network_facts(placements));
-        facts.extend(self.ssh_facts(base.as_ref().map_or("", |base| base.base.name.as_str())));
+        facts.extend(self.ssh_facts(base.as_ref().map(|base| &base.base)));
         facts.extend(self.recipe.apt.shown().map(|proxy| ("Apt proxy".to_owned(), proxy)));
         let given_group =
             self.settings.security_group.as_ref().map(|group| format!("the addresses that {group} permits"));
@@ -153,8 +154,12 @@ impl Ec2 {
     }
 
     async fn check_paths(&self, client: &Client, placements: &[Placement], collector: &mut FindingCollector) {
-        let is_private = self.recipe.instance.reach == Some(Reach::Private);
-        let is_public = !is_private && placements.first().is_some_and(|placement| self.has_public_ipv4(placement));
+        let instance = &self.recipe.instance;
+        // A command finds its own way to the machines.
+        let is_dialled = self.recipe.ssh.through.is_empty();
+        let is_public = is_dialled
+            && instance.reach != Some(Reach::Private)
+            && placements.first().is_some_and(|placement| self.has_public_ipv4(placement));
         let paths = Paths { client, region: &self.build_region, placements, is_public };
         Box::pin(paths.check(collector)).await;
     }

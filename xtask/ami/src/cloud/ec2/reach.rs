@@ -55,6 +55,8 @@ impl Ec2 {
         let candidates = match reach {
             Some(Reach::Public) => [public, ipv6, None],
             Some(Reach::Private) => [private, ipv6, None],
+            // A command runs in the network of the machines, or leads into it.
+            None if !self.recipe.ssh.through.is_empty() => [private, ipv6, public],
             None => [public, ipv6, private],
         };
         let is_open_to = |address: &IpAddr| {

@@ -149,6 +149,7 @@ pub fn other_architecture(program: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::{missing, skipped};
     use crate::ground::untrusted::{bytes, check};
 
     fn run<T>(work: impl Future<Output = T>) -> T {
@@ -157,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_boots_a_real_disk_is_read_from_its_partition_table() {
-        if ["qemu-img", "sfdisk"].iter().any(|program| programs::find(program).is_none()) {
+        if skipped(missing(&["qemu-img", "sfdisk"])) {
             return;
         }
         let code = "printf '\\353\\143' | dd of=disk.raw conv=notrunc status=none;";

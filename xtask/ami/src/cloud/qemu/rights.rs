@@ -107,6 +107,7 @@ fn write_program(path: &Path, program: &[u8]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::{missing, skipped};
 
     fn run<T>(work: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
@@ -122,7 +123,8 @@ mod tests {
 
     #[test]
     fn a_root_without_rights_is_told_before_a_base_is_made() {
-        if !nix::unistd::geteuid().is_root() || programs::find("setpriv").is_none() {
+        let no_root = (!nix::unistd::geteuid().is_root()).then_some("rights of root");
+        if skipped(no_root.or(missing(&["setpriv"]))) {
             return;
         }
         let mount = ["unshare", "--mount", "--propagation", "private", "--"];
@@ -131,14 +133,14 @@ mod tests {
         assert!(finding.problem.starts_with("a base cannot be made: root may not mount file systems"), "{finding:?}");
         assert!(finding.problem.contains("Operation not permitted"), "{finding:?}");
         assert!(finding.remedy.contains("--privileged") && finding.remedy.contains("--base-image"), "{finding:?}");
-        if may_make_namespaces() {
+        if !skipped((!may_make_namespaces()).then_some("right to make namespaces")) {
             assert_eq!(run(mount_finding(&mount)), None);
         }
     }
 
     #[test]
     fn a_kernel_without_user_namespaces_is_told_with_the_setting() {
-        if !may_make_namespaces() {
+        if skipped((!may_make_namespaces()).then_some("right to make namespaces")) {
             return;
         }
         // The limit holds for this namespace and those in it.

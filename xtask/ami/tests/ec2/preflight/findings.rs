@@ -241,7 +241,7 @@ async fn who_calls_is_told_by_the_user_agent() {
 #[tokio::test(start_paused = true)]
 async fn what_is_no_obstacle_is_no_finding() {
     type Change = fn(&mut Rig);
-    let fine: [(&str, Change); 4] = [
+    let fine: [(&str, Change); 6] = [
         ("excluded", |rig| {
             rig.endpoint.region(HOME, |region| {
                 region.paths.block = Some(("block-bidirectional", false));
@@ -251,6 +251,16 @@ async fn what_is_no_obstacle_is_no_finding() {
         ("not crossed", |rig| {
             rig.order.recipe.instance.reach = Some(xtask::instance::Reach::Private);
             rig.endpoint.region(HOME, |region| region.paths.block = Some(("block-ingress", false)));
+        }),
+        ("a tunnel where nothing may come in", |rig| {
+            rig.order.recipe.ssh.through = ["sh", "{instance}"].map(str::to_owned).to_vec();
+            rig.endpoint.region(HOME, |region| region.paths.block = Some(("block-ingress", false)));
+        }),
+        ("a tunnel without a way to the internet", |rig| {
+            rig.order.recipe.ssh.through = ["sh", "{instance}"].map(str::to_owned).to_vec();
+            rig.endpoint.region(HOME, |region| {
+                region.paths.without_gateway.insert("subnet-us-west-2b".to_owned());
+            });
         }),
         ("allowed", |rig| rig.endpoint.region(HOME, |region| region.allowed_owners = Some(vec![CANONICAL.to_owned()]))),
         ("of a type that is supported", |rig| change_base(rig, |base| base.instance_types.0.push("m5.*".to_owned()))),

@@ -37,7 +37,7 @@ fn asked_beforehand(rig: &Rig, actions: &[&str]) {
         let real: Vec<_> = calls().filter(|call| !call.dry_run).collect();
         assert!(!real.is_empty(), "{action} is never called");
         for call in real {
-            // Detaching a group, and setting IMDS, are changes of their own.
+            // Detaching a group is a change of its own.
             if call.parameters.get("GroupId.1").is_none() {
                 let wanted = (&call.region, said(call, build));
                 assert!(dry.contains(&wanted), "{action}: {wanted:#?}\nis none of {dry:#?}");
@@ -51,6 +51,7 @@ async fn the_dry_runs_of_a_public_release_ask_for_all_that_it_does() {
     let mut rig = Rig::public(&["eu-west-1", HOME]);
     rig.order.unblock_public_access = true;
     rig.endpoint.region("eu-west-1", |region| region.block_public_access.blocked = true);
+    rig.order.recipe.require_imds_v2 = true;
     rig.release().await.report();
     asked_beforehand(
         &rig,
@@ -107,7 +108,7 @@ async fn the_dry_runs_of_a_shared_image_with_every_setting_ask_for_all_that_it_d
 async fn every_answer_of_a_dry_run_but_the_good_one_is_told_with_its_code_and_words() {
     for (action, code, remedy) in [
         ("RunInstances", "VcpuLimitExceeded", "higher quota in us-west-2"),
-        ("RunInstances", "PendingVerification", "try again later"),
+        ("RunInstances", "PendingVerification", "Wait for it and try again"),
         ("RunInstances", "InvalidBlockDeviceMapping", "change the setting"),
         ("RunInstances", "OptInRequired", "accept the terms"),
         ("RunInstances", "InsufficientInstanceCapacity", "another --instance-type"),

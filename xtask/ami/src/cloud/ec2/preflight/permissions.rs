@@ -217,7 +217,8 @@ fn security_group<'a>(client: &Client, region: &'a Region, inputs: &DryRunInputs
     let placement = inputs.placements.first();
     let vpc = placement.map_or(placeholder::VPC, |placement| placement.vpc_id.as_str());
     let create = requests::access::create_security_group(client, placeholder::NAME, vpc, tags).dry_run(true);
-    let authorize = requests::access::authorize_ssh(client, placeholder::SECURITY_GROUP, inputs.let_in).dry_run(true);
+    let authorize =
+        requests::access::authorize_ssh(client, placeholder::SECURITY_GROUP, inputs.let_in, tags).dry_run(true);
     let delete = client.delete_security_group().dry_run(true).group_id(placeholder::SECURITY_GROUP);
     let no_vpc = if placement.is_some() { missing::NOTHING } else { missing::ANYTHING };
     let no_address = if inputs.let_in.is_empty() { missing::ANYTHING } else { missing::GROUP };
@@ -269,6 +270,10 @@ fn opening<'a>(client: &Client, region: &'a Region, request: &Request, image: &N
     if let Some(at) = image.deprecate_at {
         let deprecate = requests::image::deprecate(client, placeholder::IMAGE, at).dry_run(true);
         runs.push(dry_run("EnableImageDeprecation", region, missing::IMAGE, deprecate.send()));
+    }
+    if image.require_imds_v2 {
+        let require = requests::image::require_imds_v2(client, placeholder::IMAGE).dry_run(true);
+        runs.push(dry_run("ModifyImageAttribute", region, missing::IMAGE, require.send()));
     }
     runs
 }

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ground::{api_error::ApiError, finding::Finding};
+use crate::{
+    cloud::ec2::explain::{AWAIT_VERIFICATION, PENDING_VERIFICATION},
+    ground::{api_error::ApiError, finding::Finding},
+};
 
 /// Refusals, grouped: the same one in fourteen regions is one finding.
 #[derive(Default)]
@@ -32,10 +35,8 @@ impl Refusals {
 
 fn remedy(code: &str, regions: &[String]) -> String {
     let ends = |end: &str| code.ends_with(end);
-    if code == "PendingVerification" {
-        "AWS still verifies the account, which may take some hours: try again later, or leave these regions out with \
-         --regions"
-            .to_owned()
+    if code == PENDING_VERIFICATION {
+        AWAIT_VERIFICATION.to_owned()
     } else if ends("LimitExceeded") {
         format!(
             "request a higher quota in {}, or give another --instance-type where that is what the limit counts",

@@ -126,7 +126,7 @@ fn encryption_findings(machine: &Instance, request: &Request) -> Vec<Finding> {
     let mut findings = Vec::new();
     if request.public {
         findings.push(Finding {
-            problem: "the image is to be encrypted, but an encrypted image cannot be public: EC2 lets nobody else use its key"
+            problem: "the image is to be encrypted, but an encrypted image cannot be public: no other account could use its key"
                 .to_owned(),
             remedy: "give --private or --share, or make it unencrypted with --encrypted=false".to_owned(),
         });

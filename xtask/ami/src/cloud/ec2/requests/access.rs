@@ -31,7 +31,12 @@ pub fn create_security_group(client: &Client, name: &str, vpc: &str, tags: &Tags
 }
 
 /// Lets SSH in from these blocks of addresses.
-pub fn authorize_ssh(client: &Client, group: &str, from: &[IpNet]) -> AuthorizeSecurityGroupIngressFluentBuilder {
+pub fn authorize_ssh(
+    client: &Client,
+    group: &str,
+    from: &[IpNet],
+    tags: &Tags,
+) -> AuthorizeSecurityGroupIngressFluentBuilder {
     let (port, description) = (i32::from(SSH_PORT), "the computer that makes the image");
     let permission = IpPermission::builder().ip_protocol("tcp").from_port(port).to_port(port);
     let permission = from.iter().fold(permission, |permission, block| match block {
@@ -42,5 +47,6 @@ pub fn authorize_ssh(client: &Client, group: &str, from: &[IpNet]) -> AuthorizeS
             permission.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(block.to_string()).description(description).build())
         }
     });
-    client.authorize_security_group_ingress().group_id(group).ip_permissions(permission.build())
+    let request = client.authorize_security_group_ingress().group_id(group).ip_permissions(permission.build());
+    request.set_tag_specifications(tag_specifications(tags, &[ResourceType::SecurityGroupRule]))
 }

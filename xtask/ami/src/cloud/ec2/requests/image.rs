@@ -7,9 +7,10 @@ use aws_sdk_ec2::{
     operation::{
         copy_image::builders::CopyImageFluentBuilder, create_image::builders::CreateImageFluentBuilder,
         enable_image_deprecation::builders::EnableImageDeprecationFluentBuilder,
+        modify_image_attribute::builders::ModifyImageAttributeFluentBuilder,
     },
     primitives::DateTime,
-    types::ResourceType,
+    types::{AttributeValue, ImdsSupportValues, ResourceType},
 };
 use xtask::{instance::KmsKey, region::Region};
 
@@ -49,6 +50,12 @@ pub fn copy_image(
     let key = |key: &KmsKey| key.in_region(from.region.as_str(), to.as_str());
     let request = request.set_kms_key_id(machines.kms_key.as_ref().and_then(key));
     request.set_tag_specifications(tag_specifications(&image.tags, &KINDS))
+}
+
+/// Makes instances of an image answer only requests for metadata that have a session (IMDSv2).
+pub fn require_imds_v2(client: &Client, image: &str) -> ModifyImageAttributeFluentBuilder {
+    let v2 = AttributeValue::builder().value(ImdsSupportValues::V20.as_str()).build();
+    client.modify_image_attribute().image_id(image).imds_support(v2)
 }
 
 /// Deprecates an image from a date on. EC2 rounds it to the minute and documents dates without fractions of a second (EC2

@@ -1,4 +1,4 @@
-use std::{io::Write as _, os::unix::fs::FileExt as _};
+use std::os::unix::fs::FileExt as _;
 
 use proptest::{
     collection::vec,
@@ -7,15 +7,12 @@ use proptest::{
 };
 
 use super::*;
-use crate::fixture::folder;
+use crate::fixture::{folder, missing, skipped};
 use crate::ground::untrusted::{bytes, check, text};
 
 /// Runs a shell script in `folder`. False when a program that it needs is missing.
 fn made(folder: &Utf8Path, script: &str) -> bool {
-    let needed = ["qemu-img", "sfdisk", "mke2fs"];
-    if let Some(absent) = needed.iter().find(|program| programs::find(program).is_none()) {
-        // Directly to stderr: the test harness shows the output of eprintln only for failed tests.
-        let _ = writeln!(std::io::stderr(), "skipped: making a real disk image needs {absent}");
+    if skipped(missing(&["qemu-img", "sfdisk", "mke2fs"])) {
         return false;
     }
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());

@@ -1,6 +1,7 @@
 use std::io::{Read as _, Write as _};
 
 use super::*;
+use crate::fixture::{missing, skipped};
 use crate::ground::untrusted::{check, text};
 
 fn parsed(answer: &str) -> Sources {
@@ -97,7 +98,9 @@ fn apt(folder: &Utf8Path, list: &str, deb822: &str) -> camino::Utf8PathBuf {
 }
 
 fn of(list: &str, deb822: &str) -> Option<Sources> {
-    programs::find("apt-get")?;
+    if skipped(missing(&["apt-get"])) {
+        return None;
+    }
     let guard = tempfile::tempdir().expect("a folder");
     let config = apt(Utf8Path::from_path(guard.path()).expect("a path in UTF-8"), list, deb822);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
