@@ -61,6 +61,11 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     checks.run("scripts", cmd!(sh, "shellcheck {scripts...}"));
     checks.run("dependencies", cmd!(sh, "{deny} --offline check bans licenses sources"));
     checks.run("lints", cmd!(sh, "cargo clippy {LIGHT...} --all-targets -- --deny warnings"));
+    if !flags.quick {
+        // Before all tests, because those of the library need some of it, too.
+        let setup = cmd!(sh, "cargo run --quiet --package xtask-ami --no-default-features -- ami setup --local --yes");
+        checks.run("what --local needs", setup);
+    }
     checks.run(
         "tests without machines",
         cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test floors --test untrusted --test refusals --test scripts --test ssh --test simulation"),
@@ -68,8 +73,6 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     if !flags.quick {
         // Serially: on two cores, two machines at a time are slower than one after the other.
         let machines = cmd!(sh, "cargo test {LIGHT...} --test local -- --test-threads=1 --nocapture");
-        let setup = cmd!(sh, "cargo run --quiet --package xtask-ami --no-default-features -- ami setup --local --yes");
-        checks.run("what --local needs", setup);
         checks.run("virtual machines", machines);
         // Last, because these compile the AWS SDK, minutes the first time.
         checks.run("lints with the AWS SDK", cmd!(sh, "cargo clippy --workspace --all-targets -- --deny warnings"));

@@ -1,4 +1,4 @@
-use crate::event::How;
+use crate::event::{How, facts::SealedDisk, step::Step};
 
 use super::*;
 
@@ -25,7 +25,11 @@ fn a_journal_of_format_1_is_read() {
     assert_eq!((about.identity.as_ref(), about.expires_secs), (None, None));
     assert_eq!(state.ended, Some(How::Interrupted));
     assert!(state.is_unfinished() && state.is_sealed() && !state.is_half_open());
-    assert_eq!(state.sealing(), Some(crate::event::ids::InstanceId("i-0c429a18d2e70a415".to_owned())));
+    let instance = crate::event::ids::InstanceId("i-0c429a18d2e70a415".to_owned());
+    assert_eq!(state.sealing(), Some(instance.clone()));
+    // What later versions add may be missing.
+    let disk: Option<SealedDisk> = state.result(&Step::Sealed(instance)).expect("a result");
+    assert_eq!(disk.expect("it is sealed").marks.len(), 0);
 }
 
 #[test]
