@@ -1,7 +1,7 @@
 //! Work in all of an account's regions that no single region stops: what was done in those that answer, and why the
 //! others do not.
 
-use std::collections::BTreeSet;
+use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 
 use anyhow::{Error, Result, anyhow};
 use xtask::region::Region;
@@ -17,6 +17,9 @@ use crate::{
     record::unfinished::Unfinished,
     state_dir::StateDir,
 };
+
+/// After how long the regions that have not answered are named.
+const SLOW: Duration = Duration::from_secs(10);
 
 /// What was found in the regions that answered, and the others.
 #[derive(Debug)]
@@ -72,7 +75,18 @@ pub async fn in_all<C: Cloud, T, F: Future<Output = Result<T>>>(
         Err(error) if used.is_empty() => return Err(error),
         Err(error) => (used.clone(), Some(error).filter(|_| pass_over != PassOver::Any)),
     };
-    let Everywhere { done, failed } = everywhere::in_each(&regions, |region| look(region.clone())).await;
+    let waiting = RefCell::new(regions.clone());
+    let all = everywhere::in_each(&regions, async |region| {
+        let found = look(region.clone()).await;
+        waiting.borrow_mut().remove(region);
+        found
+    });
+    let say = async {
+        tokio::time::sleep(SLOW).await;
+        events.note(format_args!("waiting for answers from {}", everywhere::names(&*waiting.borrow())));
+        std::future::pending().await
+    };
+    let Everywhere { done, failed } = tokio::select! { all = all => all, never = say => never };
     let passes = |(region, error): &(Region, Error)| {
         !done.is_empty() && !used.contains(region) && (pass_over == PassOver::Any || is_closed(error))
     };

@@ -22,7 +22,11 @@ use super::{
         source::{Kind, Source},
     },
     endpoints,
-    http::{Http, proxy::Proxies, trust::Trust},
+    http::{
+        Http,
+        proxy::{Proxies, without_password},
+        trust::Trust,
+    },
     profiles::Profiles,
 };
 use crate::{
@@ -189,9 +193,11 @@ impl Clients {
     /// The host that was asked last, else the endpoint of STS.
     pub fn asked_host(&self) -> String {
         let set = || endpoints::of_service(&self.shared, "STS");
-        self.http.last_host().or_else(set).unwrap_or_else(|| match self.shared.region() {
-            Some(region) => format!("https://{}", partition::host("sts", region.as_ref())),
-            None => "STS".to_owned(),
+        self.http.last_host().or_else(|| Some(without_password(&set()?))).unwrap_or_else(|| {
+            match self.shared.region() {
+                Some(region) => format!("https://{}", partition::host("sts", region.as_ref())),
+                None => "STS".to_owned(),
+            }
         })
     }
 

@@ -4,7 +4,10 @@ use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 use http::Uri;
 
-use super::profiles::Profiles;
+use super::{
+    http::proxy::{has_possible_port, without_password},
+    profiles::Profiles,
+};
 use crate::ground::{environment::variable, finding::Finding};
 
 /// The services that the tool asks, by the ids that AWS's settings know them by.
@@ -52,7 +55,7 @@ pub fn faults(shared: &SdkConfig, profiles: &Profiles) -> Vec<Finding> {
     let wrong = set.into_iter().filter(|(_, value)| !is_address(value));
     wrong
         .map(|(by, value)| Finding {
-            problem: format!("{by}={value} is not the address of a server"),
+            problem: format!("{by}={} is not the address of a server", without_password(&value)),
             remedy: "give one that begins with http:// or https://, such as https://localhost:4566, or unset it"
                 .to_owned(),
         })
@@ -61,5 +64,7 @@ pub fn faults(shared: &SdkConfig, profiles: &Profiles) -> Vec<Finding> {
 
 fn is_address(value: &str) -> bool {
     let Ok(url) = value.parse::<Uri>() else { return false };
-    matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some_and(|host| !host.is_empty())
+    matches!(url.scheme_str(), Some("http" | "https"))
+        && url.host().is_some_and(|host| !host.is_empty())
+        && has_possible_port(&url)
 }

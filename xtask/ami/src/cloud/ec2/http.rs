@@ -18,7 +18,7 @@ use aws_smithy_runtime_api::client::{
 use http::Uri;
 
 use crate::ground::finding::Finding;
-use proxy::{Proxies, Proxy};
+use proxy::{Proxies, Proxy, without_password};
 use trust::Trust;
 
 pub mod proxy;
@@ -100,6 +100,12 @@ impl Http {
         let last = self.last().filter(|(last, _)| last == host);
         let through = last.and_then(|(_, proxy)| proxy).map(|proxy| format!(" through the proxy {}", proxy.label()));
         let through = through.unwrap_or_default();
+        if why.starts_with("HTTP status ") {
+            let problem = format!("{host} answered{through}, but not as AWS does: {why}");
+            let remedy =
+                "a login page of the network or a proxy may have answered; check AWS_ENDPOINT_URL, too".to_owned();
+            return Finding { problem, remedy };
+        }
         if !is_tls(why) {
             let check = if through.is_empty() {
                 "check that this computer can reach it, by HTTPS_PROXY if it needs a proxy"
@@ -195,7 +201,10 @@ impl HttpConnector for Route {
         let url = text.parse::<Uri>().ok();
         let is_local = self.http.0.local.iter().any(|local| text.starts_with(local.as_str()));
         let proxy = url.as_ref().filter(|_| !is_local).and_then(|url| self.http.0.proxies.of_url(url));
-        if let Some(host) = url.as_ref().and_then(|url| Some(format!("{}://{}", url.scheme_str()?, url.authority()?))) {
+        if let Some(host) = url
+            .as_ref()
+            .and_then(|url| Some(without_password(&format!("{}://{}", url.scheme_str()?, url.authority()?))))
+        {
             *self.http.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((host, proxy.cloned()));
         }
         let connector = proxy.and_then(|proxy| self.proxied.iter().find(|(known, _)| known == proxy));

@@ -62,7 +62,12 @@ impl Settings {
             base_image: release.and_then(|flags| flags.base_image.as_ref()).map(ToString::to_string),
             subnet: release.and_then(|flags| flags.subnet.clone()),
             security_group: release.and_then(|flags| flags.security_group.clone()),
-            ssh_from: release.map(|flags| flags.ssh_from.clone()).unwrap_or_default(),
+            // EC2 refuses a block that is given twice.
+            ssh_from: release
+                .map(|flags| flags.ssh_from.iter().copied().collect::<BTreeSet<_>>())
+                .into_iter()
+                .flatten()
+                .collect(),
             own_addresses: OwnAddresses::Aws,
         }
     }

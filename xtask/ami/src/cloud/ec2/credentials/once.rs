@@ -10,6 +10,9 @@ use aws_credential_types::{
     Credentials,
     provider::{self, ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future},
 };
+use aws_smithy_types::date_time::{DateTime, Format};
+
+use crate::ground::finding::Finding;
 
 /// How long before their end credentials are renewed: long enough for a person to answer a helper.
 const EARLY: Duration = Duration::from_secs(300);
@@ -74,9 +77,33 @@ impl Inner {
 
     async fn ask(&self) -> provider::Result {
         let found = self.source.provide_credentials().await?;
+        if let Some(finding) = fault(&found) {
+            return Err(CredentialsError::provider_error(finding));
+        }
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((found.clone(), SystemTime::now()));
         Ok(found)
     }
+}
+
+/// Why credentials cannot be used, if they cannot. The SDK would sign with them all the same.
+fn fault(credentials: &Credentials) -> Option<Finding> {
+    let parts = [
+        ("access key id", Some(credentials.access_key_id())),
+        ("secret access key", Some(credentials.secret_access_key())),
+        ("session token", credentials.session_token()),
+    ];
+    let is_odd = |text: &str| text.is_empty() || !text.chars().all(|c| c.is_ascii_graphic());
+    if let Some((part, _)) = parts.iter().find(|(_, text)| text.is_some_and(is_odd)) {
+        let problem = format!("the {part} has a space, a line break or another character that none has");
+        return Some(Finding { problem, remedy: "set it again, without anything before or after it".to_owned() });
+    }
+    let end = credentials.expiry().filter(|end| *end <= SystemTime::now())?;
+    let end = DateTime::from(end).fmt(Format::DateTime).unwrap_or_default();
+    let problem = format!("the AWS credentials ended at {end}, and their source gives no others");
+    Some(Finding {
+        problem,
+        remedy: "log in again, or see why the source gives credentials that have ended".to_owned(),
+    })
 }
 
 impl ProvideCredentials for Once {
@@ -113,6 +140,21 @@ mod tests {
             let end = self.0.map(|lasts| SystemTime::now() + lasts);
             future::ProvideCredentials::ready(Ok(Credentials::new(number.to_string(), "s", None, end, "test")))
         }
+    }
+
+    #[test]
+    fn credentials_that_no_request_can_be_signed_with_are_refused() {
+        let of = |key: &str, token: &str, ended: bool| {
+            let end = ended.then(|| SystemTime::now() - Duration::from_secs(60));
+            fault(&Credentials::new(key, "s", Some(token.to_owned()), end, "test")).map(|finding| finding.problem)
+        };
+        assert_eq!(of("AKID", "to/ken+=", false), None);
+        for (key, token, part) in
+            [("AK ID", "t", "access key id"), (" AKID", "t", "access key id"), ("A", "to ken", "token")]
+        {
+            assert!(of(key, token, false).is_some_and(|problem| problem.contains(part)), "{key:?} {token:?}");
+        }
+        assert!(of("AKID", "t", true).is_some_and(|problem| problem.starts_with("the AWS credentials ended at 20")));
     }
 
     async fn keys(lasts: Option<Duration>, fetched_ago: Duration) -> (Vec<String>, u64) {

@@ -78,6 +78,12 @@ impl Source {
         if profiles.named.is_some() || is_role {
             return of_profile(profiles, selected);
         }
+        if variable("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() && variable("AWS_ROLE_ARN").is_none() {
+            return Err(Finding {
+                problem: "AWS_WEB_IDENTITY_TOKEN_FILE is set, and AWS_ROLE_ARN is not".to_owned(),
+                remedy: "set both, or run unset AWS_WEB_IDENTITY_TOKEN_FILE".to_owned(),
+            });
+        }
         if let (Some(file), Some(role)) = (variable("AWS_WEB_IDENTITY_TOKEN_FILE"), variable("AWS_ROLE_ARN")) {
             let kind = Kind::WebIdentity { file, role, session: variable("AWS_ROLE_SESSION_NAME") };
             return of_environment(kind).and_then(checked);

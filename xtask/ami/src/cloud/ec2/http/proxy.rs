@@ -119,11 +119,21 @@ fn address(value: &str) -> Option<String> {
         if value.contains("://") { value.to_owned() } else { format!("http://{}", value.trim_start_matches('/')) };
     let parsed: Uri = url.parse().ok()?;
     let is_known = matches!(parsed.scheme_str(), Some("http" | "https"));
-    (is_known && parsed.host().is_some_and(|host| !host.is_empty())).then_some(url)
+    (is_known && parsed.host().is_some_and(|host| !host.is_empty()) && has_possible_port(&parsed)).then_some(url)
+}
+
+/// Whether the port is one, if there is any. The HTTP client would take the scheme's own instead.
+#[must_use]
+pub fn has_possible_port(url: &Uri) -> bool {
+    let authority = url.authority().map_or("", |authority| authority.as_str());
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let after = host.rsplit(']').next().unwrap_or_default();
+    after.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 /// The text without what is before an `@`.
-fn without_password(text: &str) -> String {
+#[must_use]
+pub fn without_password(text: &str) -> String {
     match (text.rsplit_once('@'), text.split_once("://")) {
         (Some((_, host)), Some((scheme, _))) => format!("{scheme}://{host}"),
         (Some((_, host)), None) => host.to_owned(),
@@ -191,6 +201,14 @@ mod tests {
         for host in ["169.254.169.254", "169.254.170.2", "169.254.170.23", "[fd00:ec2::254]", "[fd00:ec2::23]"] {
             assert!(!used(&[("HTTP_PROXY", "p:1")], &format!("http://{host}/latest")), "{host}");
         }
+    }
+
+    #[test]
+    fn a_port_that_cannot_be_is_no_address() {
+        for wrong in ["http://p:99999", "http://p:port", "p:0", "http://[::1]:70000"] {
+            assert!(proxies(&[("HTTPS_PROXY", wrong)]).is_err(), "{wrong}");
+        }
+        assert!(proxies(&[("HTTPS_PROXY", "http://[::1]:3128"), ("HTTP_PROXY", "http://me:secret@p")]).is_ok());
     }
 
     #[test]

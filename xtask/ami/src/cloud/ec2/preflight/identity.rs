@@ -8,6 +8,7 @@ use crate::{
     cloud::ec2::{
         clients::{Caller, Clients},
         credentials::source::{Kind, Source, container},
+        http::proxy::without_password,
     },
     ground::{
         api_error::ApiError,
@@ -81,7 +82,8 @@ fn of_machine(source: &Source, error: &Error) -> Option<Finding> {
     let cause = error.downcast_ref::<Finding>().map_or_else(|| format!("{error:#}"), |finding| finding.problem.clone());
     match source.kind {
         Kind::Container => {
-            let url = container().unwrap_or_default();
+            let url = without_password(&container().unwrap_or_default());
+            let url = url.split('?').next().unwrap_or_default();
             let problem = format!("no credentials from the container's service at {url}: {cause}");
             let remedy =
                 "check AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, or choose \
