@@ -62,7 +62,7 @@ impl<'a, C: Compute> Session<'a, C> {
         let job = job.filter(|job| job.announcement().is_some());
         let asked = Cell::new(None::<Instant>);
         let ended = async || {
-            let Some(job) = job else { return None };
+            let job = job?;
             if asked.get().is_some_and(|at| at.elapsed() < CONSOLE_INTERVAL) {
                 return None;
             }
