@@ -70,7 +70,10 @@ impl Bench {
         let (home, root) = (Home::new(), sample(&folder));
         let bases = home.path().join("bases");
         std::fs::create_dir_all(&bases).expect("a folder");
-        std::fs::hard_link(&base, bases.join(base.file_name().expect("a name"))).expect("a link");
+        let facts = base.with_extension("facts.toml");
+        for path in [&base, &facts].into_iter().filter(|path| path.exists()) {
+            std::fs::hard_link(path, bases.join(path.file_name().expect("a name"))).expect("a link");
+        }
         Some(Bench { home, root, base, _folder: guard, _lock: lock })
     }
 
@@ -228,8 +231,8 @@ fn base() -> Utf8PathBuf {
     if plan.stdout.contains("to be made") {
         // One that another version of the tool made is of no use.
         let _ = std::fs::remove_dir_all(&shared);
-        // No login is possible, and the wait for it is short, so what is left of this run is the base.
-        let text = without_packages(&recipe(&[("login = \"10min\"", "login = \"1s\"")]));
+        // No login is possible, so what is left of this run is the base, with what was read from it meanwhile.
+        let text = without_packages(&recipe(&[("login = \"10min\"", "login = \"1min\"")]));
         write(&root.join(".release/ami/ami.toml"), text);
         let ended = ami(&["--yes"]);
         ended.expect_error(1, &["waiting for a login"]);

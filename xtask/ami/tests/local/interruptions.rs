@@ -113,8 +113,9 @@ fn while_the_machine_is_provisioned() {
 fn while_the_image_is_made() {
     let Some(bench) = Bench::quick() else { return };
     bench.script("seal.sh", "sync\n");
-    // At this rate, a byte each second, no computer is done with it before it is interrupted.
-    let slow = "[ \"$1\" != convert ] || { shift; set -- convert -r 1 \"$@\"; }\nexec qemu-img \"$@\"\n";
+    // At this rate, a byte each second, no computer is done with the image before it is interrupted.
+    let slow =
+        "case \"$*\" in convert*\" -O qcow2 \"*) shift; set -- convert -r 1 \"$@\" ;; esac\nexec qemu-img \"$@\"\n";
     let mut running = Running::start(bench.release(&[]).env("PATH", path_with(&bench.root, "qemu-img", slow)));
     running.wait_for("Imaging");
     is_interrupted(&bench, running);

@@ -33,7 +33,7 @@ pub fn launch_permission(
     client.modify_image_attribute().image_id(image).launch_permission(modifications.build())
 }
 
-/// Permits volumes of a snapshot, or takes the permission back; `None` when the audience has nobody that a snapshot can be
+/// Permits volumes of a snapshot, or takes the permission back; `None` when the audience has none that a snapshot can be
 /// shared with.
 pub fn volume_permission(
     client: &Client,
