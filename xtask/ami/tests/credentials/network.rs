@@ -99,26 +99,24 @@ fn a_company_s_authority_is_trusted_and_a_tls_fault_is_called_one() {
 #[test]
 fn settings_of_endpoints_and_trust_are_looked_at_first() {
     let computer = Computer::new();
-    let none = computer.write("none.pem", "no certificate\n");
     let folder = computer.folder.to_string();
     for (name, value, word) in [
-        ("AWS_CA_BUNDLE", none.as_str(), "has no certificate"),
         ("AWS_CA_BUNDLE", "/nowhere/ca.pem", "No such file"),
         ("AWS_CA_BUNDLE", &folder, "is a folder"),
         ("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem", "No such file"),
-        ("AWS_ENDPOINT_URL", "localhost:4566", "http://"),
+        ("AWS_ENDPOINT_URL", "ftp://localhost:4566", "http://"),
         ("AWS_ENDPOINT_URL_EC2", "ftp://localhost", "http://"),
-        ("AWS_ENDPOINT_URL_STS", "https://", "http://"),
+        ("AWS_ENDPOINT_URL_STS", "ftp://localhost/sts", "http://"),
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "/role", "http://"),
-        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "instance", "http://"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "ftp://instance", "http://"),
         ("HTTPS_PROXY", "socks5://localhost:1080", "http://"),
-        ("https_proxy", "http://", "http://"),
+        ("https_proxy", "ftp://localhost", "http://"),
     ] {
         let ended = computer.list(&[KEYS[0], KEYS[1], (name, value)]);
         ended.expect_error(2, &[name, value, word]);
     }
-    let config = "[default]\nendpoint_url = localhost\nca_bundle = /nowhere/ca.pem\nservices = mine\n\
-                  [services mine]\nsts =\n  endpoint_url = localhost:2\n";
+    let config = "[default]\nendpoint_url = ftp://localhost\nca_bundle = /nowhere/ca.pem\nservices = mine\n\
+                  [services mine]\nsts =\n  endpoint_url = ftp://localhost:2\n";
     let ended = Computer::with(config).list(&KEYS);
     // Several faults are told together.
     ended.expect_error(2, &["endpoint_url", "ca_bundle", "/nowhere/ca.pem", "sts", "localhost:2"]);
