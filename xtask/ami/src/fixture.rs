@@ -13,28 +13,17 @@ use crate::{
     show::terminal::{Form, Level, Terminal},
 };
 
+#[path = "../tests/kit/skip.rs"]
+mod skip;
+
+pub use skip::{missing, skipped};
+
 /// A folder that is removed when the guard is dropped.
 pub fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
     let guard = tempfile::tempdir().expect("a temporary folder");
     // Resolved, so that paths compare equal where /tmp is a link, as on macOS.
     let path = guard.path().canonicalize().expect("the folder").try_into().expect("a path in UTF-8");
     (guard, path)
-}
-
-/// Whether the test can't be made because of what `lacks` on this computer. It says so; where that is not read, on a CI
-/// server, that is a failure.
-pub fn skipped(lacks: Option<&str>) -> bool {
-    let Some(lacks) = lacks else { return false };
-    assert!(std::env::var_os("CI").is_none(), "CI is set, so nothing may be skipped, and this computer lacks {lacks}");
-    let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    // Not with eprintln!, which the test harness keeps to itself when a test passes.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("skipped: {name}: no {lacks}\n").as_bytes());
-    true
-}
-
-/// The first of these programs that isn't on this computer.
-pub fn missing<'a>(programs: &[&'a str]) -> Option<&'a str> {
-    programs.iter().copied().find(|program| crate::cloud::qemu::programs::find(program).is_none())
 }
 
 /// Events that only show warnings and errors.

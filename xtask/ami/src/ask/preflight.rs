@@ -21,7 +21,7 @@ use crate::{
         preflight::{NOT_BEGUN, Preflight, Request},
     },
     event::about::Invocation,
-    ground::{finding::Finding, partition::Partition},
+    ground::{environment, finding::Finding, partition::Partition},
     ship::{binaries, payload},
 };
 
@@ -104,11 +104,8 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
 /// The profile that the environment names, for commands to type later. Keys in the environment come before it, as in the
 /// AWS CLI.
 fn profile_of_environment() -> Option<String> {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    if variable("AWS_ACCESS_KEY_ID").is_some() {
-        return None;
-    }
-    variable("AWS_DEFAULT_PROFILE").or_else(|| variable("AWS_PROFILE"))
+    let has_keys = environment::variable("AWS_ACCESS_KEY_ID").is_some();
+    environment::profile().filter(|_| !has_keys)
 }
 
 fn current_folder() -> Result<Utf8PathBuf> {

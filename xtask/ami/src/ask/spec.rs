@@ -45,7 +45,7 @@ pub struct ReleaseSpec {
     pub recipe_path: Utf8PathBuf,
     /// The folders with the facts of systems; the first that has a system's file is taken.
     pub facts_folders: Vec<Utf8PathBuf>,
-    /// The profile of the AWS configuration files, from `--profile` or `AWS_PROFILE`.
+    /// The profile of the AWS configuration files, from `--profile` or the environment.
     pub profile: Option<String>,
     /// The command line.
     pub invocation: Invocation,

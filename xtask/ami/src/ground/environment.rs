@@ -29,6 +29,12 @@ pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
+/// The profile that the environment names, in the AWS CLI's order.
+#[must_use]
+pub fn profile() -> Option<String> {
+    variable("AWS_DEFAULT_PROFILE").or_else(|| variable("AWS_PROFILE"))
+}
+
 /// The variables of AWS and of networks that are set to nothing, as CI and compose files pass them on.
 #[must_use]
 pub fn blanks() -> Vec<OsString> {

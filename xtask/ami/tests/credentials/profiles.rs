@@ -7,7 +7,7 @@ use crate::{
 
 const STATIC: &str = "aws_access_key_id = AKIDTEAM\naws_secret_access_key = secret\n";
 
-/// Container credentials that would be somebody else's.
+/// Container credentials of another account.
 fn others() -> Server {
     let end = "2099-01-01T00:00:00Z";
     let answer =

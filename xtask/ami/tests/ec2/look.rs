@@ -128,7 +128,7 @@ impl Endpoint {
         self.instances().into_iter().find(|(_, instance)| reached(instance))
     }
 
-    /// Whether a security group of an instance lets somebody in who dials this address: one of its family.
+    /// Whether a security group of an instance has a rule for the family of this address.
     pub fn lets_in(&self, instance: &Instance, address: IpAddr) -> bool {
         let groups = self.groups().into_iter().map(|(_, group)| group).filter(|it| instance.groups.contains(&it.id));
         let is_open = |group: Group| {

@@ -49,7 +49,7 @@ async fn without_a_key_of_its_own_a_private_image_is_encrypted_with_the_default_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_that_nobody_could_use_encrypted_is_refused_with_the_reason() {
+async fn encryption_that_no_grantee_could_use_is_refused_with_the_reason() {
     let regions = ["eu-west-1", HOME];
     let arn = |region: &str| format!("arn:aws:kms:{region}:111122223333:key/{ID}");
     for (rig, setting, problem, remedy) in [

@@ -12,7 +12,7 @@ use crate::{
     },
     ground::{
         api_error::ApiError,
-        environment::variable,
+        environment,
         finding::Finding,
         partition::{self, Partition},
         process::quote,
@@ -31,7 +31,7 @@ const LIMIT_OF_PEOPLE: Duration = Duration::from_secs(600);
 /// # Errors
 /// A [`Finding`] when they are missing or invalid, or STS does not answer.
 pub async fn verify(clients: &Clients, profile: Option<&str>) -> Result<Caller> {
-    let from_environment = variable("AWS_DEFAULT_PROFILE").or_else(|| variable("AWS_PROFILE"));
+    let from_environment = environment::profile();
     let profile = profile.or(from_environment.as_deref());
     let source = clients.source();
     let limit = if source.is_some_and(Source::may_ask_a_person) { LIMIT_OF_PEOPLE } else { LIMIT };
