@@ -23,8 +23,8 @@ const TIMED_OUT: [u32; 2] = [124, 137];
 /// that the job runs once, whatever the caller had to repeat.
 const START: &str = r#"set -eu
 umask 077
-folder=$1 size=$2 limit=$3 announce=$4
-shift 4
+folder=$1 size=$2 limit=$3 outputs=$4 announce=$5
+shift 5
 [ ! -d "$folder" ] || exit 0
 part=$folder.part.$$
 mkdir -p "$part"
@@ -36,11 +36,13 @@ if [ "$(stat -c %s "$part/script")" != "$size" ]; then
 fi
 cat > "$part/run" << 'RUN'
 cd "$1" && mkdir begun 2> /dev/null || exit 0
-limit=$2 announce=$3
-shift 3
+limit=$2 outputs=$3 announce=$4
+shift 4
 echo $$ > pid.part && mv pid.part pid
 export HOME=/root
-timeout --kill-after=30 "$limit" bash ./script "$@" < /dev/null > out 2> err
+exec > out 2> err
+[ "$outputs" = apart ] || exec 2>&1
+timeout --kill-after=30 "$limit" bash ./script "$@" < /dev/null
 status=$?
 echo "$status" > status.part && mv status.part status
 [ -z "$announce" ] || echo "<2>$announce: exit status $status" > /dev/kmsg
@@ -51,10 +53,10 @@ RUN
 mv -T "$part" "$folder" 2> /dev/null || { rm -rf "$part"; exit 0; }
 if [ -d /run/systemd/system ] && systemd-run --unit="wallaroo-job-$(basename "$folder")" \
     --setenv=PATH="$PATH" --setenv=SUDO_USER="${SUDO_USER:-root}" \
-    bash "$folder/run" "$folder" "$limit" "$announce" "$@" > /dev/null 2>&1; then
+    bash "$folder/run" "$folder" "$limit" "$outputs" "$announce" "$@" > /dev/null 2>&1; then
     exit 0
 fi
-setsid bash "$folder/run" "$folder" "$limit" "$announce" "$@" < /dev/null > /dev/null 2>&1 &"#;
+setsid bash "$folder/run" "$folder" "$limit" "$outputs" "$announce" "$@" < /dev/null > /dev/null 2>&1 &"#;
 
 /// Prints the output of a job from these bytes on until its end, and exits with its status.
 const FOLLOW: &str = r#"cd "$1" || exit
@@ -89,13 +91,14 @@ pub struct Job {
     arguments: Vec<String>,
     /// How long it may run, on the machine's clock.
     pub limit: Duration,
+    has_result: bool,
     one_is_a_result: bool,
     announcement: Option<String>,
     pub(super) output: Output,
 }
 
 impl Job {
-    /// A script for bash, which gets these arguments.
+    /// A script for bash. What it prints on its two outputs comes as one, in the order in which it was printed.
     #[must_use]
     pub fn new(what: &str, name: &str, text: String, limit: Duration) -> Job {
         Job {
@@ -105,6 +108,7 @@ impl Job {
             text,
             arguments: Vec::new(),
             limit,
+            has_result: false,
             one_is_a_result: false,
             announcement: None,
             output: Output::default(),
@@ -117,10 +121,16 @@ impl Job {
         Job { arguments: arguments.into_iter().collect(), ..self }
     }
 
+    /// The same, where the standard output is a result, which nothing on standard error is mixed into.
+    #[must_use]
+    pub fn has_result(self) -> Job {
+        Job { has_result: true, ..self }
+    }
+
     /// The same, where the exit status 1 is a result like 0.
     #[must_use]
     pub fn one_is_a_result(self) -> Job {
-        Job { one_is_a_result: true, ..self }
+        Job { one_is_a_result: true, ..self.has_result() }
     }
 
     /// The same for a script that ends logins: its exit status is announced on the console, after these unique words.
@@ -159,7 +169,8 @@ impl Job {
         let limit = self.limit.as_secs().max(1).to_string();
         let (folder, size) = (self.own_folder(), self.text.len().to_string());
         let announcement = self.announcement.as_deref().unwrap_or_default();
-        let words = ["sudo", "-n", "bash", "-c", START, "start", &folder, &size, &limit, announcement];
+        let outputs = if self.has_result { "apart" } else { "together" };
+        let words = ["sudo", "-n", "bash", "-c", START, "start", &folder, &size, &limit, outputs, announcement];
         Ok(shlex::try_join(words.into_iter().chain(self.arguments.iter().map(String::as_str)))?)
     }
 
@@ -200,7 +211,7 @@ impl Job {
         self.announcement.as_deref()
     }
 
-    /// What it printed on standard output.
+    /// What it printed, on standard output only if that is its result.
     #[must_use]
     pub fn printed(&self) -> String {
         String::from_utf8_lossy(&self.output.stdout).into_owned()

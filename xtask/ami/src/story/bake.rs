@@ -184,7 +184,8 @@ async fn finish(run: &Run, machine: &Session<'_, impl Compute>, base: &Base, par
     let machine_id = machine.run("reading the machine id", "cat /etc/machine-id", Input::None, limit).await?;
     let seal = install::script(&run.spec.scripts.seal)?;
     // Once it has removed the login key, only the console tells how it ended.
-    let mut seal = Job::new("sealing (seal.sh)", "seal", seal, limit).announced_as(run.token("seal"));
+    let seal = Job::new("sealing (seal.sh)", "seal", seal, limit).has_result();
+    let mut seal = seal.announced_as(run.token("seal"));
     let mut printed = String::new();
     let sealed = async {
         printed = machine.script(&mut seal).await?;

@@ -90,7 +90,7 @@ fn who_cleans_up_after_a_kill_in_any_phase_finds_all_of_it() {
 fn who_cleans_up_after_a_kill_while_the_base_is_made_finds_what_there_is_of_it() {
     let Some(bench) = Bench::quick() else { return };
     let bases = bench.home.path().join("bases");
-    std::fs::remove_file(bases.join(bench.base.file_name().expect("a name"))).expect("the link");
+    files(&bases).iter().for_each(|path| std::fs::remove_file(path).expect("a link"));
     let mut running = Running::start(bench.release(&[]).process_group(0));
     running.wait_for("Making the base");
     bench.wait_for_processes(&["/usr/bin/perl"]);

@@ -55,7 +55,7 @@ async fn wherever_the_connection_breaks_the_script_runs_once_and_no_byte_is_lost
     let server = Server::start();
     let wire = Wire::to(server.address).await;
     for (round, bytes) in (1600..4800).step_by(400).chain([8_000, 16_000]).enumerate() {
-        let mut job = server.job(&format!("job-{round}"), CHATTY);
+        let mut job = server.job(&format!("job-{round}"), CHATTY).has_result();
         wire.break_after(bytes);
         let (printed, _) = follow(&server, &wire, &mut job).await;
         assert_eq!(printed.expect("its output"), chatter(), "broken after {bytes} bytes");
@@ -63,6 +63,16 @@ async fn wherever_the_connection_breaks_the_script_runs_once_and_no_byte_is_lost
     }
     let notes = server.logged().matches("note 400\n").count();
     assert_eq!(notes, server.lines("runs"), "what is printed on standard error comes once, too");
+}
+
+#[tokio::test]
+async fn both_outputs_of_a_script_come_in_the_order_in_which_it_printed() {
+    let server = Server::start();
+    let wire = Wire::to(server.address).await;
+    let mut job = server.job("mixed", CHATTY);
+    let (printed, _) = follow(&server, &wire, &mut job).await;
+    let both: String = (1..=400).map(|i| format!("line {i} of the output\nnote {i}\n")).collect();
+    assert_eq!(printed.expect("its output"), both);
 }
 
 #[tokio::test]
