@@ -8,6 +8,8 @@ use std::{
     process::Command,
 };
 
+use super::finding::Finding;
+
 /// Variables of others that the way to AWS depends on, beside those that begin with `AWS_`.
 const OF_NETWORKS: [&str; 11] = [
     "HTTP_PROXY",
@@ -35,12 +37,28 @@ pub fn profile() -> Option<String> {
     variable("AWS_DEFAULT_PROFILE").or_else(|| variable("AWS_PROFILE"))
 }
 
+/// A finding for each variable of AWS and of networks that is no text in UTF-8. It must not count as unset: another
+/// account's credentials could be found instead.
+#[must_use]
+pub fn unreadable() -> Vec<Finding> {
+    let names = env::vars_os().filter(|(_, value)| value.to_str().is_none());
+    let names = names.filter_map(|(name, _)| name.into_string().ok()).filter(|name| is_of_aws(name));
+    let finding = |name: String| Finding {
+        problem: format!("the value of {name} is not text in UTF-8"),
+        remedy: format!("set it again in UTF-8, or run unset {name}"),
+    };
+    names.map(finding).collect()
+}
+
+fn is_of_aws(name: &str) -> bool {
+    name.starts_with("AWS_") || OF_NETWORKS.contains(&name)
+}
+
 /// The variables of AWS and of networks that are set to nothing, as CI and compose files pass them on.
 #[must_use]
 pub fn blanks() -> Vec<OsString> {
-    let is_ours = |name: &str| name.starts_with("AWS_") || OF_NETWORKS.contains(&name);
     let is_blank = |value: &OsStr| value.to_str().is_some_and(|value| value.trim().is_empty());
-    let found = env::vars_os().filter(|(name, value)| name.to_str().is_some_and(is_ours) && is_blank(value));
+    let found = env::vars_os().filter(|(name, value)| name.to_str().is_some_and(is_of_aws) && is_blank(value));
     found.map(|(name, _)| name).collect()
 }
 

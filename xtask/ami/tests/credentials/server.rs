@@ -168,7 +168,11 @@ fn serve(mut stream: impl Read + Write, books: &Books, answers: &Answers) -> std
     while let Some(asked) = read(&mut stream)? {
         books.lock().expect("the books").push(asked.clone());
         let (status, body) = answers(&asked);
-        let kind = if body.starts_with('{') { "application/json" } else { "text/xml" };
+        let kind = match body.get(..1) {
+            Some("{") => "application/json",
+            Some("<") if body.starts_with("<html") => "text/html",
+            _ => "text/xml",
+        };
         let length = body.len();
         let head = format!("HTTP/1.1 {status} Status\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n");
         stream.write_all(format!("{head}{body}").as_bytes())?;

@@ -7,18 +7,17 @@ use aws_config::{
     AppName, BehaviorVersion, ConfigLoader, SdkConfig, identity::IdentityCache, retry::RetryConfig,
     timeout::TimeoutConfig,
 };
-use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider, error::CredentialsError};
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::config::retry::RetryPartition;
-use aws_smithy_runtime_api::client::result::ConnectorError;
 use rand::Rng as _;
 use xtask::region::Region;
 
 use super::{
-    answer::{Answer as _, causes},
+    answer::Answer as _,
     calls::Calls,
     credentials::{
-        self, Network,
+        self, Network, cause,
         source::{Kind, Source},
     },
     endpoints,
@@ -32,7 +31,7 @@ use super::{
 use crate::{
     event::progress::Progress,
     events::Events,
-    ground::{api_error::ApiError, finding::Finding, partition},
+    ground::{api_error::ApiError, environment, finding::Finding, partition},
 };
 
 /// The timeout of one attempt. The slowest call, `CreateImage`, answers within some seconds.
@@ -84,25 +83,27 @@ impl Clients {
     /// # Errors
     /// All faults of the settings in one message: profiles, endpoints, proxies and certificates.
     pub async fn open(profile: Option<&str>, region: &Region, events: &Events) -> Result<Clients> {
-        let profiles = Profiles::read(profile).await?;
+        let unreadable = environment::unreadable();
+        if !unreadable.is_empty() {
+            return Err(all(&unreadable));
+        }
+        let profiles = Profiles::read(profile).await.map_err(|faults| all(&faults))?;
         let (mut faults, source) = match Source::find(&profiles) {
             Ok(source) => (Vec::new(), Some(source)),
             Err(finding) => (vec![finding], None),
         };
-        let selected = profiles.selected().to_owned();
-        let trust = Trust::find(profiles.get(&selected, "ca_bundle")).map_err(|finding| faults.push(finding)).ok();
+        let trust = Trust::find(&profiles).map_err(|finding| faults.push(finding)).ok();
         let proxies = Proxies::of_environment().map_err(|findings| faults.extend(findings)).ok();
         // A dated version, so that an SDK update can't change retries or timeouts silently.
         let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).no_credentials();
-        let loader = loader.profile_files(profiles.files.clone()).profile_name(selected);
+        let loader = loader.profile_files(profiles.files.clone()).profile_name(profiles.selected_for_sdk());
         let plain = Http::plain();
         let mut clients = Clients::load(loader.http_client(plain), region, events).await;
         faults.extend(endpoints::faults(&clients.shared, &profiles));
         let (true, Some(source), Some(trust), Some(proxies)) = (faults.is_empty(), source, trust, proxies) else {
-            let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            return Err(anyhow!("{}", all.join("\n  ")));
+            return Err(all(&faults));
         };
-        clients.http = Http::new(proxies, trust, endpoints::local());
+        clients.http = Http::new(proxies, trust, endpoints::local())?;
         let shared = clients.shared.to_builder().http_client(clients.http.clone()).build();
         let (timeouts, retries) = (preflight_timeouts(), preflight_retries().with_max_attempts(STS_ATTEMPTS));
         let network = Network { http: &clients.http, shared: &shared, timeouts, retries };
@@ -220,25 +221,7 @@ impl Clients {
             // One line that stays: what is drawn again each second would hide a question of the helper's.
             self.events.say(Progress::Queued { on: source.words() });
         }
-        provider.provide_credentials().await.map(drop).map_err(|error| self.cause(&error))
-    }
-
-    /// The finding or the error of a call that is behind an error of a source.
-    fn cause(&self, error: &CredentialsError) -> Error {
-        let outermost: &(dyn std::error::Error + 'static) = error;
-        for error in std::iter::successors(Some(outermost), |error| error.source()) {
-            if let Some(finding) = error.downcast_ref::<Finding>() {
-                return finding.clone().into();
-            }
-            if let Some(answer) = error.downcast_ref::<ApiError>() {
-                return answer.clone().into();
-            }
-            if error.is::<ConnectorError>() {
-                let why = causes(error).pop().unwrap_or_default();
-                return self.http.no_answer(&self.asked_host(), &why).into();
-            }
-        }
-        anyhow!("failed to get AWS credentials: {}", causes(outermost).join(": "))
+        provider.provide_credentials().await.map(drop).map_err(|error| cause::of(&error, self))
     }
 
     /// Asks STS for the identity that the credentials belong to.
@@ -247,7 +230,7 @@ impl Clients {
     /// When there are no credentials, they are invalid, or STS does not answer.
     pub async fn caller(&self) -> Result<Caller> {
         let provider = self.shared.credentials_provider().context("no AWS credentials are set up")?;
-        let latest = provider.provide_credentials().await.map_err(|error| self.cause(&error))?.expiry();
+        let latest = provider.provide_credentials().await.map_err(|error| cause::of(&error, self))?.expiry();
         let region = self.shared.region().map(ToString::to_string).unwrap_or_default();
         let answer = self.sts().get_caller_identity().send().await;
         let answer = answer.answer("GetCallerIdentity", &region)?;
@@ -264,6 +247,12 @@ impl Clients {
             expires: self.origin.as_ref().and_then(|(source, profiles)| source.end(profiles, latest)),
         })
     }
+}
+
+/// All faults in one message.
+fn all(faults: &[Finding]) -> Error {
+    let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    anyhow!("{}", all.join("\n  "))
 }
 
 fn preflight_timeouts() -> TimeoutConfig {

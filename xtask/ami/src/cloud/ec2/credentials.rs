@@ -4,15 +4,9 @@
 //! profile is mistyped. It also knows no MFA, and asks a source again for each client.
 
 use aws_config::{
-    Region, SdkConfig,
-    credential_process::CredentialProcessProvider,
-    ecs::EcsCredentialsProvider,
-    environment::EnvironmentVariableCredentialsProvider,
-    imds::credentials::ImdsCredentialsProvider,
-    login::LoginCredentialsProvider,
-    provider_config::ProviderConfig,
-    sso::SsoCredentialsProvider,
-    web_identity_token::{StaticConfiguration, WebIdentityTokenCredentialsProvider},
+    Region, SdkConfig, credential_process::CredentialProcessProvider, ecs::EcsCredentialsProvider,
+    environment::EnvironmentVariableCredentialsProvider, imds::credentials::ImdsCredentialsProvider,
+    login::LoginCredentialsProvider, provider_config::ProviderConfig, sso::SsoCredentialsProvider,
 };
 use aws_credential_types::Credentials;
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
@@ -22,10 +16,14 @@ use crate::ground::environment::variable;
 use once::Once;
 use role::RoleProvider;
 use source::{Kind, Source};
+use web_identity::WebIdentityProvider;
 
+pub mod cause;
+mod environment;
 mod once;
 mod role;
 pub mod source;
+mod web_identity;
 
 /// What the calls to a source of credentials need.
 pub struct Network<'a> {
@@ -42,19 +40,26 @@ pub struct Network<'a> {
 /// The credentials of a source, with its roles. Each is asked once, and renewed in time where that is possible.
 #[must_use]
 pub fn provider(source: &Source, profiles: &Profiles, network: &Network<'_>) -> Once {
-    let shared = network.shared.to_builder().timeout_config(network.timeouts.clone());
-    let shared = shared.retry_config(network.retries.clone()).build();
+    let shared = shared_of(network);
+    let words = source.words_of_base();
     source.roles.iter().fold(base(source, profiles, network), |source, role| {
         let get = |key: &str| profiles.get(&role.profile, key).map(str::to_owned);
         Once::new(RoleProvider {
             role: role.clone(),
+            place: profiles.place(&role.profile, "role_arn"),
             source,
+            source_words: words.clone(),
             shared: shared.clone(),
             external_id: get("external_id"),
             session_name: get("role_session_name"),
             duration_secs: get("duration_seconds").and_then(|seconds| seconds.parse().ok()),
         })
     })
+}
+
+fn shared_of(network: &Network<'_>) -> SdkConfig {
+    let shared = network.shared.to_builder().timeout_config(network.timeouts.clone());
+    shared.retry_config(network.retries.clone()).build()
 }
 
 fn base(source: &Source, profiles: &Profiles, network: &Network<'_>) -> Once {
@@ -78,13 +83,13 @@ fn base(source: &Source, profiles: &Profiles, network: &Network<'_>) -> Once {
             None,
             "Profile",
         )),
-        Kind::Sso => {
+        Kind::Sso { account, role } => {
             let session = get("sso_session");
             let of_session = |key: &str| profiles.of_session(session.as_deref()?, key).map(str::to_owned);
             let find = |key: &str| of_session(key).or_else(|| get(key)).unwrap_or_default();
             let mut sso = SsoCredentialsProvider::builder().configure(&config).region(Region::new(find("sso_region")));
             sso.set_session_name(session.clone());
-            let sso = sso.account_id(find("sso_account_id")).role_name(find("sso_role_name"));
+            let sso = sso.account_id(account).role_name(role);
             Once::new(sso.start_url(find("sso_start_url")).build())
         }
         Kind::Login(session) => {
@@ -95,11 +100,10 @@ fn base(source: &Source, profiles: &Profiles, network: &Network<'_>) -> Once {
         }
         Kind::Process(command) => Once::new(CredentialProcessProvider::new(command.clone())),
         Kind::WebIdentity { file, role, session } => {
+            let (role, file) = (role.clone(), file.clone());
             let session_name = session.clone().unwrap_or_else(|| "wallaroo-ami".to_owned());
-            let of_role =
-                StaticConfiguration { web_identity_token_file: file.into(), role_arn: role.clone(), session_name };
-            let builder = WebIdentityTokenCredentialsProvider::builder().configure(&config);
-            Once::new(builder.static_configuration(of_role).build())
+            let (profile, shared) = (source.profile.clone(), shared_of(network));
+            Once::new(WebIdentityProvider { role, file, session_name, profile, shared })
         }
         Kind::Container => Once::new(EcsCredentialsProvider::builder().configure(&config).build()),
         Kind::Instance => Once::new(ImdsCredentialsProvider::builder().configure(&config).build()),

@@ -37,29 +37,33 @@ pub fn faults(shared: &SdkConfig, profiles: &Profiles) -> Vec<Finding> {
     for name in LOCAL {
         set.extend(variable(name).map(|value| (name.to_owned(), value)));
     }
+    let selected = profiles.selected();
+    let of = |key: &str| format!("{key} of {}", profiles.place(selected, key));
     let key = "ec2_metadata_service_endpoint";
-    set.extend(profiles.get(profiles.selected(), key).map(|value| (key.to_owned(), value.to_owned())));
+    set.extend(profiles.get(selected, key).map(|value| (of(key), value.to_owned())));
     for service in SERVICES {
         let Some(value) = of_service(shared, service) else { continue };
         let of_service = format!("AWS_ENDPOINT_URL_{}", service.to_uppercase().replace(' ', "_"));
         let by =
             [of_service.as_str(), "AWS_ENDPOINT_URL"].into_iter().find(|name| variable(name).as_ref() == Some(&value));
-        let of_profile = profiles.get(profiles.selected(), "endpoint_url") == Some(value.as_str());
+        let of_profile = profiles.get(selected, "endpoint_url") == Some(value.as_str());
         let by = by.map(str::to_owned).unwrap_or_else(|| match of_profile {
-            true => "endpoint_url".to_owned(),
-            false => format!("endpoint_url of {} in the services section", service.to_lowercase()),
+            true => of("endpoint_url"),
+            false => {
+                let (section, place) = profiles.services().unwrap_or_default();
+                format!("endpoint_url of {} in {section}, which {place} names,", service.to_lowercase())
+            }
         });
         set.push((by, value));
     }
     set.dedup();
     let wrong = set.into_iter().filter(|(_, value)| !is_address(value));
-    wrong
-        .map(|(by, value)| Finding {
-            problem: format!("{by}={} is not the address of a server", without_password(&value)),
-            remedy: "give one that begins with http:// or https://, such as https://localhost:4566, or unset it"
-                .to_owned(),
-        })
-        .collect()
+    let wrong = wrong.map(|(by, value)| Finding {
+        problem: format!("{by} is {}, which is not the address of a server", without_password(&value)),
+        remedy: "give one that begins with http:// or https://, such as https://localhost:4566, or remove the setting"
+            .to_owned(),
+    });
+    wrong.chain(profiles.missing_services()).collect()
 }
 
 fn is_address(value: &str) -> bool {

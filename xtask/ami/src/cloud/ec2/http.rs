@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use aws_smithy_http_client::{Builder, Connector, ConnectorBuilder, proxy::ProxyConfig, tls};
+use aws_smithy_http_client::{Builder, Connector, ConnectorBuilder, proxy::ProxyConfig, tls, tls::TlsContext};
 use aws_smithy_runtime_api::client::{
     dns::{DnsFuture, ResolveDns, ResolveDnsError},
     http::{
@@ -31,35 +31,50 @@ pub struct Http(Arc<Inner>);
 struct Inner {
     proxies: Proxies,
     trust: Trust,
+    context: Option<TlsContext>,
     direct: SharedHttpClient,
-    proxied: Vec<(Proxy, SharedHttpClient)>,
+    proxied: Vec<(Proxy, ProxyConfig, SharedHttpClient)>,
     /// The metadata services that the environment names: never reached through a proxy.
     local: Vec<String>,
-    /// The scheme and host that was asked last, and the proxy that it was asked through.
-    last: Mutex<Option<(String, Option<Proxy>)>>,
+    last: Mutex<Last>,
+}
+
+/// What was asked last.
+#[derive(Clone, Default)]
+struct Last {
+    /// The scheme and host.
+    host: Option<String>,
+    /// The proxy that it was asked through.
+    proxy: Option<Proxy>,
+    /// The status of the answer, if it came.
+    status: Option<u16>,
+    /// Whether the answer was a page for people.
+    is_page: bool,
 }
 
 impl Http {
     /// A client with these proxies and authorities. `local` are the addresses that are never reached through a proxy.
-    #[must_use]
-    pub fn new(proxies: Proxies, trust: Trust, local: Vec<String>) -> Http {
-        let client = |proxy: Option<&Proxy>| {
-            let (trust, proxy) = (trust.clone(), proxy.cloned());
-            Builder::new().build_with_connector_fn(move |settings, components| {
-                let sleep = components.and_then(RuntimeComponents::sleep_impl);
-                let mut builder = Connector::builder();
-                builder.set_sleep_impl(sleep).set_connector_settings(settings.cloned());
-                with(builder, proxy.as_ref(), &trust, Family::Any)
-            })
-        };
-        let proxied = proxies.all().map(|proxy| (proxy.clone(), client(Some(proxy)))).collect();
-        Http(Arc::new(Inner { direct: client(None), proxied, proxies, trust, local, last: Mutex::default() }))
+    ///
+    /// # Errors
+    /// A [`Finding`] when the SDK does not take them. Nothing is ever asked without them instead.
+    pub fn new(proxies: Proxies, trust: Trust, local: Vec<String>) -> Result<Http, Finding> {
+        let context = trust.context()?;
+        let mut proxied = Vec::new();
+        for proxy in proxies.all() {
+            let config = proxy.config()?;
+            proxied.push((proxy.clone(), config.clone(), client(Some(config), context.clone())));
+        }
+        let direct = client(None, context.clone());
+        let last = Mutex::default();
+        Ok(Http(Arc::new(Inner { proxies, trust, context, direct, proxied, local, last })))
     }
 
     /// What the computer trusts, and no proxy.
     #[must_use]
     pub fn plain() -> Http {
-        Http::new(Proxies::default(), Trust::Computer, Vec::new())
+        let (proxies, trust, local, last) = (Proxies::default(), Trust::Computer, Vec::new(), Mutex::default());
+        let (direct, proxied) = (client(None, None), Vec::new());
+        Http(Arc::new(Inner { proxies, trust, context: None, direct, proxied, local, last }))
     }
 
     /// The connector for one address outside the SDK.
@@ -67,17 +82,35 @@ impl Http {
     pub fn connector(&self, settings: HttpConnectorSettings, url: &Uri, family: Family) -> Connector {
         let mut builder = Connector::builder();
         builder.set_connector_settings(Some(settings));
-        with(builder, self.0.proxies.of_url(url), &self.0.trust, family)
+        let proxy = self.0.proxies.of_url(url);
+        let proxy = proxy.and_then(|proxy| self.0.proxied.iter().find(|(known, ..)| known == proxy));
+        with(builder, proxy.map(|(_, config, _)| config.clone()), self.0.context.clone(), family)
     }
 
     /// The scheme and host that was asked last.
     #[must_use]
     pub fn last_host(&self) -> Option<String> {
-        self.last().map(|(host, _)| host)
+        self.last().host
     }
 
-    fn last(&self) -> Option<(String, Option<Proxy>)> {
+    /// The status of the last answer: `HTTP status 503`.
+    #[must_use]
+    pub fn last_status(&self) -> Option<String> {
+        Some(format!("HTTP status {}", self.last().status?))
+    }
+
+    /// The same, if the answer was a page for people, as no service of AWS gives one.
+    #[must_use]
+    pub fn status_of_page(&self) -> Option<String> {
+        self.last_status().filter(|_| self.last().is_page)
+    }
+
+    fn last(&self) -> Last {
         self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_last(&self, change: impl FnOnce(&mut Last)) {
+        change(&mut self.0.last.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The lines of a plan about the network, label and value.
@@ -97,14 +130,15 @@ impl Http {
     /// The finding for a host that gave no answer, for this reason: a connection, a proxy, or TLS.
     #[must_use]
     pub fn no_answer(&self, host: &str, why: &str) -> Finding {
-        let last = self.last().filter(|(last, _)| last == host);
-        let through = last.and_then(|(_, proxy)| proxy).map(|proxy| format!(" through the proxy {}", proxy.label()));
-        let through = through.unwrap_or_default();
-        if why.starts_with("HTTP status ") {
+        let last = Some(self.last()).filter(|last| last.host.as_deref() == Some(host));
+        let proxy = last.and_then(|last| last.proxy);
+        let through = proxy.as_ref().map(|proxy| format!(" through the proxy {}", proxy.label())).unwrap_or_default();
+        if let Some(finding) = proxy.as_ref().and_then(|proxy| proxy.refusal(host, why)) {
+            return finding;
+        }
+        if why.starts_with(ODD_STATUS) {
             let problem = format!("{host} answered{through}, but not as AWS does: {why}");
-            let remedy =
-                "a login page of the network or a proxy may have answered; check AWS_ENDPOINT_URL, too".to_owned();
-            return Finding { problem, remedy };
+            return Finding { problem, remedy: LOGIN_PAGE.to_owned() };
         }
         if !is_tls(why) {
             let check = if through.is_empty() {
@@ -131,6 +165,13 @@ impl Http {
     }
 }
 
+/// How the words begin for an answer that has a status, and no error as AWS writes it.
+pub const ODD_STATUS: &str = "HTTP status ";
+
+/// What to do then.
+pub const LOGIN_PAGE: &str = "a login page of the network or a proxy may have answered: open a page in a browser to log in to \
+                              the network, and check HTTPS_PROXY and AWS_ENDPOINT_URL";
+
 /// The family of the addresses that a host is reached at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -153,10 +194,24 @@ impl ResolveDns for OnlyIpv6 {
     }
 }
 
-fn with(mut builder: ConnectorBuilder, proxy: Option<&Proxy>, trust: &Trust, family: Family) -> Connector {
-    builder.set_proxy_config(proxy.and_then(|proxy| ProxyConfig::all(&*proxy.url).ok()));
+fn client(proxy: Option<ProxyConfig>, context: Option<TlsContext>) -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(move |settings, components| {
+        let sleep = components.and_then(RuntimeComponents::sleep_impl);
+        let mut builder = Connector::builder();
+        builder.set_sleep_impl(sleep).set_connector_settings(settings.cloned());
+        with(builder, proxy.clone(), context.clone(), Family::Any)
+    })
+}
+
+fn with(
+    mut builder: ConnectorBuilder,
+    proxy: Option<ProxyConfig>,
+    context: Option<TlsContext>,
+    family: Family,
+) -> Connector {
+    builder.set_proxy_config(proxy);
     let builder = builder.tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring));
-    let builder = match trust.context() {
+    let builder = match context {
         Some(context) => builder.tls_context(context),
         None => builder,
     };
@@ -176,7 +231,7 @@ fn is_tls(why: &str) -> bool {
 impl HttpClient for Http {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let connector = |client: &SharedHttpClient| client.http_connector(settings, components);
-        let proxied = self.0.proxied.iter().map(|(proxy, client)| (proxy.clone(), connector(client))).collect();
+        let proxied = self.0.proxied.iter().map(|(proxy, _, client)| (proxy.clone(), connector(client))).collect();
         SharedHttpConnector::new(Route { http: self.clone(), direct: connector(&self.0.direct), proxied })
     }
 }
@@ -205,10 +260,18 @@ impl HttpConnector for Route {
             .as_ref()
             .and_then(|url| Some(without_password(&format!("{}://{}", url.scheme_str()?, url.authority()?))))
         {
-            *self.http.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((host, proxy.cloned()));
+            let proxy = proxy.cloned();
+            self.http.set_last(|last| *last = Last { host: Some(host), proxy, ..Last::default() });
         }
         let connector = proxy.and_then(|proxy| self.proxied.iter().find(|(known, _)| known == proxy));
-        connector.map_or(&self.direct, |(_, connector)| connector).call(request)
+        let answer = connector.map_or(&self.direct, |(_, connector)| connector).call(request);
+        let http = self.http.clone();
+        HttpConnectorFuture::new(async move {
+            let answer = answer.await?;
+            let is_page = answer.headers().get("content-type").is_some_and(|kind| kind.starts_with("text/html"));
+            http.set_last(|last| (last.status, last.is_page) = (Some(answer.status().as_u16()), is_page));
+            Ok(answer)
+        })
     }
 }
 

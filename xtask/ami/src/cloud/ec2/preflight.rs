@@ -22,6 +22,7 @@ use paths::Paths;
 use permissions::DryRunInputs;
 use regions::RegionFacts;
 
+mod advice;
 mod identity;
 mod grantees;
 mod paths;

@@ -1,6 +1,6 @@
 //! The user's AWS profiles, without the keys that are set to nothing, and the one that was named.
 
-use anyhow::anyhow;
+use anyhow::{Result, anyhow};
 use aws_runtime::env_config::{
     file::{EnvConfigFileKind, EnvConfigFiles},
     section::EnvConfigSections,
@@ -9,13 +9,20 @@ use aws_runtime::env_config::{
 use aws_types::os_shim_internal::{Env, Fs};
 use xtask::region::nearest;
 
-use crate::ground::{environment::variable, finding::Finding};
+use crate::ground::{environment::variable, finding::Finding, process::quote};
+use file::{File, decoded, encoded};
+
+mod file;
 
 /// The user's profiles.
 pub struct Profiles {
     /// The files, for the SDK.
     pub files: EnvConfigFiles,
     sections: EnvConfigSections,
+    config: File,
+    credentials: File,
+    /// What the file of credentials has by itself: there it comes first.
+    of_credentials: EnvConfigSections,
     /// The profile that was named, and by what.
     pub named: Option<(String, &'static str)>,
 }
@@ -24,29 +31,33 @@ impl Profiles {
     /// Reads them. `flag` is `--profile`; without it the variables that the AWS CLI reads count.
     ///
     /// # Errors
-    /// A [`Finding`] when a file cannot be read or parsed, or there is no profile of the name.
-    pub async fn read(flag: Option<&str>) -> Result<Profiles, Finding> {
-        let config = text("AWS_CONFIG_FILE", ".aws/config")?;
-        let credentials = text("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials")?;
-        let files = EnvConfigFiles::builder()
-            .with_contents(EnvConfigFileKind::Config, without_blank_keys(&config))
-            .with_contents(EnvConfigFileKind::Credentials, without_blank_keys(&credentials))
-            .build();
-        let parse = async {
-            let source = source::load(&Env::real(), &Fs::real(), &files).await.map_err(|error| anyhow!("{error}"))?;
-            EnvConfigSections::parse(source).map_err(|error| anyhow!("{error}"))
+    /// A [`Finding`] for each file that cannot be read or parsed, or when there is no profile of the name.
+    pub async fn read(flag: Option<&str>) -> Result<Profiles, Vec<Finding>> {
+        let config = File::read("AWS_CONFIG_FILE", ".aws/config");
+        let credentials = File::read("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials");
+        let (config, credentials) = match (config, credentials) {
+            (Ok(config), Ok(credentials)) => (config, credentials),
+            (config, credentials) => return Err([config.err(), credentials.err()].into_iter().flatten().collect()),
         };
-        let sections = parse.await.map_err(|error| Finding {
-            problem: format!("failed to read the AWS profiles: {error:#}"),
-            remedy: "fix ~/.aws/config and ~/.aws/credentials; aws configure list shows what they hold".to_owned(),
-        })?;
+        // Each by itself: the SDK says only the line.
+        let (of_config, text) = (config.for_sdk(), credentials.for_sdk());
+        let alone = (parse(&files(&of_config, "")).await, parse(&files("", &text)).await);
+        let files = files(&of_config, &text);
+        let (sections, of_credentials) = match (alone, parse(&files).await) {
+            ((Ok(_), Ok(of_credentials)), Ok(sections)) => (sections, of_credentials),
+            ((of_config, of_credentials), _) => {
+                let of_config = of_config.err().map(|error| fault(&config, &error));
+                let of_credentials = of_credentials.err().map(|error| fault(&credentials, &error));
+                return Err(of_config.into_iter().chain(of_credentials).collect());
+            }
+        };
         let of_variable = |name: &'static str| Some((variable(name)?, name));
         let named = flag.map(|flag| (flag.to_owned(), "--profile"));
         // The order of the AWS CLI.
         let named = named.or_else(|| of_variable("AWS_DEFAULT_PROFILE")).or_else(|| of_variable("AWS_PROFILE"));
-        let profiles = Profiles { files, sections, named };
+        let profiles = Profiles { files, sections, config, credentials, of_credentials, named };
         if let Some((name, by)) = &profiles.named {
-            profiles.expect(name, by)?;
+            profiles.expect(name, by).map_err(|finding| vec![finding])?;
         }
         Ok(profiles)
     }
@@ -57,16 +68,55 @@ impl Profiles {
         self.named.as_ref().map_or("default", |(name, _)| name)
     }
 
+    /// Its name as the SDK finds it in [`Self::files`].
+    #[must_use]
+    pub fn selected_for_sdk(&self) -> String {
+        encoded(self.selected())
+    }
+
     /// A key of a profile.
     #[must_use]
     pub fn get(&self, profile: &str, key: &str) -> Option<&str> {
-        self.sections.get_profile(profile)?.get(key).filter(|value| !value.trim().is_empty())
+        self.sections.get_profile(&encoded(profile))?.get(key).filter(|value| !value.trim().is_empty())
+    }
+
+    /// Where a key of a profile is set, for people to read.
+    #[must_use]
+    pub fn place(&self, profile: &str, key: &str) -> String {
+        let of_credentials = self.of_credentials.get_profile(&encoded(profile)).and_then(|it| it.get(key));
+        let file = if of_credentials.is_some() { &self.credentials } else { &self.config };
+        format!("the AWS profile `{profile}` in {}", file.path.display())
     }
 
     /// A key of an sso-session.
     #[must_use]
     pub fn of_session(&self, session: &str, key: &str) -> Option<&str> {
-        self.sections.sso_session(session)?.get(key).filter(|value| !value.trim().is_empty())
+        self.sections.sso_session(&encoded(session))?.get(key).filter(|value| !value.trim().is_empty())
+    }
+
+    /// The section of services that the profile that counts names, and what names it, for people to read.
+    #[must_use]
+    pub fn services(&self) -> Option<(String, String)> {
+        let encoded = self.get(self.selected(), "services")?;
+        let name = decoded(encoded);
+        Some((format!("[services {name}]"), self.place(self.selected(), "services")))
+    }
+
+    /// The finding when that section is not there. The SDK would ask AWS's own hosts.
+    #[must_use]
+    pub fn missing_services(&self) -> Option<Finding> {
+        let named = self.get(self.selected(), "services")?;
+        let names = self.config.names("services");
+        if names.iter().any(|known| encoded(known) == named) {
+            return None;
+        }
+        let (section, place) = self.services()?;
+        let others = others(named, names.iter().map(String::as_str).collect());
+        let others = others.map(|others| format!("{others}; ")).unwrap_or_default();
+        Some(Finding {
+            problem: format!("there is no section {section}, which services of {place} names"),
+            remedy: format!("{others}write the section, or remove services from the profile"),
+        })
     }
 
     /// Checks that there is this profile.
@@ -74,15 +124,20 @@ impl Profiles {
     /// # Errors
     /// A [`Finding`] with the nearest name, or all names, when there is not. `by` is what names it.
     pub fn expect(&self, name: &str, by: &str) -> Result<(), Finding> {
-        if self.sections.get_profile(name).is_some() {
+        if self.sections.get_profile(&encoded(name)).is_some() {
             return Ok(());
         }
-        let problem = format!("there is no AWS profile `{name}`, which {by} names");
-        let remedy = match others(name, self.sections.profiles().collect()) {
-            Some(others) => format!("{others}; to make it: aws configure --profile {name}"),
-            None => format!("there are none at all in ~/.aws/config; to make it: aws configure --profile {name}"),
-        };
-        Err(Finding { problem, remedy })
+        let files = [&self.config, &self.credentials];
+        let absent = files.iter().filter_map(|file| file.absence()).map(|words| format!("; {words}"));
+        let problem =
+            format!("there is no AWS profile `{name}`, which {by} names{}", absent.collect::<Vec<_>>().concat());
+        if let Some(nearly) = files.iter().find_map(|file| file.nearly(name)) {
+            return Err(Finding { problem, remedy: nearly });
+        }
+        let known: Vec<String> = files.iter().flat_map(|file| file.names("profile")).collect();
+        let others = others(name, known.iter().map(String::as_str).collect());
+        let others = others.unwrap_or_else(|| format!("there are none at all in {}", self.config.path.display()));
+        Err(Finding { problem, remedy: format!("{others}; to make it: aws configure --profile {}", quote(name)) })
     }
 
     /// Checks that there is this sso-session.
@@ -90,11 +145,12 @@ impl Profiles {
     /// # Errors
     /// A [`Finding`] with the nearest name, or all names, when there is not.
     pub fn expect_session(&self, session: &str, profile: &str) -> Result<(), Finding> {
-        if self.sections.sso_session(session).is_some() {
+        if self.sections.sso_session(&encoded(session)).is_some() {
             return Ok(());
         }
         let problem = format!("there is no sso-session `{session}`, which the AWS profile `{profile}` names");
-        let others = others(session, self.sections.sso_sessions().collect());
+        let known = self.config.names("sso-session");
+        let others = others(session, known.iter().map(String::as_str).collect());
         let remedy = others.map(|others| format!("{others}; ")).unwrap_or_default();
         Err(Finding { problem, remedy: format!("{remedy}to make it: aws configure sso-session") })
     }
@@ -103,6 +159,7 @@ impl Profiles {
 /// A question after the most similar name, else the list of all.
 fn others(name: &str, mut known: Vec<&str>) -> Option<String> {
     known.sort_unstable();
+    known.dedup();
     match nearest(name, &known) {
         _ if known.is_empty() => None,
         Some(near) => Some(format!("did you mean `{near}`?")),
@@ -110,45 +167,23 @@ fn others(name: &str, mut known: Vec<&str>) -> Option<String> {
     }
 }
 
-/// The text of a file that a variable names, else of this one in the home folder. One that is not there is empty, as in
-/// the AWS CLI.
-fn text(name: &str, default: &str) -> Result<String, Finding> {
-    let home = etcetera::home_dir().unwrap_or_default();
-    let path = match variable(name) {
-        Some(path) => path.strip_prefix("~/").map_or_else(|| path.clone().into(), |rest| home.join(rest)),
-        None => home.join(default),
-    };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(Finding {
-            problem: format!("failed to read the AWS profiles: {}: {error}", path.display()),
-            remedy: format!("make the file readable, or name another with {name}"),
-        }),
-    }
+fn files(config: &str, credentials: &str) -> EnvConfigFiles {
+    let builder = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, config);
+    builder.with_contents(EnvConfigFileKind::Credentials, credentials).build()
 }
 
-/// The text without the keys that are set to nothing. A key with further keys below it has no value of its own.
-fn without_blank_keys(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    let is_indented = |line: &str| line.starts_with([' ', '\t']);
-    let is_blank = |at: usize| {
-        let line = lines.get(at).copied().unwrap_or_default();
-        let key = line.trim().split_once('=').filter(|(_, value)| value.trim().is_empty());
-        let is_key = key.is_some() && !line.trim_start().starts_with(['#', ';', '[']);
-        let next = lines.iter().skip(at + 1).find(|line| !line.trim().is_empty());
-        is_key && (is_indented(line) || !next.is_some_and(|next| is_indented(next)))
-    };
-    lines.iter().enumerate().filter(|(at, _)| !is_blank(*at)).map(|(_, line)| format!("{line}\n")).collect()
+async fn parse(files: &EnvConfigFiles) -> Result<EnvConfigSections> {
+    let source = source::load(&Env::real(), &Fs::real(), files).await.map_err(|error| anyhow!("{error}"))?;
+    EnvConfigSections::parse(source).map_err(|error| anyhow!("{error}"))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blank_keys_are_left_out_and_what_has_keys_below_it_is_not() {
-        let text = "[profile a]\nregion =\nrole_arn = \n# x =\noutput = json\ns3 =\n  a = b\n  c =\nlast =";
-        assert_eq!(without_blank_keys(text), "[profile a]\n# x =\noutput = json\ns3 =\n  a = b\n");
-    }
+/// The finding for a file that the SDK cannot parse: "error parsing  on line 2:", and the reason in a line of its own.
+fn fault(file: &File, error: &anyhow::Error) -> Finding {
+    let (path, words) = (file.path.display(), error.to_string());
+    let told = words.split_once(" on line ").and_then(|(_, rest)| rest.split_once(':'));
+    let problem = match told {
+        Some((line, reason)) => format!("failed to read the AWS profiles: {path}, line {line}: {}", reason.trim()),
+        None => format!("failed to read the AWS profiles: {path}: {words}"),
+    };
+    Finding { problem, remedy: format!("fix that line: a section is {}, a key is KEY = VALUE", file.shape()) }
 }

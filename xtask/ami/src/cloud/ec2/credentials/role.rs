@@ -10,8 +10,8 @@ use aws_credential_types::{
 
 use super::{once::Once, source::Role};
 use crate::{
-    cloud::ec2::answer::Answer as _,
-    ground::{finding::Finding, process::quote},
+    cloud::ec2::{answer::Answer as _, denial::Reason},
+    ground::{api_error::ApiError, finding::Finding, process::quote},
     show::confirm,
 };
 
@@ -19,7 +19,11 @@ use crate::{
 #[derive(Debug)]
 pub struct RoleProvider {
     pub role: Role,
+    /// The profile that names it, and its file, for people to read.
+    pub place: String,
     pub source: Once,
+    /// Where the first credentials come from, for people to read.
+    pub source_words: String,
     /// Regions, endpoints, timeouts and the HTTP client.
     pub shared: SdkConfig,
     pub external_id: Option<String>,
@@ -45,11 +49,40 @@ impl RoleProvider {
         let call = call.set_serial_number(self.role.mfa.clone()).set_token_code(code);
         let region = self.shared.region().map(ToString::to_string).unwrap_or_default();
         let answer = Box::pin(call.send()).await.answer("AssumeRole", &region);
-        let answer = answer.map_err(CredentialsError::provider_error)?;
+        let answer = answer.map_err(|answer| self.explained(answer))?;
         let found =
             answer.credentials.ok_or_else(|| CredentialsError::provider_error("AssumeRole gave no credentials"))?;
         let end = SystemTime::try_from(found.expiration).ok();
         Ok(Credentials::new(found.access_key_id, found.secret_access_key, Some(found.session_token), end, "AssumeRole"))
+    }
+
+    /// A refusal as a finding; any other error as it is.
+    fn explained(&self, answer: ApiError) -> CredentialsError {
+        let Role { arn, profile, .. } = &self.role;
+        let told = format!("{} ({})", answer.plain_message(), answer.code.as_deref().unwrap_or_default());
+        let finding = if answer.is_denial() {
+            let reason = Reason::of(&answer);
+            let remedy = match reason.is_missing_permission() {
+                true => format!(
+                    "let the trust policy of {arn} name who assumes it, with the external_id or MFA that it asks for, and \
+                     give that one the permission sts:AssumeRole for the role; it is assumed with {}",
+                    self.source_words
+                ),
+                false => format!("{} denies it: {}", reason.what(), reason.remedy()),
+            };
+            Finding { problem: format!("the role {arn} of the AWS profile `{profile}` is denied: {told}"), remedy }
+        } else if answer.has_code(&["ValidationError", "InvalidParameter*", "MalformedPolicy*"]) {
+            Finding {
+                problem: format!("failed to assume the role {arn} of the AWS profile `{profile}`: {told}"),
+                remedy: format!(
+                    "check role_arn, role_session_name, external_id and duration_seconds of {}",
+                    self.place
+                ),
+            }
+        } else {
+            return CredentialsError::provider_error(answer);
+        };
+        CredentialsError::provider_error(finding)
     }
 }
 

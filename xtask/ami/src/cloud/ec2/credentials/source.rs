@@ -5,6 +5,7 @@ use std::{path::Path, time::SystemTime};
 use aws_smithy_types::date_time::{DateTime, Format};
 use sha1::{Digest as _, Sha1};
 
+use super::environment;
 use crate::{
     cloud::ec2::profiles::Profiles,
     ground::{environment::variable, finding::Finding, process::quote},
@@ -18,7 +19,12 @@ pub enum Kind {
     /// Keys in the profile.
     Keys,
     /// IAM Identity Center, with the session's name or the address of the portal.
-    Sso,
+    Sso {
+        /// The account.
+        account: String,
+        /// The name of the role in it.
+        role: String,
+    },
     /// `aws login`, with the session.
     Login(String),
     /// The profile's `credential_process`.
@@ -69,8 +75,7 @@ impl Source {
     pub fn find(profiles: &Profiles) -> Result<Source, Finding> {
         let of_environment = |kind| Ok(Source { kind, profile: None, roles: Vec::new() });
         let is_flag = profiles.named.as_ref().is_some_and(|(_, by)| *by == "--profile");
-        if !is_flag && variable("AWS_ACCESS_KEY_ID").is_some() {
-            expect_secret()?;
+        if !is_flag && environment::has_keys()? {
             return of_environment(Kind::Environment);
         }
         let selected = profiles.selected();
@@ -91,6 +96,7 @@ impl Source {
         if kind_of(profiles, selected)?.is_some() {
             return of_profile(profiles, selected);
         }
+        environment::refuse_token_alone()?;
         of_environment(if container().is_some() { Kind::Container } else { Kind::Instance })
     }
 
@@ -123,7 +129,7 @@ impl Source {
                     .find_map(|key| date(profiles.get(self.profile.as_deref()?, key).map(str::to_owned)))
             }
             // Only a login of an sso-session is renewed.
-            Kind::Sso => sso_login_end(profiles, self.profile.as_deref()?),
+            Kind::Sso { .. } => sso_login_end(profiles, self.profile.as_deref()?),
             _ => return None,
         };
         of_source.map(|end| latest.map_or(end, |latest| latest.max(end)))
@@ -132,23 +138,28 @@ impl Source {
     /// Where the credentials come from, for people to read.
     #[must_use]
     pub fn words(&self) -> String {
+        let role = |role: &Role| {
+            let code = if role.mfa.is_some() { " with an MFA code" } else { "" };
+            format!(", then {}{code} (`{}`)", role.arn, role.profile)
+        };
+        self.words_of_base() + &self.roles.iter().map(role).collect::<String>()
+    }
+
+    /// Where the first credentials come from, for people to read.
+    #[must_use]
+    pub fn words_of_base(&self) -> String {
         let profile = self.profile.as_deref().map(|profile| format!(" of the AWS profile `{profile}`"));
         let profile = profile.unwrap_or_default();
-        let source = match &self.kind {
+        match &self.kind {
             Kind::Environment => "AWS_ACCESS_KEY_ID in the environment".to_owned(),
             Kind::Keys => format!("the keys{profile}"),
-            Kind::Sso => format!("the SSO login{profile}"),
+            Kind::Sso { .. } => format!("the SSO login{profile}"),
             Kind::Login(_) => format!("the login{profile} by aws login"),
             Kind::Process(_) => format!("the credential_process{profile}"),
             Kind::WebIdentity { file, role, .. } => format!("the web identity{profile} in {file}, for {role}"),
             Kind::Container => format!("the container's role{profile}"),
             Kind::Instance => format!("this instance's role{profile}"),
-        };
-        let role = |role: &Role| {
-            let code = if role.mfa.is_some() { " with an MFA code" } else { "" };
-            format!(", then {}{code} (`{}`)", role.arn, role.profile)
-        };
-        source + &self.roles.iter().map(role).collect::<String>()
+        }
     }
 }
 
@@ -173,22 +184,13 @@ fn sso_login_end(profiles: &Profiles, profile: &str) -> Option<SystemTime> {
     date(login.get("expiresAt")?.as_str().map(str::to_owned))
 }
 
-fn date(text: Option<String>) -> Option<SystemTime> {
+/// The time that a tool wrote as text.
+pub(super) fn date(text: Option<String>) -> Option<SystemTime> {
     let text = text?.trim().replacen(' ', "T", 1);
     // aws-mfa writes UTC without saying so.
     let has_zone = text.ends_with('Z') || text.get(19..).is_some_and(|rest| rest.contains(['+', '-']));
     let text = if has_zone { text } else { format!("{text}Z") };
     SystemTime::try_from(DateTime::from_str(&text, Format::DateTimeWithOffset).ok()?).ok()
-}
-
-fn expect_secret() -> Result<(), Finding> {
-    if variable("AWS_SECRET_ACCESS_KEY").is_some() {
-        return Ok(());
-    }
-    Err(Finding {
-        problem: "AWS_ACCESS_KEY_ID is set, and AWS_SECRET_ACCESS_KEY is not".to_owned(),
-        remedy: "set both, or run unset AWS_ACCESS_KEY_ID".to_owned(),
-    })
 }
 
 fn of_profile(profiles: &Profiles, selected: &str) -> Result<Source, Finding> {
@@ -238,16 +240,7 @@ fn of_profile(profiles: &Profiles, selected: &str) -> Result<Source, Finding> {
 
 fn of_credential_source(profile: &str, source: &str, roles: Vec<Role>) -> Result<Source, Finding> {
     let kind = match source.to_lowercase().as_str() {
-        "environment" => {
-            if variable("AWS_ACCESS_KEY_ID").is_none() {
-                return Err(Finding {
-                    problem: format!("the AWS profile `{profile}` takes its keys from the environment, which has none"),
-                    remedy: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a source_profile".to_owned(),
-                });
-            }
-            expect_secret()?;
-            Kind::Environment
-        }
+        "environment" => Kind::Environment,
         "ecscontainer" => Kind::Container,
         "ec2instancemetadata" => Kind::Instance,
         _ => {
@@ -257,7 +250,27 @@ fn of_credential_source(profile: &str, source: &str, roles: Vec<Role>) -> Result
             });
         }
     };
-    Ok(Source { kind, profile: None, roles })
+    let disabled = variable("AWS_EC2_METADATA_DISABLED").filter(|it| it.trim().eq_ignore_ascii_case("true"));
+    let (missing, way) = match kind {
+        Kind::Environment if !environment::has_keys()? => (
+            "the environment, which has none".to_owned(),
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a source_profile",
+        ),
+        Kind::Container if container().is_none() => (
+            "a container (credential_source = EcsContainer), and this is none: neither \
+             AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set"
+                .to_owned(),
+            "run this in a container of ECS or EKS, or give the profile a source_profile instead",
+        ),
+        Kind::Instance if disabled.is_some() => (
+            "instance metadata (credential_source = Ec2InstanceMetadata), which AWS_EC2_METADATA_DISABLED=true turns off"
+                .to_owned(),
+            "run unset AWS_EC2_METADATA_DISABLED on an EC2 instance, or give the profile a source_profile instead",
+        ),
+        _ => return Ok(Source { kind, profile: None, roles }),
+    };
+    let problem = format!("the AWS profile `{profile}` takes its keys from {missing}");
+    Err(Finding { problem, remedy: way.to_owned() })
 }
 
 /// A profile with credentials of its own.
@@ -292,14 +305,18 @@ fn kind_of(profiles: &Profiles, profile: &str) -> Result<Option<Kind>, Finding> 
         if let Some(session) = &session {
             profiles.expect_session(session, profile)?;
         }
-        let of_portal = |key: &str| session.as_deref().and_then(|session| profiles.of_session(session, key)).is_some();
-        for key in ["sso_account_id", "sso_role_name", "sso_region", "sso_start_url"] {
-            if get(key).is_none() && !of_portal(key) {
+        let of_portal = |key: &str| Some(profiles.of_session(session.as_deref()?, key)?.to_owned());
+        let find = |key: &str| {
+            get(key).or_else(|| of_portal(key)).ok_or_else(|| {
                 let remedy = format!("add it with aws configure sso --profile {}", quote(profile));
-                return Err(Finding { remedy, ..lacks(key) });
-            }
+                Finding { remedy, ..lacks(key) }
+            })
+        };
+        let (account, role) = (find("sso_account_id")?, find("sso_role_name")?);
+        for key in ["sso_region", "sso_start_url"] {
+            find(key)?;
         }
-        return Ok(Some(Kind::Sso));
+        return Ok(Some(Kind::Sso { account, role }));
     }
     match (get("aws_access_key_id"), get("aws_secret_access_key")) {
         (Some(_), Some(_)) => return Ok(Some(Kind::Keys)),

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use aws_smithy_http_client::proxy::ProxyConfig;
 use http::Uri;
 use ipnet::IpNet;
 
@@ -21,6 +22,43 @@ impl Proxy {
     #[must_use]
     pub fn label(&self) -> String {
         format!("{} ({})", without_password(&self.url).trim_end_matches('/'), self.by)
+    }
+
+    /// The same for the HTTP client.
+    ///
+    /// # Errors
+    /// A [`Finding`] when it does not take the address.
+    pub(super) fn config(&self) -> Result<ProxyConfig, Finding> {
+        ProxyConfig::all(&*self.url).map_err(|_| not_an_address(self.by, &self.url))
+    }
+
+    /// The finding when the proxy itself refuses, for this reason: it wants a login, or does not connect to the host.
+    pub(super) fn refusal(&self, host: &str, why: &str) -> Option<Finding> {
+        let (label, by) = (self.label(), self.by);
+        if why.contains("proxy authorization required") || why == "HTTP status 407" {
+            let (problem, remedy) = match self.url.contains('@') {
+                true => (
+                    "does not take the user and the password that it was given",
+                    "with the right ones, each odd character of them written as in addresses (%40 for @)",
+                ),
+                false => {
+                    ("wants a user and a password", "with them, odd characters written as in addresses (%40 for @)")
+                }
+            };
+            let shape = "http://USER:PASSWORD@HOST:PORT";
+            return Some(Finding {
+                problem: format!("the proxy {label} {problem} (HTTP status 407)"),
+                remedy: format!("set {by}={shape} {remedy}"),
+            });
+        }
+        // The client tells no status of a proxy that does not make the tunnel.
+        why.contains("tunnel error: unsuccessful").then(|| Finding {
+            problem: format!("the proxy {label} refused to connect to {host}, as with HTTP status 403 or 502"),
+            remedy:
+                "ask those who run the proxy to permit the host, or name it in NO_PROXY if this computer can reach it \
+                     directly"
+                    .to_owned(),
+        })
     }
 }
 
@@ -52,10 +90,7 @@ impl Proxies {
                 Some(url) => Some(Proxy { url, by }),
                 None if by.eq_ignore_ascii_case("ALL_PROXY") => None,
                 None => {
-                    faults.push(Finding {
-                        problem: format!("{by}={} is not the address of a proxy", without_password(&value)),
-                        remedy: "give one that begins with http:// or https://, such as http://proxy:3128".to_owned(),
-                    });
+                    faults.push(not_an_address(by, &value));
                     None
                 }
             }
@@ -112,14 +147,36 @@ impl Proxies {
     }
 }
 
+fn not_an_address(by: &str, value: &str) -> Finding {
+    Finding {
+        problem: format!("{by}={} is not the address of a proxy", without_password(value)),
+        remedy: "give one that begins with http:// or https://, such as http://proxy:3128".to_owned(),
+    }
+}
+
 /// The address of a proxy, with `http://` where no scheme is given, as the AWS CLI takes it.
 fn address(value: &str) -> Option<String> {
     let value = value.trim();
-    let url =
-        if value.contains("://") { value.to_owned() } else { format!("http://{}", value.trim_start_matches('/')) };
+    let (scheme, rest) = value.split_once("://").unwrap_or(("http", value.trim_start_matches('/')));
+    // All before the last @ is the user and the password, whatever stands in it.
+    let url = match rest.rsplit_once('@') {
+        Some((user, host)) => format!("{scheme}://{}@{host}", escaped(user)),
+        None => format!("{scheme}://{rest}"),
+    };
     let parsed: Uri = url.parse().ok()?;
     let is_known = matches!(parsed.scheme_str(), Some("http" | "https"));
     (is_known && parsed.host().is_some_and(|host| !host.is_empty()) && has_possible_port(&parsed)).then_some(url)
+}
+
+/// A user and a password with each odd character written as `%` and its number, where that was not done.
+fn escaped(user: &str) -> String {
+    let is_escape = |rest: &[u8]| matches!(rest, [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+    let bytes = user.as_bytes();
+    let escaped = bytes.iter().enumerate().map(|(at, &byte)| {
+        let is_plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:".contains(&byte) || is_escape(&bytes[at..]);
+        if is_plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    });
+    escaped.collect()
 }
 
 /// Whether the port is one, if there is any. The HTTP client would take the scheme's own instead.
@@ -209,6 +266,28 @@ mod tests {
             assert!(proxies(&[("HTTPS_PROXY", wrong)]).is_err(), "{wrong}");
         }
         assert!(proxies(&[("HTTPS_PROXY", "http://[::1]:3128"), ("HTTP_PROXY", "http://me:secret@p")]).is_ok());
+    }
+
+    #[test]
+    fn passwords_may_have_any_character() {
+        for (password, expected) in [
+            ("pa%40ss", "pa%40ss"),
+            ("p@ss", "p%40ss"),
+            ("p/s?s#s", "p%2Fs%3Fs%23s"),
+            ("1#ss", "1%23ss"),
+            ("100%", "100%25"),
+            ("p ss", "p%20ss"),
+            ("p[\"^]", "p%5B%22%5E%5D"),
+            ("pä", "p%C3%A4"),
+        ] {
+            for begin in ["http://", ""] {
+                let value = format!("{begin}me:{password}@proxy:3128");
+                let url = format!("http://me:{expected}@proxy:3128");
+                assert_eq!(address(&value), Some(url), "{value}");
+                let found = proxies(&[("HTTPS_PROXY", &value)]).expect("proxies");
+                assert_eq!(found.words().as_deref(), Some("http://proxy:3128 (HTTPS_PROXY)"));
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,10 @@ use aws_smithy_http_client::tls::{TlsContext, TrustStore};
 use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
-use crate::ground::{environment::variable, finding::Finding};
+use crate::{
+    cloud::ec2::profiles::Profiles,
+    ground::{environment::variable, finding::Finding},
+};
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 
@@ -30,17 +33,19 @@ impl Trust {
     ///
     /// # Errors
     /// A [`Finding`] when there is not one certificate that can be used.
-    pub fn find(ca_bundle: Option<&str>) -> Result<Trust, Finding> {
+    pub fn find(profiles: &Profiles) -> Result<Trust, Finding> {
         let of_variable = |name: &str| variable(name).map(|path| (path, name.to_owned()));
-        let bundle = of_variable("AWS_CA_BUNDLE");
-        let bundle = bundle.or_else(|| ca_bundle.map(|path| (path.to_owned(), "ca_bundle".to_owned())));
+        let bundle = of_variable("AWS_CA_BUNDLE").or_else(|| {
+            let path = profiles.get(profiles.selected(), "ca_bundle")?;
+            Some((path.to_owned(), format!("ca_bundle of {}", profiles.place(profiles.selected(), "ca_bundle"))))
+        });
         // Python's requests, whose variable the AWS CLI takes as well.
         match bundle.or_else(|| of_variable("REQUESTS_CA_BUNDLE")) {
             Some((path, by)) => match certificates(&path) {
                 Ok(certificates) => Ok(Trust::Bundle { path, by, certificates }),
                 Err(error) => Err(Finding {
-                    problem: format!("{by}={path} cannot be used: {error:#}"),
-                    remedy: "give a file of certificates in PEM, or unset it".to_owned(),
+                    problem: format!("{by} is {path}, which cannot be used: {error:#}"),
+                    remedy: "give a file of certificates in PEM, or remove the setting".to_owned(),
                 }),
             },
             None => of_computer(),
@@ -56,15 +61,19 @@ impl Trust {
         }
     }
 
-    /// The same for the SDK's TLS.
-    pub(super) fn context(&self) -> Option<TlsContext> {
-        let store = match self {
-            Trust::Computer => TrustStore::default(),
-            Trust::Bundle { certificates, .. } => {
-                certificates.iter().fold(TrustStore::empty(), |store, pem| store.with_pem_certificate(pem.as_bytes()))
-            }
-        };
-        TlsContext::builder().with_trust_store(store).build().ok()
+    /// The same for the SDK's TLS; `None` for what it trusts by itself, which is what the computer trusts.
+    ///
+    /// # Errors
+    /// A [`Finding`] when the SDK does not take the certificates. Without it, others would be trusted than those.
+    pub(super) fn context(&self) -> Result<Option<TlsContext>, Finding> {
+        let Trust::Bundle { path, by, certificates } = self else { return Ok(None) };
+        let pems = certificates.iter().map(String::as_bytes);
+        let store = pems.fold(TrustStore::empty(), |store, pem| store.with_pem_certificate(pem));
+        let context = TlsContext::builder().with_trust_store(store).build().map_err(|error| Finding {
+            problem: format!("the certificates of {path} ({by}) cannot be used: {error}"),
+            remedy: "give a file of certificates in PEM, or remove the setting".to_owned(),
+        })?;
+        Ok(Some(context))
     }
 }
 
