@@ -193,6 +193,9 @@ pub struct ReleaseFlags {
     /// The type of the root volume, which the image hands on [default: the recipe's, else gp3]
     #[arg(long, help_heading = ON_EC2, value_name = "TYPE", conflicts_with = "local")]
     pub volume_type: Option<String>,
+    /// The I/O operations per second of the root volume, for io1, io2 and gp3 [default: the recipe's, with its type]
+    #[arg(long, help_heading = ON_EC2, value_name = "N", conflicts_with = "local")]
+    pub volume_iops: Option<u32>,
     /// Whether to ask for a public address: yes, no, or `subnet` to let the subnet decide [default: yes; with --subnet:
     /// subnet]
     #[arg(long, help_heading = ON_EC2, value_name = "CHOICE", value_enum, conflicts_with = "local")]
@@ -205,6 +208,9 @@ pub struct ReleaseFlags {
     /// The instance profile of the machines, by its name or ARN [default: the recipe's, else none]
     #[arg(long, help_heading = ON_EC2, value_name = "NAME|ARN", conflicts_with = "local")]
     pub instance_profile: Option<String>,
+    /// A proxy for apt on the machine that the image is made on; it is not in the image [default: the recipe's, else none]
+    #[arg(long, help_heading = ON_EC2, value_name = "URL", conflicts_with = "local")]
+    pub apt_proxy: Option<String>,
     /// The user to log in to the base as [default: by its owner and name, then the recipe's]
     #[arg(long, help_heading = BUILD, value_name = "NAME", value_parser = user_name)]
     pub ssh_user: Option<String>,

@@ -18,6 +18,7 @@ mod owner;
 mod ssh;
 mod system;
 mod tags;
+mod volume;
 
 pub use apt::Apt;
 pub use instance::{DEFAULT_VOLUME_TYPE, Instance, Limits};
@@ -216,6 +217,7 @@ impl Recipe {
             // The number was for the recipe's type.
             instance.volume_iops = None;
         }
+        instance.volume_iops = flags.volume_iops.or(instance.volume_iops);
         if flags.encrypted == Some(false) {
             instance.kms_key = None;
         }
@@ -227,6 +229,7 @@ impl Recipe {
         instance.public_address = flags.public_address.or(instance.public_address);
         instance.reach = flags.reach.or(instance.reach);
         instance.instance_profile = flags.instance_profile.clone().or(instance.instance_profile.take());
+        recipe.apt.proxy = flags.apt_proxy.clone().or(recipe.apt.proxy.take());
         let faults = recipe.setting_faults();
         if !faults.is_empty() {
             bail!(
@@ -239,7 +242,7 @@ impl Recipe {
 
     /// Faults of the settings that flags can override.
     fn setting_faults(&self) -> Vec<String> {
-        self.instance.faults().into_iter().chain(tags::faults(&self.tags)).collect()
+        self.instance.faults().into_iter().chain(tags::faults(&self.tags)).chain(self.apt.faults()).collect()
     }
 
     /// Faults of values that have the right type.
@@ -288,7 +291,6 @@ impl Recipe {
             faults.push(format!("local_base.mirror: the password for {host} would be in the image"));
         }
         faults.extend(self.ssh.faults());
-        faults.extend(self.apt.faults());
         self.systems.iter().for_each(|(name, system)| faults.extend(system.faults(name)));
         faults
     }

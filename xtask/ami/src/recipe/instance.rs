@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::limit;
+use super::{limit, volume};
 use serde::Deserialize;
 use xtask::instance::{KmsKey, PublicAddress, Reach};
 
@@ -57,9 +57,7 @@ impl Instance {
         if volume_type.is_empty() || volume_type.len() > 16 || !volume_type.chars().all(is_word) {
             faults.push(format!("instance.volume_type: `{volume_type}` is not a volume type such as gp3"));
         }
-        if self.volume_iops == Some(0) {
-            faults.push("instance.volume_iops: it must be at least 1".to_owned());
-        }
+        faults.extend(volume::faults(volume_type, self.root_volume_gib, self.volume_iops));
         if self.encrypted == Some(false) && self.kms_key.is_some() {
             faults.push("instance.kms_key: a key has no use with encrypted = false".to_owned());
         }

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use xtask::region::nearest;
+
+use crate::ground::partition::Partition;
 
 /// The owner of the base.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -28,22 +31,36 @@ impl Owner {
     }
 
     pub(super) fn faults(&self) -> Vec<String> {
-        let accounts: Vec<&String> = match self {
-            Owner::Everywhere(account) => vec![account],
-            Owner::ByPartition(accounts) if accounts.is_empty() => {
-                return vec!["base.owner: the table names no account".to_owned()];
-            }
-            Owner::ByPartition(accounts) => accounts.values().collect(),
-        };
-        let wrong = accounts.into_iter().filter(|account| !is_owner(account));
-        wrong.map(|account| format!("base.owner: `{account}` is not an account ID of twelve digits")).collect()
+        let mut faults = Vec::new();
+        let accounts: Vec<&String> =
+            match self {
+                Owner::Everywhere(account) => vec![account],
+                Owner::ByPartition(accounts) if accounts.is_empty() => {
+                    return vec!["base.owner: the table names no account".to_owned()];
+                }
+                Owner::ByPartition(accounts) => {
+                    let ids = Partition::ids();
+                    let unknown = accounts.keys().filter(|key| !ids.contains(&key.as_str()));
+                    faults.extend(unknown.map(|key| {
+                        format!("base.owner: `{key}` is not a partition of AWS; there are {}", ids.join(", "))
+                    }));
+                    accounts.values().collect()
+                }
+            };
+        for account in accounts.into_iter().filter(|account| !is_owner(account)) {
+            let near = nearest(account, &WORDS).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            faults.push(format!("base.owner: `{account}` is not an account ID of twelve digits{near}"));
+        }
+        faults
     }
 }
 
-/// Twelve digits, or one of the words that EC2 knows, such as `self` and `aws-marketplace` (EC2 API reference,
-/// `DescribeImages`, `Owner.N`).
+/// The words for owners that EC2 knows (EC2 API reference, `DescribeImages`, `Owner.N`).
+const WORDS: [&str; 4] = ["self", "amazon", "aws-marketplace", "aws-backup-vault"];
+
+/// Twelve digits, or one of EC2's words. Words that it has since begin as its own do.
 fn is_owner(account: &str) -> bool {
     let is_id = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-    let is_word = !account.is_empty() && account.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
-    is_id || is_word
+    let is_word = account.starts_with("aws-") && account.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    is_id || is_word || WORDS.contains(&account)
 }

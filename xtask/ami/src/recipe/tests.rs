@@ -64,6 +64,10 @@ fn the_owner_of_the_base_is_one_account_or_one_for_each_partition() {
     for (wrong, fault) in [
         ("\"09972010947\"", "base.owner: `09972010947` is not an account ID of twelve digits"),
         ("{ aws-cn = \"Canonical\" }", "base.owner: `Canonical` is not"),
+        ("\"canonical\"", "base.owner: `canonical` is not"),
+        ("\"sefl\"", "did you mean `self`?"),
+        ("{ aws-ch = \"099720109477\" }", "base.owner: `aws-ch` is not a partition"),
+        ("{ china = \"099720109477\", aws = \"1\" }", "base.owner: `china` is not a partition"),
         ("{ }", "base.owner: the table names no account"),
         ("12", "expected an account, or a table of accounts by partition"),
     ] {
@@ -186,7 +190,14 @@ fn flags_override_the_settings_of_the_recipe_one_by_one() {
         with("--kms-key alias/b").instance.kms_key.as_ref().map(xtask::instance::KmsKey::as_str),
         Some("alias/b")
     );
-    assert_eq!(with("--instance-type c5.large --volume-type io2").instance.volume_type, "io2");
+    assert_eq!(with("--instance-type c5.large --volume-type gp2").instance.volume_type, "gp2");
+    assert_eq!(with("--volume-type io2 --volume-iops 400").instance.volume_iops, Some(400));
+    let proxy = "http://proxy.example.com:3128";
+    assert_eq!(with(&format!("--apt-proxy {proxy}")).apt.proxy.as_deref(), Some(proxy));
+    let (no_iops, loopback) =
+        (recipe.with(&flags("--volume-type io2")), recipe.with(&flags("--apt-proxy http://localhost:1")));
+    assert!(no_iops.expect_err("a fault").to_string().contains("--volume-iops"));
+    assert!(loopback.expect_err("a fault").to_string().contains("the machine itself"));
 }
 
 #[test]

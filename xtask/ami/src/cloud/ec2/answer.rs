@@ -3,6 +3,7 @@
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
+use super::http::ODD_STATUS;
 use crate::ground::api_error::ApiError;
 
 /// Codes that are worth a retry, besides HTTP status 5xx (EC2 API reference, "Error codes" and "Request throttling").
@@ -47,7 +48,9 @@ where
     let status = error.raw_response().map(|response| response.status().as_u16());
     let message = match (error.message(), status) {
         (Some(message), _) => message.to_owned(),
-        (None, Some(status)) => format!("HTTP status {status}"),
+        // EC2 itself answers with a code, unless it is in trouble.
+        (None, Some(status)) if status < 500 => format!("{ODD_STATUS}{status}, and no answer as AWS gives it"),
+        (None, Some(status)) => format!("{ODD_STATUS}{status}"),
         (None, None) => no_answer(error),
     };
     let mut found = ApiError { action: action.to_owned(), region: region.to_owned(), code, message, transient: false };

@@ -137,7 +137,8 @@ impl Http {
             return finding;
         }
         if why.starts_with(ODD_STATUS) {
-            let problem = format!("{host} answered{through}, but not as AWS does: {why}");
+            let status = why.split(',').next().unwrap_or_default();
+            let problem = format!("{host} answered{through}, but not as AWS does: {status}");
             return Finding { problem, remedy: LOGIN_PAGE.to_owned() };
         }
         if !is_tls(why) {

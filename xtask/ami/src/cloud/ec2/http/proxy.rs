@@ -35,7 +35,7 @@ impl Proxy {
     /// The finding when the proxy itself refuses, for this reason: it wants a login, or does not connect to the host.
     pub(super) fn refusal(&self, host: &str, why: &str) -> Option<Finding> {
         let (label, by) = (self.label(), self.by);
-        if why.contains("proxy authorization required") || why == "HTTP status 407" {
+        if why.contains("proxy authorization required") || why.starts_with("HTTP status 407") {
             let (problem, remedy) = match self.url.contains('@') {
                 true => (
                     "does not take the user and the password that it was given",

@@ -11,6 +11,7 @@ use crate::{
         clients::Clients,
         denial::Reason,
         explain::{self, AWAIT_VERIFICATION, PENDING_VERIFICATION},
+        http::{LOGIN_PAGE, ODD_STATUS},
     },
     ground::{api_error::ApiError, finding::Finding, partition},
 };
@@ -154,7 +155,8 @@ fn failures(failed: &[ApiError], flags: &str) -> Vec<Finding> {
     let mut by_answer: BTreeMap<(Option<&str>, &str), Vec<&ApiError>> = BTreeMap::new();
     for error in failed {
         let code = error.code.as_deref();
-        by_answer.entry((code, code.map_or("", |_| &error.message))).or_default().push(error);
+        let is_told = code.is_some() || error.message.starts_with(ODD_STATUS);
+        by_answer.entry((code, if is_told { &error.message } else { "" })).or_default().push(error);
     }
     by_answer.into_iter().map(|((code, _), errors)| failure(code, &errors, flags)).collect()
 }
@@ -169,6 +171,7 @@ fn failure(code: Option<&str>, errors: &[&ApiError], flags: &str) -> Finding {
                 regions.iter().map(|region| format!("aws account enable-region --region-name {region}{flags}"));
             format!("choose other regions, or run {} and wait some minutes", commands.collect::<Vec<_>>().join("; "))
         }
+        None if errors.iter().any(|error| error.message.starts_with(ODD_STATUS)) => LOGIN_PAGE.to_owned(),
         None => {
             let hosts: Vec<String> = regions.iter().map(|region| partition::host("ec2", region)).collect();
             format!("check that this computer can reach {}, then try again", hosts.join(", "))
