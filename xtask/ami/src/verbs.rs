@@ -16,7 +16,7 @@ use crate::{
     catalogue::regions,
     cloud::{Cloud, qemu::Qemu},
     events::Events,
-    ground::{outcome::Failure, signals::Signals},
+    ground::{outcome::Failure, partition::Partition, signals::Signals},
     show::print::print,
     state_dir::StateDir,
 };
@@ -38,6 +38,8 @@ pub struct App<'a, C> {
     pub cloud: &'a C,
     /// The checkout that the command is about.
     pub checkout: &'a Checkout,
+    /// The partition of AWS that the credentials are for; `None` without AWS.
+    pub partition: Option<&'static Partition>,
     /// The state folder, with the journals and everything else that is kept.
     pub state_dir: &'a StateDir,
     /// Where events are emitted.
@@ -75,7 +77,7 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     }
     let base_image = ami.release_flags().and_then(|flags| flags.base_image.as_deref());
     let cloud = Qemu::new(&state_dir, &checkout.recipe, base_image, events);
-    let app = App { cloud: &cloud, checkout: &checkout, state_dir: &state_dir, events };
+    let app = App { cloud: &cloud, checkout: &checkout, partition: None, state_dir: &state_dir, events };
     match &ami.command {
         Some(Command::Setup) => {
             until_signal(&mut signals, cloud.set_up(ami.common.yes)).await?.map_err(Failure::Refused)
@@ -96,13 +98,20 @@ async fn on_ec2(
     events: &Events,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
-    use crate::cloud::ec2::{Ec2, Settings};
+    use xtask::cli::CleanFlags;
+
+    use crate::cloud::ec2::{Ec2, Settings, region_of_user};
 
     let flags = ami.release_flags();
-    let settings = Settings::of(flags, &ami.common);
-    let build_region = match flags {
-        Some(flags) => checkout.regions(flags).map_err(Failure::Refused)?.0,
-        None => checkout.home_region(),
+    let mut settings = Settings::of(flags, &ami.common);
+    settings.is_brief = matches!(ami.command, Some(Command::List | Command::Check(_)));
+    let build_region = match (flags, &ami.command) {
+        (Some(flags), _) => checkout.regions(flags).map_err(Failure::Refused)?.0,
+        (None, Some(Command::Clean(CleanFlags { build: Some(id), .. }))) => match build_region_of(state_dir, id) {
+            Some(region) => region,
+            None => checkout.home_region(region_of_user(settings.profile.as_deref()).await),
+        },
+        (None, _) => checkout.home_region(region_of_user(settings.profile.as_deref()).await),
     };
     let recipe = flags.map_or_else(|| Ok(checkout.recipe.clone()), |flags| checkout.recipe.with(flags));
     let recipe = recipe.map_err(Failure::Refused)?;
@@ -112,7 +121,16 @@ async fn on_ec2(
         // The preflight of a new release signs in by itself.
         until_signal(signals, cloud.sign_in()).await?.map_err(Failure::Refused)?;
     }
-    on(&App { cloud: &cloud, checkout, state_dir, events }, ami, resumed, signals).await
+    let partition = Some(Partition::of(&build_region));
+    on(&App { cloud: &cloud, checkout, partition, state_dir, events }, ami, resumed, signals).await
+}
+
+/// The region that a build is made in, if its journal is here and says so.
+#[cfg(feature = "ec2")]
+fn build_region_of(state_dir: &StateDir, id: &str) -> Option<Region> {
+    use crate::record::{folder::JOURNAL, journal::Reading};
+
+    Some(Reading::of(&state_dir.build(id).join(JOURNAL)).ok()?.state.about?.build_region)
 }
 
 #[cfg(not(feature = "ec2"))]
@@ -137,7 +155,7 @@ async fn on<C: Cloud>(
     signals: &mut Signals,
 ) -> Result<(), Failure> {
     let Ami { command, release, common } = ami;
-    let App { cloud, checkout, state_dir, events } = *app;
+    let App { cloud, checkout, state_dir, events, .. } = *app;
     let Some(command) = command else {
         let flags = release.ok_or_else(|| Failure::Refused(anyhow!("give a --version, or a command: see --help")))?;
         return match resumed {
@@ -180,7 +198,9 @@ async fn on<C: Cloud>(
 async fn used<C: Cloud>(app: &App<'_, C>) -> Result<BTreeSet<Region>, Failure> {
     let identity = app.cloud.identity().await.map_err(Failure::Refused)?;
     // Without the file, the builds' journals still name regions.
-    let listed = app.checkout.region_file(None).unwrap_or_default();
+    let mut listed = app.checkout.region_file(None).unwrap_or_default();
+    // The credentials of one partition are not known in another.
+    listed.retain(|region| app.partition.is_none_or(|partition| partition.id == Partition::of(region).id));
     regions::used(&listed, app.state_dir, &identity).map_err(Failure::Refused)
 }
 

@@ -69,13 +69,14 @@ impl Checkout {
     }
 
     /// The region to ask about all others: the recipe's build region, or, where the file `regions` is about another
-    /// partition, the first in it.
+    /// partition, the first in it; or, where the user's own settings are about another one still, the region that they name.
     #[must_use]
-    pub fn home_region(&self) -> Region {
+    pub fn home_region(&self, of_user: Option<Region>) -> Region {
         let build_region = &self.recipe.build_region;
         let first = self.region_file(None).ok().and_then(|regions| regions.into_iter().next());
         let elsewhere = first.filter(|first| Partition::of(first).id != Partition::of(build_region).id);
-        elsewhere.unwrap_or_else(|| build_region.clone())
+        let home = elsewhere.unwrap_or_else(|| build_region.clone());
+        of_user.filter(|own| Partition::of(own).id != Partition::of(&home).id).unwrap_or(home)
     }
 
     /// The partition that an IAM policy is for: that of the flags' regions, or else of the file `regions`.
@@ -143,7 +144,10 @@ mod tests {
             ("no region\n", "us-west-2"),
         ] {
             std::fs::write(root.join("regions"), regions).expect("the file");
-            assert_eq!(checkout.home_region().as_str(), home, "{regions}");
+            assert_eq!(checkout.home_region(None).as_str(), home, "{regions}");
+        }
+        for (of_user, home) in [("eu-west-1", "us-west-2"), ("us-gov-east-1", "us-gov-east-1")] {
+            assert_eq!(checkout.home_region(of_user.parse().ok()).as_str(), home, "{of_user}");
         }
     }
 }

@@ -63,4 +63,6 @@ mod users;
 #[cfg(feature = "ec2")]
 pub use address::OwnAddresses;
 #[cfg(feature = "ec2")]
+pub use profiles::region_of_user;
+#[cfg(feature = "ec2")]
 pub use session::{Ec2, Settings};

@@ -44,7 +44,7 @@ pub(super) async fn finish<C: Cloud>(
 
 /// Prepares a release. Nothing is created here, so every error is a refusal.
 async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &ReleaseFlags, common: &CommonFlags) -> Result<Run> {
-    let App { cloud, checkout, state_dir, events } = *app;
+    let App { cloud, checkout, state_dir, events, .. } = *app;
     let draft = preflight::draft(checkout, flags, common, Purpose::Begin)?;
     Unfinished::refuse_second(state_dir, &draft.spec.release())?;
     let (spec, preflight) = preflight::run(cloud, draft, common.yes).await?;

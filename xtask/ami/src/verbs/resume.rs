@@ -70,7 +70,7 @@ pub async fn resume<C: Cloud>(
 }
 
 async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &ReleaseFlags, common: &CommonFlags, id: &str) -> Result<Run> {
-    let App { cloud, checkout, state_dir, events } = *app;
+    let App { cloud, checkout, state_dir, events, .. } = *app;
     let state = Reading::of(&state_dir.build(id).join(JOURNAL))?.state;
     let purpose = Purpose::Resume { is_built: state.is_done(&Step::Binaries) };
     let draft = preflight::draft(checkout, flags, common, purpose)?;

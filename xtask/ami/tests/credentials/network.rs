@@ -147,6 +147,10 @@ fn the_host_that_was_asked_is_named() {
         (&[][..], "https://sts.us-west-2.amazonaws.com"),
         (&[("AWS_USE_FIPS_ENDPOINT", "true")], "https://sts-fips.us-west-2.amazonaws.com"),
         (&[("AWS_USE_DUALSTACK_ENDPOINT", "true")], "https://sts.us-west-2.api.aws"),
+        // A region of another partition than the file's; one of the same changes nothing.
+        (&[("AWS_REGION", "cn-north-1")], "https://sts.cn-north-1.amazonaws.com.cn"),
+        (&[("AWS_DEFAULT_REGION", "us-gov-east-1")], "https://sts.us-gov-east-1.amazonaws.com"),
+        (&[("AWS_REGION", "eu-west-1")], "https://sts.us-west-2.amazonaws.com"),
         (&[("AWS_ENDPOINT_URL_STS", "https://sts.example.com")], "https://sts.example.com"),
         (&[("AWS_ENDPOINT_URL", "https://all.example.com")], "https://all.example.com"),
     ] {
@@ -157,4 +161,13 @@ fn the_host_that_was_asked_is_named() {
                   [services mine]\nsts =\n  endpoint_url = https://mine.example.com\n";
     let ended = Computer::with(config).list(&[("AWS_PROFILE", "s"), ("HTTPS_PROXY", &through)]);
     ended.expect_error(2, &["https://mine.example.com"]);
+    let through = [KEYS[0], KEYS[1], ("HTTPS_PROXY", through.as_str())];
+    let computer = Computer::with("[default]\nregion = cn-northwest-1\n");
+    computer.list(&through).expect_error(2, &["https://sts.cn-northwest-1.amazonaws.com.cn"]);
+    // A build knows where it was made.
+    let journal = include_str!("../../src/record/journal/format-1.jsonl").replace("us-west-2", "us-gov-west-1");
+    let id = "20261122T161746Z-0.6.1-3f9a";
+    computer.write(&format!("../home/builds/{id}/journal.jsonl"), &journal);
+    let ended = computer.run(&["clean", id], &through);
+    ended.expect_error(2, &["https://sts.us-gov-west-1.amazonaws.com"]);
 }

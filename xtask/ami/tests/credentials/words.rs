@@ -150,6 +150,43 @@ fn a_helper_is_named_with_how_it_ended_and_without_its_arguments() {
 }
 
 #[test]
+fn a_proxy_that_refuses_is_told_as_what_it_is() {
+    for (status, user, words) in [
+        (407, "", &["wants a user and a password", "http://USER:PASSWORD@HOST:PORT"][..]),
+        (407, "me:hu#sh@", &["does not take the user and the password", "HTTP status 407"]),
+        (403, "", &["refused to connect to https://sts.us-west-2.amazonaws.com", "NO_PROXY"]),
+        (502, "", &["refused to connect to https://sts.us-west-2.amazonaws.com", "NO_PROXY"]),
+    ] {
+        let proxy = Server::answering(None, move |_: &Asked| (status, "no".to_owned()));
+        let (address, url) = (proxy.address, format!("http://{user}{}", proxy.address));
+        let ended = computer().list(&[KEYS[0], KEYS[1], ("HTTPS_PROXY", &url)]);
+        ended.expect_error(2, &[&["HTTPS_PROXY", &address.to_string()], words].concat());
+        assert!(!ended.to_string().contains("hu#sh") && !ended.to_string().contains("hu%23sh"), "{ended}");
+        let sent = &proxy.asked()[0].headers;
+        let expected = (!user.is_empty()).then_some("Basic bWU6aHUjc2g=");
+        assert_eq!(sent.get("proxy-authorization").map(String::as_str), expected);
+    }
+}
+
+#[test]
+fn a_page_of_the_network_in_the_place_of_ec2_is_told_as_one() {
+    for status in [200, 302, 403] {
+        let network = Server::answering(None, move |asked: &Asked| match asked.field("Action") {
+            Some("GetCallerIdentity") => crate::server::aws(asked),
+            _ => (status, PAGE.to_owned()),
+        });
+        let (url, computer) = (network.url(), computer());
+        let variables = [KEYS[0], KEYS[1], ("AWS_ENDPOINT_URL", url.as_str())];
+        let plan = ["plan", "--version", "0.6.1", "--private", "--root", "xtask/ami/sample", "--skip-build"];
+        let ended = computer.run(&[&plan[..], &["--ssh-from", "192.0.2.1/32"]].concat(), &variables);
+        let odd = format!("HTTP status {status}, and no answer as AWS gives it");
+        ended.expect_error(2, &[&odd, "login page of the network"]);
+        assert!(!ended.stderr.contains("check that this computer can reach"), "{ended}");
+        computer.list(&variables).expect_error(1, &[&odd]);
+    }
+}
+
+#[test]
 fn keys_in_the_environment_are_whole_and_good() {
     for (variables, words) in [
         (&[KEYS[0]][..], &["AWS_ACCESS_KEY_ID is set", "AWS_SECRET_ACCESS_KEY is not"][..]),

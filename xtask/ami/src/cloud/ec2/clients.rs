@@ -40,6 +40,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The timeout of a call with its retries. The wait loop retries beyond it.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(180);
 
+/// The timeout of a call with its retries in a command that only looks. A page of images takes a second.
+const BRIEF_TIMEOUT: Duration = Duration::from_secs(40);
+
 /// The attempts of a call. With the SDK's random pauses of up to 20 s, they outlast a minute of throttling.
 const ATTEMPTS: u32 = 8;
 
@@ -133,6 +136,15 @@ impl Clients {
         let (clients, preflight_clients) = (RefCell::default(), RefCell::default());
         let (shared, events, http) = (loader.load().await, events.clone(), Http::plain());
         Clients { shared, clients, preflight_clients, retry_prefix, events, http, origin: None }
+    }
+
+    /// Gives calls up sooner, for commands that only look: a region that hangs must not hold the others up for minutes.
+    pub fn be_brief(&mut self) {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .operation_attempt_timeout(BRIEF_TIMEOUT / 2)
+            .operation_timeout(BRIEF_TIMEOUT);
+        self.shared = self.shared.to_builder().timeout_config(timeouts.build()).build();
     }
 
     /// The EC2 client of a region.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use aws_sdk_ec2::Client;
 use futures_util::future::{join, join_all};
+use ipnet::IpNet;
 use xtask::instance::Reach;
 
 use super::{Ec2, address::LetIn, base::BaseImage, block::Block, clients::Caller, network::Placement, price};
@@ -18,7 +19,7 @@ use crate::{
 };
 use collector::FindingCollector;
 use identity::Lifetime;
-use paths::Paths;
+use paths::{Family, Paths};
 use permissions::DryRunInputs;
 use regions::RegionFacts;
 
@@ -155,14 +156,26 @@ impl Ec2 {
     }
 
     async fn check_paths(&self, client: &Client, placements: &[Placement], collector: &mut FindingCollector) {
-        let instance = &self.recipe.instance;
-        // A command finds its own way to the machines.
-        let is_dialled = self.recipe.ssh.through.is_empty();
-        let is_public = is_dialled
-            && instance.reach != Some(Reach::Private)
-            && placements.first().is_some_and(|placement| self.has_public_ipv4(placement));
-        let paths = Paths { client, region: &self.build_region, placements, is_public };
+        let reached_at = placements.first().and_then(|placement| self.reached_at(placement));
+        let paths = Paths { client, region: &self.build_region, placements, reached_at };
         Box::pin(paths.check(collector)).await;
+    }
+
+    /// The public addresses that machines in this subnet are logged in to at, as [`Ec2::dialled`] chooses them.
+    fn reached_at(&self, placement: &Placement) -> Option<Family> {
+        // A command finds its own way to the machines.
+        if !self.recipe.ssh.through.is_empty() || self.recipe.instance.reach == Some(Reach::Private) {
+            return None;
+        }
+        let let_in = self.let_in.borrow();
+        let is_open_to =
+            |is_family: fn(&IpNet) -> bool| let_in.as_ref().is_none_or(|let_in| let_in.blocks.iter().any(is_family));
+        let has_ipv4 = self.has_public_ipv4(placement);
+        if placement.has_ipv6 && is_open_to(|it| matches!(it, IpNet::V6(_))) {
+            let is_first = has_ipv4 && is_open_to(|it| matches!(it, IpNet::V4(_)));
+            return Some(if is_first { Family::Ipv4 } else { Family::Ipv6 });
+        }
+        has_ipv4.then_some(Family::Ipv4)
     }
 
     fn report_on(

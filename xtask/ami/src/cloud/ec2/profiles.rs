@@ -7,7 +7,7 @@ use aws_runtime::env_config::{
     source,
 };
 use aws_types::os_shim_internal::{Env, Fs};
-use xtask::region::nearest;
+use xtask::region::{Region, nearest};
 
 use crate::ground::{environment::variable, finding::Finding, process::quote};
 use file::{File, decoded, encoded};
@@ -154,6 +154,16 @@ impl Profiles {
         let remedy = others.map(|others| format!("{others}; ")).unwrap_or_default();
         Err(Finding { problem, remedy: format!("{remedy}to make it: aws configure sso-session") })
     }
+}
+
+/// The region that the user's environment or profile names, in the AWS CLI's order. Faults of the files are told when the
+/// credentials are looked for.
+pub async fn region_of_user(profile: Option<&str>) -> Option<Region> {
+    if let Some(region) = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")) {
+        return region.parse().ok();
+    }
+    let profiles = Profiles::read(profile).await.ok()?;
+    profiles.get(profiles.selected(), "region")?.parse().ok()
 }
 
 /// A question after the most similar name, else the list of all.

@@ -49,6 +49,8 @@ pub struct Settings {
     pub security_group: Option<String>,
     /// `--ssh-from`: the addresses to open port 22 to, instead of this computer's own.
     pub ssh_from: Vec<IpNet>,
+    /// Whether a call is given up soon: for commands that only look, while the user waits.
+    pub is_brief: bool,
     /// Where this computer's own addresses are known from.
     pub own_addresses: OwnAddresses,
 }
@@ -68,6 +70,7 @@ impl Settings {
                 .into_iter()
                 .flatten()
                 .collect(),
+            is_brief: false,
             own_addresses: OwnAddresses::Aws,
         }
     }
@@ -110,7 +113,10 @@ impl Ec2 {
     /// # Errors
     /// When the settings of profiles, endpoints, proxies or certificates have faults.
     pub async fn open(settings: Settings, build_region: &Region, recipe: Recipe, events: &Events) -> Result<Ec2> {
-        let clients = Clients::open(settings.profile.as_deref(), build_region, events).await?;
+        let mut clients = Clients::open(settings.profile.as_deref(), build_region, events).await?;
+        if settings.is_brief {
+            clients.be_brief();
+        }
         Ok(Ec2::with(clients, settings, build_region, recipe, events))
     }
 

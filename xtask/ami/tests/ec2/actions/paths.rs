@@ -19,11 +19,21 @@ pub fn describe_route_tables(world: &mut World, call: &Call) -> Refused {
         let association = json!({ "routeTableAssociationId": "rtbassoc-main", "main": true });
         (vpc.clone(), "rtb-main".to_owned(), association, json!([local, open]))
     });
+    let subnets = region.subnets.iter();
+    let of_ipv6 = subnets.filter(|it| (it.ipv6 || it.ipv6_only) && !region.paths.without_gateway.contains(&it.id));
+    let of_ipv6 = of_ipv6.map(|subnet| {
+        let association = json!({ "routeTableAssociationId": "rtbassoc-6", "main": false, "subnetId": subnet.id });
+        let is_shut = region.paths.egress_only.contains(&subnet.id);
+        let gateway = if is_shut { ("egressOnlyInternetGatewayId", "eigw-1") } else { ("gatewayId", "igw-1") };
+        let open = json!({ "destinationCidrBlock": "0.0.0.0/0", "gatewayId": "igw-1", "state": "active" });
+        let open6 = json!({ "destinationIpv6CidrBlock": "::/0", gateway.0: gateway.1, "state": "active" });
+        (subnet.vpc.clone(), format!("rtb-{}", subnet.id), association, json!([local, open, open6]))
+    });
     let shut = region.subnets.iter().filter(|subnet| region.paths.without_gateway.contains(&subnet.id)).map(|subnet| {
         let association = json!({ "routeTableAssociationId": "rtbassoc-1", "main": false, "subnetId": subnet.id });
         (subnet.vpc.clone(), format!("rtb-{}", subnet.id), association, json!([local]))
     });
-    let tables: Vec<_> = main.chain(shut).collect();
+    let tables: Vec<_> = main.chain(shut).chain(of_ipv6).collect();
     let things = tables.iter().map(|(vpc, id, association, routes)| Thing {
         id,
         tags: &TAGS,

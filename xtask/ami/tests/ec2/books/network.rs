@@ -65,6 +65,8 @@ pub struct Paths {
     pub exclusions: Vec<(String, &'static str)>,
     /// The subnets whose route tables lead to no internet gateway.
     pub without_gateway: BTreeSet<String>,
+    /// The subnets whose IPv6 addresses lead out only.
+    pub egress_only: BTreeSet<String>,
     /// The account's defaults switch the metadata service off.
     pub metadata_off: bool,
 }

@@ -28,6 +28,29 @@ fn rig_of(case: &Case) -> Rig {
     rig
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_reached_by_ipv6_needs_a_way_in_by_ipv6() {
+    let dual: fn(&mut Subnet) = |subnet| (subnet.private, subnet.ipv6) = (true, true);
+    let both: fn(&mut Subnet) = |subnet| (subnet.private, subnet.ipv6) = (false, true);
+    let only: fn(&mut Subnet) = |subnet| subnet.ipv6_only = true;
+    for (case, is_shut) in [
+        ((only, None, None, IPV6), true),
+        ((dual, None, None, IPV6), true),
+        ((both, Some(PublicAddress::Yes), None, IPV4), false),
+    ] {
+        for (blocked, words) in [(false, "egress-only internet gateway"), (true, "VPC Block Public Access")] {
+            let rig = rig_of(&case);
+            rig.endpoint.region(HOME, |region| {
+                region.paths.egress_only.extend((!blocked).then(|| SUBNET.to_owned()));
+                region.paths.block = blocked.then_some(("block-ingress", false));
+            });
+            let findings = look(&rig).await.expect("preflight").findings;
+            let is_told = findings.iter().any(|finding| finding.problem.contains(words));
+            assert_eq!(is_told, is_shut || blocked, "{findings:?}");
+        }
+    }
+}
+
 fn own_addresses(own: &[&str]) -> (OwnAddresses, Rc<RefCell<Vec<IpAddr>>>) {
     let own = own.iter().map(|address| address.parse().expect("an address")).collect();
     let own = Rc::new(RefCell::new(own));

@@ -20,8 +20,14 @@ use crate::{
     ground::{api_error::ApiError, finding::Finding},
 };
 
-/// The destinations of a default route.
-const ANYWHERE: [&str; 2] = ["0.0.0.0/0", "::/0"];
+/// The family of the addresses that machines are reached at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Public IPv4 addresses.
+    Ipv4,
+    /// IPv6 addresses, which are public ones all.
+    Ipv6,
+}
 
 /// The ways to and from machines.
 pub struct Paths<'a> {
@@ -31,8 +37,8 @@ pub struct Paths<'a> {
     pub region: &'a Region,
     /// The subnets that machines may be launched in.
     pub placements: &'a [Placement],
-    /// Whether they are reached at public addresses.
-    pub is_public: bool,
+    /// The public addresses that they are reached at; `None` when these are private, or a command leads there.
+    pub reached_at: Option<Family>,
 }
 
 impl Paths<'_> {
@@ -89,7 +95,10 @@ impl Paths<'_> {
         collector: &mut FindingCollector,
     ) {
         let mode = block.internet_gateway_block_mode();
-        let Some(mode) = mode.filter(|mode| self.is_public && **mode != InternetGatewayBlockMode::Off) else { return };
+        let Some(mode) = mode.filter(|mode| self.reached_at.is_some() && **mode != InternetGatewayBlockMode::Off)
+        else {
+            return;
+        };
         let Some(exclusions) = known(self.exclusions().await, unasked) else { return };
         let is_shut = |placement: &&Placement| !exclusions.iter().any(|exclusion| opens(exclusion, placement));
         let shut: Vec<&Placement> = self.placements.iter().filter(is_shut).collect();
@@ -118,30 +127,40 @@ impl Paths<'_> {
 
     fn report_routes(&self, tables: &[RouteTable], collector: &mut FindingCollector) {
         let table = |placement: &&Placement| table_of(tables, placement);
-        let lacks = |leads: fn(&Route) -> bool| -> Vec<&Placement> {
-            let lacks = |placement: &&Placement| {
-                table(placement).is_some_and(|table| !table.routes().iter().any(|it| is_default(it) && leads(it)))
-            };
+        let lacks = |leads: &dyn Fn(&Route) -> bool| -> Vec<&Placement> {
+            let lacks =
+                |placement: &&Placement| table(placement).is_some_and(|table| !table.routes().iter().any(leads));
             self.placements.iter().filter(lacks).collect()
         };
-        let without_gateway = if self.is_public { lacks(leads_to_gateway) } else { Vec::new() };
-        if let Some(first) = without_gateway.first() {
+        let leads_in = |family| lacks(&move |route| is_default(route, family) && leads_to_gateway(route));
+        let without_gateway = self.reached_at.map(|family| (family, leads_in(family)));
+        if let Some((family, without_gateway)) = without_gateway
+            && let Some(first) = without_gateway.first()
+        {
+            let (addresses, destination) = match family {
+                Family::Ipv4 => ("public", "--destination-cidr-block 0.0.0.0/0"),
+                Family::Ipv6 => ("IPv6", "--destination-ipv6-cidr-block ::/0"),
+            };
+            let only_out = table(first).is_some_and(|table| {
+                table.routes().iter().any(|it| is_default(it, family) && it.egress_only_internet_gateway_id().is_some())
+            });
+            let only_out = if only_out { " (an egress-only internet gateway lets no connection in)" } else { "" };
             let id = table(first).and_then(|table| table.route_table_id()).unwrap_or("ID");
             collector.findings.push(Finding {
                 problem: format!(
-                    "no route to an internet gateway from {}, so SSH cannot reach machines there at their public addresses",
+                    "no route to an internet gateway from {}, so SSH cannot reach machines there at their {addresses} \
+                     addresses{only_out}",
                     names(&without_gateway)
                 ),
                 remedy: format!(
                     "give a --subnet that has one, or reach the machines at their private addresses (--reach private), or \
-                     add a route: aws ec2 create-route --route-table-id {id} --destination-cidr-block 0.0.0.0/0 \
-                     --gateway-id igw-… --region {}{}",
+                     add a route: aws ec2 create-route --route-table-id {id} {destination} --gateway-id igw-… --region {}{}",
                     self.region, collector.flags
                 ),
             });
             return;
         }
-        let without_exit = lacks(|_| true);
+        let without_exit = lacks(&|route| is_default(route, Family::Ipv4) || is_default(route, Family::Ipv6));
         if !without_exit.is_empty() {
             collector.warnings.push(format!(
                 "{} has no route to the internet, so machines there can install packages only from mirrors inside",
@@ -211,9 +230,11 @@ fn table_of<'a>(tables: &'a [RouteTable], placement: &Placement) -> Option<&'a R
     tables.iter().find(own).or_else(|| tables.iter().find(main))
 }
 
-fn is_default(route: &Route) -> bool {
-    let destination = route.destination_cidr_block().or(route.destination_ipv6_cidr_block());
-    let is_anywhere = destination.is_some_and(|destination| ANYWHERE.contains(&destination));
+fn is_default(route: &Route, family: Family) -> bool {
+    let is_anywhere = match family {
+        Family::Ipv4 => route.destination_cidr_block() == Some("0.0.0.0/0"),
+        Family::Ipv6 => route.destination_ipv6_cidr_block() == Some("::/0"),
+    };
     is_anywhere && route.state() != Some(&RouteState::Blackhole)
 }
 

@@ -10,7 +10,7 @@ use crate::{
         ec2::{Ec2, address::LetIn, network::Placement, requests::instance::Disks},
         preflight::Request,
     },
-    ground::{everywhere, finding::Finding},
+    ground::{everywhere, finding::Finding, partition::Partition},
     recipe::{DEFAULT_VOLUME_TYPE, Instance},
 };
 
@@ -65,6 +65,25 @@ impl Ec2 {
             collector.findings.extend(self.address_finding(placement, let_in));
         }
         collector.warnings.extend(let_in.and_then(|it| it.doubt.clone()));
+        collector.warnings.extend(let_in.and_then(too_many_blocks));
+        collector.findings.extend(self.profile_of_others());
+    }
+
+    /// Whether the instance profile is another account's or partition's, which no machine can be given.
+    fn profile_of_others(&self) -> Option<Finding> {
+        let profile = self.recipe.instance.instance_profile.as_deref()?;
+        let parts: Vec<&str> = profile.splitn(6, ':').collect();
+        let [_, partition, _, _, account, _] = parts.as_slice() else { return None };
+        let (own, here) = (&self.caller.get()?.account, &Partition::of(&self.build_region).id);
+        let whose = match (account == own, partition == here) {
+            (true, true) => return None,
+            (_, false) => format!("the partition {partition}, and {} is in {here}", self.build_region),
+            (false, true) => format!("the account {account}, and the image is made in {own}"),
+        };
+        Some(Finding {
+            problem: format!("the instance profile {profile} belongs to {whose}"),
+            remedy: "give one of the account's own with --instance-profile, by its name".to_owned(),
+        })
     }
 
     /// Whether machines could not be logged in to at any address.
@@ -94,6 +113,21 @@ impl Ec2 {
         }
         None
     }
+}
+
+/// The rules of a security group for each family, unless the account's quota was raised (VPC user guide, "Amazon VPC
+/// quotas": inbound or outbound rules per security group).
+const USUAL_RULES: usize = 60;
+
+fn too_many_blocks(let_in: &LetIn) -> Option<String> {
+    let of_ipv4 = let_in.blocks.iter().filter(|block| matches!(block, IpNet::V4(_))).count();
+    let most = of_ipv4.max(let_in.blocks.len() - of_ipv4);
+    (most > USUAL_RULES).then(|| {
+        format!(
+            "SSH is opened to {most} blocks of one family, and a security group has at most {USUAL_RULES} rules for each, \
+             unless the account's quota (L-0EA8095F of vpc) was raised: give fewer, wider blocks with --ssh-from"
+        )
+    })
 }
 
 fn volume(machine: &Instance) -> Option<String> {
