@@ -86,6 +86,14 @@ async fn an_image_of_that_name_from_elsewhere_is_not_adopted() {
     assert_eq!(rig.endpoint.left(), [""; 0]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_order_to_end_a_machine_that_is_not_taken_for_long_is_told() {
+    let rig = Rig::public(&REGIONS);
+    rig.endpoint.plan(Plan::always(Fault::InternalError).action("TerminateInstances"));
+    let ended = rig.release().await;
+    assert!(ended.said.contains("waiting for us-west-2 to take the order to terminate i-"), "{}", ended.said);
+}
+
 /// Eventual consistency: what is available already may be unknown to the call that changes it.
 #[tokio::test(start_paused = true)]
 async fn what_was_shown_may_still_be_unknown_to_the_call_that_changes_it() {
