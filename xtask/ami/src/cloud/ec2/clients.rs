@@ -7,7 +7,7 @@ use aws_config::{
     AppName, BehaviorVersion, ConfigLoader, SdkConfig, identity::IdentityCache, retry::RetryConfig,
     timeout::TimeoutConfig,
 };
-use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider, error::CredentialsError};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::config::retry::RetryPartition;
 use rand::Rng as _;
@@ -233,7 +233,11 @@ impl Clients {
             // One line that stays: what is drawn again each second would hide a question of the helper's.
             self.events.say(Progress::Queued { on: source.words() });
         }
-        provider.provide_credentials().await.map(drop).map_err(|error| cause::of(&error, self))
+        provider.provide_credentials().await.map(drop).map_err(|error| self.cause(&error))
+    }
+
+    fn cause(&self, error: &CredentialsError) -> Error {
+        cause::of(error, &self.http, &self.asked_host())
     }
 
     /// Asks STS for the identity that the credentials belong to.
@@ -242,7 +246,7 @@ impl Clients {
     /// When there are no credentials, they are invalid, or STS does not answer.
     pub async fn caller(&self) -> Result<Caller> {
         let provider = self.shared.credentials_provider().context("no AWS credentials are set up")?;
-        let latest = provider.provide_credentials().await.map_err(|error| cause::of(&error, self))?.expiry();
+        let latest = provider.provide_credentials().await.map_err(|error| self.cause(&error))?.expiry();
         let region = self.shared.region().map(ToString::to_string).unwrap_or_default();
         let answer = self.sts().get_caller_identity().send().await;
         let answer = answer.answer("GetCallerIdentity", &region)?;

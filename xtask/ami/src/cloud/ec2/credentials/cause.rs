@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::error::ErrorMetadata;
 
 use crate::{
-    cloud::ec2::{answer::causes, clients::Clients},
+    cloud::ec2::{answer::causes, http::Http},
     ground::{api_error::ApiError, finding::Finding},
 };
 
@@ -24,8 +24,8 @@ const LAYERS: [&str; 7] = [
     "Error at offset",
 ];
 
-/// The finding or the error of a call that is behind it, else the words of the cause.
-pub fn of(error: &CredentialsError, clients: &Clients) -> Error {
+/// The finding or the error of a call that is behind it, else the words of the cause. `host` was asked last.
+pub fn of(error: &CredentialsError, http: &Http, host: &str) -> Error {
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     let mut chain = Vec::new();
     while let Some(error) = next {
@@ -37,28 +37,28 @@ pub fn of(error: &CredentialsError, clients: &Clients) -> Error {
         }
         if error.is::<ConnectorError>() {
             let why = causes(error).pop().unwrap_or_default();
-            return clients.http().no_answer(&clients.asked_host(), &why).into();
+            return http.no_answer(host, &why).into();
         }
         chain.push(error);
         next = error.source();
     }
-    if let Some(status) = clients.http().status_of_page() {
-        return clients.http().no_answer(&clients.asked_host(), &status).into();
+    if let Some(status) = http.status_of_page() {
+        return http.no_answer(host, &status).into();
     }
-    let mut words: Vec<String> = chain.iter().filter_map(|error| words(*error, clients)).collect();
+    let mut words: Vec<String> = chain.iter().filter_map(|error| words(*error, http)).collect();
     words.dedup();
     if words.is_empty() {
-        words.extend(clients.http().last_status().map(|status| format!("{status}, and no JSON")));
+        words.extend(http.last_status().map(|status| format!("{status}, and no JSON")));
     }
     anyhow!("{}", words.join(": "))
 }
 
-fn words(error: &(dyn StdError + 'static), clients: &Clients) -> Option<String> {
+fn words(error: &(dyn StdError + 'static), http: &Http) -> Option<String> {
     if let Some(answer) = error.downcast_ref::<ErrorMetadata>() {
         return match (answer.code(), answer.message()) {
             (Some(code), Some(message)) => Some(format!("{message} ({code})")),
             (Some(code), None) => Some(code.to_owned()),
-            (None, message) => message.map(str::to_owned).or_else(|| clients.http().last_status()),
+            (None, message) => message.map(str::to_owned).or_else(|| http.last_status()),
         };
     }
     let words = error.to_string();

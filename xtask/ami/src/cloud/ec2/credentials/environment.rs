@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use super::source::date;
+use aws_smithy_types::date_time::{DateTime, Format};
+
 use crate::ground::{environment::variable, finding::Finding};
 
 const ID: &str = "AWS_ACCESS_KEY_ID";
@@ -53,4 +54,27 @@ fn refuse_ended() -> Result<(), Finding> {
         problem: format!("the AWS credentials in the environment ended at {} ({name})", text.trim()),
         remedy: format!("get others as you got these, or run unset {ID} {SECRET} {TOKEN} {name}"),
     })
+}
+
+/// The time that a tool wrote as text.
+pub(super) fn date(text: Option<String>) -> Option<SystemTime> {
+    let text = text?.trim().replacen(' ', "T", 1);
+    // aws-mfa writes UTC without saying so.
+    let has_zone = text.ends_with('Z') || text.get(19..).is_some_and(|rest| rest.contains(['+', '-']));
+    let text = if has_zone { text } else { format!("{text}Z") };
+    SystemTime::try_from(DateTime::from_str(&text, Format::DateTimeWithOffset).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_read_as_the_tools_write_them() {
+        let expected = humantime::parse_rfc3339("2026-11-22T20:00:00Z").ok();
+        for text in ["2026-11-22T20:00:00Z", "2026-11-22T21:00:00+01:00", "2026-11-22 20:00:00"] {
+            assert_eq!(date(Some(text.to_owned())), expected, "{text}");
+        }
+        assert_eq!(date(Some("soon".to_owned())), None);
+    }
 }

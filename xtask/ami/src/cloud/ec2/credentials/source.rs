@@ -2,10 +2,9 @@
 
 use std::{path::Path, time::SystemTime};
 
-use aws_smithy_types::date_time::{DateTime, Format};
 use sha1::{Digest as _, Sha1};
 
-use super::environment;
+use super::environment::{self, date};
 use crate::{
     cloud::ec2::profiles::Profiles,
     ground::{environment::variable, finding::Finding, process::quote},
@@ -184,15 +183,6 @@ fn sso_login_end(profiles: &Profiles, profile: &str) -> Option<SystemTime> {
     date(login.get("expiresAt")?.as_str().map(str::to_owned))
 }
 
-/// The time that a tool wrote as text.
-pub(super) fn date(text: Option<String>) -> Option<SystemTime> {
-    let text = text?.trim().replacen(' ', "T", 1);
-    // aws-mfa writes UTC without saying so.
-    let has_zone = text.ends_with('Z') || text.get(19..).is_some_and(|rest| rest.contains(['+', '-']));
-    let text = if has_zone { text } else { format!("{text}Z") };
-    SystemTime::try_from(DateTime::from_str(&text, Format::DateTimeWithOffset).ok()?).ok()
-}
-
 fn of_profile(profiles: &Profiles, selected: &str) -> Result<Source, Finding> {
     let mut roles = Vec::new();
     let mut seen = vec![selected.to_owned()];
@@ -339,18 +329,4 @@ fn checked(source: Source) -> Result<Source, Finding> {
         });
     }
     Ok(source)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_read_as_the_tools_write_them() {
-        let expected = humantime::parse_rfc3339("2026-11-22T20:00:00Z").ok();
-        for text in ["2026-11-22T20:00:00Z", "2026-11-22T21:00:00+01:00", "2026-11-22 20:00:00"] {
-            assert_eq!(date(Some(text.to_owned())), expected, "{text}");
-        }
-        assert_eq!(date(Some("soon".to_owned())), None);
-    }
 }
