@@ -2,12 +2,15 @@
 
 use std::{
     fmt,
+    io::Write as _,
     sync::{Arc, OnceLock},
 };
 
 use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 use russh::keys::{Algorithm, EcdsaCurve, PrivateKey, ssh_key::LineEnding};
+
+use serde::{Deserialize, Serialize};
 
 use crate::recipe::KeyType;
 
@@ -51,6 +54,46 @@ impl Users {
     /// This one was let in.
     pub fn found(&self, user: &str) {
         let _ = self.found.set(user.to_owned());
+    }
+}
+
+/// A login as it is in a file.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    users: Vec<String>,
+    login_key: String,
+    host_key: String,
+}
+
+impl Login {
+    /// Writes it with its private keys, with mode 0600. A file that is there is replaced as a whole.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Utf8Path) -> Result<()> {
+        let failed = || format!("failed to write the login {path}");
+        let (folder, name) = path.parent().zip(path.file_name()).with_context(failed)?;
+        let login_key = self.key.0.to_openssh(LineEnding::LF).with_context(failed)?.to_string();
+        let written = Written { users: self.users.candidates(), login_key, host_key: self.host_key.private()? };
+        // Only its owner may read what tempfile makes. A kill leaves a file whose name begins like this one's.
+        let mut file = tempfile::Builder::new().prefix(name).tempfile_in(folder).with_context(failed)?;
+        file.write_all(&serde_json::to_vec(&written)?).with_context(failed)?;
+        file.as_file().sync_all().with_context(failed)?;
+        file.persist(path).with_context(failed)?;
+        Ok(())
+    }
+
+    /// Reads a login written by [`Login::write`].
+    ///
+    /// # Errors
+    /// When the file is missing, or has no login.
+    pub fn read(path: &Utf8Path) -> Result<Login> {
+        let failed = || format!("failed to read the login {path}");
+        let written: Written =
+            serde_json::from_slice(&std::fs::read(path).with_context(failed)?).with_context(failed)?;
+        let key = |text: &str| PrivateKey::from_openssh(text).map(Arc::new).with_context(failed);
+        let (login_key, host_key) = (key(&written.login_key)?, key(&written.host_key)?);
+        Ok(Login { users: Users::of(&written.users), key: LoginKey(login_key), host_key: HostKey(host_key) })
     }
 }
 

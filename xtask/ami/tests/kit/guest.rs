@@ -79,6 +79,11 @@ impl Disk {
         Ok(self.former_keys.contains(login.key.public()?.trim()))
     }
 
+    /// Whether what was uploaded lies there still.
+    pub fn has_uploads(&self) -> bool {
+        !self.staged.is_empty()
+    }
+
     /// What a command answers.
     pub fn answer(&mut self, scripts: &Scripts, command: &str, input: Input<'_>) -> Result<String> {
         let words = shlex::split(command).context("words")?;
