@@ -206,3 +206,34 @@ fn generate(key_type: KeyType, comment: &str) -> Result<Arc<PrivateKey>> {
 fn public_line(key: &PrivateKey) -> Result<String> {
     key.public_key().to_openssh().context("failed to encode a public key")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_login_is_read_as_it_was_written_with_the_user_that_was_let_in_and_its_owner_alone_reads_it() {
+        let (_guard, folder) = crate::fixture::folder();
+        let path = folder.join("login");
+        for key_type in [KeyType::Ed25519, KeyType::EcdsaP256] {
+            let key = (LoginKey::generate(key_type, "b-1").expect("a key"), HostKey::generate(key_type, "b-1"));
+            let users = Users::of(&["admin".to_owned(), "ubuntu".to_owned()]);
+            let login = Login { users, key: key.0, host_key: key.1.expect("a key") };
+            login.write(&path).expect("a file");
+            assert_eq!(Login::read(&path).expect("a login").users.candidates(), ["admin", "ubuntu"]);
+            login.users.found("ubuntu");
+            login.write(&path).expect("a file");
+            let read = Login::read(&path).expect("a login");
+            assert_eq!(read.users.candidates(), ["ubuntu"]);
+            assert_eq!(read.key.public().expect("a key"), login.key.public().expect("a key"));
+            assert_eq!(read.host_key.private().expect("a key"), login.host_key.private().expect("a key"));
+            assert_eq!(path.metadata().expect("a file").permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(folder.read_dir_utf8().expect("the folder").count(), 1);
+        std::fs::write(&path, "{\"users\": [").expect("a file");
+        let error = Login::read(&path).map(drop).expect_err("half a file").to_string();
+        assert_eq!(error, format!("failed to read the login {path}"));
+    }
+}

@@ -52,7 +52,8 @@ pub struct HomeImage {
     pub instance: Option<InstanceId>,
 }
 
-/// Makes the image, of the `resumed` instance if there is one. The binaries are compiled while the instance boots and installs packages; a failure in one ends both.
+/// Makes the image, of the `resumed` instance if there is one. The binaries are compiled while the instance boots and
+/// installs packages; a failure in one ends both.
 ///
 /// # Errors
 /// When any part fails; the caller terminates what was launched.

@@ -76,7 +76,7 @@ pub async fn reach<C: Compute>(
                         if is_silent && renewed.elapsed() >= RENEW_AFTER {
                             renewed = Instant::now();
                             if let Some(access) = run.access(role)
-                                && let Err(error) = cloud.renew_access(region, &access).await
+                                && let Err(error) = cloud.renew_access(region, &access, &run.tags()).await
                                 && !is_transient(&error)
                                 && !std::mem::replace(&mut is_told, true)
                             {
