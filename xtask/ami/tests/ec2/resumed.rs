@@ -71,7 +71,7 @@ async fn a_computer_that_has_another_address_by_then_is_let_in() {
         let rules = rig.endpoint.log().into_iter().filter(|it| it.call.action == "AuthorizeSecurityGroupIngress");
         let tagged = rules
             .filter(|it| !it.call.dry_run)
-            .map(|it| it.call.parameters.keys().any(|key| key.starts_with("TagSpecification")));
+            .map(|it| it.call.parameters.0.keys().any(|key| key.starts_with("TagSpecification")));
         assert!(tagged.into_iter().all(|is_tagged| is_tagged));
     }
 }

@@ -47,7 +47,8 @@ pub struct Disk {
     /// Whether check.sh found no fault with it.
     pub checked: bool,
     packages: Vec<String>,
-    staged: BTreeMap<String, String>,
+    /// The same of what was uploaded and is not installed yet.
+    pub staged: BTreeMap<String, String>,
 }
 
 impl Disk {
@@ -77,11 +78,6 @@ impl Disk {
     /// Whether this key ever logged in here: that another one is refused proves nothing.
     pub fn ever_let_in(&self, login: &Login) -> Result<bool> {
         Ok(self.former_keys.contains(login.key.public()?.trim()))
-    }
-
-    /// Whether what was uploaded lies there still.
-    pub fn has_uploads(&self) -> bool {
-        !self.staged.is_empty()
     }
 
     /// What a command answers.

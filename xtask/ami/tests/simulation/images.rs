@@ -108,7 +108,7 @@ impl Books {
         let source = self.instance(from)?;
         ensure!(source.state() == InstanceState::Stopped, "{from} is {}", source.state());
         let mut disk = source.disk.clone();
-        if disk.has_uploads() {
+        if !disk.staged.is_empty() {
             self.violation(6, format!("an image is made of {from}, where an upload lies that was installed before"));
         }
         fate.rot(&mut disk.files);
