@@ -20,6 +20,7 @@ const ENDPOINT: &str = "http://10.77.0.1:5000";
 fn a_release_behind_a_proxy_and_a_bastion_in_an_account_with_rules_of_its_own() {
     let Some(lab) = Lab::new() else { return };
     let subnet = private_subnet(&lab);
+    write(&lab.root.join("regions"), REGIONS.join("\n"));
     lab.rule(&json!({ "regions": REGIONS, "tags": ["team", "cost-center"] }));
     let (_office, office) = lab.office();
     let proxy = office["proxy"].as_str().expect("a URL").to_owned();
@@ -33,9 +34,8 @@ fn a_release_behind_a_proxy_and_a_bastion_in_an_account_with_rules_of_its_own() 
         ("AWS_SECRET_ACCESS_KEY", ""),
     ];
     let behind_proxy: Vec<_> = variables.into_iter().chain([("HTTP_PROXY", proxy.as_str())]).collect();
-    let regions = REGIONS.join(",");
     let words = |verb: &[&'static str]| -> Vec<String> {
-        let settings = ["--version", "0.6.1", "--regions", &regions, "--profile", "console", "--subnet", &subnet];
+        let settings = ["--version", "0.6.1", "--profile", "console", "--subnet", &subnet];
         let settings = settings.iter().chain(&["--public-address", "no", "--reach", "private"]);
         verb.iter().chain(settings).map(|&word| word.to_owned()).collect()
     };
@@ -46,7 +46,8 @@ fn a_release_behind_a_proxy_and_a_bastion_in_an_account_with_rules_of_its_own() 
 
     // What stands in the way is told one after the other, and nothing is created.
     run(&["plan"], &variables).expect_error(2, &["10.77.0.1:5000", "HTTPS_PROXY"]);
-    run(&["plan"], &behind_proxy).expect_error(2, &["service control policy", "team", "cost-center"]);
+    let denied = ["cannot tell this computer's address towards subnet-", "service control policy", "--tag KEY=VALUE"];
+    run(&["plan"], &behind_proxy).expect_error(2, &denied);
     add_settings(&lab, &office["bastion"]);
     let planned = run(&["plan"], &behind_proxy);
     assert_eq!(planned.code, Some(0), "{planned}");
@@ -70,6 +71,8 @@ fn a_release_behind_a_proxy_and_a_bastion_in_an_account_with_rules_of_its_own() 
     // The other regions are closed, and that is one line.
     let listed = lab.ami_at(&office["pid"], &["list", "--profile", "console"], &behind_proxy);
     assert_eq!((listed.code, listed.stdout.lines().count()), (Some(0), REGIONS.len()), "{listed}");
+    let passed: Vec<&str> = listed.stderr.lines().filter(|line| line.contains("passed over")).collect();
+    assert!(passed.len() == 1 && passed[0].contains("us-east-1") && !listed.stderr.contains("error"), "{listed}");
     let cleaned = lab.ami_at(&office["pid"], &["clean", "--profile", "console"], &behind_proxy);
     assert_eq!(cleaned.code, Some(0), "{cleaned}");
 }
@@ -105,6 +108,6 @@ fn log_in(lab: &Lab) -> String {
 fn add_settings(lab: &Lab, bastion: &Value) {
     let path = lab.root.join(".release/ami/ami.toml");
     let recipe = std::fs::read_to_string(&path).expect("a recipe");
-    let recipe = recipe.replace("[ssh]\n", &format!("[ssh]\nthrough = {bastion}\n"));
+    let recipe = recipe.replace("through = []\n", &format!("through = {bastion}\n"));
     write(&path, format!("{recipe}\n[tags]\nteam = \"data\"\ncost-center = \"42\"\n"));
 }
