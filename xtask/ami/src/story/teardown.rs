@@ -231,7 +231,7 @@ async fn terminate<C: Cloud>(cloud: &C, run: &Run, instance: &InstanceId) -> Res
     // The cloud tries again by itself, for minutes, and says nothing meanwhile.
     let say = async {
         tokio::time::sleep(TERMINATE_SILENCE).await;
-        run.events.note(format_args!(
+        run.events.warn(format_args!(
             "waiting for {} to take the order to terminate {instance}, which costs money while it runs",
             run.build_region()
         ));
