@@ -46,6 +46,7 @@ mod rights;
 pub mod seed;
 pub mod sources;
 pub mod store;
+mod trouble;
 pub mod vm;
 
 /// Memory of a virtual machine, in MiB: enough for apt to install packages without swapping.

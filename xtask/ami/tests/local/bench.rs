@@ -205,7 +205,7 @@ fn without_packages(recipe: &str) -> String {
     let mut of_package = false;
     for line in recipe.lines() {
         if line.starts_with('[') {
-            of_package = line.starts_with("[[system.") && line.ends_with(".package]]");
+            of_package = line == "[[package]]" || line.starts_with("[[system.") && line.ends_with(".package]]");
         }
         if !of_package {
             kept.push_str(line);

@@ -10,7 +10,7 @@ use std::{
     process::Stdio,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
 
@@ -19,9 +19,10 @@ use crate::{
     elf::{
         Target,
         facts::{Contents, Facts},
-        survey::{self, Package, Tree},
+        survey::{self, Boot, Package, Tree},
     },
     ground::process,
+    recipe::{self, is_of_library},
 };
 
 /// The architecture of a base, by dpkg's name: the image's, whatever this computer's is.
@@ -162,37 +163,78 @@ impl Apt {
     ///
     /// # Errors
     /// When apt doesn't know a package, or can't fetch it.
-    pub async fn on_base(&self, facts: Facts, packages: &[String]) -> Result<Facts> {
-        let debs = self.read(&self.added(packages).await?).await?;
-        Ok(with(facts, &debs, packages))
+    pub async fn on_base(&self, mut facts: Facts, packages: &[recipe::Package]) -> Result<Facts> {
+        let names = self.name(&mut facts, packages).await?;
+        let debs = self.read(&self.added(&names).await?).await?;
+        Ok(with(facts, &debs, &names))
+    }
+
+    /// The names of the recipe's packages, which are added to the facts with those of optional ones that there are not.
+    async fn name(&self, facts: &mut Facts, packages: &[recipe::Package]) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for package in packages {
+            match self.name_of(package).await? {
+                Some(name) => {
+                    if package.development.is_some() {
+                        facts.names.insert(package.name.clone(), name.clone());
+                    }
+                    names.push(name);
+                }
+                None if package.optional.is_some() => drop(facts.absent.insert(package.name.clone())),
+                None => bail!("no package of these sources is {}", package.shown()),
+            }
+        }
+        Ok(names)
+    }
+
+    /// What the sources call a package; `None` when they have none.
+    async fn name_of(&self, package: &recipe::Package) -> Result<Option<String>> {
+        let mut command = self.command("apt-cache");
+        match &package.development {
+            // A name that other packages only stand for is printed in angle brackets.
+            Some(development) => command.args(["depends", "--recurse", "--important", "--", development]),
+            None => command.args(["pkgnames", "--", &package.name]),
+        };
+        let printed = process::output(&format!("asking apt for {}", package.shown()), command).await;
+        let printed = match printed {
+            Err(_) if package.development.is_some() => String::new(),
+            printed => printed?,
+        };
+        let is_it = |name: &&str| match package.development {
+            Some(_) => is_of_library(&package.name, name),
+            None => *name == package.name,
+        };
+        Ok(printed.lines().find(is_it).map(str::to_owned))
     }
 
     /// The facts of a base that would be made of packages, and of what others bring on it.
     ///
     /// # Errors
     /// When apt doesn't know a package, or can't fetch it.
-    pub async fn facts(&self, system: &str, source: &str, base: &[&str], packages: &[String]) -> Result<Facts> {
+    pub async fn facts(&self, system: &str, source: &str, base: &[&str], packages: &[recipe::Package]) -> Result<Facts> {
         let mut whole = self.required().await?;
         whole.extend(base.iter().map(|&name| name.to_owned()));
         let of_base = self.added(&whole).await?;
-        whole.extend_from_slice(packages);
+        let mut facts = Facts::of(system, source);
+        let names = self.name(&mut facts, packages).await?;
+        whole.extend_from_slice(&names);
         let debs = self.read(&self.added(&whole).await?).await?;
         let (target, interpreter) = survey::of_architecture(self.architecture)?;
         let (of_base, others): (Vec<Deb>, Vec<Deb>) = debs.into_iter().partition(|deb| of_base.contains_key(&deb.name));
         let contents: BTreeMap<String, Contents> = of_base.iter().filter_map(Deb::contents).collect();
+        let mut boot = Boot::default();
+        of_base.iter().for_each(|deb| boot.merge(deb.boot.clone()));
         let facts = Facts {
-            format: 1,
-            system: system.to_owned(),
-            source: source.to_owned(),
-            read: true,
             machine: target.to_string(),
             interpreter: interpreter.to_owned(),
+            user: boot.user.clone(),
+            init: boot.init(),
+            runs_rc_local: boot.runs_rc_local(),
             base: contents.keys().cloned().collect(),
-            at_most: BTreeMap::new(),
-            brings: BTreeMap::new(),
             packages: contents,
+            ..facts
         };
-        Ok(with(facts, &others, packages))
+        Ok(with(facts, &others, &names))
     }
 }
 
@@ -206,6 +248,7 @@ struct Deb {
     /// The names that it stands for beside its own.
     provides: Vec<String>,
     libraries: BTreeMap<String, Vec<String>>,
+    boot: Boot,
 }
 
 impl Deb {
@@ -272,11 +315,13 @@ async fn read(path: &Utf8Path, target: Target) -> Result<Deb> {
     command.args(["--fsys-tarfile", path.as_str()]).stdout(Stdio::from(tar.try_clone()?)).kill_on_drop(true);
     let ended = command.status().await.context("failed to start dpkg-deb")?;
     ensure!(ended.success(), "dpkg-deb --fsys-tarfile failed ({ended})");
-    let libraries = tokio::task::spawn_blocking(move || {
+    let read = tokio::task::spawn_blocking(move || {
         std::io::Seek::rewind(&mut tar)?;
-        libraries_in(tar, target)
+        contents_of(tar, target)
     });
-    Ok(Deb { libraries: libraries.await??, ..deb })
+    let (libraries, mut boot) = read.await??;
+    boot.systemd = (deb.name == survey::SYSTEMD).then(|| deb.version.clone());
+    Ok(Deb { libraries, boot, ..deb })
 }
 
 impl Deb {
@@ -298,18 +343,23 @@ impl Deb {
     }
 }
 
-fn libraries_in(tar: File, target: Target) -> Result<BTreeMap<String, Vec<String>>> {
-    let mut package = Package::of(target);
+fn contents_of(tar: File, target: Target) -> Result<(BTreeMap<String, Vec<String>>, Boot)> {
+    let (mut package, mut boot) = (Package::of(target), Boot::default());
     for entry in tar::Archive::new(std::io::BufReader::new(tar)).entries()? {
         let mut entry = entry?;
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        if entry.header().entry_type().is_file() && Package::wants(&path) {
+        let (is_library, is_of_boot) = (Package::wants(&path), Boot::wants(&path));
+        if entry.header().entry_type().is_file() && (is_library || is_of_boot) {
             let mut content = Vec::new();
             entry.read_to_end(&mut content)?;
-            package.add(&path, content);
+            if is_of_boot {
+                boot.add(&path, &content);
+            } else {
+                package.add(&path, content);
+            }
         }
     }
-    Ok(package.libraries)
+    Ok((package.libraries, boot))
 }
 
 #[cfg(test)]
