@@ -6,7 +6,7 @@ use std::{
     fmt::Write as _,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use camino::Utf8Path;
 use serde::Deserialize;
 
@@ -39,6 +39,8 @@ pub struct Facts {
     pub init: Option<String>,
     /// Whether that runs /etc/rc.local at boot by itself.
     pub runs_rc_local: Option<bool>,
+    /// How many libraries are listed, by which a file is known that was cut short.
+    pub libraries: Option<usize>,
     /// The packages that are on the base itself.
     pub base: BTreeSet<String>,
     /// The newest number of a family of versions, by the family: `GLIBC` has `2.23`.
@@ -82,6 +84,7 @@ impl Facts {
             user: None,
             init: None,
             runs_rc_local: None,
+            libraries: None,
             base: BTreeSet::new(),
             at_most: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -117,16 +120,19 @@ impl Facts {
     /// Parses the text of a file.
     ///
     /// # Errors
-    /// When it isn't TOML, lacks a key or has one too many, or names a package that it says nothing about.
+    /// When it isn't TOML, lacks a key or has one too many, was cut short, or names a package that it says nothing about.
     pub fn parse(text: &str) -> Result<Facts> {
         #[derive(Deserialize)]
         struct Format {
             format: u32,
         }
         // First, because another format may have other keys.
-        let Format { format } = toml::from_str(text)?;
+        let Format { format } = read(text)?;
         ensure!(format == FORMAT, "its format is {format}, and this tool reads {FORMAT}");
-        let facts: Facts = toml::from_str(text)?;
+        let facts: Facts = read(text)?;
+        if let Some(count) = facts.libraries.filter(|count| *count != facts.count()) {
+            bail!("it was cut short, or changed: it lists {} libraries, not {count}", facts.count());
+        }
         let named = facts.base.iter().chain(facts.brings.values().flatten());
         if let Some(unknown) = named.into_iter().find(|package| !facts.packages.contains_key(*package)) {
             bail!("it names the package `{unknown}`, but not its libraries");
@@ -149,6 +155,9 @@ impl Facts {
             let _ = value.as_ref().map(|value| writeln!(text, "{key} = {}", quote(value)));
         }
         let _ = self.runs_rc_local.map(|runs| writeln!(text, "runs_rc_local = {runs}"));
+        if self.read {
+            let _ = writeln!(text, "libraries = {}", self.count());
+        }
         if !self.absent.is_empty() {
             line(&mut text, "absent", self.absent.iter().map(|name| quote(name)));
         }
@@ -179,6 +188,10 @@ impl Facts {
             }
         }
         text
+    }
+
+    fn count(&self) -> usize {
+        self.packages.values().map(|contents| contents.libraries.len()).sum()
     }
 
     /// The versions that a library defines, if the base or one of these packages of the recipe brings it.
@@ -216,6 +229,14 @@ impl Facts {
         }
         self
     }
+}
+
+/// Parses TOML, with an error of one line.
+fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        anyhow!("line {}: {}", before.matches('\n').count() + 1, error.message().replace('\n', ", "))
+    })
 }
 
 /// Writes `key = [words]`, on several lines if it is long.

@@ -17,11 +17,14 @@ fn a_base_is_found_in_the_cache_until_an_ingredient_changes() {
     let state_dir = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
     assert_eq!(ingredients().found(&state_dir), None);
     std::fs::create_dir_all(state_dir.bases()).expect("the folder of bases");
-    std::fs::write(ingredients().path(&state_dir), "").expect("a base");
+    let path = ingredients().path(&state_dir);
+    std::fs::write(&path, "").expect("a base");
+    assert_eq!(ingredients().found(&state_dir), None, "without its sum it is none");
+    std::fs::write(path.with_extension(SUM), "ab12\n").expect("a sum");
     let base = ingredients().found(&state_dir).expect("a base");
-    let hash = ingredients().hash();
     let today = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    assert_eq!(base.name, format!("debian-12 made {} ({})", &today[..10], &hash[..8]));
+    assert_eq!(base.name, format!("debian-12 made {}", &today[..10]));
+    assert_eq!(base.sha256, "ab12");
 
     let others = [
         Ingredients { user: "admin".to_owned(), ..ingredients() },
@@ -37,6 +40,7 @@ fn a_base_with_an_impossible_date_is_ignored() {
     let state_dir = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
     std::fs::create_dir_all(state_dir.bases()).expect("the folder of bases");
     let file = std::fs::File::create(ingredients().path(&state_dir)).expect("a base");
+    std::fs::write(ingredients().path(&state_dir).with_extension(SUM), "ab12\n").expect("a sum");
     let at = |secs: i64| match u64::try_from(secs) {
         Ok(secs) => SystemTime::UNIX_EPOCH + Duration::from_secs(secs),
         Err(_) => SystemTime::UNIX_EPOCH - Duration::from_secs(secs.unsigned_abs()),
@@ -82,15 +86,17 @@ fn too_little_space_is_an_error_beforehand() {
 fn only_a_debian_base_can_be_made() {
     let local = recipe::LocalBase {
         system: "ubuntu-16.04".to_owned(),
-        suite: "xenial".to_owned(),
         mirror: None,
+        security_mirror: None,
         check_valid_until: true,
     };
     let system = recipe::System {
         glibc: None,
         ssh_users: vec!["ubuntu".to_owned()],
         libraries: Vec::new(),
+        suite: None,
         packages: Vec::new(),
+        left_out: Vec::new(),
         files: Vec::new(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
