@@ -318,7 +318,7 @@ pub struct FactsFlags {
     pub mirror: Option<String>,
     /// The mirror of its security updates, or `none` to leave them out [default: the recipe's, else the folder beside
     /// the mirror whose name has `-security` added]
-    #[arg(long, value_name = "URL", requires = "mirror")]
+    #[arg(long, value_name = "URL", requires = "suite")]
     pub security_mirror: Option<String>,
     /// Take package lists whose date has passed, as those of a snapshot
     #[arg(long, requires = "suite")]
@@ -338,11 +338,14 @@ pub struct TestFlags {
     /// Kill builds on virtual machines in every phase, not in a few; takes hours under emulation
     #[arg(long, conflicts_with = "quick")]
     pub every_phase: bool,
+    /// Make a base of every Debian that the recipe describes, not of three, and go through the whole job on each
+    #[arg(long, conflicts_with = "quick")]
+    pub every_base: bool,
     /// Only play this seed of the simulated cloud, and print what happens
-    #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase", "every_base"])]
     pub seed: Option<u64>,
     /// Only play this many seeds of the simulated cloud
-    #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase", "seed"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase", "every_base", "seed"])]
     pub seeds: Option<u64>,
 }
 

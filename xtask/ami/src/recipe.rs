@@ -128,8 +128,8 @@ pub struct LocalBase {
     pub system: String,
     /// A Debian mirror, for computers whose apt has no source of the suite.
     pub mirror: Option<String>,
-    /// The mirror of its security updates, beside `mirror`. Without it, the folder beside `mirror` is taken whose name has
-    /// `-security` added; `none` leaves them out.
+    /// The mirror of its security updates, for a `mirror`. Without it, the folder beside `mirror` is taken whose name has
+    /// `-security` added. `none` leaves them out, with or without a `mirror`.
     pub security_mirror: Option<String>,
     /// Whether a Release file past its Valid-Until date is refused. A snapshot of an archive has only such.
     #[serde(default = "yes")]

@@ -10,11 +10,11 @@ use std::{
     process::Stdio,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
 
-use super::programs;
+use super::{programs, trouble::Trouble};
 use crate::{
     elf::{
         Target,
@@ -96,7 +96,7 @@ impl Apt {
         }
         let mut update = apt.command("apt-get");
         update.args(["--error-on=any", "update"]);
-        process::output("fetching package lists", update).await?;
+        process::output("fetching package lists", update).await.map_err(by_its_cause)?;
         Ok(apt)
     }
 
@@ -149,7 +149,7 @@ impl Apt {
         }
         let mut download = self.command("apt-get");
         download.args(["download", "--"]).args(&words);
-        process::output("downloading packages", download).await?;
+        process::output("downloading packages", download).await.map_err(by_its_cause)?;
         let folder = self.folder.join("debs");
         let mut debs = Vec::new();
         for file in folder.read_dir_utf8().with_context(|| format!("failed to read {folder}"))? {
@@ -236,6 +236,13 @@ impl Apt {
         };
         Ok(with(facts, &others, &names))
     }
+}
+
+/// What the mirror lacks, if that is what apt failed for.
+fn by_its_cause(error: anyhow::Error) -> anyhow::Error {
+    // The first line of apt's stands behind what failed.
+    let said = error.to_string().replacen(": E: ", ":\nE: ", 1);
+    Trouble::of(&said).map_or(error, |trouble| anyhow!("{trouble}"))
 }
 
 /// A package.
@@ -374,6 +381,14 @@ mod tests {
         let wanted = added(said);
         let words: Vec<String> = wanted.iter().map(|(name, version)| format!("{name}={version}")).collect();
         assert_eq!(words, ["libc6=2.36-9+deb12u13", "libsnappy1v5=1.1.9-3"]);
+    }
+
+    #[test]
+    fn a_mirror_that_lacks_a_file_is_told_as_that() {
+        let said = "downloading packages failed (exit status: 100): E: Failed to fetch http://m.example/a.deb  404  Not Found";
+        let told = by_its_cause(anyhow!(said)).to_string();
+        assert!(told.starts_with("the mirror lists http://m.example/a.deb, but does not have it"), "{told}");
+        assert_eq!(by_its_cause(anyhow!("apt was killed")).to_string(), "apt was killed");
     }
 
     #[test]

@@ -188,6 +188,10 @@ pub async fn lines(local: &recipe::LocalBase, suite: &str) -> Result<Vec<String>
         None => Sources::of_this_computer().await?,
     };
     let mut lines = sources.with_updates(suite)?;
+    if local.security_mirror.as_deref() == Some(recipe::NO_MIRROR) {
+        let security = format!(" {suite}-security ");
+        lines.retain(|line| !line.contains(&security));
+    }
     if !local.check_valid_until {
         lines.iter_mut().for_each(|line| *line = line.replacen("] ", " check-valid-until=no] ", 1));
     }
