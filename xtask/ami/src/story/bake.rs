@@ -211,9 +211,11 @@ async fn installed_packages(machine: &impl Machine, run: &Run) -> Result<BTreeMa
     }
     let mut patterns: Vec<String> = packages.iter().filter_map(Package::known_name).map(str::to_owned).collect();
     let libraries = packages.iter().filter(|package| package.development.is_some());
-    patterns.extend(libraries.flat_map(|package| ["[0-9]*", "-[0-9]*"].map(|rest| format!("'{}{rest}'", package.name))));
+    patterns
+        .extend(libraries.flat_map(|package| ["[0-9]*", "-[0-9]*"].map(|rest| format!("'{}{rest}'", package.name))));
     // It fails for a pattern that matches nothing, and for a package that was left out. provision.sh has looked.
-    let command = format!("dpkg-query -W -f '${{Package}} ${{Version}}\\n' {} 2> /dev/null || true", patterns.join(" "));
+    let command =
+        format!("dpkg-query -W -f '${{Package}} ${{Version}}\\n' {} 2> /dev/null || true", patterns.join(" "));
     let limit = run.spec.recipe.limits.script;
     let listed = machine.run("reading the packages' versions", &command, Input::None, limit).await?;
     let mut versions = versions(&listed);

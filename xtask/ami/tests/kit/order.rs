@@ -25,7 +25,8 @@ pub fn order(folder: &Utf8Path, visibility: Visibility, build_region: &str, regi
     let recipe = Utf8Path::new("ami.toml");
     let shipped = include_str!("../../../../.release/ami/ami.toml");
     let mut recipe = Recipe::parse(recipe, shipped).expect("the shipped recipe");
-    let facts_folders: Vec<Utf8PathBuf> = vec![concat!(env!("CARGO_MANIFEST_DIR"), "/../../.release/ami/systems").into()];
+    let facts_folders: Vec<Utf8PathBuf> =
+        vec![concat!(env!("CARGO_MANIFEST_DIR"), "/../../.release/ami/systems").into()];
     name_packages(&mut recipe, &facts_folders);
     let root = folder.join("checkout");
     checkout(&root, &recipe);

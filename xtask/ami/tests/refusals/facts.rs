@@ -53,7 +53,8 @@ fn versions_levels_and_libraries_are_looked_at_before_anything_is_launched() {
     assert!(!ended.stderr.contains("sender"), "{ended}");
 
     // Where the checkout has facts of its own, they count.
-    let shipped = std::fs::read_to_string(workspace().join(".release/ami/systems/debian-13.toml")).expect("facts");
+    let shipped =
+        std::fs::read_to_string(support::workspace().join(".release/ami/systems/debian-13.toml")).expect("facts");
     for (text, sentence) in [
         ("format = 7\nnews = 1\n".to_owned(), "its format is 7, and this tool reads 2"),
         (shipped[..shipped.len() / 2].to_owned(), ""),

@@ -329,7 +329,8 @@ fn a_plan_tells_all_and_creates_nothing() {
     assert_eq!((&plan["system"], &plan["left_out"]), (&"debian-13".into(), &serde_json::json!({})));
     // What a system lacks is left out, and its own names are there.
     let facts = root.join(".release/ami/systems/debian-12.toml");
-    let shipped = std::fs::read_to_string(workspace().join(".release/ami/systems/debian-12.toml")).expect("facts");
+    let shipped =
+        std::fs::read_to_string(support::workspace().join(".release/ami/systems/debian-12.toml")).expect("facts");
     write(&facts, shipped.replacen("\nbase = [", "\nabsent = [\"cpuset\"]\nbase = [", 1));
     let ended = run(&mut home.ami([&["plan"], &release(&root, &["--system", "debian-12"])[..]].concat()));
     assert_eq!(ended.code, Some(0), "{ended}");

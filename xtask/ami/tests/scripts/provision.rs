@@ -70,7 +70,11 @@ fn packages_are_installed_under_the_names_that_the_system_has_for_them() {
         assert_eq!(ended.code, Some(0), "{words:?}: {ended:#?}");
         let found = root.read("/run/installed").unwrap_or_default();
         assert_eq!(found.lines().collect::<Vec<_>>(), installed, "{words:?}: {ended:#?}");
-        assert!(ended.stdout.contains(said) && ended.stdout.contains("package libssl3t64 1\n") != (words == ["numactl", "cpuset?"]), "{words:?}: {ended:#?}");
+        assert!(
+            ended.stdout.contains(said)
+                && ended.stdout.contains("package libssl3t64 1\n") != (words == ["numactl", "cpuset?"]),
+            "{words:?}: {ended:#?}"
+        );
     }
 }
 

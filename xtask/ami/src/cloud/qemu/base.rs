@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
-use super::{disk, folder, programs, sources, trouble::Trouble};
+use super::{content, folder, programs, sources, trouble::Trouble};
 use crate::{
     event::progress::Progress,
     events::Events,
@@ -216,7 +216,8 @@ async fn make(ingredients: &Ingredients, state_dir: &StateDir, log: &Utf8Path, e
     enough_space(&temporary, TREE_BYTES, "the tree")?;
 
     let disk = folder.join("disk.raw");
-    let file = std::fs::File::create_new(&disk).and_then(|_| std::fs::OpenOptions::new().read(true).write(true).open(&disk));
+    let file =
+        std::fs::File::create_new(&disk).and_then(|_| std::fs::OpenOptions::new().read(true).write(true).open(&disk));
     let file = file.with_context(|| format!("failed to create {disk}"))?;
     // In a user namespace another user writes the disk, through the open file.
     std::fs::set_permissions(&disk, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
@@ -232,7 +233,7 @@ async fn make(ingredients: &Ingredients, state_dir: &StateDir, log: &Utf8Path, e
     let image = folder.join("base.qcow2");
     let mut convert = process::command(programs::program("qemu-img"), Signal::SIGKILL);
     convert.args(["convert", "-f", "raw", "-O", "qcow2", disk.as_str(), image.as_str()]);
-    let (sha256, ()) = tokio::try_join!(disk::sha256(file), process::run("qemu-img", convert, log, events))?;
+    let (sha256, ()) = tokio::try_join!(content::sha256(file), process::run("qemu-img", convert, log, events))?;
     let path = ingredients.path(state_dir);
     let sum = path.with_extension(SUM);
     std::fs::write(&sum, format!("{sha256}\n")).with_context(|| format!("failed to write {sum}"))?;
@@ -242,7 +243,11 @@ async fn make(ingredients: &Ingredients, state_dir: &StateDir, log: &Utf8Path, e
 }
 
 /// Runs mmdebstrap. A mirror that lacks a file of its lists is asked once more, for fresh lists, and then named.
-async fn debootstrap(log: &Utf8Path, events: &Events, mut command: impl FnMut() -> std::io::Result<Command>) -> Result<()> {
+async fn debootstrap(
+    log: &Utf8Path,
+    events: &Events,
+    mut command: impl FnMut() -> std::io::Result<Command>,
+) -> Result<()> {
     let _waiting = events.waiting("mmdebstrap");
     let mut was_repeated = false;
     loop {

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use xtask::region::Region;
 
 use super::{
-    LocalInstance, Qemu, base,
+    LocalInstance, Qemu, base, content,
     disk::RawDisk,
     facts,
     folder::Folder,
@@ -49,7 +49,7 @@ impl Compute for Qemu {
         };
         let system = self.of_base_file(file).await?.system;
         let name = file.file_name().unwrap_or(file.as_str()).to_owned();
-        let sha256 = RawDisk::of(file, self.state_dir.path()).await?.sha256().await?;
+        let sha256 = content::sha256(RawDisk::of(file, self.state_dir.path()).await?.into_file()).await?;
         Ok(Base { id: file.to_string(), name, system, sha256: Some(sha256) })
     }
 

@@ -10,7 +10,7 @@ use std::{
     process::Stdio,
 };
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
 
@@ -22,7 +22,7 @@ use crate::{
         survey::{self, Boot, Package, Tree},
     },
     ground::process,
-    recipe::{self, is_of_library},
+    recipe,
 };
 
 /// The architecture of a base, by dpkg's name: the image's, whatever this computer's is.
@@ -100,7 +100,7 @@ impl Apt {
         Ok(apt)
     }
 
-    fn command(&self, program: &str) -> tokio::process::Command {
+    pub(super) fn command(&self, program: &str) -> tokio::process::Command {
         let mut command = process::command(programs::program(program), Signal::SIGTERM);
         let folder = &self.folder;
         let architecture = self.architecture;
@@ -169,49 +169,17 @@ impl Apt {
         Ok(with(facts, &debs, &names))
     }
 
-    /// The names of the recipe's packages, which are added to the facts with those of optional ones that there are not.
-    async fn name(&self, facts: &mut Facts, packages: &[recipe::Package]) -> Result<Vec<String>> {
-        let mut names = Vec::new();
-        for package in packages {
-            match self.name_of(package).await? {
-                Some(name) => {
-                    if package.development.is_some() {
-                        facts.names.insert(package.name.clone(), name.clone());
-                    }
-                    names.push(name);
-                }
-                None if package.optional.is_some() => drop(facts.absent.insert(package.name.clone())),
-                None => bail!("no package of these sources is {}", package.shown()),
-            }
-        }
-        Ok(names)
-    }
-
-    /// What the sources call a package; `None` when they have none.
-    async fn name_of(&self, package: &recipe::Package) -> Result<Option<String>> {
-        let mut command = self.command("apt-cache");
-        match &package.development {
-            // A name that other packages only stand for is printed in angle brackets.
-            Some(development) => command.args(["depends", "--recurse", "--important", "--", development]),
-            None => command.args(["pkgnames", "--", &package.name]),
-        };
-        let printed = process::output(&format!("asking apt for {}", package.shown()), command).await;
-        let printed = match printed {
-            Err(_) if package.development.is_some() => String::new(),
-            printed => printed?,
-        };
-        let is_it = |name: &&str| match package.development {
-            Some(_) => is_of_library(&package.name, name),
-            None => *name == package.name,
-        };
-        Ok(printed.lines().find(is_it).map(str::to_owned))
-    }
-
     /// The facts of a base that would be made of packages, and of what others bring on it.
     ///
     /// # Errors
     /// When apt doesn't know a package, or can't fetch it.
-    pub async fn facts(&self, system: &str, source: &str, base: &[&str], packages: &[recipe::Package]) -> Result<Facts> {
+    pub async fn facts(
+        &self,
+        system: &str,
+        source: &str,
+        base: &[&str],
+        packages: &[recipe::Package],
+    ) -> Result<Facts> {
         let mut whole = self.required().await?;
         whole.extend(base.iter().map(|&name| name.to_owned()));
         let of_base = self.added(&whole).await?;
@@ -385,7 +353,8 @@ mod tests {
 
     #[test]
     fn a_mirror_that_lacks_a_file_is_told_as_that() {
-        let said = "downloading packages failed (exit status: 100): E: Failed to fetch http://m.example/a.deb  404  Not Found";
+        let said =
+            "downloading packages failed (exit status: 100): E: Failed to fetch http://m.example/a.deb  404  Not Found";
         let told = by_its_cause(anyhow!(said)).to_string();
         assert!(told.starts_with("the mirror lists http://m.example/a.deb, but does not have it"), "{told}");
         assert_eq!(by_its_cause(anyhow!("apt was killed")).to_string(), "apt was killed");

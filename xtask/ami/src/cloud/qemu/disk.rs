@@ -20,7 +20,6 @@ use crate::{
     cloud::{ClosedDisk, DiskFiles},
     elf::survey::Tree,
     ground::process,
-    ship::sha256,
 };
 
 /// The file that names the system. The partition that has it is the root partition.
@@ -205,12 +204,10 @@ impl RawDisk {
         Ok(RawDisk { raw, table, image: image.to_string() })
     }
 
-    /// The SHA-256 of its content, in hexadecimal.
-    ///
-    /// # Errors
-    /// When it can't be read.
-    pub async fn sha256(self) -> Result<String> {
-        sha256(self.raw).await
+    /// Its content.
+    #[must_use]
+    pub fn into_file(self) -> File {
+        self.raw
     }
 
     /// Reads the file system.
@@ -222,18 +219,6 @@ impl RawDisk {
         let root = table.root(&path_of(&raw)).map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
         Ok(Disk { root, image })
     }
-}
-
-/// The SHA-256 of a raw disk, in hexadecimal: that of what `qemu-img convert -O raw` makes of an image of it.
-///
-/// # Errors
-/// When it can't be read.
-pub async fn sha256(mut disk: File) -> Result<String> {
-    let hashed = tokio::task::spawn_blocking(move || {
-        std::io::Seek::rewind(&mut disk)?;
-        sha256::copy(disk, std::io::sink())
-    });
-    Ok(hashed.await?.context("failed to hash the disk")?.sha256)
 }
 
 impl ClosedDisk for RawDisk {

@@ -108,14 +108,14 @@ fn only_a_debian_base_can_be_made() {
 async fn bootstrapped(script: &str) -> (usize, Result<()>) {
     let folder = tempfile::tempdir().expect("a folder");
     let log = Utf8Path::from_path(folder.path()).expect("a path in UTF-8").join("base.log");
-    let mut attempts = 0;
-    let ended = debootstrap(&log, &crate::fixture::events(), || {
+    let (events, mut attempts) = (crate::fixture::events(), 0);
+    let ended = debootstrap(&log, &events, || {
         attempts += 1;
         let mut command = process::command("sh", Signal::SIGTERM);
         command.args(["-c", script, "sh", &attempts.to_string()]);
         Ok(command)
-    });
-    let ended = ended.await;
+    })
+    .await;
     (attempts, ended)
 }
 
@@ -125,7 +125,8 @@ async fn a_mirror_that_lacks_a_file_is_asked_once_more_and_then_named() {
     let (attempts, ended) = bootstrapped(&format!("[ $1 = 2 ] && exit; {gone}")).await;
     assert_eq!(attempts, 2);
     ended.expect("fresh lists have it");
-    let expired = "echo 'E: Release file for http://m.example/InRelease is expired (invalid since 1d). Updates'; exit 25";
+    let expired =
+        "echo 'E: Release file for http://m.example/InRelease is expired (invalid since 1d). Updates'; exit 25";
     for (script, tries, words) in [
         (gone, 2, "the mirror lists http://m.example/a.deb, but does not have it"),
         (expired, 1, "http://m.example/InRelease has expired"),

@@ -77,7 +77,8 @@ fn a_missing_suite_is_an_error_unless_the_recipe_has_a_mirror() {
     let none = Sources::default();
     let error = none.with_updates("trixie").expect_err("no source").to_string();
     assert!(error.contains("has no source of Debian's trixie:") && error.contains("local_base.mirror"), "{error}");
-    let lines = none.and_mirror("http://mirror.example/debian/", None, "trixie").with_updates("trixie").expect("sources");
+    let lines =
+        none.and_mirror("http://mirror.example/debian/", None, "trixie").with_updates("trixie").expect("sources");
     assert_eq!(lines, ["trixie", "trixie-updates"].map(|suite| line("http://mirror.example/debian", suite)));
 }
 
