@@ -139,7 +139,7 @@ impl Ingredients {
         if !local.system.starts_with("debian-") {
             bail!(
                 "a base for {} cannot be made from Debian's packages; \
-                 set local_base.system in the recipe to a debian-…, or give an image with --base-image FILE",
+                 name a debian-… with --system, or give an image with --base-image FILE",
                 local.system
             );
         }
