@@ -1,8 +1,12 @@
 #!/bin/bash
 # Turns a freshly booted base machine into one that runs Wallaroo applications.
 #
-#   provision.sh prepare PACKAGE...   waits for cloud-init, installs packages, writes /etc/rc.local
+#   provision.sh prepare WORD...      waits for cloud-init, installs packages, writes /etc/rc.local
 #   provision.sh install FOLDER       copies FOLDER/root to /, verified by FOLDER/SHA256SUMS, and removes FOLDER
+#
+# A word is the name of a package, or LIBRARY:DEVELOPMENT for the package of a library on which a development package
+# depends: `libssl:libssl-dev` is libssl1.0.0, libssl3 or libssl3t64. A name that is known already can come before it,
+# `libssl3=libssl:libssl-dev`, and is looked up again only where it is wrong. A `?` at the end permits that there is none.
 #
 # It runs as root, from a file or from stdin: `sudo -n bash -s -- prepare numactl < provision.sh`.
 # It must work on Ubuntu 16.04 (bash 4.3, systemd 229, apt 1.2) as well as on current Debian and Ubuntu.
@@ -13,6 +17,7 @@ trap 'echo "provision.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND"
 readonly CLOUD_INIT_LIMIT_SECS=600
 readonly APT_LOCK_LIMIT_SECS=600
 readonly APT_ATTEMPTS=5
+readonly NO_SUCH_PACKAGE="Unable to locate package|has no installation candidate"
 # In /run, so it is not in the image.
 readonly PROXY_SETTINGS=/run/wallaroo-apt-proxy.conf
 
@@ -41,7 +46,6 @@ prepare() {
     use_proxy "$PROXY_SETTINGS"
     if (($# > 0)); then
         install_packages "$@"
-        verify_packages "$@"
     fi
     write_rc_local
     write_identity_unit
@@ -84,17 +88,23 @@ use_proxy() {
 }
 
 install_packages() {
-    local attempt pause=5 log
+    local attempt pause=5 log looked_up='' packages=()
     log=$(mktemp)
+    take_known_names "$@"
     for ((attempt = 1; attempt <= APT_ATTEMPTS; attempt++)); do
         wait_until "$APT_LOCK_LIMIT_SECS" "apt's locks are free" apt_is_free
-        if update_lists "$log" && apt_get "$log" install --no-install-recommends -- "$@"; then
-            rm -f "$log"
-            return
-        fi
-        # A package that is missing from the lists stays missing, so another attempt is useless.
-        if grep -E "Unable to locate package|has no installation candidate" "$log" >&2; then
-            fail "some packages are not in the base's package sources"
+        if update_lists "$log" && { ((${#packages[@]} > 0)) || look_up "$@"; }; then
+            if apt_get "$log" install --no-install-recommends -- "${packages[@]}"; then
+                # apt also takes a name for which another package stands.
+                [[ -z $looked_up && -n $(missing_packages "${packages[@]}") ]] || break
+                packages=()
+                continue
+            elif grep -qE "$NO_SUCH_PACKAGE" "$log"; then
+                # A package that is missing from the lists stays missing, so another attempt under its name is useless.
+                [[ -z $looked_up ]] || fail "some packages are not in the base's package sources"
+                packages=()
+                continue
+            fi
         fi
         if ((attempt < APT_ATTEMPTS)); then
             say "attempt $attempt of $APT_ATTEMPTS to install packages failed; the next one begins in $pause s"
@@ -103,7 +113,69 @@ install_packages() {
             dpkg --configure -a || true
         fi
     done
-    fail "failed to install packages in $APT_ATTEMPTS attempts: $(grep -E '^[EW]:' "$log" | tail -n 3 || true)"
+    ((attempt <= APT_ATTEMPTS)) ||
+        fail "failed to install packages in $APT_ATTEMPTS attempts: $(grep -E '^[EW]:' "$log" | tail -n 3 || true)"
+    rm -f "$log"
+    verify_packages "${packages[@]}"
+}
+
+# Sets `packages` to the names, or to none if one is not known.
+take_known_names() {
+    local word
+    packages=()
+    for word in "$@"; do
+        word=${word%\?}
+        if [[ ${word%%=*} == *:* ]]; then
+            packages=()
+            return
+        fi
+        packages+=("${word%%=*}")
+    done
+}
+
+# Sets `packages` to the names that they have in the lists. Few processes, because each is slow on an emulated machine.
+look_up() {
+    local word known wanted name names=() available missing=()
+    packages=() looked_up=1
+    for word in "$@"; do
+        known=${word%%=*}
+        [[ $known == *:* ]] || names+=("${known%\?}")
+    done
+    # Names for which others only stand are not printed.
+    available=$({ apt-cache show --no-all-versions -- "${names[@]}" 2> /dev/null || true; } | sed -n 's/^Package: //p')
+    for word in "$@"; do
+        wanted=${word%\?}
+        known=${wanted%%=*}
+        name=''
+        if [[ $'\n'$available$'\n' == *$'\n'$known$'\n'* ]]; then
+            name=$known
+        elif [[ $wanted == *:* ]]; then
+            wanted=${wanted#*=}
+            name=$(package_of_library "${wanted%:*}" "${wanted#*:}")
+        fi
+        if [[ -n $name ]]; then
+            packages+=("$name")
+            [[ $name == "${word%\?}" ]] || say "the package for $wanted is $name"
+        elif [[ $word == *\? ]]; then
+            say "there is no package $wanted, so it is left out"
+        else
+            missing+=("$wanted")
+        fi
+    done
+    ((${#missing[@]} == 0)) || fail "some packages are not in the base's package sources: ${missing[*]}"
+}
+
+# Prints the package of a library: the one on which the development package depends, directly or not.
+package_of_library() {
+    local name number
+    while read -r name; do
+        number=${name#"$1"}
+        number=${number#-}
+        if [[ $name == "$1"* && $number =~ ^[0-9][a-z0-9.]*$ ]]; then
+            echo "$name"
+            return
+        fi
+    done < <(apt-cache depends --recurse --important -- "$2" 2> /dev/null || true)
 }
 
 # apt-get exits with 0 even if it could not fetch some of the lists. An image made that way might lack security updates,
@@ -135,16 +207,19 @@ apt_is_free() {
 }
 
 verify_packages() {
-    local package state version missing=()
+    local missing
+    missing=$(missing_packages "$@")
+    dpkg-query -W -f 'provision.sh: package ${Package} ${Version}\n' -- "$@" 2> /dev/null || true
+    [[ -z $missing ]] || fail "apt-get succeeded, but these packages are not installed: ${missing//$'\n'/ }"
+}
+
+# Prints the packages that are not installed.
+missing_packages() {
+    local installed package
+    installed=$({ dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' -- "$@" 2> /dev/null || true; } | sed -n 's/^.i *//p')
     for package in "$@"; do
-        if read -r state version < <(dpkg-query -W -f '${db:Status-Abbrev} ${Version}\n' "$package" 2> /dev/null) &&
-            [[ $state == ?i ]]; then
-            say "package $package $version"
-        else
-            missing+=("$package")
-        fi
+        [[ $'\n'$installed$'\n' == *$'\n'$package$'\n'* ]] || echo "$package"
     done
-    ((${#missing[@]} == 0)) || fail "apt-get succeeded, but these packages are not installed: ${missing[*]}"
 }
 
 # This replaces the whole file: text appended to the base's file could come after an `exit`, or run in another shell.

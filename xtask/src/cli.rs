@@ -155,6 +155,10 @@ pub struct ReleaseFlags {
     /// The image to start from: an AMI, or with --local a qcow2 or raw file [default: the recipe's]
     #[arg(long, help_heading = BUILD, value_name = "ID|FILE")]
     pub base_image: Option<Utf8PathBuf>,
+    /// With --local, the system to make the base of, by its name in the recipe [default: the recipe's, debian-13]
+    #[arg(long, help_heading = BUILD, value_name = "NAME", value_parser = plain_name, requires = "local")]
+    #[arg(conflicts_with = "base_image")]
+    pub system: Option<String>,
     /// Do not run `make`; use the binaries that are in the checkout
     #[arg(long, help_heading = BUILD)]
     pub skip_build: bool,
@@ -315,9 +319,16 @@ pub struct FactsFlags {
     /// Read the packages from this suite; without --image and --folder, also those that --local makes a base of
     #[arg(long, value_name = "SUITE", value_parser = plain_name)]
     pub suite: Option<String>,
-    /// The mirror of the suite [default: that of this computer's apt, else the recipe's]
+    /// The mirror of the suite [default: the recipe's, else that of this computer's apt]
     #[arg(long, value_name = "URL", requires = "suite")]
     pub mirror: Option<String>,
+    /// The mirror of its security updates, or `none` to leave them out [default: the recipe's, else the folder beside
+    /// the mirror whose name has `-security` added]
+    #[arg(long, value_name = "URL", requires = "suite")]
+    pub security_mirror: Option<String>,
+    /// Take package lists whose date has passed, as those of a snapshot
+    #[arg(long, requires = "suite")]
+    pub ignore_valid_until: bool,
     /// The system, by its name in the recipe [default: what /etc/os-release of the base says, else the recipe's for the
     /// suite]
     #[arg(long, value_name = "NAME", value_parser = plain_name)]
@@ -333,11 +344,14 @@ pub struct TestFlags {
     /// Kill builds on virtual machines in every phase, not in a few; takes hours under emulation
     #[arg(long, conflicts_with = "quick")]
     pub every_phase: bool,
+    /// Make a base of every Debian that the recipe describes, not of three, and go through the whole job on each
+    #[arg(long, conflicts_with = "quick")]
+    pub every_base: bool,
     /// Only play this seed of the simulated cloud, and print what happens
-    #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase", "every_base"])]
     pub seed: Option<u64>,
     /// Only play this many seeds of the simulated cloud
-    #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase", "seed"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase", "every_base", "seed"])]
     pub seeds: Option<u64>,
 }
 

@@ -52,6 +52,9 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     if flags.every_phase {
         sh.set_var("EVERY_PHASE", "1");
     }
+    if flags.every_base {
+        sh.set_var("EVERY_BASE", "1");
+    }
     let deny = install_cargo_deny(&sh)?;
     // All of them: cargo-deny looks at the dependencies of every feature, offline.
     cmd!(sh, "cargo fetch --locked").run().context("failed to fetch the dependencies")?;

@@ -23,6 +23,7 @@ mod folder;
 pub mod host;
 mod image;
 pub mod isa;
+pub mod naming;
 mod property;
 pub mod survey;
 mod version;

@@ -5,7 +5,7 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::{
-    elf::{facts::Facts, host::Host},
+    elf::{facts::Facts, host::Host, naming::name_packages},
     event::about::{About, Invocation},
     events::Events,
     recipe::Recipe,
@@ -61,10 +61,12 @@ pub fn about() -> About {
     }
 }
 
-/// The shipped recipe.
+/// The shipped recipe, with the names of packages by the shipped facts.
 pub fn recipe() -> Recipe {
     let text = include_str!("../../../.release/ami/ami.toml");
-    Recipe::parse(Utf8Path::new("ami.toml"), text).expect("the shipped recipe")
+    let mut recipe = Recipe::parse(Utf8Path::new("ami.toml"), text).expect("the shipped recipe");
+    name_packages(&mut recipe, &[facts_folder()]);
+    recipe
 }
 
 /// The folder with the facts of the systems in the shipped recipe.

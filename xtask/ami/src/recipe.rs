@@ -24,7 +24,7 @@ pub use apt::Apt;
 pub use instance::{DEFAULT_VOLUME_TYPE, Instance, Limits};
 pub use owner::Owner;
 pub use ssh::{KeyType, Ssh};
-pub use system::{File, Package, System};
+pub use system::{File, Package, System, is_of_library};
 pub use tags::OwnTags;
 
 /// How the image is named, built and installed.
@@ -67,6 +67,12 @@ pub struct Recipe {
     /// How the machine that the image is made on reaches its package sources.
     #[serde(default)]
     pub apt: Apt,
+    /// The packages to install on every system.
+    #[serde(default, rename = "package")]
+    packages: Vec<Package>,
+    /// Files of the checkout to install on every system, beside the binaries.
+    #[serde(default, rename = "file")]
+    files: Vec<File>,
     /// The supported systems of a base, by `ID-VERSION_ID` of /etc/os-release.
     #[serde(rename = "system")]
     pub systems: BTreeMap<String, System>,
@@ -121,14 +127,18 @@ pub struct Base {
 pub struct LocalBase {
     /// Its system, one of [`Recipe::systems`].
     pub system: String,
-    /// The Debian suite that it is made from.
-    pub suite: String,
     /// A Debian mirror, for computers whose apt has no source of the suite.
     pub mirror: Option<String>,
+    /// The mirror of its security updates, for a `mirror`. Without it, the folder beside `mirror` is taken whose name has
+    /// `-security` added. `none` leaves them out, with or without a `mirror`.
+    pub security_mirror: Option<String>,
     /// Whether a Release file past its Valid-Until date is refused. A snapshot of an archive has only such.
     #[serde(default = "yes")]
     pub check_valid_until: bool,
 }
+
+/// The value of [`LocalBase::security_mirror`] that leaves security updates out.
+pub const NO_MIRROR: &str = "none";
 
 impl Recipe {
     /// Reads the recipe at `path`.
@@ -146,18 +156,29 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::read`].
     pub fn parse(path: &Utf8Path, text: &str) -> Result<Recipe> {
-        let recipe: Recipe = toml::from_str(text).map_err(|error| {
+        let mut recipe: Recipe = toml::from_str(text).map_err(|error| {
             let mut message = format!("failed to parse the recipe {path}: {}", error.to_string().trim_end());
             if let Some(known) = nearest_key(error.message()) {
                 message.push_str(&format!("\ndid you mean `{known}`?"));
             }
             anyhow!(message)
         })?;
+        recipe.share();
         let faults = recipe.faults();
         if !faults.is_empty() {
             bail!("the recipe {path} has faults:\n  {}", faults.join("\n  "));
         }
         Ok(recipe)
+    }
+
+    /// Gives every system what is installed on all of them.
+    fn share(&mut self) {
+        for (name, system) in &mut self.systems {
+            let packages = self.packages.iter().filter(|package| !package.except.contains(name)).cloned();
+            system.packages = packages.chain(std::mem::take(&mut system.packages)).collect();
+            let files = self.files.iter().filter(|file| !file.except.contains(name)).cloned();
+            system.files = files.chain(std::mem::take(&mut system.files)).collect();
+        }
     }
 
     /// The image's name for a version.
@@ -207,6 +228,10 @@ impl Recipe {
     /// When the settings have faults together, with all of them in one message.
     pub fn with(&self, flags: &ReleaseFlags) -> Result<Recipe> {
         let mut recipe = self.clone();
+        if let Some(system) = &flags.system {
+            recipe.system(system)?;
+            recipe.local_base.system.clone_from(system);
+        }
         recipe.tags.extend(flags.tags.iter().cloned());
         if let Some(user) = &flags.ssh_user {
             recipe.ssh.user = Some(user.clone());
@@ -280,15 +305,17 @@ impl Recipe {
                 faults.push(format!("{key}.system: there is no [system.\"{system}\"]"));
             }
         }
-        if !is_plain_name(&self.local_base.suite) {
-            faults.push(format!("local_base.suite: `{}` is not one plain word", self.local_base.suite));
+        let security = self.local_base.security_mirror.as_deref().filter(|mirror| *mirror != NO_MIRROR);
+        for (key, mirror) in [("mirror", self.local_base.mirror.as_deref()), ("security_mirror", security)] {
+            if let Some(mirror) = mirror.filter(|mirror| !is_url(mirror)) {
+                faults.push(format!("local_base.{key}: `{mirror}` is not a URL"));
+            }
+            if let Some((_, host)) = mirror.and_then(|mirror| mirror.rsplit_once('@')) {
+                faults.push(format!("local_base.{key}: the password for {host} would be in the image"));
+            }
         }
-        if let Some(mirror) = self.local_base.mirror.as_deref().filter(|mirror| !is_url(mirror)) {
-            faults.push(format!("local_base.mirror: `{mirror}` is not a URL"));
-        }
-        if let Some(mirror) = self.local_base.mirror.as_deref().filter(|mirror| mirror.contains('@')) {
-            let host = mirror.rsplit_once('@').map_or(mirror, |(_, host)| host);
-            faults.push(format!("local_base.mirror: the password for {host} would be in the image"));
+        if security.is_some() && self.local_base.mirror.is_none() {
+            faults.push("local_base.security_mirror: it counts only beside a mirror".to_owned());
         }
         faults.extend(self.ssh.faults());
         self.systems.iter().for_each(|(name, system)| faults.extend(system.faults(name)));

@@ -75,8 +75,10 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
             .await?
             .map_err(Failure::Refused);
     }
-    let base_image = ami.release_flags().and_then(|flags| flags.base_image.as_deref());
-    let cloud = Qemu::new(&state_dir, &checkout.recipe, base_image, events);
+    let flags = ami.release_flags();
+    let recipe = flags.map_or_else(|| Ok(checkout.recipe.clone()), |flags| checkout.recipe.with(flags));
+    let base_image = flags.and_then(|flags| flags.base_image.as_deref());
+    let cloud = Qemu::new(&state_dir, &recipe.map_err(Failure::Refused)?, base_image, events);
     let app = App { cloud: &cloud, checkout: &checkout, partition: None, state_dir: &state_dir, events };
     match &ami.command {
         Some(Command::Setup) => {

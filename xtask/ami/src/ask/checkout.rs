@@ -8,6 +8,7 @@ use xtask::{
 };
 
 use crate::{
+    elf::naming::name_packages,
     ground::{everywhere, partition::Partition},
     recipe::Recipe,
 };
@@ -34,7 +35,8 @@ impl Checkout {
         let workspace = workspace.context("this tool must be in xtask/ami of its workspace")?;
         let root = common.root.as_deref().unwrap_or(workspace);
         let root = root.canonicalize_utf8().with_context(|| format!("there is no checkout at {root}"))?;
-        let recipe = Recipe::read(&release_file(&root, workspace, "ami.toml"))?;
+        let mut recipe = Recipe::read(&release_file(&root, workspace, "ami.toml"))?;
+        name_packages(&mut recipe, &facts_folders(&root, workspace));
         Ok(Checkout { root, workspace: workspace.to_owned(), recipe })
     }
 

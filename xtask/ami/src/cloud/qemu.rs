@@ -32,6 +32,7 @@ mod account;
 pub mod boot;
 pub mod base;
 mod compute;
+mod content;
 mod conversion;
 pub mod debs;
 pub mod disk;
@@ -39,6 +40,7 @@ pub mod facts;
 mod findings;
 mod folder;
 mod images;
+mod names;
 mod opening;
 pub mod packages;
 pub mod programs;
@@ -46,6 +48,7 @@ mod rights;
 pub mod seed;
 pub mod sources;
 pub mod store;
+mod trouble;
 pub mod vm;
 
 /// Memory of a virtual machine, in MiB: enough for apt to install packages without swapping.

@@ -6,12 +6,12 @@ use std::{
     fmt::Write as _,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use camino::Utf8Path;
 use serde::Deserialize;
 
 /// The format of the files. Raise it when a reader of the former one would misread them.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The longest line of a file, where its words allow.
 const LINE_CHARS: usize = 118;
@@ -20,7 +20,7 @@ const LINE_CHARS: usize = 118;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Facts {
-    /// The format of the file, 1.
+    /// The format of the file, 2.
     pub format: u32,
     /// The system, by its name in the recipe.
     pub system: String,
@@ -33,11 +33,25 @@ pub struct Facts {
     pub machine: String,
     /// The dynamic loader that its programs name.
     pub interpreter: String,
+    /// The user to log in as, by the configuration of its cloud-init.
+    pub user: Option<String>,
+    /// The first process and its version: `systemd 257.8-1`.
+    pub init: Option<String>,
+    /// Whether that runs /etc/rc.local at boot by itself.
+    pub runs_rc_local: Option<bool>,
+    /// How many libraries are listed, by which a file is known that was cut short.
+    pub libraries: Option<usize>,
     /// The packages that are on the base itself.
     pub base: BTreeSet<String>,
     /// The newest number of a family of versions, by the family: `GLIBC` has `2.23`.
     #[serde(default)]
     pub at_most: BTreeMap<String, String>,
+    /// What the system calls packages of the recipe that are libraries: `libssl` is `libssl3t64`.
+    #[serde(default)]
+    pub names: BTreeMap<String, String>,
+    /// Optional packages of the recipe that the system has not.
+    #[serde(default)]
+    pub absent: BTreeSet<String>,
     /// The packages that each package of the recipe brings, itself included if it has libraries.
     #[serde(default)]
     pub brings: BTreeMap<String, BTreeSet<String>>,
@@ -57,6 +71,29 @@ pub struct Contents {
 }
 
 impl Facts {
+    /// Facts that were read from this source, without any yet.
+    #[must_use]
+    pub fn of(system: &str, source: &str) -> Facts {
+        Facts {
+            format: FORMAT,
+            system: system.to_owned(),
+            source: source.to_owned(),
+            read: true,
+            machine: String::new(),
+            interpreter: String::new(),
+            user: None,
+            init: None,
+            runs_rc_local: None,
+            libraries: None,
+            base: BTreeSet::new(),
+            at_most: BTreeMap::new(),
+            names: BTreeMap::new(),
+            absent: BTreeSet::new(),
+            brings: BTreeMap::new(),
+            packages: BTreeMap::new(),
+        }
+    }
+
     /// The facts of a system: of the first of these folders that has its file. `None` when none has.
     ///
     /// # Errors
@@ -83,10 +120,19 @@ impl Facts {
     /// Parses the text of a file.
     ///
     /// # Errors
-    /// When it isn't TOML, lacks a key or has one too many, or names a package that it says nothing about.
+    /// When it isn't TOML, lacks a key or has one too many, was cut short, or names a package that it says nothing about.
     pub fn parse(text: &str) -> Result<Facts> {
-        let facts: Facts = toml::from_str(text)?;
-        ensure!(facts.format == FORMAT, "its format is {}, and this tool reads {FORMAT}", facts.format);
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        // First, because another format may have other keys.
+        let Format { format } = read(text)?;
+        ensure!(format == FORMAT, "its format is {format}, and this tool reads {FORMAT}");
+        let facts: Facts = read(text)?;
+        if let Some(count) = facts.libraries.filter(|count| *count != facts.count()) {
+            bail!("it was cut short, or changed: it lists {} libraries, not {count}", facts.count());
+        }
         let named = facts.base.iter().chain(facts.brings.values().flatten());
         if let Some(unknown) = named.into_iter().find(|package| !facts.packages.contains_key(*package)) {
             bail!("it names the package `{unknown}`, but not its libraries");
@@ -105,11 +151,25 @@ impl Facts {
         let _ = writeln!(text, "format = {}\nsystem = {}", self.format, quote(&self.system));
         let _ = writeln!(text, "source = {}\nread = {}", quote(&self.source), self.read);
         let _ = writeln!(text, "machine = {}\ninterpreter = {}", quote(&self.machine), quote(&self.interpreter));
+        for (key, value) in [("user", &self.user), ("init", &self.init)] {
+            let _ = value.as_ref().map(|value| writeln!(text, "{key} = {}", quote(value)));
+        }
+        let _ = self.runs_rc_local.map(|runs| writeln!(text, "runs_rc_local = {runs}"));
+        if self.read {
+            let _ = writeln!(text, "libraries = {}", self.count());
+        }
+        if !self.absent.is_empty() {
+            line(&mut text, "absent", self.absent.iter().map(|name| quote(name)));
+        }
         line(&mut text, "base", self.base.iter().map(|name| quote(name)));
         if !self.at_most.is_empty() {
             text.push_str("\n[at_most]\n");
             let limits = self.at_most.iter().map(|(family, number)| format!("{} = {}\n", quote(family), quote(number)));
             text.extend(limits);
+        }
+        if !self.names.is_empty() {
+            text.push_str("\n[names]\n");
+            text.extend(self.names.iter().map(|(name, package)| format!("{} = {}\n", quote(name), quote(package))));
         }
         if !self.brings.is_empty() {
             text.push_str("\n[brings]\n");
@@ -128,6 +188,10 @@ impl Facts {
             }
         }
         text
+    }
+
+    fn count(&self) -> usize {
+        self.packages.values().map(|contents| contents.libraries.len()).sum()
     }
 
     /// The versions that a library defines, if the base or one of these packages of the recipe brings it.
@@ -149,6 +213,10 @@ impl Facts {
     /// These facts about a base, with what the others know about packages that are installed on it.
     #[must_use]
     pub fn with_packages_of(mut self, other: &Facts) -> Facts {
+        for (name, package) in &other.names {
+            self.names.entry(name.clone()).or_insert_with(|| package.clone());
+        }
+        self.absent.extend(other.absent.iter().cloned());
         for (package, brought) in &other.brings {
             if self.brings.contains_key(package) {
                 continue;
@@ -161,6 +229,14 @@ impl Facts {
         }
         self
     }
+}
+
+/// Parses TOML, with an error of one line.
+fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        anyhow!("line {}: {}", before.matches('\n').count() + 1, error.message().replace('\n', ", "))
+    })
 }
 
 /// Writes `key = [words]`, on several lines if it is long.

@@ -9,7 +9,7 @@ use super::{
     isa::{self, Levels},
     version::{compare, split},
 };
-use crate::recipe::{Recipe, System};
+use crate::recipe::{Package, Recipe, System};
 
 /// The version that marks packed relative relocations (glibc 2.36, elf/Versions).
 const PACKED: &str = "GLIBC_ABI_DT_RELR";
@@ -31,11 +31,15 @@ impl Host {
     /// The machine of a recipe. `facts` are `None` where nothing is known about its system but what the recipe says.
     #[must_use]
     pub fn new(recipe: &Recipe, name: &str, system: &System, facts: Option<Facts>, is_local: bool) -> Host {
+        let name_of = |package: &Package| {
+            let by_facts = facts.as_ref().and_then(|facts| facts.name_of(package));
+            by_facts.or(package.known_name()).map(str::to_owned)
+        };
         Host {
             name: name.to_owned(),
+            packages: system.packages.iter().filter_map(name_of).collect(),
             facts,
             system: system.clone(),
-            packages: system.packages.iter().map(|package| package.name.clone()).collect(),
             target_cpu: recipe.build.target_cpu.clone(),
             instance_type: Some(recipe.instance.instance_type.clone()).filter(|_| !is_local),
         }

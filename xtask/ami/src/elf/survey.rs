@@ -62,18 +62,85 @@ pub fn base(tree: &dyn Tree, system: &str, source: &str) -> Result<Option<Facts>
         contents.version = versions.get(owner).cloned();
         contents.libraries.insert(name.clone(), library.versions.clone());
     }
+    let mut boot = Boot { systemd: versions.get(SYSTEMD).cloned(), ..Boot::default() };
+    for path in [USER_FILE.to_owned(), GENERATOR.to_owned(), format!("/usr{GENERATOR}")] {
+        if let Some(content) = tree.content(&path)? {
+            boot.add(&path, &content);
+        }
+    }
     Ok(Some(Facts {
-        format: 1,
-        system: system.to_owned(),
-        source: source.to_owned(),
-        read: true,
         machine: target.to_string(),
         interpreter,
+        user: boot.user.clone(),
+        init: boot.init(),
+        runs_rc_local: boot.runs_rc_local(),
         base: packages.keys().cloned().collect(),
-        at_most: BTreeMap::new(),
-        brings: BTreeMap::new(),
         packages,
+        ..Facts::of(system, source)
     }))
+}
+
+/// The package of the only init that bases have.
+pub const SYSTEMD: &str = "systemd";
+
+/// The file in which cloud-init names the user to log in as.
+const USER_FILE: &str = "/etc/cloud/cloud.cfg";
+
+/// The program by which systemd makes /etc/rc.local a part of the boot (systemd-rc-local-generator(8)), without `/usr`.
+const GENERATOR: &str = "/lib/systemd/system-generators/systemd-rc-local-generator";
+
+/// Who may log in, and what runs at boot.
+#[derive(Clone, Debug, Default)]
+pub struct Boot {
+    /// The user to log in as.
+    pub user: Option<String>,
+    /// The version of systemd, if that is the init.
+    pub systemd: Option<String>,
+    runs_rc_local: bool,
+}
+
+impl Boot {
+    /// Whether a file tells.
+    #[must_use]
+    pub fn wants(path: &str) -> bool {
+        let (folder, name) = split_path(path);
+        [USER_FILE, GENERATOR].contains(&format!("{folder}/{name}").as_str())
+    }
+
+    /// Adds a file.
+    pub fn add(&mut self, path: &str, content: &[u8]) {
+        if path.ends_with(USER_FILE) {
+            self.user = default_user(&String::from_utf8_lossy(content));
+        } else {
+            self.runs_rc_local = true;
+        }
+    }
+
+    /// Adds what another package says.
+    pub fn merge(&mut self, other: Boot) {
+        self.user = self.user.take().or(other.user);
+        self.systemd = self.systemd.take().or(other.systemd);
+        self.runs_rc_local |= other.runs_rc_local;
+    }
+
+    /// The first process and its version.
+    #[must_use]
+    pub fn init(&self) -> Option<String> {
+        self.systemd.as_ref().map(|version| format!("{SYSTEMD} {version}"))
+    }
+
+    /// Whether it runs /etc/rc.local; `None` where there is no init that is known.
+    #[must_use]
+    pub fn runs_rc_local(&self) -> Option<bool> {
+        self.systemd.is_some().then_some(self.runs_rc_local)
+    }
+}
+
+/// The name of the default user in cloud-init's configuration.
+fn default_user(config: &str) -> Option<String> {
+    let (_, after) = config.split_once("default_user:")?;
+    let name = after.lines().find_map(|line| line.trim().strip_prefix("name:"))?.trim();
+    (!name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))).then(|| name.to_owned())
 }
 
 /// Collects the libraries of one package from its files.

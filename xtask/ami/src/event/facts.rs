@@ -17,6 +17,18 @@ pub struct Base {
     pub name: String,
     /// Which of the recipe's systems it is, such as `ubuntu-16.04`.
     pub system: String,
+    /// The SHA-256 of its disk's content, as raw bytes, in hexadecimal; null on EC2, where its id never means another.
+    #[serde(default)]
+    pub sha256: Option<String>,
+}
+
+impl Base {
+    /// Its name and its disk, for the image's description.
+    #[must_use]
+    pub fn described(&self) -> String {
+        let sha256 = self.sha256.as_ref().map(|sha256| format!(" (sha256 {sha256})"));
+        format!("{}{}", self.name, sha256.unwrap_or_default())
+    }
 }
 
 /// A binary, as it was built.

@@ -126,7 +126,7 @@ fn a_duration_out_of_range_is_refused_with_its_line() {
 #[test]
 fn several_users_may_be_tried_and_names_of_users_are_checked() {
     let users = |value: &str| parse(&SHIPPED.replacen("ssh_user = \"debian\"", &format!("ssh_user = {value}"), 1));
-    let system = |recipe: Recipe| recipe.system("debian-12").expect("it").ssh_users.clone();
+    let system = |recipe: Recipe| recipe.system("debian-11").expect("it").ssh_users.clone();
     assert_eq!(users("[\"admin\", \"debian\"]").map(system).expect("a list"), ["admin", "debian"]);
     assert_eq!(users("\"admin\"").map(system).expect("a name"), ["admin"]);
     for (value, fault) in [
@@ -162,7 +162,9 @@ fn a_mirror_that_is_not_one_word_is_refused() {
     assert!(error.contains("the password for mirror.example/debian would be in the image"), "{error}");
     assert!(!error.contains("faults:\n  local_base.mirror: `"), "{error}");
     let error = complaint("suite = \"bookworm\"", "suite = \"--hook-dir=/tmp\"");
-    assert!(error.contains("local_base.suite"), "{error}");
+    assert!(error.contains("system debian-12: suite: `--hook-dir=/tmp` is not one plain word"), "{error}");
+    let error = complaint("[local_base]", "[local_base]\nsecurity_mirror = \"http://s.example/x\"");
+    assert!(error.contains("local_base.security_mirror: it counts only beside a mirror"), "{error}");
 }
 
 fn flags(words: &str) -> xtask::cli::ReleaseFlags {

@@ -25,6 +25,7 @@ use crate::{
     },
     ground::wait::{self, Pace, Patience, Poll},
     machine::{Input, Job, Machine, keys::LoginKey},
+    recipe::Package,
     record::{folder, state::baking::Begun},
 };
 
@@ -118,7 +119,7 @@ async fn made_earlier<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> R
     run.events.emit(Event::Seen { region: region.clone(), image: Some(image.clone()), open: found.public })?;
     let made_of = found.tag(TAG_INSTANCE).map(|made_of| InstanceId(made_of.to_owned()));
     let home = known(run, &image, made_of)?;
-    let new_image = run.new_image(region, &home.disk.base.name, &home.made_of);
+    let new_image = run.new_image(region, &home.disk.base.described(), &home.made_of);
     images::complete(cloud, run, region, &image, &new_image).await?;
     Ok(Some(home))
 }
@@ -186,12 +187,12 @@ async fn launch<'a, C: Compute + Imaging + Account>(cloud: &'a C, run: &'a Run) 
 }
 
 async fn install_packages<C: Compute>(cloud: &C, run: &Run, session: &Session<'_, C>) -> Result<()> {
-    let packages: Vec<&str> = run.system()?.packages.iter().map(|package| package.name.as_str()).collect();
+    let packages: Vec<String> = run.system()?.packages.iter().map(Package::word).collect();
     let (count, instance) = (packages.len(), session.instance.clone());
     run.events.say(Progress::InstallingPackages { count, instance });
     let provision = install::script(&run.spec.scripts.provision)?;
     let provision = with_proxy(run.spec.recipe.apt.proxy.as_deref(), provision)?;
-    let arguments = ["prepare"].into_iter().chain(packages.iter().copied()).map(str::to_owned);
+    let arguments = std::iter::once("prepare".to_owned()).chain(packages.iter().cloned());
     let limit = run.spec.recipe.limits.script;
     let job = Job::new("preparing the instance (provision.sh)", "prepare", provision, limit);
     let mut job = job.arguments(arguments);
@@ -238,15 +239,24 @@ async fn finish(
     Ok(SealedDisk { base: base.clone(), sha256, packages, machine_id, marks })
 }
 
+/// The versions of the recipe's packages, by the names that the machine has them under.
 async fn installed_packages(machine: &impl Machine, run: &Run) -> Result<BTreeMap<String, String>> {
-    let names: Vec<&str> = run.system()?.packages.iter().map(|package| package.name.as_str()).collect();
-    if names.is_empty() {
+    let packages = &run.system()?.packages;
+    if packages.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let command = format!("dpkg-query -W -f '${{Package}} ${{Version}}\\n' {}", names.join(" "));
+    let mut patterns: Vec<String> = packages.iter().filter_map(Package::known_name).map(str::to_owned).collect();
+    let libraries = packages.iter().filter(|package| package.development.is_some());
+    patterns
+        .extend(libraries.flat_map(|package| ["[0-9]*", "-[0-9]*"].map(|rest| format!("'{}{rest}'", package.name))));
+    // It fails for a pattern that matches nothing, and for a package that was left out. provision.sh has looked.
+    let command =
+        format!("dpkg-query -W -f '${{Package}} ${{Version}}\\n' {} 2> /dev/null || true", patterns.join(" "));
     let limit = run.spec.recipe.limits.script;
     let listed = machine.run("reading the packages' versions", &command, Input::None, limit).await?;
-    Ok(versions(&listed))
+    let mut versions = versions(&listed);
+    versions.retain(|name, _| packages.iter().any(|package| package.is_called(name)));
+    Ok(versions)
 }
 
 /// Parses lines of a package's name and its version. A package that is not installed has no version.
@@ -262,7 +272,7 @@ async fn make_image<C: Compute + Imaging + Account>(
     base: &Base,
 ) -> Result<crate::event::facts::AvailableImage> {
     let region = run.build_region();
-    let image = run.new_image(region, &base.name, instance);
+    let image = run.new_image(region, &base.described(), instance);
     let ordered = cloud.create_image(region, instance, &image);
     let id = run.events.record(Step::Image(region.clone()), &image.name, ordered).await?;
     let (image_id, name) = (id.clone(), image.name.clone());

@@ -53,7 +53,7 @@ pub async fn everywhere<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeI
 }
 
 async fn copy<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeImage, region: &Region) -> Result<ImageId> {
-    let mut image = run.new_image(region, &home.disk.base.name, &home.made_of);
+    let mut image = run.new_image(region, &home.disk.base.described(), &home.made_of);
     // EC2 refuses a token that was used for a copy of another image.
     let source = home.image.0.get(home.image.0.len().saturating_sub(SOURCE_CHARS)..).unwrap_or_default();
     image.token = run.token(&format!("{region}-{source}"));

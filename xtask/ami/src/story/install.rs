@@ -88,7 +88,7 @@ fn manifest(run: &Run, base: &Base, sha256: &Sources, packages: &BTreeMap<String
         "dirty": spec.source.dirty,
         "build": run.id,
         "target_cpu": spec.recipe.build.target_cpu,
-        "base": { "name": base.name, "system": base.system },
+        "base": { "name": base.name, "system": base.system, "sha256": base.sha256 },
         "sha256": sha256,
         "packages": packages,
     });

@@ -1,11 +1,14 @@
 //! `ami plan`: what a release would do.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
 use crate::{
     ask::spec::{ReleaseSpec, Visibility},
     cloud::preflight::{self, Preflight},
     ground::{everywhere, finding},
+    recipe,
     show::{
         documents::{
             self,
@@ -49,12 +52,20 @@ pub fn document(order: &ReleaseSpec, preflight: &Preflight) -> Plan {
         commit: order.source.commit.clone(),
         dirty: order.source.dirty,
         system: Some(order.system_name.clone()).filter(|system| !system.is_empty()),
+        left_out: left_out(order),
         facts: preflight.facts.iter().map(fact).collect(),
         findings: preflight.findings.iter().map(finding).collect(),
         warnings: preflight.warnings.clone(),
         estimated_secs: preflight.estimate.as_secs(),
         estimated_cost: preflight.cost.as_ref().map(cost),
     }
+}
+
+/// The packages that the system lacks, with the reasons why the image does without them.
+fn left_out(order: &ReleaseSpec) -> BTreeMap<String, String> {
+    let system = order.recipe.system(&order.system_name).ok();
+    let packages = system.into_iter().flat_map(|system| &system.left_out);
+    packages.map(|package| (package.name.clone(), package.optional.clone().unwrap_or_default())).collect()
 }
 
 fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
@@ -73,8 +84,11 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
     ];
     lines.extend(preflight.facts.clone());
     if let Ok(system) = order.recipe.system(&order.system_name) {
-        let packages: Vec<&str> = system.packages.iter().map(|package| package.name.as_str()).collect();
+        let packages: Vec<String> = system.packages.iter().map(recipe::Package::shown).collect();
         lines.push(("Packages".to_owned(), packages.join(" ")));
+        for (package, reason) in left_out(order) {
+            lines.push(("Left out".to_owned(), format!("{package}, which {} lacks: {reason}", order.system_name)));
+        }
     }
     lines.push(("Made in".to_owned(), order.build_region.to_string()));
     let names = everywhere::names(&order.regions);

@@ -10,7 +10,7 @@ use crate::{
         base,
         debs::{ARCHITECTURE, Apt, State},
         disk::{RawDisk, system_of},
-        sources::Sources,
+        sources,
     },
     elf::{
         Folder,
@@ -48,8 +48,8 @@ pub async fn write(checkout: &Checkout, flags: &FactsFlags, events: &Events) -> 
 /// The facts of a base as `--local` makes it of a suite.
 async fn of_suite(checkout: &Checkout, flags: &FactsFlags, scratch: &Utf8Path, events: &Events) -> Result<Facts> {
     let suite = flags.suite.as_deref().context("give a --suite, an --image or a --folder")?;
-    let local = &checkout.recipe.local_base;
-    let known = Some(&local.system).filter(|_| local.suite == suite);
+    let of_suite = |system: &&recipe::System| system.suite.as_deref() == Some(suite);
+    let known = checkout.recipe.systems.iter().find(|(_, system)| of_suite(system)).map(|(name, _)| name);
     let system = flags.system.as_ref().or(known);
     let system =
         system.with_context(|| format!("give the name of the system with --system, such as debian-12 for {suite}"))?;
@@ -89,7 +89,8 @@ async fn of_base(
     }
     let known = Facts::find(&facts_folders(&checkout.root, &checkout.workspace), &facts.system)?;
     let facts = known.map_or(facts.clone(), |known| facts.with_packages_of(&known));
-    let unread = packages.iter().filter(|package| !facts.brings.contains_key(*package)).cloned().collect::<Vec<_>>();
+    let unread = packages.iter().filter(|package| !facts.know(std::slice::from_ref(*package)));
+    let unread: Vec<String> = unread.map(recipe::Package::shown).collect();
     if !unread.is_empty() {
         let names = unread.join(", ");
         events.warn(format_args!(
@@ -114,10 +115,10 @@ fn read(tree: &dyn Tree, at: &Utf8Path, named: Option<String>) -> Result<(Facts,
     Ok((facts, tree.content(STATUS)?.unwrap_or_default()))
 }
 
-/// The recipe's packages for a system, which it may not describe.
-fn packages(checkout: &Checkout, system: &str) -> Vec<String> {
+/// The recipe's packages for a system, which it may not describe. Those that it is said not to have are looked for again.
+fn packages(checkout: &Checkout, system: &str) -> Vec<recipe::Package> {
     let system = checkout.recipe.systems.get(system);
-    system.map(|system| system.packages.iter().map(|package| package.name.clone()).collect()).unwrap_or_default()
+    system.map(|system| [&system.packages[..], &system.left_out].concat()).unwrap_or_default()
 }
 
 async fn apt(
@@ -130,12 +131,18 @@ async fn apt(
 ) -> Result<Apt> {
     let _waiting = events.waiting("apt");
     let local = &checkout.recipe.local_base;
-    let of_recipe = local.mirror.as_ref().filter(|_| local.suite == suite);
-    let sources = match flags.mirror.as_ref().or(of_recipe) {
-        Some(mirror) if !recipe::is_url(mirror) => bail!("--mirror: `{mirror}` is not a URL"),
-        Some(mirror) => Sources::default().and_mirror(mirror, suite),
-        None => Sources::of_this_computer().await?,
+    let local = recipe::LocalBase {
+        mirror: flags.mirror.clone().or(local.mirror.clone()),
+        security_mirror: flags.security_mirror.clone().or(local.security_mirror.clone()),
+        check_valid_until: local.check_valid_until && !flags.ignore_valid_until,
+        ..local.clone()
     };
-    let state = State { sources: sources.with_updates(suite)?, status: status.to_vec(), lists: Vec::new() };
+    let urls = [("mirror", local.mirror.as_deref()), ("security-mirror", local.security_mirror.as_deref())];
+    for (flag, url) in urls {
+        if let Some(url) = url.filter(|url| *url != recipe::NO_MIRROR && !recipe::is_url(url)) {
+            bail!("--{flag}: `{url}` is not a URL");
+        }
+    }
+    let state = State { sources: sources::lines(&local, suite).await?, status: status.to_vec(), lists: Vec::new() };
     Apt::new(&scratch.join("apt"), ARCHITECTURE, &state).await
 }

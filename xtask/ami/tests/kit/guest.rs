@@ -85,7 +85,10 @@ impl Disk {
         let words = shlex::split(command).context("words")?;
         match word(command) {
             "prepare" => self.packages = words.into_iter().skip_while(|word| word != "prepare").skip(1).collect(),
-            "packages" => return Ok(self.packages.iter().map(|name| format!("{name} 1.0-1\n")).collect()),
+            "packages" => {
+                let names = self.packages.iter().map(|word| word.split(['=', ':', '?']).next().unwrap_or_default());
+                return Ok(names.map(|name| format!("{name} 1.0-1\n")).collect());
+            }
             "upload" => {
                 let Input::File(path) = input else { bail!("there is nothing to unpack") };
                 self.staged = sums_of_tar(path)?;

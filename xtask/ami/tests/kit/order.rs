@@ -2,13 +2,14 @@
 
 use std::{process::Command, time::Duration};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use xtask::region::Region;
 use xtask_ami::{
     ask::{
         source::Source,
         spec::{ReleaseSpec, Scripts, Visibility},
     },
+    elf::naming::name_packages,
     event::about::Invocation,
     recipe::Recipe,
 };
@@ -22,7 +23,11 @@ pub fn private(grantees: &[&str]) -> Visibility {
 /// An order for a release of a checkout that is made in `folder`; the binaries lie ready.
 pub fn order(folder: &Utf8Path, visibility: Visibility, build_region: &str, regions: Vec<Region>) -> ReleaseSpec {
     let recipe = Utf8Path::new("ami.toml");
-    let recipe = Recipe::parse(recipe, include_str!("../../../../.release/ami/ami.toml")).expect("the shipped recipe");
+    let shipped = include_str!("../../../../.release/ami/ami.toml");
+    let mut recipe = Recipe::parse(recipe, shipped).expect("the shipped recipe");
+    let facts_folders: Vec<Utf8PathBuf> =
+        vec![concat!(env!("CARGO_MANIFEST_DIR"), "/../../.release/ami/systems").into()];
+    name_packages(&mut recipe, &facts_folders);
     let root = folder.join("checkout");
     checkout(&root, &recipe);
     let script = |name: &str| {
@@ -40,7 +45,7 @@ pub fn order(folder: &Utf8Path, visibility: Visibility, build_region: &str, regi
         recipe,
         local: false,
         recipe_path: script("ami.toml"),
-        facts_folders: vec![concat!(env!("CARGO_MANIFEST_DIR"), "/../../.release/ami/systems").into()],
+        facts_folders,
         profile: None,
         invocation: Invocation::default(),
         scripts: Scripts { provision: script("provision.sh"), seal: script("seal.sh"), check: script("check.sh") },

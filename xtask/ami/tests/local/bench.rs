@@ -70,11 +70,23 @@ impl Bench {
         let (home, root) = (Home::new(), sample(&folder));
         let bases = home.path().join("bases");
         std::fs::create_dir_all(&bases).expect("a folder");
-        let facts = base.with_extension("facts.toml");
-        for path in [&base, &facts].into_iter().filter(|path| path.exists()) {
+        let beside = ["facts.toml", "sha256"].map(|extension| base.with_extension(extension));
+        for path in beside.iter().chain([&base]).filter(|path| path.exists()) {
             std::fs::hard_link(path, bases.join(path.file_name().expect("a name"))).expect("a link");
         }
         Some(Bench { home, root, base, _folder: guard, _lock: lock })
+    }
+
+    /// Gives the home a base that an earlier test made beside the usual one, and keeps it for later tests when it is made.
+    pub fn share_bases(&self) {
+        let shared = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("other-bases");
+        std::fs::create_dir_all(&shared).expect("a folder");
+        let bases = self.home.path().join("bases");
+        for (from, to) in [(&shared, &bases), (&bases, &shared)] {
+            for path in files(from) {
+                let _ = std::fs::hard_link(&path, to.join(path.file_name().expect("a name")));
+            }
+        }
     }
 
     /// The same with scripts that do next to nothing, and a recipe without packages.
@@ -205,7 +217,7 @@ fn without_packages(recipe: &str) -> String {
     let mut of_package = false;
     for line in recipe.lines() {
         if line.starts_with('[') {
-            of_package = line.starts_with("[[system.") && line.ends_with(".package]]");
+            of_package = line == "[[package]]" || line.starts_with("[[system.") && line.ends_with(".package]]");
         }
         if !of_package {
             kept.push_str(line);

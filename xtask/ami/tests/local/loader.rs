@@ -27,7 +27,7 @@ const VERSIONS: [(&str, Option<&str>); 22] = [
     ("libc.so.6", None),
     ("libc.so.6", Some("GLIBC_2.2.5")),
     ("libc.so.6", Some("GLIBC_2.36")),
-    ("libc.so.6", Some("GLIBC_2.39")),
+    ("libc.so.6", Some("GLIBC_2.99")),
     ("libc.so.6", Some("GLIBC_PRIVATE")),
     ("libc.so.6", Some("GLIBC_ABI_DT_RELR")),
     ("libc.so.6", Some("GLIBC_ABI_GNU2_TLS")),
@@ -39,11 +39,11 @@ const VERSIONS: [(&str, Option<&str>); 22] = [
     ("libcrypt.so.1", Some("XCRYPT_2.0")),
     ("libcrypt.so.1", Some("XCRYPT_9.0")),
     ("libstdc++.so.6", Some("GLIBCXX_3.4.30")),
-    ("libstdc++.so.6", Some("GLIBCXX_3.4.33")),
+    ("libstdc++.so.6", Some("GLIBCXX_3.4.99")),
     ("libstdc++.so.6", Some("CXXABI_1.3.13")),
     ("libgcc_s.so.1", Some("GCC_14.0.0")),
     ("libssl.so.3", Some("OPENSSL_3.0.0")),
-    ("libssl.so.3", Some("OPENSSL_3.2.0")),
+    ("libssl.so.3", Some("OPENSSL_9.0.0")),
     // It defines no versions, so every one is taken.
     ("libaudit.so.1", Some("AUDIT_9.0")),
     ("libz.so.1", Some("ZLIB_1.2.9")),
@@ -56,8 +56,8 @@ fn programs(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     let mut all: Vec<Utf8PathBuf> = of_versions
         .map(|(index, (library, version))| needing(folder, &format!("version-{index}"), library, *version))
         .collect();
-    let newest = needing(folder, "newest", "libstdc++.so.6", Some("GLIBCXX_3.4.33"));
-    all.push(weakly(&newest, "GLIBCXX_3.4.33", "weak"));
+    let newest = needing(folder, "newest", "libstdc++.so.6", Some("GLIBCXX_3.4.99"));
+    all.push(weakly(&newest, "GLIBCXX_3.4.99", "weak"));
     for levels in [0b1, 0b10, 0b100, 0b1000, 0b1_0000, 0b111] {
         all.push(needing_levels(folder, &format!("levels-{levels:b}"), levels));
     }
@@ -98,7 +98,7 @@ fn host(loader: &Utf8Path, facts: Facts) -> Host {
     let level = levels.last().copied().unwrap_or("x86-64");
     let text = recipe(&[("target_cpu = \"sandybridge\"", &format!("target_cpu = \"{level}\""))]);
     let recipe = Recipe::parse(Utf8Path::new("ami.toml"), &text).expect("a recipe");
-    Host::new(&recipe, "debian-12", recipe.system("debian-12").expect("a system"), Some(facts), true)
+    Host::new(&recipe, "debian-13", recipe.system("debian-13").expect("a system"), Some(facts), true)
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_program_is_refused_if_and_only_if_the_loader_of_the_base_refuses_it() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let open = || runtime.block_on(RawDisk::of(&bench.base, &folder)).expect("a disk");
     let (system, facts) = facts::on_disk(open(), "the base").expect("a base");
-    assert_eq!(system, "debian-12");
+    assert_eq!(system, "debian-13");
     let loader = unpacked(&open().open().expect("a disk"), &folder);
     let host = host(&loader, facts.expect("facts"));
     let (mut run, mut refused, mut differ) = (0, 0, Vec::new());
@@ -134,7 +134,7 @@ fn the_command_reads_a_base_and_gives_the_same_bytes_again() {
     let Some(bench) = Bench::new() else { return };
     let read = || {
         let ended = bench.manage(&["system-facts", "--image", bench.base.as_str()]);
-        let path = bench.root.canonicalize_utf8().expect("a path").join(".release/ami/systems/debian-12.toml");
+        let path = bench.root.canonicalize_utf8().expect("a path").join(".release/ami/systems/debian-13.toml");
         assert_eq!((ended.code, ended.stdout.trim_end()), (Some(0), path.as_str()), "{ended}");
         std::fs::read_to_string(path).expect("a file")
     };

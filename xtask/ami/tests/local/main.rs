@@ -5,6 +5,7 @@
 //! a minute.
 #![cfg(test)]
 
+mod bases;
 mod bench;
 mod connections;
 mod failures;

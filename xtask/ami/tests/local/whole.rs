@@ -26,6 +26,19 @@ fn sums(root: &Utf8Path) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// What the image was made of stands wherever one looks, and is what other programs find on the base.
+fn expect_the_sum_of_the_base(bench: &Bench, report: &Value, manifest: &Value) {
+    let raw = bench.root.join("base.raw");
+    let convert = ["convert", "-O", "raw", bench.base.as_str(), raw.as_str()];
+    assert!(Command::new("qemu-img").args(convert).status().expect("qemu-img").success());
+    let sum = Command::new("sha256sum").arg(&raw).output().expect("sha256sum");
+    let sum = String::from_utf8(sum.stdout).expect("UTF-8").split(' ').next().expect("a sum").to_owned();
+    std::fs::remove_file(&raw).expect("removed");
+    assert_eq!((&report["base"]["sha256"], &manifest["base"]["sha256"]), (&sum.as_str().into(), &sum.as_str().into()));
+    assert!(report["description"].as_str().is_some_and(|text| text.contains(&sum)), "{report}");
+    assert_eq!(report["base"]["system"], "debian-13");
+}
+
 #[test]
 fn a_release_of_the_sample_and_what_one_does_with_it() {
     let Some(bench) = Bench::new() else { return };
@@ -62,6 +75,7 @@ fn a_release_of_the_sample_and_what_one_does_with_it() {
     }
     assert_eq!((&manifest["version"], &manifest["target_cpu"]), (&"0.6.1".into(), &"sandybridge".into()));
     assert!(manifest["packages"]["numactl"].is_string(), "{manifest}");
+    expect_the_sum_of_the_base(&bench, &report, &manifest);
     let checks = report["verification"]["checks"].as_array().expect("checks");
     assert!(checks.len() > 30 && checks.iter().all(|check| check["fault"].is_null()), "{checks:?}");
     let journal = bench.journal("done");

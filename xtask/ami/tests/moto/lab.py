@@ -57,7 +57,7 @@ def main():
     if words.base:
         serve(words.scratch, words.base)
     else:
-        base = find_base(words.cache, tomllib.loads(words.recipe.read_text())["system"][SYSTEM])
+        base = find_base(words.cache, *packages_and_user(words.recipe))
         # A process that is process 1 takes all others along when it ends.
         spaces = ["--net", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"]
         if os.geteuid() != 0:
@@ -94,11 +94,20 @@ def serve(scratch, base):
     os._exit(0)
 
 
-def find_base(cache, system):
+def packages_and_user(recipe):
+    """The recipe's packages, by their names on this system, and the user to log in as."""
+    facts = tomllib.loads((recipe.parent / "systems" / f"{SYSTEM}.toml").read_text())
+    recipe = tomllib.loads(recipe.read_text())
+    system = recipe["system"][SYSTEM]
+    wanted = [it for it in recipe["package"] if SYSTEM not in it.get("except", [])] + system.get("package", [])
+    return [facts["names"].get(it["name"], it["name"]) for it in wanted], system["ssh_user"]
+
+
+def find_base(cache, wanted, user):
     """The archive of the machines' root file system; made of Debian's packages if it isn't in the cache."""
-    packages = PACKAGES + [package["name"] for package in system["package"]]
+    packages = PACKAGES + wanted
     customize = (HERE / "base.sh").read_text()
-    made_of = json.dumps([packages, system["ssh_user"], customize, SUITE])
+    made_of = json.dumps([packages, user, customize, SUITE])
     base = cache / f"moto-base-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.tar"
     if base.exists():
         return base
@@ -113,7 +122,7 @@ def find_base(cache, system):
         # Its cleaning up would empty this computer's own package lists; base.sh does it.
         "--skip=cleanup", "--dpkgopt=force-unsafe-io", '--customize-hook=eval "$BASE_CUSTOMIZE"', SUITE, making, "-",
     ]
-    environment = {**os.environ, "BASE_CUSTOMIZE": customize, "BASE_USER": system["ssh_user"], "LC_ALL": "C.UTF-8"}
+    environment = {**os.environ, "BASE_CUSTOMIZE": customize, "BASE_USER": user, "LC_ALL": "C.UTF-8"}
     subprocess.run(
         command, check=True, input="\n".join(sources()), text=True, stdout=sys.stderr, env=environment,
         timeout=MAKING_LIMIT_SECS,

@@ -41,7 +41,7 @@ fn binaries_that_cannot_run_are_all_in_one_message() {
     write_program(&sender, &whole[..whole.len() / 2]);
     let words = [
         "machida is a script (`#!/bin/sh`), not a compiled program",
-        "cluster_shutdown is compiled for 32-bit x86-64, but debian-12 is 64-bit x86-64",
+        "cluster_shutdown is compiled for 32-bit x86-64, but debian-13 is 64-bit x86-64",
         "data_receiver is compiled for 64-bit ARM",
         "sender is truncated",
         "omit --skip-build",
@@ -59,9 +59,9 @@ fn binaries_that_cannot_run_are_all_in_one_message() {
     write_program(&data_receiver, "");
     std::fs::copy(&good, &sender).expect("a copy");
     let words = [
-        "machida needs GLIBC_2.99 of libc.so.6, but debian-12 has 2.36: build on debian-12",
+        "machida needs GLIBC_2.99 of libc.so.6, but debian-13 has 2.41: build on debian-13",
         "build.container in ami.toml",
-        "cluster_shutdown needs libfoo.so.1, but neither debian-12 nor a package of the recipe has it",
+        "cluster_shutdown needs libfoo.so.1, but neither debian-13 nor a package of the recipe has it",
         "data_receiver is empty",
     ];
     let ended = refused(&home, &mut home.ami(release(&root, &["--skip-build"])), &words);

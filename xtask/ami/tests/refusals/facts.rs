@@ -40,20 +40,31 @@ fn versions_levels_and_libraries_are_looked_at_before_anything_is_launched() {
         std::fs::create_dir_all(target.parent().expect("a parent")).expect("a folder");
         std::fs::copy(built, target).expect("a copy");
     };
-    put(programs::needing(&folder, "a", "libstdc++.so.6", Some("GLIBCXX_3.4.33")), &machida);
-    put(programs::needing(&folder, "b", "libssl.so.3", Some("OPENSSL_3.2.0")), &cluster_shutdown);
+    put(programs::needing(&folder, "a", "libstdc++.so.6", Some("GLIBCXX_3.4.99")), &machida);
+    put(programs::needing(&folder, "b", "libssl.so.3", Some("OPENSSL_9.0.0")), &cluster_shutdown);
     put(programs::needing_levels(&folder, "c", 0b100), &data_receiver);
     put(programs::needing(&folder, "d", "libmvec.so.1", Some("GLIBC_2.22")), &sender);
     let words = [
-        "machida needs GLIBCXX_3.4.33 of libstdc++.so.6, but debian-12 has 3.4.30: build on debian-12",
-        "cluster_shutdown needs OPENSSL_3.2.0 of libssl.so.3, but debian-12 has 3.0.0: build on debian-12",
+        "machida needs GLIBCXX_3.4.99 of libstdc++.so.6, but debian-13 has 3.4.33: build on debian-13",
+        "cluster_shutdown needs OPENSSL_9.0.0 of libssl.so.3, but debian-13 has 3.5.0: build on debian-13",
         "data_receiver needs a CPU of x86-64-v3, but target_cpu sandybridge is x86-64-v2",
     ];
     let ended = refused(&home, &mut home.ami(release(&root, &["--skip-build"])), &words);
     assert!(!ended.stderr.contains("sender"), "{ended}");
 
     // Where the checkout has facts of its own, they count.
-    write(&root.join(".release/ami/systems/debian-12.toml"), "format = 7\n");
-    let ended = run(&mut home.ami(release(&root, &["--skip-build"])));
-    assert!(ended.code == Some(2) && ended.stderr.contains("`cargo xtask ami system-facts` makes it anew"), "{ended}");
+    let shipped =
+        std::fs::read_to_string(support::workspace().join(".release/ami/systems/debian-13.toml")).expect("facts");
+    for (text, sentence) in [
+        ("format = 7\nnews = 1\n".to_owned(), "its format is 7, and this tool reads 2"),
+        (shipped[..shipped.len() / 2].to_owned(), ""),
+        (String::new(), "line 1: missing field `format`"),
+        (shipped.replace("debian-13", "debian-12"), "is about debian-12, not about debian-13: rename it"),
+    ] {
+        write(&root.join(".release/ami/systems/debian-13.toml"), text);
+        let ended = run(&mut home.ami(release(&root, &["--skip-build"])));
+        assert!(ended.code == Some(2) && ended.stderr.contains(sentence), "{sentence}: {ended}");
+        assert!(ended.stderr.contains("systems/debian-13.toml"), "{ended}");
+        assert_eq!(ended.stderr.lines().filter(|line| line.starts_with("error")).count(), 1, "{ended}");
+    }
 }

@@ -151,7 +151,9 @@ fn faults_of_the_recipe() {
         ("[limits]", "[limits", &["failed to parse the recipe", "ami.toml", "[limits"]),
         ("login = \"10min\"", "login = \"soon\"", &["login = \"soon\""]),
         ("\"giles/sender/sender\"", "\"/usr/bin/sender\"", &["ami.toml has faults", "below the root of the checkout"]),
-        ("system = \"debian-12\"", "system = \"debian-99\"", &["local_base.system: there is no", "debian-99"]),
+        ("system = \"debian-13\"", "system = \"debian-99\"", &["local_base.system: there is no", "debian-99"]),
+        ("suite = \"trixie\"", "suite = \"a b\"", &["system debian-13: suite: `a b` is not one plain word"]),
+        ("of = \"gcc\"", "of = \"-gcc\"", &["package `-gcc`: not a valid name of a Debian package"]),
     ] {
         write(&file, recipe(&[(from, to)]));
         let words = [&[file.as_str()], words].concat();
@@ -324,7 +326,17 @@ fn a_plan_tells_all_and_creates_nothing() {
     assert_eq!(plan["name"], "Wallaroo 0.6.1");
     assert_eq!((&plan["visibility"], &plan["expires_after_secs"]), (&"public".into(), &serde_json::Value::Null));
     assert_eq!(plan["regions"], serde_json::json!(["eu-west-1"]));
-    assert_eq!(plan["system"], "debian-12");
+    assert_eq!((&plan["system"], &plan["left_out"]), (&"debian-13".into(), &serde_json::json!({})));
+    // What a system lacks is left out, and its own names are there.
+    let facts = root.join(".release/ami/systems/debian-12.toml");
+    let shipped =
+        std::fs::read_to_string(support::workspace().join(".release/ami/systems/debian-12.toml")).expect("facts");
+    write(&facts, shipped.replacen("\nbase = [", "\nabsent = [\"cpuset\"]\nbase = [", 1));
+    let ended = run(&mut home.ami([&["plan"], &release(&root, &["--system", "debian-12"])[..]].concat()));
+    assert_eq!(ended.code, Some(0), "{ended}");
+    for words in ["libssl3 ", "Left out  cpuset, which debian-12 lacks: taskset", "Base  debian-12, to be made"] {
+        assert!(ended.stdout.contains(words), "{words}: {ended}");
+    }
     assert_eq!(plan["findings"], serde_json::json!([]));
     let ended = run(&mut home.ami([&["plan"], &release(&root, &[])[..]].concat()));
     assert_eq!(ended.code, Some(0), "{ended}");

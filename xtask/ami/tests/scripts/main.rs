@@ -2,5 +2,6 @@
 #![cfg(test)]
 
 mod check;
+mod provision;
 mod root;
 mod seal;

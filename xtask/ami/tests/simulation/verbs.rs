@@ -57,7 +57,12 @@ impl<F: Fate> Compute for Cloud<F> {
     }
 
     async fn base(&self, _: &Utf8Path) -> Result<Base> {
-        let base = || Base { id: "base".to_owned(), name: "a base".to_owned(), system: "ubuntu-16.04".to_owned() };
+        let base = || Base {
+            id: "base".to_owned(),
+            name: "a base".to_owned(),
+            system: "ubuntu-16.04".to_owned(),
+            sha256: None,
+        };
         self.call(Verb::Base, "", |_, _| Ok(base())).await
     }
 

@@ -83,7 +83,7 @@ impl Ec2 {
         if self.recipe.systems.contains_key(&found.base.system) {
             return Ok(found);
         }
-        let Base { id, name, system } = found.base;
+        let Base { id, name, system, .. } = found.base;
         let known: Vec<&str> = self.recipe.systems.keys().map(String::as_str).collect();
         let problem =
             format!("the base {id} (`{name}`) is {system}, but the recipe only describes {}", known.join(", "));
@@ -207,7 +207,7 @@ fn base_image(image: &Image, recipe: &Recipe, was_given: bool) -> Result<BaseIma
     let root = disks().find(|(device, _)| *device == image.root_device_name());
     let codes = image.product_codes().iter().filter_map(|code| code.product_code_id());
     Ok(BaseImage {
-        base: Base { id: id.to_owned(), name: name.to_owned(), system },
+        base: Base { id: id.to_owned(), name: name.to_owned(), system, sha256: None },
         created: image.creation_date().unwrap_or_default().to_owned(),
         deprecated: image.deprecation_time().map(str::to_owned),
         state: image.state().cloned(),

@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
-use super::{folder, programs, sources::Sources};
+use super::{content, folder, programs, sources, trouble::Trouble};
 use crate::{
     event::progress::Progress,
     events::Events,
@@ -28,7 +28,7 @@ const CUSTOMIZE: &str = include_str!("base-customize.sh");
 const DISK: &str = include_str!("base-disk.sh");
 
 /// Part of the hash. Raise it when this code changes the way bases are made.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The packages of a base. None of them is one that provisioning has to install.
 pub const PACKAGES: [&str; 18] = [
@@ -74,6 +74,9 @@ const DISKS_BYTES: u64 = 2 << 30;
 /// The timeout of making a base, which takes half a minute, more on a slow network or a busy computer.
 const MAKE_LIMIT: Duration = Duration::from_secs(20 * 60);
 
+/// The extension of the file beside a base that has the SHA-256 of its disk.
+const SUM: &str = "sha256";
+
 /// Prefix of the folders of unfinished bases.
 const UNFINISHED: &str = ".making-";
 
@@ -82,10 +85,12 @@ const UNFINISHED: &str = ".making-";
 pub struct Base {
     /// Its disk, qcow2; must not be written to.
     pub path: Utf8PathBuf,
-    /// Its name in image descriptions: `debian-12 made 2026-11-22 (a1b2c3d4)`.
+    /// Its name in image descriptions: `debian-12 made 2026-11-22`.
     pub name: String,
     /// Its system, by its name in the recipe.
     pub system: String,
+    /// The SHA-256 of its disk's content, in hexadecimal.
+    pub sha256: String,
 }
 
 /// The cached base for the current ingredients; `None` when it has to be made.
@@ -134,23 +139,19 @@ impl Ingredients {
         if !local.system.starts_with("debian-") {
             bail!(
                 "a base for {} cannot be made from Debian's packages; \
-                 set local_base.system in the recipe to a debian-…, or give an image with --base-image FILE",
+                 name a debian-… with --system, or give an image with --base-image FILE",
                 local.system
             );
         }
-        let mut sources = Sources::of_this_computer().await?;
-        if let Some(mirror) = &local.mirror {
-            sources = sources.and_mirror(mirror, &local.suite);
-        }
-        let mut lines = sources.with_updates(&local.suite)?;
-        if !local.check_valid_until {
-            lines.iter_mut().for_each(|line| *line = line.replacen("] ", " check-valid-until=no] ", 1));
-        }
+        let suite = system.suite.as_ref().with_context(|| {
+            let name = &local.system;
+            format!("the recipe does not say which suite of Debian {name} is: add `suite` to [system.\"{name}\"]")
+        })?;
         Ok(Ingredients {
             system: local.system.clone(),
-            suite: local.suite.clone(),
+            suite: suite.clone(),
+            sources: sources::lines(local, suite).await?,
             user: system.ssh_users.first().cloned().unwrap_or_default(),
-            sources: lines,
         })
     }
 
@@ -194,8 +195,9 @@ impl Ingredients {
         let mut date = String::new();
         write!(date, "{}", humantime::format_rfc3339_seconds(made)).ok()?;
         let day = date.get(..10)?;
-        let name = format!("{} made {day} ({})", self.system, &self.hash()[..8]);
-        Some(Base { path, name, system: self.system.clone() })
+        let sha256 = std::fs::read_to_string(path.with_extension(SUM)).ok()?.trim_end().to_owned();
+        let name = format!("{} made {day}", self.system);
+        Some(Base { path, name, system: self.system.clone(), sha256 })
     }
 }
 
@@ -214,25 +216,55 @@ async fn make(ingredients: &Ingredients, state_dir: &StateDir, log: &Utf8Path, e
     enough_space(&temporary, TREE_BYTES, "the tree")?;
 
     let disk = folder.join("disk.raw");
-    let file = std::fs::File::create(&disk).with_context(|| format!("failed to create {disk}"))?;
-    file.set_len(DISK_BYTES).with_context(|| format!("failed to create {disk} {DISK_BYTES} bytes long"))?;
+    let file =
+        std::fs::File::create_new(&disk).and_then(|_| std::fs::OpenOptions::new().read(true).write(true).open(&disk));
+    let file = file.with_context(|| format!("failed to create {disk}"))?;
     // In a user namespace another user writes the disk, through the open file.
     std::fs::set_permissions(&disk, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
     let list = folder.join("sources.list");
     std::fs::write(&list, ingredients.sources.join("\n") + "\n").with_context(|| format!("failed to write {list}"))?;
 
-    {
-        let _waiting = events.waiting("mmdebstrap");
-        process::run("mmdebstrap", install(ingredients, &disk, &list, &temporary), log, events).await?;
-    }
+    debootstrap(log, events, || {
+        file.set_len(0)?;
+        file.set_len(DISK_BYTES)?;
+        Ok(install(ingredients, &disk, &list, &temporary))
+    })
+    .await?;
     let image = folder.join("base.qcow2");
     let mut convert = process::command(programs::program("qemu-img"), Signal::SIGKILL);
     convert.args(["convert", "-f", "raw", "-O", "qcow2", disk.as_str(), image.as_str()]);
-    process::run("qemu-img", convert, log, events).await?;
+    let (sha256, ()) = tokio::try_join!(content::sha256(file), process::run("qemu-img", convert, log, events))?;
     let path = ingredients.path(state_dir);
+    let sum = path.with_extension(SUM);
+    std::fs::write(&sum, format!("{sha256}\n")).with_context(|| format!("failed to write {sum}"))?;
     // Synced before the rename: a file with the final name must be complete, even after a power cut.
     let synced = std::fs::File::open(&image).and_then(|file| file.sync_all());
     synced.and_then(|()| std::fs::rename(&image, &path)).with_context(|| format!("failed to keep the base as {path}"))
+}
+
+/// Runs mmdebstrap. A mirror that lacks a file of its lists is asked once more, for fresh lists, and then named.
+async fn debootstrap(
+    log: &Utf8Path,
+    events: &Events,
+    mut command: impl FnMut() -> std::io::Result<Command>,
+) -> Result<()> {
+    let _waiting = events.waiting("mmdebstrap");
+    let mut was_repeated = false;
+    loop {
+        let before = log.metadata().map_or(0, |metadata| metadata.len());
+        let command = command().context("failed to empty the disk")?;
+        let Err(error) = process::run("mmdebstrap", command, log, events).await else { return Ok(()) };
+        let output = std::fs::read(log).unwrap_or_default();
+        let output = output.get(usize::try_from(before)?..).unwrap_or_default();
+        match Trouble::of(&String::from_utf8_lossy(output)) {
+            Some(trouble) if trouble.may_pass() && !was_repeated => {
+                events.warn(format_args!("{trouble}; trying once more with fresh lists"));
+                was_repeated = true;
+            }
+            Some(trouble) => bail!("{trouble}; {log} has all that apt said"),
+            None => return Err(error),
+        }
+    }
 }
 
 /// The command that installs the packages and writes the disk.

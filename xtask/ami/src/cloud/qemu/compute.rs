@@ -8,7 +8,9 @@ use tokio::sync::Mutex;
 use xtask::region::Region;
 
 use super::{
-    LocalInstance, Qemu, base, facts,
+    LocalInstance, Qemu, base, content,
+    disk::RawDisk,
+    facts,
     folder::Folder,
     id_digits,
     vm::{self, Power},
@@ -42,11 +44,13 @@ impl Compute for Qemu {
         self.sweep();
         let Some(file) = &self.base_file else {
             let base = self.made_base(log).await?;
-            return Ok(Base { id: base.path.to_string(), name: base.name, system: base.system });
+            let sha256 = Some(base.sha256);
+            return Ok(Base { id: base.path.to_string(), name: base.name, system: base.system, sha256 });
         };
         let system = self.of_base_file(file).await?.system;
         let name = file.file_name().unwrap_or(file.as_str()).to_owned();
-        Ok(Base { id: file.to_string(), name, system })
+        let sha256 = content::sha256(RawDisk::of(file, self.state_dir.path()).await?.into_file()).await?;
+        Ok(Base { id: file.to_string(), name, system, sha256: Some(sha256) })
     }
 
     async fn base_facts(&self, log: &Utf8Path) -> Result<Option<Facts>> {
@@ -54,8 +58,7 @@ impl Compute for Qemu {
             Some(file) => Ok(self.of_base_file(file).await?.facts),
             None => {
                 let packages = &self.local_system()?.packages;
-                let packages: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();
-                facts::of_base(&self.made_base(log).await?, &packages, &self.events).await
+                facts::of_base(&self.made_base(log).await?, packages, &self.events).await
             }
         }
     }

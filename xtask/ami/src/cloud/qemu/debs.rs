@@ -10,18 +10,19 @@ use std::{
     process::Stdio,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
 
-use super::programs;
+use super::{programs, trouble::Trouble};
 use crate::{
     elf::{
         Target,
         facts::{Contents, Facts},
-        survey::{self, Package, Tree},
+        survey::{self, Boot, Package, Tree},
     },
     ground::process,
+    recipe,
 };
 
 /// The architecture of a base, by dpkg's name: the image's, whatever this computer's is.
@@ -95,11 +96,11 @@ impl Apt {
         }
         let mut update = apt.command("apt-get");
         update.args(["--error-on=any", "update"]);
-        process::output("fetching package lists", update).await?;
+        process::output("fetching package lists", update).await.map_err(by_its_cause)?;
         Ok(apt)
     }
 
-    fn command(&self, program: &str) -> tokio::process::Command {
+    pub(super) fn command(&self, program: &str) -> tokio::process::Command {
         let mut command = process::command(programs::program(program), Signal::SIGTERM);
         let folder = &self.folder;
         let architecture = self.architecture;
@@ -148,7 +149,7 @@ impl Apt {
         }
         let mut download = self.command("apt-get");
         download.args(["download", "--"]).args(&words);
-        process::output("downloading packages", download).await?;
+        process::output("downloading packages", download).await.map_err(by_its_cause)?;
         let folder = self.folder.join("debs");
         let mut debs = Vec::new();
         for file in folder.read_dir_utf8().with_context(|| format!("failed to read {folder}"))? {
@@ -162,38 +163,54 @@ impl Apt {
     ///
     /// # Errors
     /// When apt doesn't know a package, or can't fetch it.
-    pub async fn on_base(&self, facts: Facts, packages: &[String]) -> Result<Facts> {
-        let debs = self.read(&self.added(packages).await?).await?;
-        Ok(with(facts, &debs, packages))
+    pub async fn on_base(&self, mut facts: Facts, packages: &[recipe::Package]) -> Result<Facts> {
+        let names = self.name(&mut facts, packages).await?;
+        let debs = self.read(&self.added(&names).await?).await?;
+        Ok(with(facts, &debs, &names))
     }
 
     /// The facts of a base that would be made of packages, and of what others bring on it.
     ///
     /// # Errors
     /// When apt doesn't know a package, or can't fetch it.
-    pub async fn facts(&self, system: &str, source: &str, base: &[&str], packages: &[String]) -> Result<Facts> {
+    pub async fn facts(
+        &self,
+        system: &str,
+        source: &str,
+        base: &[&str],
+        packages: &[recipe::Package],
+    ) -> Result<Facts> {
         let mut whole = self.required().await?;
         whole.extend(base.iter().map(|&name| name.to_owned()));
         let of_base = self.added(&whole).await?;
-        whole.extend_from_slice(packages);
+        let mut facts = Facts::of(system, source);
+        let names = self.name(&mut facts, packages).await?;
+        whole.extend_from_slice(&names);
         let debs = self.read(&self.added(&whole).await?).await?;
         let (target, interpreter) = survey::of_architecture(self.architecture)?;
         let (of_base, others): (Vec<Deb>, Vec<Deb>) = debs.into_iter().partition(|deb| of_base.contains_key(&deb.name));
         let contents: BTreeMap<String, Contents> = of_base.iter().filter_map(Deb::contents).collect();
+        let mut boot = Boot::default();
+        of_base.iter().for_each(|deb| boot.merge(deb.boot.clone()));
         let facts = Facts {
-            format: 1,
-            system: system.to_owned(),
-            source: source.to_owned(),
-            read: true,
             machine: target.to_string(),
             interpreter: interpreter.to_owned(),
+            user: boot.user.clone(),
+            init: boot.init(),
+            runs_rc_local: boot.runs_rc_local(),
             base: contents.keys().cloned().collect(),
-            at_most: BTreeMap::new(),
-            brings: BTreeMap::new(),
             packages: contents,
+            ..facts
         };
-        Ok(with(facts, &others, packages))
+        Ok(with(facts, &others, &names))
     }
+}
+
+/// What the mirror lacks, if that is what apt failed for.
+fn by_its_cause(error: anyhow::Error) -> anyhow::Error {
+    // The first line of apt's stands behind what failed.
+    let said = error.to_string().replacen(": E: ", ":\nE: ", 1);
+    Trouble::of(&said).map_or(error, |trouble| anyhow!("{trouble}"))
 }
 
 /// A package.
@@ -206,6 +223,7 @@ struct Deb {
     /// The names that it stands for beside its own.
     provides: Vec<String>,
     libraries: BTreeMap<String, Vec<String>>,
+    boot: Boot,
 }
 
 impl Deb {
@@ -272,11 +290,13 @@ async fn read(path: &Utf8Path, target: Target) -> Result<Deb> {
     command.args(["--fsys-tarfile", path.as_str()]).stdout(Stdio::from(tar.try_clone()?)).kill_on_drop(true);
     let ended = command.status().await.context("failed to start dpkg-deb")?;
     ensure!(ended.success(), "dpkg-deb --fsys-tarfile failed ({ended})");
-    let libraries = tokio::task::spawn_blocking(move || {
+    let read = tokio::task::spawn_blocking(move || {
         std::io::Seek::rewind(&mut tar)?;
-        libraries_in(tar, target)
+        contents_of(tar, target)
     });
-    Ok(Deb { libraries: libraries.await??, ..deb })
+    let (libraries, mut boot) = read.await??;
+    boot.systemd = (deb.name == survey::SYSTEMD).then(|| deb.version.clone());
+    Ok(Deb { libraries, boot, ..deb })
 }
 
 impl Deb {
@@ -298,18 +318,23 @@ impl Deb {
     }
 }
 
-fn libraries_in(tar: File, target: Target) -> Result<BTreeMap<String, Vec<String>>> {
-    let mut package = Package::of(target);
+fn contents_of(tar: File, target: Target) -> Result<(BTreeMap<String, Vec<String>>, Boot)> {
+    let (mut package, mut boot) = (Package::of(target), Boot::default());
     for entry in tar::Archive::new(std::io::BufReader::new(tar)).entries()? {
         let mut entry = entry?;
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        if entry.header().entry_type().is_file() && Package::wants(&path) {
+        let (is_library, is_of_boot) = (Package::wants(&path), Boot::wants(&path));
+        if entry.header().entry_type().is_file() && (is_library || is_of_boot) {
             let mut content = Vec::new();
             entry.read_to_end(&mut content)?;
-            package.add(&path, content);
+            if is_of_boot {
+                boot.add(&path, &content);
+            } else {
+                package.add(&path, content);
+            }
         }
     }
-    Ok(package.libraries)
+    Ok((package.libraries, boot))
 }
 
 #[cfg(test)]
@@ -324,6 +349,15 @@ mod tests {
         let wanted = added(said);
         let words: Vec<String> = wanted.iter().map(|(name, version)| format!("{name}={version}")).collect();
         assert_eq!(words, ["libc6=2.36-9+deb12u13", "libsnappy1v5=1.1.9-3"]);
+    }
+
+    #[test]
+    fn a_mirror_that_lacks_a_file_is_told_as_that() {
+        let said =
+            "downloading packages failed (exit status: 100): E: Failed to fetch http://m.example/a.deb  404  Not Found";
+        let told = by_its_cause(anyhow!(said)).to_string();
+        assert!(told.starts_with("the mirror lists http://m.example/a.deb, but does not have it"), "{told}");
+        assert_eq!(by_its_cause(anyhow!("apt was killed")).to_string(), "apt was killed");
     }
 
     #[test]

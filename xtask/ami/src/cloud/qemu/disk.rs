@@ -204,6 +204,12 @@ impl RawDisk {
         Ok(RawDisk { raw, table, image: image.to_string() })
     }
 
+    /// Its content.
+    #[must_use]
+    pub fn into_file(self) -> File {
+        self.raw
+    }
+
     /// Reads the file system.
     ///
     /// # Errors

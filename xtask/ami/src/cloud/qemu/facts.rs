@@ -13,6 +13,7 @@ use super::{
 use crate::{
     elf::{facts::Facts, survey},
     events::Events,
+    recipe::Package,
 };
 
 /// The file beside a cached base.
@@ -38,8 +39,8 @@ pub fn kept(base: &Base) -> Result<Option<Facts>> {
 ///
 /// # Errors
 /// When its disk can't be read, or the facts can't be kept.
-pub async fn of_base(base: &Base, packages: &[String], events: &Events) -> Result<Option<Facts>> {
-    if let Some(facts) = kept(base)?.filter(|facts| packages.iter().all(|package| facts.brings.contains_key(package))) {
+pub async fn of_base(base: &Base, packages: &[Package], events: &Events) -> Result<Option<Facts>> {
+    if let Some(facts) = kept(base)?.filter(|facts| facts.know(packages)) {
         return Ok(Some(facts));
     }
     let folder = base.path.parent().context("the base is in a folder")?;
@@ -63,7 +64,7 @@ pub async fn of_base(base: &Base, packages: &[String], events: &Events) -> Resul
     }
 }
 
-async fn with_packages(facts: &Facts, state: &State, packages: &[String]) -> Result<Facts> {
+async fn with_packages(facts: &Facts, state: &State, packages: &[Package]) -> Result<Facts> {
     if packages.is_empty() {
         return Ok(facts.clone());
     }

@@ -115,9 +115,29 @@ impl Sources {
     /// # Errors
     /// When none of the sources has the suite.
     pub fn with_updates(&self, suite: &str) -> Result<Vec<String>> {
+        if let Some(same) = self.of_another_suite(suite) {
+            return same.with_updates(suite);
+        }
         self.mirror(suite)?;
         let wanted = [suite.to_owned(), format!("{suite}-updates"), format!("{suite}-security")];
         Ok(self.usable.iter().filter(|source| wanted.contains(&source.suite)).map(Source::line).collect())
+    }
+
+    /// The mirrors of another suite, which have this one as well: those of Debian have all. `None` if there is a source of
+    /// this suite itself, or none that is known to be Debian's by its updates.
+    fn of_another_suite(&self, suite: &str) -> Option<Sources> {
+        let has = |name: &str| self.usable.iter().find(|source| source.suite == name);
+        if has(suite).is_some() || self.unusable.iter().any(|(source, _)| source.suite == suite) {
+            return None;
+        }
+        let security_of = |main: &Source| has(&format!("{}-security", main.suite));
+        let is_debians = |main: &&Source| {
+            let updates = format!("{}-updates", main.suite);
+            self.usable.iter().any(|source| source.mirror == main.mirror && source.suite == updates)
+        };
+        let main = self.usable.iter().find(|main| is_debians(main) && security_of(main).is_some())?;
+        let security = security_of(main).map(|source| source.mirror.as_str());
+        Some(Sources::default().and_mirror(&main.mirror, security, suite))
     }
 
     /// The same with the suite's backports, from the suite's mirror.
@@ -146,13 +166,44 @@ impl Sources {
         )
     }
 
-    /// Adds a mirror for a suite with its updates.
+    /// Adds a mirror for a suite with its updates, and one for its security updates.
     #[must_use]
-    pub fn and_mirror(mut self, mirror: &str, suite: &str) -> Sources {
+    pub fn and_mirror(mut self, mirror: &str, security: Option<&str>, suite: &str) -> Sources {
         let mirror = mirror.trim_end_matches('/').to_owned();
         let suites = [suite.to_owned(), format!("{suite}-updates")];
         self.usable.extend(suites.map(|suite| Source { mirror: mirror.clone(), suite }));
+        let security = security.map(|mirror| mirror.trim_end_matches('/').to_owned());
+        self.usable.extend(security.map(|mirror| Source { mirror, suite: format!("{suite}-security") }));
         self
+    }
+}
+
+/// The lines of a sources.list for the base of a suite: from the recipe's mirrors, or else from this computer's apt.
+///
+/// # Errors
+/// When apt fails to read its sources, or none of them has the suite.
+pub async fn lines(local: &recipe::LocalBase, suite: &str) -> Result<Vec<String>> {
+    let sources = match &local.mirror {
+        Some(mirror) => Sources::default().and_mirror(mirror, security_mirror(local, mirror).as_deref(), suite),
+        None => Sources::of_this_computer().await?,
+    };
+    let mut lines = sources.with_updates(suite)?;
+    if local.security_mirror.as_deref() == Some(recipe::NO_MIRROR) {
+        let security = format!(" {suite}-security ");
+        lines.retain(|line| !line.contains(&security));
+    }
+    if !local.check_valid_until {
+        lines.iter_mut().for_each(|line| *line = line.replacen("] ", " check-valid-until=no] ", 1));
+    }
+    Ok(lines)
+}
+
+/// The mirror of security updates. Debian's archive is `debian`, and that of security updates `debian-security` beside it.
+fn security_mirror(local: &recipe::LocalBase, mirror: &str) -> Option<String> {
+    match local.security_mirror.as_deref() {
+        Some(recipe::NO_MIRROR) => None,
+        Some(given) => Some(given.to_owned()),
+        None => Some(format!("{}-security", mirror.trim_end_matches('/'))),
     }
 }
 

@@ -25,34 +25,55 @@ fn the_shipped_files_are_as_the_command_writes_them() {
 
 #[test]
 fn facts_name_every_package_of_the_recipe() {
+    let mut without = Vec::new();
     for (name, system) in crate::fixture::recipe().systems {
-        let facts = Facts::find(&[facts_folder()], &name).expect("facts").expect("facts");
-        let unknown = system.packages.iter().filter(|package| !facts.brings.contains_key(&package.name));
-        let unknown: Vec<&str> = unknown.map(|package| package.name.as_str()).collect();
+        let Some(facts) = Facts::find(&[facts_folder()], &name).expect("facts") else {
+            without.push(name);
+            continue;
+        };
+        let unknown = system.packages.iter().filter(|package| !facts.know(std::slice::from_ref(*package)));
+        let unknown: Vec<String> = unknown.map(|package| package.shown()).collect();
         assert!(unknown.is_empty(), "cargo xtask ami system-facts has to read {unknown:?} for {name}");
+        assert_eq!(system.ssh_users.first(), facts.user.as_ref(), "{name}");
+        assert!(facts.init.is_some_and(|init| init.starts_with("systemd ")) && facts.runs_rc_local.is_some(), "{name}");
     }
+    // Its archive was not at hand, and what it will bring is no public knowledge yet.
+    assert_eq!(without, ["ubuntu-26.04"]);
 }
 
 #[test]
 fn a_file_is_taken_or_refused_in_a_sentence() {
-    let small = "format = 1\nsystem = \"s\"\nsource = \"x\"\nread = true\nmachine = \"m\"\ninterpreter = \"i\"\n\
+    let small = "format = 2\nsystem = \"s\"\nsource = \"x\"\nread = true\nmachine = \"m\"\ninterpreter = \"i\"\n\
                  base = [\"libc6\"]\n[brings]\ncpuset = [\"libc6\"]\n[package.libc6.libraries]\n\"libc.so.6\" = [\"A_1\"]\n";
     assert!(Facts::parse(small).is_ok());
     for (from, to, sentence) in [
-        ("format = 1", "format = 2", "its format is 2, and this tool reads 1"),
+        ("format = 2", "format = 3\nnews = 1", "its format is 3, and this tool reads 2"),
+        ("read = true\n", "read = true\nlibraries = 2\n", "it was cut short, or changed: it lists 1 libraries, not 2"),
+        ("format = 2\n", "", "missing field `format`"),
         ("base = [\"libc6\"]", "base = [\"libfoo\"]", "it names the package `libfoo`, but not its libraries"),
         ("cpuset = [\"libc6\"]", "cpuset = [\"libfoo\"]", "it names the package `libfoo`"),
         ("read = true\n", "", "missing field `read`"),
         ("read = true\n", "red = true\n", "unknown field `red`"),
     ] {
         let error = format!("{:#}", Facts::parse(&small.replace(from, to)).expect_err(to));
+        assert_eq!(error.lines().count(), 1, "{error}");
         assert!(error.contains(sentence), "{to}: {error}");
     }
     check(500, text(small), |text| {
         if let Ok(facts) = Facts::parse(&text) {
-            assert_eq!(Facts::parse(&facts.text()).expect("what was written is read"), facts);
+            let again = Facts::parse(&facts.text()).expect("what was written is read");
+            assert_eq!(Facts { libraries: facts.libraries, ..again }, facts);
         }
     });
+}
+
+#[test]
+fn a_file_that_was_cut_short_anywhere_is_refused() {
+    for (path, text) in shipped().into_iter().filter(|(_, text)| text.contains("read = true")) {
+        for (at, _) in text.match_indices('\n').filter(|(at, _)| at + 1 < text.len()) {
+            assert!(Facts::parse(&text[..at]).is_err(), "{path} up to byte {at}");
+        }
+    }
 }
 
 #[test]
@@ -98,7 +119,7 @@ fn the_facts_of_a_base_are_its_libraries_by_the_names_that_programs_need() {
     for absent in ["libfoo.so.1.2", "libnolink.so.1", "libdeep.so.1", "libtext.so"] {
         assert_eq!(facts.library(absent, &[]), None, "{absent}");
     }
-    assert_eq!(Facts::parse(&facts.text()).expect("facts"), facts);
+    assert_eq!(Facts::parse(&facts.text()).expect("facts").text(), facts.text());
     let again = survey::base(&Folder::at(&root), "debian-12", "a folder").expect("facts").expect("a base");
     assert_eq!(again.text(), facts.text());
     std::fs::remove_file(lib.join("libc.so.6")).expect("removed");

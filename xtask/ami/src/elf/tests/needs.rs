@@ -73,12 +73,7 @@ fn libraries_that_a_base_has_beside_the_usual_ones_are_taken() {
     let (_guard, folder) = folder();
     for library in ["libmvec.so.1", "libanl.so.1", "libcrypt.so.1", "libbz2.so.1.0", "liblzma.so.5", "libuuid.so.1"] {
         let built = needing(&folder, "machida", library, None);
-        for system in ["debian-12", "debian-13", "ubuntu-16.04"] {
-            let Ok(described) = recipe().system(system).cloned() else {
-                let facts = Facts::find(&[facts_folder()], system).expect("facts").expect("facts");
-                assert!(facts.library(library, &[]).is_some(), "{library} on {system}");
-                continue;
-            };
+        for (system, described) in &recipe().systems {
             assert!(!described.packages.is_empty());
             let complaints: Vec<String> =
                 complaints(&built, system).into_iter().filter(|it| it.contains(library)).collect();
@@ -93,7 +88,7 @@ fn a_library_counts_only_while_the_recipe_has_its_package() {
     let built = needing(&folder, "machida", "libsnappy.so.1", None);
     assert_eq!(complaints(&built, "debian-12"), Vec::<String>::new());
     let mut recipe = recipe();
-    recipe.systems.get_mut("debian-12").expect("a system").packages.retain(|package| package.name != "libsnappy1v5");
+    recipe.systems.get_mut("debian-12").expect("a system").packages.retain(|package| package.name != "libsnappy");
     let facts = Facts::find(&[facts_folder()], "debian-12").expect("facts");
     let host = Host::new(&recipe, "debian-12", &recipe.systems["debian-12"], facts, true);
     assert_eq!(

@@ -27,6 +27,7 @@ impl Stage {
             source: "machida/lib/wallaroo".into(),
             target: "/usr/lib/python3/dist-packages/wallaroo".into(),
             optional: true,
+            except: Vec::new(),
         };
         Stage { _guard: guard, root, built: vec![built], files: vec![package] }
     }
@@ -145,7 +146,12 @@ fn a_missing_file_is_fine_only_when_it_is_optional() {
     stage.files[0].optional = false;
     let error = stage.complaint();
     assert!(error.contains("machida/lib/wallaroo at /usr/lib/python3/dist-packages/wallaroo, but it does"), "{error}");
-    stage.files[0] = recipe::File { source: "LICENSE".into(), target: "/usr/share/x/LICENSE".into(), optional: false };
+    stage.files[0] = recipe::File {
+        source: "LICENSE".into(),
+        target: "/usr/share/x/LICENSE".into(),
+        optional: false,
+        except: Vec::new(),
+    };
     write(&stage.root.join("LICENSE"), "free");
     assert_eq!(stage.write().expect("a tar")[Utf8Path::new("/usr/share/x/LICENSE")], sha256(b"free"));
 }

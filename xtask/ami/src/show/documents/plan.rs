@@ -1,5 +1,7 @@
 //! `plan --json`: what a release would do, and what stands in its way.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -40,6 +42,8 @@ pub struct Plan {
     pub dirty: bool,
     /// Which of the recipe's systems the base is; null when that could not be found out.
     pub system: Option<String>,
+    /// The packages of the recipe that this system lacks, with the reasons why the image does without them.
+    pub left_out: BTreeMap<String, String>,
     /// What the cloud told, for people.
     pub facts: Vec<Fact>,
     /// What stands in the way; empty, when nothing does.

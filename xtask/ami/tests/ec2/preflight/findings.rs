@@ -63,9 +63,9 @@ obstacles! {
     a_base_that_is_not_there(REGIONS) |rig| rig.settings.base_image = Some("ami-0123456789abcdef0".to_owned()),
         "there is no image ami-0123456789abcdef0 in us-west-2" => "--base-image";
     a_base_of_a_system_that_the_recipe_does_not_describe(REGIONS) |rig| {
-        put(rig, HOME, "ami-jammy", CANONICAL, "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240701");
-        rig.settings.base_image = Some("ami-jammy".to_owned());
-    }, "is ubuntu-22.04, but the recipe only describes" => "[system.\"ubuntu-22.04\"]";
+        put(rig, HOME, "ami-lunar", CANONICAL, "ubuntu/images/hvm-ssd/ubuntu-lunar-23.04-amd64-server-20240101");
+        rig.settings.base_image = Some("ami-lunar".to_owned());
+    }, "is ubuntu-23.04, but the recipe only describes" => "[system.\"ubuntu-23.04\"]";
     a_base_with_product_codes_that_could_not_be_made_public(REGIONS)
         |rig| change_base(rig, |base| base.product_codes.push("a1b2".to_owned())),
         "has product codes (a1b2)" => "--base-image";

@@ -17,11 +17,14 @@ fn a_base_is_found_in_the_cache_until_an_ingredient_changes() {
     let state_dir = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
     assert_eq!(ingredients().found(&state_dir), None);
     std::fs::create_dir_all(state_dir.bases()).expect("the folder of bases");
-    std::fs::write(ingredients().path(&state_dir), "").expect("a base");
+    let path = ingredients().path(&state_dir);
+    std::fs::write(&path, "").expect("a base");
+    assert_eq!(ingredients().found(&state_dir), None, "without its sum it is none");
+    std::fs::write(path.with_extension(SUM), "ab12\n").expect("a sum");
     let base = ingredients().found(&state_dir).expect("a base");
-    let hash = ingredients().hash();
     let today = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    assert_eq!(base.name, format!("debian-12 made {} ({})", &today[..10], &hash[..8]));
+    assert_eq!(base.name, format!("debian-12 made {}", &today[..10]));
+    assert_eq!(base.sha256, "ab12");
 
     let others = [
         Ingredients { user: "admin".to_owned(), ..ingredients() },
@@ -37,6 +40,7 @@ fn a_base_with_an_impossible_date_is_ignored() {
     let state_dir = StateDir::at(Utf8Path::from_path(folder.path()).expect("a path in UTF-8"));
     std::fs::create_dir_all(state_dir.bases()).expect("the folder of bases");
     let file = std::fs::File::create(ingredients().path(&state_dir)).expect("a base");
+    std::fs::write(ingredients().path(&state_dir).with_extension(SUM), "ab12\n").expect("a sum");
     let at = |secs: i64| match u64::try_from(secs) {
         Ok(secs) => SystemTime::UNIX_EPOCH + Duration::from_secs(secs),
         Err(_) => SystemTime::UNIX_EPOCH - Duration::from_secs(secs.unsigned_abs()),
@@ -82,18 +86,54 @@ fn too_little_space_is_an_error_beforehand() {
 fn only_a_debian_base_can_be_made() {
     let local = recipe::LocalBase {
         system: "ubuntu-16.04".to_owned(),
-        suite: "xenial".to_owned(),
         mirror: None,
+        security_mirror: None,
         check_valid_until: true,
     };
     let system = recipe::System {
         glibc: None,
         ssh_users: vec!["ubuntu".to_owned()],
         libraries: Vec::new(),
+        suite: None,
         packages: Vec::new(),
+        left_out: Vec::new(),
         files: Vec::new(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let error = runtime.block_on(Ingredients::collect(&local, &system)).err().expect("a refusal").to_string();
     assert!(error.contains("--base-image FILE"), "{error}");
+}
+
+/// mmdebstrap, as far as it matters how it ends, by the number of the attempt.
+async fn bootstrapped(script: &str) -> (usize, Result<()>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = Utf8Path::from_path(folder.path()).expect("a path in UTF-8").join("base.log");
+    let (events, mut attempts) = (crate::fixture::events(), 0);
+    let ended = debootstrap(&log, &events, || {
+        attempts += 1;
+        let mut command = process::command("sh", Signal::SIGTERM);
+        command.args(["-c", script, "sh", &attempts.to_string()]);
+        Ok(command)
+    })
+    .await;
+    (attempts, ended)
+}
+
+#[tokio::test]
+async fn a_mirror_that_lacks_a_file_is_asked_once_more_and_then_named() {
+    let gone = "echo 'E: Failed to fetch http://m.example/a.deb  404  Not Found [IP: ::1 80]'; exit 25";
+    let (attempts, ended) = bootstrapped(&format!("[ $1 = 2 ] && exit; {gone}")).await;
+    assert_eq!(attempts, 2);
+    ended.expect("fresh lists have it");
+    let expired =
+        "echo 'E: Release file for http://m.example/InRelease is expired (invalid since 1d). Updates'; exit 25";
+    for (script, tries, words) in [
+        (gone, 2, "the mirror lists http://m.example/a.deb, but does not have it"),
+        (expired, 1, "http://m.example/InRelease has expired"),
+        ("echo other; exit 3", 1, "mmdebstrap failed"),
+    ] {
+        let (attempts, ended) = bootstrapped(script).await;
+        let error = format!("{:#}", ended.expect_err("a failure"));
+        assert!(attempts == tries && error.contains(words), "{attempts}: {error}");
+    }
 }

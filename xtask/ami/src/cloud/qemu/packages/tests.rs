@@ -35,7 +35,7 @@ fn packages_of_one_release_take_two_commands() {
 #[test]
 fn all_of_qemu_comes_from_backports_if_one_package_does() {
     let missing = [lack("qemu-system-x86_64", "qemu-system-x86"), lack("mmdebstrap", "mmdebstrap")];
-    let sources = Sources::default().and_mirror("http://mirror.example/debian", "bookworm");
+    let sources = Sources::default().and_mirror("http://mirror.example/debian", None, "bookworm");
     let lines = commands(&missing, "", Some("bookworm"), &sources).expect("commands");
     assert!(lines[1].ends_with("--no-install-recommends mmdebstrap"), "{lines:#?}");
     assert!(lines[3].contains("/debian bookworm-backports main' > \"$folder/sources.list\""), "{lines:#?}");
@@ -59,7 +59,7 @@ fn odd_names_are_quoted_in_the_commands() {
         Program { name: "/etc/subuid", remedy: Remedy::SubordinateIds("o'brien & sons".to_owned()) },
         lack("qemu-img", "qemu-utils"),
     ];
-    let sources = Sources::default().and_mirror("http://mirror.example/o'brien", "bookworm");
+    let sources = Sources::default().and_mirror("http://mirror.example/o'brien", None, "bookworm");
     let lines = commands(&missing, "", Some("bookworm"), &sources).expect("commands");
     let words = |line: &str| shlex::split(line).expect("words");
     assert_eq!(words(&lines[0]).last().map(String::as_str), Some("o'brien & sons"));

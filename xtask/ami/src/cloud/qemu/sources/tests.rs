@@ -77,8 +77,39 @@ fn a_missing_suite_is_an_error_unless_the_recipe_has_a_mirror() {
     let none = Sources::default();
     let error = none.with_updates("trixie").expect_err("no source").to_string();
     assert!(error.contains("has no source of Debian's trixie:") && error.contains("local_base.mirror"), "{error}");
-    let lines = none.and_mirror("http://mirror.example/debian/", "trixie").with_updates("trixie").expect("sources");
+    let lines =
+        none.and_mirror("http://mirror.example/debian/", None, "trixie").with_updates("trixie").expect("sources");
     assert_eq!(lines, ["trixie", "trixie-updates"].map(|suite| line("http://mirror.example/debian", suite)));
+}
+
+#[test]
+fn a_suite_that_this_computer_lacks_comes_from_the_mirrors_of_the_one_that_it_has() {
+    let own = Sources::default().and_mirror("http://m.example/debian", Some("http://s.example/security"), "bookworm");
+    let mut expected = ["trixie", "trixie-updates"].map(|suite| line("http://m.example/debian", suite)).to_vec();
+    expected.push(line("http://s.example/security", "trixie-security"));
+    assert_eq!(own.with_updates("trixie").expect("sources"), expected);
+    // What has no updates and no security updates need not be Debian's.
+    let vendor = Sources::default().and_mirror("http://vendor.example", None, "stable");
+    assert!(vendor.with_updates("trixie").is_err());
+}
+
+#[tokio::test]
+async fn a_mirror_that_is_named_has_its_security_updates_beside_it_unless_another_is_named_or_none() {
+    let lines = async |security: Option<&str>| {
+        let local = recipe::LocalBase {
+            system: "debian-13".to_owned(),
+            mirror: Some("http://m.example/debian/".to_owned()),
+            security_mirror: security.map(str::to_owned),
+            check_valid_until: false,
+        };
+        super::lines(&local, "trixie").await.expect("sources").join("\n")
+    };
+    let unchecked = "check-valid-until=no] http://m.example/debian";
+    let beside = lines(None).await;
+    assert!(beside.contains(&format!("{unchecked}-security trixie-security main")), "{beside}");
+    assert!(beside.contains(&format!("{unchecked} trixie-updates main")), "{beside}");
+    assert!(lines(Some("http://s.example/x")).await.contains("http://s.example/x trixie-security main"));
+    assert!(!lines(Some("none")).await.contains("trixie-security"));
 }
 
 /// An apt of its own, whose lists were never fetched: its configuration, and the folder with its sources.

@@ -1,0 +1,53 @@
+//! The whole job on every Debian that the recipe describes.
+
+use serde_json::Value;
+
+use crate::{
+    bench::Bench,
+    running::Running,
+    support::{recipe, write},
+};
+
+/// What is tried beside the default: the stable Debian before it, and the next one, whose systemd runs no rc.local.
+const TELLING: [&str; 2] = ["debian-12", "debian-14"];
+
+/// The one whose archive is no longer complete: its security updates are listed, and gone.
+const ARCHIVED: &str = "debian-11";
+
+/// The name of OpenSSL's package there.
+fn libssl(system: &str) -> &'static str {
+    match system {
+        "debian-11" => "libssl1.1",
+        "debian-12" => "libssl3",
+        _ => "libssl3t64",
+    }
+}
+
+fn goes_through(system: &str) {
+    let Some(bench) = Bench::new() else { return };
+    bench.share_bases();
+    // The lists of a suite that is being made, or was archived, may be older than they promise to be.
+    let mut changes = vec![("[local_base]", "[local_base]\ncheck_valid_until = false")];
+    if system == ARCHIVED {
+        changes.push(("check_valid_until = false", "check_valid_until = false\nsecurity_mirror = \"none\""));
+        // Its C library is older than the one that programs are linked with here.
+        changes.push(("\"resilience=off\"", "\"resilience=off\", \"LDFLAGS=-static\""));
+    }
+    write(&bench.root.join(".release/ami/ami.toml"), recipe(&changes));
+    let ended = Running::start(&mut bench.release(&["--private", "--json", "--system", system])).end();
+    bench.share_bases();
+    assert_eq!(ended.code, Some(0), "{system}: {ended}");
+    let report: Value = serde_json::from_str(&ended.stdout).expect("nothing but JSON");
+    assert_eq!(report["base"]["system"], system);
+    assert!(report["packages"][libssl(system)].is_string(), "{system}: {report}");
+    let checks = report["verification"]["checks"].as_array().expect("checks");
+    assert!(checks.len() > 30 && checks.iter().all(|check| check["fault"].is_null()), "{system}: {checks:?}");
+}
+
+#[test]
+fn each_debian_goes_through_the_whole_job() {
+    let all = std::env::var_os("EVERY_BASE").is_some_and(|value| !value.is_empty());
+    for system in TELLING.into_iter().chain(all.then_some(ARCHIVED)) {
+        goes_through(system);
+    }
+}
