@@ -14,6 +14,10 @@
 set -Eeuo pipefail
 trap 'echo "check.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND" >&2' ERR
 
+# The tool puts its text here.
+# shellcheck source=/dev/null
+source "${BASH_SOURCE%/*}/cloud-init.sh"
+
 readonly MANIFEST=/usr/share/wallaroo/manifest.json
 readonly BOOT_LIMIT_SECS=300
 readonly HELP_LIMIT_SECS=20
@@ -294,15 +298,11 @@ machine_id_is_set() {
 }
 
 cloud_init_saw_one_instance() {
-    local instances result=/run/cloud-init/result.json
-    command -v cloud-init > /dev/null || return 0
+    local instances
+    [[ $(cloud_init_state) != off ]] || return 0
     instances=$(find /var/lib/cloud/instances -mindepth 1 -maxdepth 1 -printf '%f ')
     [[ $instances =~ ^[^\ ]+\ $ ]] || echo "more or fewer than one instance: $instances"
-    if [[ ! -s $result ]]; then
-        echo "it did not finish"
-    elif ! tr -d '[:space:]' < "$result" | grep -q '"errors":\[\]'; then
-        echo "it reports an error: $(tr -s '[:space:]' ' ' < "$result")"
-    fi
+    cloud_init_faults
 }
 
 host_keys_are_new() {

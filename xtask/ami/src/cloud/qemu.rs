@@ -39,6 +39,7 @@ pub mod facts;
 mod findings;
 mod folder;
 mod images;
+pub mod inventory;
 mod opening;
 pub mod packages;
 pub mod programs;
@@ -46,6 +47,7 @@ mod rights;
 pub mod seed;
 pub mod sources;
 pub mod store;
+pub mod twins;
 pub mod vm;
 
 /// Memory of a virtual machine, in MiB: enough for apt to install packages without swapping.

@@ -1,10 +1,10 @@
 //! OpenSSH's `ssh`, for interactive logins, because it handles the terminal.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, process::Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use tokio::process::Command;
+use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use super::{keys::Login, through::Through};
 use crate::{ground::process, record::folder};
@@ -25,6 +25,27 @@ pub async fn run(folder: &Utf8Path, login: &Login, address: SocketAddr, command:
     let ended = ssh.kill_on_drop(true).status().await;
     let ended = ended.context("failed to start ssh; it is in Debian's package openssh-client")?;
     Ok(ended.code().unwrap_or(1))
+}
+
+/// Logs in on a terminal as a person does, types these lines, and returns what the terminal showed. The last line has to
+/// log out. The key files go to `folder`.
+///
+/// # Errors
+/// When `ssh` can't be started, or fails.
+pub async fn type_lines(folder: &Utf8Path, login: &Login, address: SocketAddr, lines: &str) -> Result<String> {
+    let (key, known_hosts) = write(folder, login, address)?;
+    let mut ssh = ssh(&key, &known_hosts, login, address, None);
+    // Twice: although this program's input is no terminal.
+    ssh.arg("-tt").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = ssh.spawn().context("failed to start ssh; it is in Debian's package openssh-client")?;
+    let mut input = child.stdin.take().context("ssh has no input")?;
+    input.write_all(lines.as_bytes()).await.context("failed to type on the machine")?;
+    // Open until ssh ends: the end of its input would be the end of the terminal.
+    let output = child.wait_with_output().await.context("failed to wait for ssh")?;
+    drop(input);
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.code() != Some(255), "ssh failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(shown)
 }
 
 /// The arguments of ssh after the host, to run this command.

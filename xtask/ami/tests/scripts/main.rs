@@ -2,5 +2,7 @@
 #![cfg(test)]
 
 mod check;
+mod cloud_init;
+mod hyperthreads;
 mod root;
 mod seal;
