@@ -71,6 +71,7 @@ pub struct Qemu {
 #[derive(Clone)]
 struct OfFile {
     system: String,
+    size_bytes: u64,
     /// `None` when it has no C library where Debian has it.
     facts: Option<Facts>,
 }

@@ -13,7 +13,10 @@ use serde::Deserialize;
 
 use super::{OS_RELEASE, refuse_endless_links};
 use crate::{
-    cloud::qemu::{boot::kind_of_partition, programs},
+    cloud::qemu::{
+        boot::{kind_of_file, kind_of_partition},
+        programs,
+    },
     ground::process,
 };
 
@@ -45,7 +48,7 @@ pub(super) async fn partition_table(raw: &Utf8Path) -> Result<Table> {
     let output = command.output().await.context("failed to start sfdisk")?;
     if !output.status.success() {
         // sfdisk's message would name the unnamed copy, which means nothing to the user.
-        bail!("it has no partition table");
+        bail!("{}", kind_of_file(raw).unwrap_or_else(|| "it has no partition table".to_owned()));
     }
     Table::parse(&output.stdout)
 }
