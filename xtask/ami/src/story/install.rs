@@ -65,6 +65,8 @@ pub async fn payload(
     Ok(sha256)
 }
 
+/// The manifest: what the image is made of, and nothing of when and where, so the same parts give the same bytes. Which
+/// build made an image is in its tags.
 fn manifest(run: &Run, base: &Base, sha256: &Sources, packages: &BTreeMap<String, String>) -> String {
     let spec = &run.spec;
     let manifest = json!({
@@ -73,7 +75,6 @@ fn manifest(run: &Run, base: &Base, sha256: &Sources, packages: &BTreeMap<String
         "commit": spec.source.commit,
         "branch": spec.source.branch,
         "dirty": spec.source.dirty,
-        "build": run.id,
         "target_cpu": spec.recipe.build.target_cpu,
         "base": { "name": base.name, "system": base.system },
         "sha256": sha256,

@@ -14,7 +14,7 @@ use tells::Teller;
 pub mod tells;
 
 /// The largest file whose content is searched, in bytes. A larger one only has a digest.
-const MAX_SEARCHED_BYTES: u64 = 1 << 20;
+const MAX_SEARCHED_BYTES: u64 = 256 << 10;
 
 /// Where dpkg keeps what it installed.
 const INFO: &str = "/var/lib/dpkg/info";
@@ -63,7 +63,7 @@ impl Inventory {
         // A file with a date in the future has it from its package.
         let newest_secs = newest_of_logs(&entries);
         let made = search.made_secs.map(|secs| if secs == 0 { newest_secs } else { secs });
-        let teller = Teller::new(&names_of_disks(disk)?, made)?;
+        let teller = Teller::new(&names_of_disks(disk)?, made);
         let packages = Packages::on(disk, &entries)?;
         let mut items = BTreeMap::new();
         for entry in entries.into_iter().filter(|entry| entry.kind != EntryKind::Folder) {
