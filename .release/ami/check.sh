@@ -74,6 +74,7 @@ main() {
     check "machine-id" machine_id_is_set
     check "cloud-init" cloud_init_saw_one_instance
     check "host keys" host_keys_are_new
+    check "identities" identities_are_new
     check "no old logs" no_file_before_the_boot /var/log
     check "no old temporary files" no_file_before_the_boot /tmp /var/tmp
     check "no traces" no_file_names_the_machine_it_was_made_on
@@ -308,6 +309,23 @@ cloud_init_saw_one_instance() {
 host_keys_are_new() {
     find /etc/ssh -name 'ssh_host_*' ! -newermt "@$boot_time" -printf '%p is older than this boot\n'
     compgen -G '/etc/ssh/ssh_host_*_key' > /dev/null || echo "there are none"
+}
+
+# What seal.sh removes or empties, because each machine has to have its own. Not every base has any of it.
+identities_are_new() {
+    local file files=()
+    for file in /etc/nvme/hostnqn /etc/nvme/hostid /etc/openvswitch/system-id.conf /var/lib/openvswitch/conf.db \
+        /etc/openvswitch/conf.db /var/lib/snmp/snmpd.conf /etc/multipath/bindings /etc/multipath/wwids \
+        /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem /etc/dhcpcd.duid \
+        /etc/dhcpcd.secret /var/lib/dhcpcd /var/lib/dhcp /var/lib/dhclient /var/lib/NetworkManager \
+        /var/lib/lastlog /var/lib/wtmpdb /var/lib/libuuid/clock.txt /var/lib/systemd/random-seed \
+        /var/lib/systemd/credential.secret /etc/machine-id; do
+        [[ ! -e $file ]] || files+=("$file")
+    done
+    ((${#files[@]} == 0)) || no_file_before_the_boot "${files[@]}"
+    # Without a name of its own, open-iscsi makes one when it starts.
+    file=/etc/iscsi/initiatorname.iscsi
+    [[ ! -s $file ]] || grep -q '^GenerateName=yes' "$file" || no_file_before_the_boot "$file"
 }
 
 no_file_before_the_boot() {

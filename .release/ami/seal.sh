@@ -25,6 +25,8 @@ unwanted=(
     /etc/apt/auth.conf '/etc/apt/auth.conf.d/*' '/var/lib/ubuntu-advantage/private' '/var/lib/ubuntu-advantage/*token*'
     # Who logged in, and who used sudo.
     '/var/lib/lastlog/*' '/var/lib/wtmpdb/*' '/var/lib/sudo/*' '/var/db/sudo/*' .sudo_as_admin_successful
+    # What the computer that made the base resolved names with.
+    '/etc/.resolv.conf.*.bak'
     # With these, cloud-init would not take an instance's first boot for its first. They also hold the user-data.
     '/var/lib/cloud/*'
 )
@@ -263,6 +265,8 @@ renew_identities() {
     [[ ! -e $file ]] || echo "GenerateName=yes" > "$file"
     file=/etc/popularity-contest.conf
     [[ ! -e $file ]] || sed -i '/^MY_HOSTID=/d' "$file"
+    # cloud-init notes when it wrote them. It takes the files for its own without that, too.
+    find /etc/sudoers.d -type f -exec sed -i '/^# Created by cloud-init/d' {} + 2> /dev/null || true
     # The base's other lines stay. cloud-init adds the next instance's name again, if it added this one's.
     name=$(hostname)
     if [[ $name =~ ^(ip|i)-[0-9a-f] ]]; then
