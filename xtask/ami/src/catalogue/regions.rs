@@ -124,7 +124,9 @@ impl Unanswered {
     /// "failed to".
     #[must_use]
     pub fn paragraph(&self, doing: &str) -> Option<String> {
-        let lines: Vec<String> = self.reasons().into_iter().map(|(name, why)| format!("\n  {name}: {why}")).collect();
+        let others = self.others.iter().map(|error| ("all other regions".to_owned(), format!("{error:#}")));
+        let lines = everywhere::by_error(&self.regions).into_iter().chain(others);
+        let lines: Vec<String> = lines.map(|(names, why)| format!("\n  {names}: {why}")).collect();
         (!lines.is_empty()).then(|| format!("failed to {doing} in some regions:{}", lines.concat()))
     }
 

@@ -55,6 +55,26 @@ pub fn names<'a>(regions: impl IntoIterator<Item = &'a Region>) -> String {
     regions.into_iter().map(Region::as_str).collect::<Vec<_>>().join(", ")
 }
 
+/// The errors of regions, each with the names of those that failed with it. One that several regions share does not name
+/// each of them again.
+#[must_use]
+pub fn by_error(failed: &[(Region, Error)]) -> Vec<(String, String)> {
+    let mut groups: Vec<(String, Vec<(&Region, String)>)> = Vec::new();
+    for (region, error) in failed {
+        let whole = format!("{error:#}");
+        let shared = whole.replace(&format!(" in {region}: "), ": ");
+        match groups.iter_mut().find(|(known, _)| *known == shared) {
+            Some((_, regions)) => regions.push((region, whole)),
+            None => groups.push((shared, vec![(region, whole)])),
+        }
+    }
+    let line = |(shared, regions): (String, Vec<(&Region, String)>)| match regions.as_slice() {
+        [(region, whole)] => (region.to_string(), whole.clone()),
+        several => (names(several.iter().map(|(region, _)| *region)), shared),
+    };
+    groups.into_iter().map(line).collect()
+}
+
 impl<T> Everywhere<T> {
     /// The values, if the work succeeded everywhere. `doing` completes the sentence "failed to".
     ///
@@ -87,7 +107,7 @@ impl fmt::Display for Failures {
             [(region, error)] => write!(f, "failed to {} in {region}: {error:#}", self.doing),
             failed => {
                 write!(f, "failed to {} in {} regions:", self.doing, failed.len())?;
-                failed.iter().try_for_each(|(region, error)| write!(f, "\n  {region}: {error:#}"))
+                by_error(failed).iter().try_for_each(|(regions, error)| write!(f, "\n  {regions}: {error}"))
             }
         }
     }
@@ -113,10 +133,25 @@ mod tests {
     #[tokio::test]
     async fn every_failure_is_in_the_message() {
         let error = check(&["eu-west-1", "sa-east-1", "us-west-2"]).await.expect_err("two regions fail").to_string();
-        assert_eq!(error, "failed to check in 2 regions:\n  eu-west-1: no answer\n  us-west-2: no answer");
+        assert_eq!(error, "failed to check in 2 regions:\n  eu-west-1, us-west-2: no answer");
         let error = check(&["eu-west-1", "sa-east-1"]).await.expect_err("one region fails").to_string();
         assert_eq!(error, "failed to check in eu-west-1: no answer");
         assert_eq!(check(&["sa-east-1"]).await.expect("none fails").len(), 1);
+    }
+
+    #[test]
+    fn an_error_that_regions_share_is_told_once_and_others_apart() {
+        let failed = [("eu-west-1", "denied"), ("sa-east-1", "no answer"), ("us-west-2", "denied")];
+        let failed = failed.map(|(region, why)| {
+            (region.parse().expect("a region"), anyhow::anyhow!("DescribeImages in {region}: {why}"))
+        });
+        let told = by_error(&failed);
+        let told: Vec<(&str, &str)> = told.iter().map(|(names, why)| (names.as_str(), why.as_str())).collect();
+        let expected = [
+            ("eu-west-1, us-west-2", "DescribeImages: denied"),
+            ("sa-east-1", "DescribeImages in sa-east-1: no answer"),
+        ];
+        assert_eq!(told, expected);
     }
 
     #[tokio::test]

@@ -11,8 +11,17 @@ use crate::{
 /// How long the whole may take under emulation, the outage included.
 const PATIENCE: Duration = Duration::from_secs(1200);
 
-/// A script of sh that ends all SSH sessions of its machine, from a process that is none.
-const CUT: &str = r#"cut() {
+/// A script of sh with two ways to break connections: `offline` lets nothing reach the machine for two minutes, and `cut`
+/// ends all SSH sessions of it, from a process that is none.
+const CUT: &str = r#"offline() {
+    for device in /sys/class/net/*; do
+        [ ! -e "$device/device" ] || link=${device##*/}
+    done
+    ip link set "$link" down
+    sleep 120
+    ip link set "$link" up
+}
+cut() {
     for process in /proc/[0-9]*; do
         case $(tr '\0' ' ' < "$process/cmdline" 2> /dev/null) in
         "sshd: "*"[priv]"* | "sshd: "*@*) kill -9 "${process#/proc/}" || true ;;
@@ -21,22 +30,15 @@ const CUT: &str = r#"cut() {
 }
 "#;
 
-/// Each part fails if it runs twice. While the packages would be installed, nothing reaches the machine for two minutes.
+/// Each part fails if it runs twice.
 const PROVISION: &str = r#"
 mkdir "/run/ran-$1"
 case $1 in
-prepare)
-    for device in /sys/class/net/*; do
-        [ ! -e "$device/device" ] || link=${device##*/}
-    done
-    ip link set "$link" down
-    sleep 120
-    ip link set "$link" up
-    ;;
+prepare) offline ;;
 install)
     cut
     cp -r "$2/root/." / && rm -r "$2"
-    cut
+    offline
     ;;
 esac
 "#;
@@ -49,7 +51,7 @@ fn a_connection_that_breaks_in_every_script_costs_no_step() {
     let (seal, _) = seal.rsplit_once("exit\n").expect("its end");
     // After it no login is possible: its exit status comes over the console.
     bench.script("seal.sh", &format!("{seal}{CUT}cut\n"));
-    bench.script("check.sh", &format!("{CUT}echo ok before\ncut\necho ok after\necho checked 2\n"));
+    bench.script("check.sh", &format!("{CUT}echo ok before\ncut\noffline\necho ok after\necho checked 2\n"));
     let ended = Running::start(&mut bench.release(&[])).end_within(PATIENCE);
     assert_eq!(ended.code, Some(0), "{ended}");
     for what in ["preparing the instance", "installing the payload", "sealing", "checking the image"] {

@@ -22,6 +22,8 @@ from moto.ec2.responses import EC2Response
 from moto.ec2.utils import filter_dict_attribute_mapping
 from moto.servicequotas.models import ServiceQuotasBackend
 
+import rules
+
 # How long an image and its snapshot are `pending`. moto knows no such state for them.
 PENDING_SECS = 2.0
 
@@ -86,7 +88,8 @@ class Actions:
     def call_action(self):
         """A line for each call in the lab's log."""
         try:
-            status, headers, body = moto["call_action"](self)
+            refused = rules.refusal(self.region, self._get_action(), self._get_param("TagSpecifications", []))
+            status, headers, body = refused or moto["call_action"](self)
         except NotImplementedError as missing:
             if not str(missing).endswith("action has not been implemented"):
                 raise

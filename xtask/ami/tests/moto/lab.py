@@ -74,15 +74,17 @@ def serve(scratch, base):
     # moto reads these when it is imported.
     validate = {f"MOTO_ENABLE_{kind}_VALIDATION": "true" for kind in ("AMI", "KEYPAIR")}
     os.environ.update(MOTO_AMIS_PATH=str(amis), **validate)
+    import rules
     from amend import amend
     from machines import Machines
     from moto.server import ThreadedMotoServer
 
     machines = Machines(scratch, base)
     amend(machines)
+    rules.rules_file = scratch / "rules.json"
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=5000, verbose=False)
+    server = ThreadedMotoServer(ip_address="0.0.0.0", port=5000, verbose=False)
     server.start()
     image = {key: IMAGE[key] for key in ("ami_id", "name", "owner_id")}
     print(json.dumps({"endpoint": "http://127.0.0.1:5000", "image": image}), flush=True)

@@ -1,6 +1,7 @@
 //! A lab for one test: moto with its machines, a home of the tool, and a checkout.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
@@ -81,8 +82,12 @@ impl Lab {
 
     /// The same, to be started. Whoever ends all of its process group ends the tool with what it was started by.
     pub fn command(&self, words: &[&str]) -> Command {
+        self.command_at(&self.process.id().to_string(), words)
+    }
+
+    fn command_at(&self, process: &str, words: &[&str]) -> Command {
         let wanted = self.home.ami(words.iter().copied().chain(["--root", self.root.as_str()]));
-        let mut command = self.inside(wanted.get_program());
+        let mut command = enter(process, wanted.get_program());
         command.args(wanted.get_args()).current_dir(workspace());
         command.env("WALLAROO_AMI_HOME", self.home.path());
         self.settings(&mut command);
@@ -97,13 +102,41 @@ impl Lab {
         serde_json::from_str(&ended.stdout).expect("JSON")
     }
 
-    /// Makes a call as another client of the account; its name is that of boto3's method.
+    /// Makes a call as another client of the account, and returns its answer; its name is that of boto3's method.
     #[track_caller]
-    pub fn call(&self, region: &str, method: &str, parameters: &Value) {
+    pub fn call(&self, region: &str, method: &str, parameters: &Value) -> Value {
         let mut command = self.inside(python());
         command.arg(beside("call.py")).args([&self.endpoint, region, method]).arg(parameters.to_string());
         let ended = run(&mut command);
         assert_eq!(ended.code, Some(0), "{ended}");
+        serde_json::from_str(&ended.stdout).expect("JSON")
+    }
+
+    /// Has the account refuse some of what it is asked for, as rules.py describes.
+    pub fn rule(&self, rules: &Value) {
+        write(&self.scratch.join("rules.json"), rules.to_string());
+    }
+
+    /// Starts an office in the lab, and returns it with what it says of itself.
+    pub fn office(&self) -> (Office, Value) {
+        let mut command = self.inside(python());
+        command.arg(beside("office.py")).args(["--scratch", self.scratch.as_str()]);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the office");
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().expect("its stdout")).read_line(&mut line).expect("a line");
+        let says = serde_json::from_str(&line).expect("the office says that it is ready");
+        (Office(process), says)
+    }
+
+    /// `xtask-ami ami …` about the checkout, in the network of a process of the lab, with these variables besides.
+    pub fn ami_at(&self, process: &Value, words: &[&str], variables: &[(&str, &str)]) -> Ended {
+        let mut command = self.command_at(&process.to_string(), words);
+        run(command.envs(variables.iter().copied()))
+    }
+
+    /// What went through the office's proxy.
+    pub fn proxied(&self) -> String {
+        std::fs::read_to_string(self.scratch.join("proxy.log")).expect("a log")
     }
 
     /// What the lab was asked so far, one line a call: time, region, action and how it went.
@@ -122,14 +155,29 @@ impl Lab {
     }
 
     /// A command that runs in the lab's network.
-    fn inside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("timeout");
-        command.args(["--kill-after=10", RUN_LIMIT, "nsenter", "--net", "--target", &self.process.id().to_string()]);
-        if !nix::unistd::geteuid().is_root() {
-            command.args(["--user", "--preserve-credentials"]);
-        }
-        command.arg("--").arg(program);
-        command
+    fn inside(&self, program: impl AsRef<OsStr>) -> Command {
+        enter(&self.process.id().to_string(), program)
+    }
+}
+
+/// A command that runs in the network of a process.
+fn enter(process: &str, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=10", RUN_LIMIT, "nsenter", "--net", "--target", process]);
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--preserve-credentials"]);
+    }
+    command.arg("--").arg(program);
+    command
+}
+
+/// A network with one way out. It ends when this is dropped.
+pub struct Office(Child);
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
 }
 

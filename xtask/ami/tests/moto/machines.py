@@ -68,7 +68,8 @@ class Machine:
 
     def __init__(self, folder, disk, instance, key):
         self.root, self.log = folder / "root", folder / "console.log"
-        self.folder, self.disk, self.address = folder, disk, instance.public_ip
+        self.folder, self.disk = folder, disk
+        self.address = instance.public_ip or instance.private_ip
         for name in ("root", "run", "seed"):
             (folder / name).mkdir(parents=True)
         self.log.touch()

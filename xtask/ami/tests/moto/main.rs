@@ -12,6 +12,7 @@ mod conversations;
 mod failures;
 mod kills;
 mod lab;
+mod organization;
 #[path = "../support/phases.rs"]
 mod phases;
 #[expect(dead_code, reason = "it is for the local tests, too, which look at more of it")]

@@ -37,12 +37,22 @@ const NAMES: [(&str, PolicyKind); 8] = [
     ("identity-based policy", PolicyKind::Identity),
 ];
 
+/// What statements that deny most often look at, for those whose conditions AWS does not tell.
+const USUAL_CONDITIONS: &str = "such a policy may want tags on what is created (--tag KEY=VALUE), encrypted volumes \
+                                (--encrypted), no public address (--public-address no) or other regions (--regions)";
+
+/// The same for what only reads.
+const USUAL_CONDITIONS_OF_READING: &str = "such a policy may close regions: leave them out of --regions, or of the file \
+                                           `regions`";
+
 /// Why a request is denied.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reason {
     kind: PolicyKind,
     /// Whether a statement denies it, not only none allows it.
     explicit: bool,
+    /// Whether what it denies only reads.
+    reads: bool,
     /// The name of the statement.
     statement: Option<String>,
     /// The keys that the statement looks at, each with its values.
@@ -54,7 +64,9 @@ impl Reason {
     pub fn of(denial: &ApiError) -> Reason {
         let words = denial.plain_message();
         let kind = NAMES.iter().find(|(name, _)| words.contains(name)).map_or(PolicyKind::Unknown, |(_, kind)| *kind);
-        Reason { kind, explicit: words.contains("explicit deny"), statement: None, conditions: Vec::new() }
+        let explicit = words.contains("explicit deny");
+        let reads = ["Describe", "Get", "List"].iter().any(|verb| denial.action.starts_with(verb));
+        Reason { kind, explicit, reads, statement: None, conditions: Vec::new() }
     }
 
     /// Adds what the decoded message tells (STS API reference, `DecodeAuthorizationMessage`). Anything else is ignored.
@@ -130,8 +142,13 @@ impl Reason {
             }
             (PolicyKind::Resource, _) => "allow it in the policy of the resource that the answer names".to_owned(),
         };
+        let is_not_for_all = matches!(self.kind, PolicyKind::Session | PolicyKind::Endpoint | PolicyKind::Resource);
         match self.conditions.iter().find_map(|(key, _)| way_to_satisfy(key)) {
             Some(way) => format!("{way}; otherwise {by_kind}"),
+            None if self.explicit && self.conditions.is_empty() && !is_not_for_all => {
+                let usual = if self.reads { USUAL_CONDITIONS_OF_READING } else { USUAL_CONDITIONS };
+                format!("{usual}; otherwise {by_kind}")
+            }
             None => by_kind,
         }
     }
@@ -191,7 +208,7 @@ mod tests {
             ("", "a policy", "iam-policy"),
             (" because no identity-based policy allows the ec2:RunInstances action", "this user or role", "iam-policy"),
             (" with an explicit deny in an identity-based policy", "this user or role", "remove the Deny statement"),
-            (" with an explicit deny in a service control policy", "service control", "administrators"),
+            (" with an explicit deny in a service control policy", "service control", "tags on what is created"),
             (
                 " because no service control policy allows the ec2:RunInstances action",
                 "service control",
