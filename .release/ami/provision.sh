@@ -225,7 +225,9 @@ write_identity_unit() {
 #!/bin/sh -e
 # Wallaroo: makes what names this machine and no other. seal.sh removed it from the image.
 if [ -d /etc/nvme ] && command -v nvme > /dev/null; then
-    [ -s /etc/nvme/hostnqn ] || nvme gen-hostnqn > /etc/nvme/hostnqn
+    # gen-hostnqn would take the id of the hardware, which virtual machines may share.
+    [ -s /etc/nvme/hostnqn ] ||
+        echo "nqn.2014-08.org.nvmexpress:uuid:$(cat /proc/sys/kernel/random/uuid)" > /etc/nvme/hostnqn
     [ -s /etc/nvme/hostid ] || cat /proc/sys/kernel/random/uuid > /etc/nvme/hostid
 fi
 if command -v make-ssl-cert > /dev/null && [ ! -s /etc/ssl/private/ssl-cert-snakeoil.key ]; then

@@ -89,3 +89,12 @@ fn a_disk_of_another_format_is_read_like_any() {
         refused(&home, &mut home.ami(release(&root, &["--base-image", file.as_str()])), &words);
     }
 }
+
+#[test]
+fn what_cannot_be_compared_is_told_in_one_sentence() {
+    let home = Home::new();
+    let words = ["there is no local image `ami-00000000000000001`", "disks on EC2 cannot be compared", "list --local"];
+    refused(&home, &mut home.ami(["check", "--deep", "ami-00000000000000001"]), &words);
+    refused(&home, &mut home.ami(["check", "--deep", "x", "--json"]), &["prints no JSON"]);
+    refused(&home, &mut home.ami(["check"]), &["--version <X>"]);
+}

@@ -79,7 +79,7 @@ fn what_programs_make_once_for_a_machine_is_made_anew() {
 #[test]
 fn each_instance_makes_the_names_that_no_program_makes_again() {
     let Some(root) = Root::new() else { return };
-    root.program("nvme", "#!/bin/sh\necho nqn.example:uuid:$(cat /proc/sys/kernel/random/uuid)\n");
+    root.program("nvme", "#!/bin/sh\necho nqn.2014-08.org.nvmexpress:uuid:of-the-hardware\n");
     root.program("make-ssl-cert", "#!/bin/sh\necho own > /etc/ssl/private/ssl-cert-snakeoil.key\n");
     for path in ["/etc/nvme/hostnqn", "/etc/ssl/private/ssl-cert-snakeoil.key"] {
         root.write(path, "");
@@ -97,6 +97,7 @@ fn each_instance_makes_the_names_that_no_program_makes_again() {
         files.map(|path| root.read(path).expect("a file"))
     };
     let first = made();
+    assert!(!first[0].contains("of-the-hardware"), "{first:?}");
     assert!(first[0].starts_with("nqn.") && first[2].contains("MY_HOSTID=\""), "{first:?}");
     assert_eq!(made(), first, "a second boot keeps them");
     root.write(files[1], "");
