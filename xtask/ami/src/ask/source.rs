@@ -49,7 +49,8 @@ impl Source {
         }
         let git = Git::new(root)?;
         let commit = git.line("rev-parse --verify --quiet HEAD")?;
-        let commit_secs = git.line("log -1 --format=%ct")?.and_then(|secs| secs.parse().ok());
+        let committed = commit.as_ref().map_or(Ok(None), |_| git.line("log -1 --format=%ct"))?;
+        let commit_secs = committed.and_then(|secs| secs.parse().ok());
         let branch = git.line("symbolic-ref --quiet --short HEAD")?;
         // Untracked files count, too: ponyc compiles all source files of a folder.
         let dirty = git.line("status --porcelain --untracked-files=normal -- .")?.is_some();
