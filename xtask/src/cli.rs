@@ -56,7 +56,7 @@ pub struct Ami {
 pub enum Command {
     /// Show what a release would do, and every problem that would stop it; creates nothing
     Plan(Box<ReleaseFlags>),
-    /// Resume an unfinished build; finished steps are not repeated
+    /// Resume an unfinished build; finished steps are not repeated, and an instance that is being provisioned is kept
     Resume(ResumeFlags),
     /// Remove what unfinished builds left behind; asks first
     Clean(CleanFlags),

@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 use xtask::region::Region;
 
-use super::{Instance, Launch, Paced, Shutdown, SshAccess};
+use super::{Instance, Launch, Paced, Shutdown, SshAccess, tags::Tags};
 use crate::{
     elf::facts::Facts,
     event::{facts::Base, ids::InstanceId},
@@ -56,11 +56,11 @@ pub trait Compute: Paced {
         Ok(())
     }
 
-    /// Lets this computer in again where its address has changed since the access was granted.
+    /// Lets this computer in again where its address has changed since the access was granted. The tags are the access's.
     ///
     /// # Errors
     /// When the address cannot be told, or the cloud refuses.
-    async fn renew_access(&self, _region: &Region, _name: &str) -> Result<()> {
+    async fn renew_access(&self, _region: &Region, _name: &str, _tags: &Tags) -> Result<()> {
         Ok(())
     }
 

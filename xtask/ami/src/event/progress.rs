@@ -64,6 +64,18 @@ pub enum Progress {
         /// The instance.
         instance: InstanceId,
     },
+    /// An instance that an earlier process was making the image of is resumed.
+    Resumed {
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// An instance that an earlier process was making the image of cannot be resumed. Another one is launched.
+    Replacing {
+        /// The instance.
+        instance: InstanceId,
+        /// Why.
+        why: String,
+    },
     /// The recipe's packages are being installed.
     InstallingPackages {
         /// How many.

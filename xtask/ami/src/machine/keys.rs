@@ -2,12 +2,15 @@
 
 use std::{
     fmt,
+    io::Write as _,
     sync::{Arc, OnceLock},
 };
 
 use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 use russh::keys::{Algorithm, EcdsaCurve, PrivateKey, ssh_key::LineEnding};
+
+use serde::{Deserialize, Serialize};
 
 use crate::recipe::KeyType;
 
@@ -51,6 +54,46 @@ impl Users {
     /// This one was let in.
     pub fn found(&self, user: &str) {
         let _ = self.found.set(user.to_owned());
+    }
+}
+
+/// A login as it is in a file.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    users: Vec<String>,
+    login_key: String,
+    host_key: String,
+}
+
+impl Login {
+    /// Writes it with its private keys, with mode 0600. A file that is there is replaced as a whole.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Utf8Path) -> Result<()> {
+        let failed = || format!("failed to write the login {path}");
+        let (folder, name) = path.parent().zip(path.file_name()).with_context(failed)?;
+        let login_key = self.key.0.to_openssh(LineEnding::LF).with_context(failed)?.to_string();
+        let written = Written { users: self.users.candidates(), login_key, host_key: self.host_key.private()? };
+        // Only its owner may read what tempfile makes. A kill leaves a file whose name begins like this one's.
+        let mut file = tempfile::Builder::new().prefix(name).tempfile_in(folder).with_context(failed)?;
+        file.write_all(&serde_json::to_vec(&written)?).with_context(failed)?;
+        file.as_file().sync_all().with_context(failed)?;
+        file.persist(path).with_context(failed)?;
+        Ok(())
+    }
+
+    /// Reads a login written by [`Login::write`].
+    ///
+    /// # Errors
+    /// When the file is missing, or has no login.
+    pub fn read(path: &Utf8Path) -> Result<Login> {
+        let failed = || format!("failed to read the login {path}");
+        let written: Written =
+            serde_json::from_slice(&std::fs::read(path).with_context(failed)?).with_context(failed)?;
+        let key = |text: &str| PrivateKey::from_openssh(text).map(Arc::new).with_context(failed);
+        let (login_key, host_key) = (key(&written.login_key)?, key(&written.host_key)?);
+        Ok(Login { users: Users::of(&written.users), key: LoginKey(login_key), host_key: HostKey(host_key) })
     }
 }
 
@@ -162,4 +205,35 @@ fn generate(key_type: KeyType, comment: &str) -> Result<Arc<PrivateKey>> {
 
 fn public_line(key: &PrivateKey) -> Result<String> {
     key.public_key().to_openssh().context("failed to encode a public key")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_login_is_read_as_it_was_written_with_the_user_that_was_let_in_and_its_owner_alone_reads_it() {
+        let (_guard, folder) = crate::fixture::folder();
+        let path = folder.join("login");
+        for key_type in [KeyType::Ed25519, KeyType::EcdsaP256] {
+            let key = (LoginKey::generate(key_type, "b-1").expect("a key"), HostKey::generate(key_type, "b-1"));
+            let users = Users::of(&["admin".to_owned(), "ubuntu".to_owned()]);
+            let login = Login { users, key: key.0, host_key: key.1.expect("a key") };
+            login.write(&path).expect("a file");
+            assert_eq!(Login::read(&path).expect("a login").users.candidates(), ["admin", "ubuntu"]);
+            login.users.found("ubuntu");
+            login.write(&path).expect("a file");
+            let read = Login::read(&path).expect("a login");
+            assert_eq!(read.users.candidates(), ["ubuntu"]);
+            assert_eq!(read.key.public().expect("a key"), login.key.public().expect("a key"));
+            assert_eq!(read.host_key.private().expect("a key"), login.host_key.private().expect("a key"));
+            assert_eq!(path.metadata().expect("a file").permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(folder.read_dir_utf8().expect("the folder").count(), 1);
+        std::fs::write(&path, "{\"users\": [").expect("a file");
+        let error = Login::read(&path).map(drop).expect_err("half a file").to_string();
+        assert_eq!(error, format!("failed to read the login {path}"));
+    }
 }

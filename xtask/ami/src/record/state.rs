@@ -7,6 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use xtask::region::Region;
 
+pub mod baking;
+
 use crate::event::{
     Event, How, Line,
     about::About,
@@ -243,17 +245,16 @@ impl State {
         Role::ALL.iter().filter_map(instance).collect()
     }
 
-    /// Whether this process may have created a key pair and a security group for a role.
+    /// The number of the process that created the key pair and the security group that this process has for a role: it did
+    /// itself, or resumes an instance of an earlier one. None where there are none.
     #[must_use]
-    pub fn has_access(&self, role: Role) -> bool {
-        let Some(access) = self.steps.get(&Step::Access(role)) else { return false };
+    pub fn access(&self, role: Role) -> Option<u32> {
+        let granted = self.steps.get(&Step::Access(role))?.intended.as_ref()?;
         let revoked = self.steps.get(&Step::Revoke(role)).and_then(|revoke| revoke.done.as_ref());
-        let granted = access.intended.as_ref().map(|intention| intention.event);
-        self.is_of_this_attempt(access) && revoked.map(|(event, _)| *event) < granted
-    }
-
-    fn is_of_this_attempt(&self, step: &Progress) -> bool {
-        step.intended.as_ref().is_some_and(|intention| intention.attempt == self.attempts)
+        let login = self.steps.get(&Step::Login(role)).and_then(|login| login.intended.as_ref());
+        let is_used = [Some(granted), login].into_iter().flatten().any(|step| step.attempt == self.attempts);
+        let is_there = revoked.is_none_or(|(event, _)| *event < granted.event);
+        (is_used && is_there).then_some(granted.attempt)
     }
 
     /// Whether an instance was sealed and its image ordered. If that image exists, the checkout is not needed.

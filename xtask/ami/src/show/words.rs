@@ -133,6 +133,8 @@ fn moved_on(progress: &Progress) -> Words {
         Progress::Terminating { instance } => {
             change("Terminating", format_args!("{instance}, left by an earlier attempt"))
         }
+        Progress::Resumed { instance } => change("Resumed", format_args!("{instance}, which was being provisioned")),
+        Progress::Replacing { instance, why } => change("Replacing", format_args!("{instance}: {why}")),
         Progress::InstallingPackages { count, instance } => {
             change("Installing", format_args!("{count} packages on {instance}"))
         }

@@ -7,8 +7,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use xtask::region::Region;
 
 use super::{
-    images, install, launch,
+    images, install, kept_login, launch,
     make::{self, Parts},
+    resumed::Resumed,
     run::Run,
     session::Session,
     stop, traces,
@@ -24,7 +25,7 @@ use crate::{
     },
     ground::wait::{self, Pace, Patience, Poll},
     machine::{Input, Job, Machine, keys::LoginKey},
-    record::folder,
+    record::{folder, state::baking::Begun},
 };
 
 /// Prefix of the files with the login keys of instances that were imaged, in the build's folder.
@@ -46,28 +47,38 @@ pub struct HomeImage {
     pub disk: SealedDisk,
     /// The login key of that instance, which the image must refuse. None if the key is gone.
     pub key: Option<LoginKey>,
-    /// The instance of this process, whose termination has been ordered. None if an earlier process made the image.
+    /// The instance of this process, whose termination has been ordered. None if it has none, as an earlier process made the
+    /// image.
     pub instance: Option<InstanceId>,
 }
 
-/// Makes the image. The binaries are compiled while the instance boots and installs packages; a failure in one ends both.
+/// Makes the image, of the `resumed` instance if there is one. The binaries are compiled while the instance boots and
+/// installs packages; a failure in one ends both.
 ///
 /// # Errors
 /// When any part fails; the caller terminates what was launched.
-pub async fn bake<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Result<HomeImage> {
-    if let Some(home) = take_up(cloud, run).await? {
-        return Ok(home);
+pub async fn bake<C: Compute + Imaging + Account>(
+    cloud: &C,
+    run: &Run,
+    resumed: Option<Resumed<'_, C>>,
+) -> Result<HomeImage> {
+    if let Some(home) = made_earlier(cloud, run).await? {
+        let Some(Resumed { session, .. }) = resumed else { return Ok(home) };
+        launch::terminate(cloud, run, &session.instance).await;
+        return Ok(HomeImage { instance: Some(session.instance), ..home });
     }
-    let (parts, (base, session)) = tokio::try_join!(make::parts(cloud, run), prepare(cloud, run))?;
+    let prepared = prepare(cloud, run, resumed);
+    let (parts, Resumed { base, session, begun }) = tokio::try_join!(make::parts(cloud, run), prepared)?;
     let instance = session.instance.clone();
     let disk = run.events.record(Step::Sealed(instance.clone()), &instance, async {
-        let work = finish(run, &session, &base, &parts).await;
+        let work = finish(run, &session, &base, &parts, begun.install.as_ref()).await;
         launch::with_its_state(cloud, run, &instance, work).await
     });
     let disk = disk.await?;
     stop::stop(cloud, run, &instance).await?;
     // A resumed build needs the key, to verify that the image refuses it.
     session.login.key.write(&key_path(run, &instance))?;
+    kept_login::delete(&run.folder);
     let found = make_image(cloud, run, &instance, &disk.base).await?;
     if found.made_of.as_ref().is_some_and(|made_of| *made_of != instance) {
         // An earlier process had ordered the image, which showed only when it was ordered again.
@@ -82,16 +93,17 @@ fn key_path(run: &Run, instance: &InstanceId) -> Utf8PathBuf {
     run.folder.join(format!("{BAKE_KEY}{instance}"))
 }
 
-/// Removes the files that only a resumed build needs: the keys of instances that were imaged, and a payload that was being
-/// uploaded.
+/// Removes the files that only a resumed build needs: the login of the instance that is made into the image, the keys of
+/// instances that were imaged, and a payload that was being uploaded.
 pub fn delete_leftovers(build_folder: &Utf8Path) {
+    kept_login::delete(build_folder);
     for prefix in [BAKE_KEY, install::PAYLOAD_TAR] {
         folder::delete(build_folder, prefix);
     }
 }
 
 /// The image that an earlier process made or ordered, unless it failed.
-async fn take_up<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Result<Option<HomeImage>> {
+async fn made_earlier<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> Result<Option<HomeImage>> {
     if !run.events.state(|state| state.has_image()) {
         return Ok(None);
     }
@@ -144,8 +156,23 @@ fn known(run: &Run, image: &ImageId, made_of: Option<InstanceId>) -> Result<Home
     Ok(HomeImage { image: image.clone(), made_of, disk, key, instance: None })
 }
 
-/// Launches the instance and installs the packages.
-async fn prepare<'a, C: Compute + Imaging + Account>(cloud: &'a C, run: &'a Run) -> Result<(Base, Session<'a, C>)> {
+/// Installs the packages, on an instance that it launches unless one is resumed.
+async fn prepare<'a, C: Compute + Imaging + Account>(
+    cloud: &'a C,
+    run: &'a Run,
+    resumed: Option<Resumed<'a, C>>,
+) -> Result<Resumed<'a, C>> {
+    let instance = match resumed {
+        Some(resumed) => resumed,
+        None => launch(cloud, run).await?,
+    };
+    if !instance.begun.has_packages {
+        install_packages(cloud, run, &instance.session).await?;
+    }
+    Ok(instance)
+}
+
+async fn launch<'a, C: Compute + Imaging + Account>(cloud: &'a C, run: &'a Run) -> Result<Resumed<'a, C>> {
     let base = run.events.record(Step::Base, Handle::NONE, cloud.base(&run.log("base"))).await?;
     ensure!(
         base.system == run.spec.system_name,
@@ -155,6 +182,10 @@ async fn prepare<'a, C: Compute + Imaging + Account>(cloud: &'a C, run: &'a Run)
         run.spec.system_name
     );
     let session = launch::log_in(cloud, run, Role::Bake, LaunchSource::Base(base.clone()), &base).await?;
+    Ok(Resumed { base, session, begun: Begun::default() })
+}
+
+async fn install_packages<C: Compute>(cloud: &C, run: &Run, session: &Session<'_, C>) -> Result<()> {
     let packages: Vec<&str> = run.system()?.packages.iter().map(|package| package.name.as_str()).collect();
     let (count, instance) = (packages.len(), session.instance.clone());
     run.events.say(Progress::InstallingPackages { count, instance });
@@ -166,8 +197,7 @@ async fn prepare<'a, C: Compute + Imaging + Account>(cloud: &'a C, run: &'a Run)
     let mut job = job.arguments(arguments);
     let prepared = async { session.script(&mut job).await.map(drop) };
     let prepared = run.events.record(Step::Packages, packages.join(" "), prepared).await;
-    launch::with_its_state(cloud, run, &session.instance, prepared).await?;
-    Ok((base, session))
+    launch::with_its_state(cloud, run, &session.instance, prepared).await
 }
 
 /// The script with the proxy of apt in a variable: neither the machine's logs nor this computer's show it.
@@ -176,11 +206,17 @@ fn with_proxy(proxy: Option<&str>, script: String) -> Result<String> {
     Ok(format!("export WALLAROO_APT_PROXY={}\n{script}", shlex::try_quote(proxy)?))
 }
 
-/// Installs the payload and seals the instance.
-async fn finish(run: &Run, machine: &Session<'_, impl Compute>, base: &Base, parts: &Parts) -> Result<SealedDisk> {
+/// Installs the payload, unless the installation of one was `begun` by an earlier process, and seals the instance.
+async fn finish(
+    run: &Run,
+    machine: &Session<'_, impl Compute>,
+    base: &Base,
+    parts: &Parts,
+    begun: Option<&Handle>,
+) -> Result<SealedDisk> {
     let limit = run.spec.recipe.limits.script;
     let packages = installed_packages(machine, run).await?;
-    let sha256 = install::payload(machine, run, base, parts, &packages).await?;
+    let sha256 = install::payload(machine, run, base, parts, (&packages, begun)).await?;
     let machine_id = machine.run("reading the machine id", "cat /etc/machine-id", Input::None, limit).await?;
     let seal = install::script(&run.spec.scripts.seal)?;
     // Once it has removed the login key, only the console tells how it ended.

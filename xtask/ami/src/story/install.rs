@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
@@ -30,7 +30,8 @@ const MANIFEST: &str = "/usr/share/wallaroo/manifest.json";
 const RC_LOCAL_UNIT: &str = include_str!("rc-local.service");
 const RC_LOCAL_UNIT_PATH: &str = "/etc/systemd/system/wallaroo-rc-local.service";
 
-/// Installs the payload, and returns the SHA-256 of each file by its path on the image.
+/// Installs the payload, and returns the SHA-256 of each file by its path on the image. Where an earlier process has `begun`
+/// to install it, that is followed to its end.
 ///
 /// # Errors
 /// When a file has changed since it was built or hashed, or the instance fails.
@@ -39,7 +40,7 @@ pub async fn payload(
     run: &Run,
     base: &Base,
     parts: &Parts,
-    packages: &BTreeMap<String, String>,
+    (packages, begun): (&BTreeMap<String, String>, Option<&Handle>),
 ) -> Result<BTreeMap<String, String>> {
     let (spec, limit) = (&run.spec, run.spec.recipe.limits.script);
     let mut sha256 = parts.sources.clone();
@@ -51,16 +52,28 @@ pub async fn payload(
     sha256.insert(MANIFEST.to_owned(), sha256::sha256(manifest.as_bytes()));
     let tar = run.folder.join(PAYLOAD_TAR);
     write(run, parts, manifest, tar.clone(), sha256.clone()).await?;
-    run.events.say(Progress::Uploading { files: sha256.len() });
+    let payload = Handle::from(sha256::sha256(&serde_json::to_vec(&sha256)?));
+    match begun {
+        // It was uploaded whole, and may be installed by now.
+        Some(begun) => ensure!(
+            *begun == payload,
+            "another payload was being installed, by another version of this tool: resume the build once more, on another \
+             instance"
+        ),
+        None => {
+            run.events.say(Progress::Uploading { files: sha256.len() });
+            let unpack =
+                format!("sudo -n sh -c 'rm -rf {STAGING} && mkdir -m 700 {STAGING} && tar -x -C {STAGING} -f -'");
+            machine.run("uploading the payload", &unpack, Input::File(&tar), limit).await?;
+        }
+    }
     let work = async {
-        let unpack = format!("sudo -n sh -c 'rm -rf {STAGING} && mkdir -m 700 {STAGING} && tar -x -C {STAGING} -f -'");
-        machine.run("uploading the payload", &unpack, Input::File(&tar), limit).await?;
         let provision = script(&spec.scripts.provision)?;
         let job = Job::new("installing the payload (provision.sh)", "install", provision, limit);
         machine.script(&mut job.arguments(["install", STAGING].map(str::to_owned))).await?;
         Ok(())
     };
-    run.events.record(Step::Install, Handle::NONE, work).await?;
+    run.events.record(Step::Install, payload, work).await?;
     std::fs::remove_file(&tar).with_context(|| format!("failed to remove {tar}"))?;
     Ok(sha256)
 }

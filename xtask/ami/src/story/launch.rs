@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::{
+    kept_login,
     reach::{self, Reached},
     run::Run,
     session::Session,
@@ -21,7 +22,7 @@ use crate::{
         api_error::is_transient,
         wait::{self, Pace, Patience, Poll},
     },
-    machine::cloud_init,
+    machine::{cloud_init, keys::Login},
 };
 
 /// How long an instance may take to terminate, and the cloud to delete its key pair and security group.
@@ -45,6 +46,9 @@ pub async fn log_in<'a, C: Compute>(
     let login = run.new_login(role, base, |configured| cloud.users(base, configured))?;
     let token = run.role_token(role, run.attempt);
     let (public_key, is_imported) = (login.key.public()?, login.key.is_imported());
+    if role == Role::Bake && cloud.machines_outlive_process() {
+        kept_login::keep(run, run.attempt, &login)?;
+    }
     let access = SshAccess { name: token.clone(), public_key, is_imported, tags: run.tags() };
     run.events.record(Step::Access(role), &access.name, cloud.grant_access(region, &access)).await?;
     let launch = Launch {
@@ -63,10 +67,28 @@ pub async fn log_in<'a, C: Compute>(
     }
     let instance = launched?;
     run.logins.borrow_mut().push((instance.clone(), login.clone()));
+    let session = reach(cloud, run, role, (instance, login), spec.recipe.limits.login).await?;
+    if role == Role::Bake && cloud.machines_outlive_process() {
+        // With the user that was let in.
+        kept_login::keep(run, run.attempt, &session.login)?;
+    }
+    Ok(session)
+}
+
+/// Logs in to an instance that runs or starts.
+///
+/// # Errors
+/// When it accepts no login within the limit.
+pub async fn reach<'a, C: Compute>(
+    cloud: &'a C,
+    run: &'a Run,
+    role: Role,
+    (instance, login): (InstanceId, Login),
+    limit: Duration,
+) -> Result<Session<'a, C>> {
     let machine = run.events.record(Step::Login(role), &instance, async {
-        let limit = spec.recipe.limits.login;
         let reached = reach::reach(cloud, run, role, (&instance, &login), limit, async || None).await?;
-        let Reached::Machine(machine) = reached else { bail!("no script has ended on {instance}, which just started") };
+        let Reached::Machine(machine) = reached else { bail!("no script has ended on {instance}") };
         Ok(Unrecorded(machine))
     });
     let Unrecorded(machine) = machine.await?;
@@ -125,15 +147,12 @@ pub async fn await_terminated<C: Compute>(cloud: &C, run: &Run, instance: &Insta
     .await
 }
 
-/// Deletes the key pair and the security group of a role, if this process may have made them.
+/// Deletes the key pair and the security group that this process has for a role.
 ///
 /// # Errors
 /// When the limit passes, or the cloud refuses.
 pub async fn revoke<C: Compute>(cloud: &C, run: &Run, role: Role) -> Result<()> {
-    if !run.events.state(|state| state.has_access(role)) {
-        return Ok(());
-    }
-    let access = run.role_token(role, run.attempt);
+    let Some(access) = run.access(role) else { return Ok(()) };
     run.events.record(Step::Revoke(role), &access, await_revoked(cloud, run, &access)).await
 }
 

@@ -75,7 +75,8 @@ pub async fn reach<C: Compute>(
                         is_silent = !error.is::<LoginRefused>();
                         if is_silent && renewed.elapsed() >= RENEW_AFTER {
                             renewed = Instant::now();
-                            if let Err(error) = cloud.renew_access(region, &run.role_token(role, run.attempt)).await
+                            if let Some(access) = run.access(role)
+                                && let Err(error) = cloud.renew_access(region, &access, &run.tags()).await
                                 && !is_transient(&error)
                                 && !std::mem::replace(&mut is_told, true)
                             {

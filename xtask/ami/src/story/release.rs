@@ -6,7 +6,7 @@ use anyhow::{Context as _, Error, Result, anyhow, bail};
 use futures_util::future::OptionFuture;
 use tokio::sync::oneshot;
 
-use super::{bake, copy, launch, open, run::Run, teardown, verify};
+use super::{bake, copy, launch, open, resumed, run::Run, teardown, verify};
 use crate::{
     cloud::Cloud,
     event::{
@@ -97,9 +97,10 @@ async fn pipeline<C: Cloud>(
     swept: &Cell<bool>,
     tell: impl Fn(&Report) -> Result<()>,
 ) -> Result<Report> {
+    let resumed = resumed::resume(cloud, run).await;
     teardown::sweep(cloud, run).await?;
     swept.set(true);
-    let home = bake::bake(cloud, run).await?;
+    let home = bake::bake(cloud, run, resumed).await?;
     let (pass_on, verified) = oneshot::channel();
     let verify = async {
         // The step names the image: the checks of one image say nothing about its replacement.

@@ -1,6 +1,9 @@
 //! A release under way: what to release, where its records are, and what happened so far.
 
-use std::{cell::RefCell, time::SystemTime};
+use std::{
+    cell::RefCell,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::Utf8PathBuf;
@@ -110,6 +113,18 @@ impl Run {
             0 | 1 => self.token(role.word()),
             attempt => self.token(&format!("{}-{attempt}", role.word())),
         }
+    }
+
+    /// The name of the key pair and the security group that this process has for a role, if it has any.
+    #[must_use]
+    pub fn access(&self, role: Role) -> Option<String> {
+        self.events.state(|state| state.access(role)).map(|attempt| self.role_token(role, attempt))
+    }
+
+    /// How long ago the build began.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.began.elapsed().unwrap_or_default()
     }
 
     /// The system of the base.

@@ -7,7 +7,7 @@ use anyhow::{Error, Result, bail};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::{block, launch, open, run::Run};
+use super::{block, kept_login, launch, open, run::Run};
 use crate::{
     cloud::{Cloud, HowTo, Instance, InstanceState, tags::TAG_BUILD},
     event::{
@@ -53,7 +53,8 @@ pub enum Urgency {
     Interrupted,
 }
 
-/// Terminates the instances that earlier processes left, and deletes their key pairs and security groups.
+/// Terminates the instances that earlier processes left, and deletes their key pairs and security groups; all but the one
+/// that this process resumes.
 ///
 /// # Errors
 /// When the cloud refuses, or the limit passes.
@@ -61,8 +62,15 @@ pub async fn sweep<C: Cloud>(cloud: &C, run: &Run) -> Result<()> {
     if run.attempt == 1 {
         return Ok(());
     }
+    let resumed: Vec<InstanceId> = run.logins.borrow().iter().map(|(id, _)| id.clone()).collect();
+    let access = if resumed.is_empty() { None } else { run.access(Role::Bake) };
+    if resumed.is_empty() {
+        kept_login::delete(&run.folder);
+    }
     let launched = launched_earlier(cloud, run).await;
-    let found = find_instances(cloud, run, &launched, Urgency::None).await?;
+    let known = [launched.clone(), resumed.clone()].concat();
+    let mut found = find_instances(cloud, run, &known, Urgency::None).await?;
+    found.retain(|instance| !resumed.contains(instance));
     for instance in &found {
         run.events.say(Progress::Terminating { instance: instance.clone() });
     }
@@ -72,7 +80,10 @@ pub async fn sweep<C: Cloud>(cloud: &C, run: &Run) -> Result<()> {
     }
     for attempt in 1..run.attempt {
         for role in Role::ALL {
-            launch::await_revoked(cloud, run, &run.role_token(role, attempt)).await?;
+            let earlier = run.role_token(role, attempt);
+            if access.as_ref() != Some(&earlier) {
+                launch::await_revoked(cloud, run, &earlier).await?;
+            }
         }
     }
     Ok(())
@@ -85,6 +96,8 @@ pub async fn sweep<C: Cloud>(cloud: &C, run: &Run) -> Result<()> {
 /// # Errors
 /// With everything that could not be done.
 pub async fn clean_up<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], urgency: Urgency) -> Result<()> {
+    // Before anything is done to its instance, which no process resumes from here on.
+    kept_login::delete(&run.folder);
     let withdraw = async {
         // Also where an earlier process began to open them, and this one came to its end before it could go on.
         let images = run.events.state(|state| state.is_half_open().then(|| state.image_ids()));
@@ -137,7 +150,10 @@ async fn end_instances<C: Cloud>(cloud: &C, run: &Run, urgency: Urgency) -> Vec<
     let revoke = async |role: Role| match all_ended {
         true => launch::revoke(cloud, run, role).await,
         // The security group of an instance that still runs cannot be deleted, so there is nothing to wait for.
-        false => cloud.revoke_access(run.build_region(), &run.role_token(role, run.attempt)).await,
+        false => match run.access(role) {
+            Some(access) => cloud.revoke_access(run.build_region(), &access).await,
+            None => Ok(()),
+        },
     };
     faults.extend(join_all(Role::ALL.map(revoke)).await.into_iter().filter_map(Result::err));
     faults

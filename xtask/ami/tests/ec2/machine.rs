@@ -17,6 +17,7 @@ use xtask_ami::{
         Paced, Permission, Phase, Shutdown, SshAccess,
         ec2::Ec2,
         preflight::{Preflight, Request},
+        tags::Tags,
     },
     event::{
         about::Identity,
@@ -47,9 +48,13 @@ pub struct Simulated {
     pub compiled: Instant,
     /// The parts of the work in which the connection is lost, once each.
     pub loses: Loses,
-    jobs: Rc<RefCell<BTreeMap<String, String>>>,
+    pub jobs: Jobs,
     disks: Disks,
 }
+
+/// The scripts that were begun on machines, by what they do and the machine: when each ends, and what it prints. They go on
+/// whatever becomes of the process that began them.
+pub type Jobs = Rc<RefCell<BTreeMap<String, (Instant, String)>>>;
 
 /// Words of commands, as [`word`] has them.
 pub type Loses = Rc<RefCell<Vec<&'static str>>>;
@@ -62,8 +67,7 @@ pub struct SimulatedMachine {
     endpoint: Endpoint,
     compiled: Instant,
     loses: Loses,
-    /// What the jobs that have ended printed.
-    jobs: Rc<RefCell<BTreeMap<String, String>>>,
+    jobs: Jobs,
     disks: Disks,
     instance: String,
 }
@@ -78,47 +82,61 @@ impl Simulated {
 impl Machine for SimulatedMachine {
     async fn run(&self, what: &str, command: &str, input: Input<'_>, _: Duration) -> Result<String> {
         match word(command) {
-            "prepare" => sleep(PREPARING).await,
             "upload" => sleep_until(self.compiled).await,
             _ => sleep(COMMAND).await,
         }
-        let runs = self.endpoint.live_instances().iter().any(|(_, instance)| instance.id == self.instance);
-        ensure!(runs, "{what}: the connection to the machine was lost");
-        let mut disks = self.disks.borrow_mut();
-        let disk = disks.get_mut(&self.instance).context("a disk")?;
-        let printed = disk.answer(&Scripts::default(), command, input)?;
-        let at = self.loses.borrow().iter().position(|lost| *lost == word(command));
-        let Some(at) = at else { return Ok(printed) };
-        self.loses.borrow_mut().remove(at);
-        Err(Lost::new(what, "bake.log".into()).into())
+        let printed = self.answer(what, command, input)?;
+        self.lose(what, command)?;
+        Ok(printed)
     }
 
     /// A job is done once, whatever becomes of the connection.
     async fn script(&self, job: &mut Job) -> Result<String> {
-        let name = format!("{} on {}", job.what, self.instance);
-        let known = self.jobs.borrow().get(&name).cloned();
-        if let Some(printed) = known {
-            return Ok(printed);
-        }
-        let command = job.command()?;
-        let ended = self.run(&job.what, &command, Input::Text(&job.text), job.limit).await;
-        if ended.as_ref().is_err_and(|error| error.is::<Lost>()) {
-            // The double does its work before it loses the connection.
-            let mut disks = self.disks.borrow_mut();
-            let disk = disks.get_mut(&self.instance).context("a disk")?;
-            let printed = match word(&command) {
-                "check" => disk.answer(&Scripts::default(), &command, Input::None)?,
-                _ => String::new(),
-            };
-            self.jobs.borrow_mut().insert(name, printed);
+        let (name, command) = (format!("{} on {}", job.what, self.instance), job.command()?);
+        let begun = self.jobs.borrow().get(&name).cloned();
+        let (ends, printed) = match begun {
+            Some(begun) => begun,
+            None => {
+                let takes = if word(&command) == "prepare" { PREPARING } else { COMMAND };
+                let begun = (Instant::now() + takes, self.answer(&job.what, &command, Input::Text(&job.text))?);
+                self.jobs.borrow_mut().insert(name, begun.clone());
+                begun
+            }
+        };
+        if let Err(lost) = self.lose(&job.what, &command) {
             if let Some(words) = job.announcement() {
                 let console = format!("[  12.3] {words}: exit status 0\n");
                 self.endpoint.region(HOME, |region| {
                     region.instances.get_mut(&self.instance).expect("it").console.push_str(&console);
                 });
             }
+            return Err(lost);
         }
-        ended
+        sleep_until(ends).await;
+        self.expect_up(&job.what)?;
+        Ok(printed)
+    }
+}
+
+impl SimulatedMachine {
+    fn expect_up(&self, what: &str) -> Result<()> {
+        let runs = self.endpoint.live_instances().iter().any(|(_, instance)| instance.id == self.instance);
+        ensure!(runs, "{what}: the connection to the machine was lost");
+        Ok(())
+    }
+
+    fn answer(&self, what: &str, command: &str, input: Input<'_>) -> Result<String> {
+        self.expect_up(what)?;
+        let mut disks = self.disks.borrow_mut();
+        disks.get_mut(&self.instance).context("a disk")?.answer(&Scripts::default(), command, input)
+    }
+
+    /// Loses the connection, where the test says so.
+    fn lose(&self, what: &str, command: &str) -> Result<()> {
+        let at = self.loses.borrow().iter().position(|lost| *lost == word(command));
+        let Some(at) = at else { return Ok(()) };
+        self.loses.borrow_mut().remove(at);
+        Err(Lost::new(what, "bake.log".into()).into())
     }
 }
 
@@ -182,7 +200,7 @@ impl Compute for Simulated {
         grant_access(region: &Region, access: &SshAccess) -> ();
         revoke_access(region: &Region, name: &str) -> ();
         detach_access(region: &Region, id: &InstanceId) -> ();
-        renew_access(region: &Region, name: &str) -> ();
+        renew_access(region: &Region, name: &str, tags: &Tags) -> ();
         launch(region: &Region, launch: &Launch) -> InstanceId;
         instance(region: &Region, id: &InstanceId) -> Option<Instance>;
         instances_of(region: &Region, build: &str) -> Vec<InstanceId>;

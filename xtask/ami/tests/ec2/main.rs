@@ -33,6 +33,7 @@ mod machines;
 mod interruptions;
 mod publishing;
 mod names;
+mod resumed;
 mod results;
 mod changes;
 mod crashes;

@@ -22,7 +22,7 @@ use crate::{
     books::CANONICAL,
     endpoint::Endpoint,
     kit::{self, Desk, Ended, FOR_EVER, Turn},
-    machine::{Disks, Loses, Simulated},
+    machine::{Disks, Jobs, Loses, Simulated},
 };
 
 /// Where images are made.
@@ -48,6 +48,8 @@ pub struct Rig {
     _folder: TempDir,
     /// The parts of the work in which the connection to the machine is lost.
     pub loses: Loses,
+    /// The scripts that were begun on machines.
+    pub jobs: Jobs,
     disks: Disks,
     _turn: Turn,
 }
@@ -89,6 +91,7 @@ impl Rig {
             desk: Desk::new(&folder),
             _folder: guard,
             loses: Loses::default(),
+            jobs: Jobs::default(),
             disks: Disks::default(),
             _turn: turn,
         }
@@ -167,7 +170,7 @@ impl Rig {
         let began = Instant::now();
         let events = self.events();
         let mut cloud = Simulated::new(self.ec2_of(&events).await, self.endpoint.clone(), &self.disks);
-        cloud.loses = Rc::clone(&self.loses);
+        (cloud.loses, cloud.jobs) = (Rc::clone(&self.loses), Rc::clone(&self.jobs));
         let work = async {
             let build = match resumed {
                 Some(id) => self.desk.resume(&cloud, order, id, &events).await.expect("a build"),

@@ -47,7 +47,8 @@ pub struct Disk {
     /// Whether check.sh found no fault with it.
     pub checked: bool,
     packages: Vec<String>,
-    staged: BTreeMap<String, String>,
+    /// The same of what was uploaded and is not installed yet.
+    pub staged: BTreeMap<String, String>,
 }
 
 impl Disk {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     lab::{FROM, Lab, each, expect_nothing_runs},
-    phases::{Site, kill_and_clean, kill_and_resume, telling_or_every},
+    phases::{Site, kill_and_clean, kill_and_follow, kill_and_resume, telling_or_every},
     support::Home,
 };
 
@@ -83,4 +83,14 @@ fn a_build_killed_in_any_phase_is_resumed_to_its_end() {
 #[test]
 fn who_cleans_up_after_a_kill_in_any_phase_finds_all_of_it() {
     kill_and_clean(site, &telling_or_every(&TELLING_TO_CLEAN, site));
+}
+
+/// The script goes on though its process is gone, and the one that resumes the build follows it on the same machine.
+#[test]
+fn a_machine_outlives_a_kill_while_packages_are_installed_on_it() {
+    let Some(lab) = Lab::new() else { return };
+    let journal = kill_and_follow(&lab, "bake packages, intended");
+    let launches = journal.iter().filter(|line| line["event"] == "intended" && line["step"] == "bake launch");
+    assert_eq!(launches.count(), 1, "{journal:?}");
+    assert!(journal.iter().any(|line| line["what"] == "resumed"), "{journal:?}");
 }

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -41,8 +42,9 @@ def main():
 
 def start(stack, command, log):
     streams = {"stdin": subprocess.DEVNULL, "stdout": log.open("w"), "stderr": subprocess.STDOUT}
-    process = stack.enter_context(subprocess.Popen(command, **streams))
-    stack.callback(process.kill)
+    # In a group of its own, which ends with all that it started.
+    process = stack.enter_context(subprocess.Popen(command, **streams, start_new_session=True))
+    stack.callback(os.killpg, process.pid, signal.SIGKILL)
 
 
 def new_network(stack):

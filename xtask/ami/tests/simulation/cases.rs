@@ -7,4 +7,5 @@ mod copying;
 mod machines;
 mod publisher;
 mod publishing;
+mod resumed;
 mod whole;

@@ -108,6 +108,9 @@ impl Books {
         let source = self.instance(from)?;
         ensure!(source.state() == InstanceState::Stopped, "{from} is {}", source.state());
         let mut disk = source.disk.clone();
+        if !disk.staged.is_empty() {
+            self.violation(6, format!("an image is made of {from}, where an upload lies that was installed before"));
+        }
         fate.rot(&mut disk.files);
         let id = ImageId(self.id("ami"));
         let image = SimImage::begun(new, &id, disk, home, fate);

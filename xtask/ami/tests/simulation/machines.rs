@@ -1,9 +1,9 @@
 //! Machines, their key pairs and security groups, and what they answer.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
@@ -11,7 +11,7 @@ use xtask_ami::{
         tags::{TAG_BUILD, Tags},
     },
     event::ids::{ImageId, InstanceId},
-    machine::{Input, Machine, keys::Login, ssh::LoginRefused},
+    machine::{Input, Job, Machine, keys::Login, ssh::LoginRefused},
 };
 
 use crate::{
@@ -25,6 +25,8 @@ use crate::{
 
 /// From the launch to sshd listening.
 const BOOT: Duration = Duration::from_secs(20);
+/// How long a script runs.
+const SCRIPT: Duration = Duration::from_secs(20);
 /// From the order to shut down to the disk at rest, and from the order to end a machine to it being gone.
 const SHUTDOWN: Duration = Duration::from_secs(15);
 
@@ -52,6 +54,14 @@ pub struct SimInstance {
     /// The image that it booted from; none when it was the base.
     pub image: Option<ImageId>,
     pub disk: Disk,
+    jobs: BTreeMap<String, SimJob>,
+}
+
+/// A script that runs on an instance by itself, whatever becomes of the process that began it.
+#[derive(Clone)]
+struct SimJob {
+    ends: Instant,
+    printed: Result<String, String>,
 }
 
 /// A login on an instance.
@@ -65,19 +75,37 @@ impl<F: Fate> Machine for SimMachine<F> {
         let id = &self.instance;
         let answer = self.cloud.call_of(Verb::Run, word(command), id, |books, _| {
             let scripts = books.scripts.clone();
-            let instance = books.instance(id)?;
-            ensure!(instance.state() == InstanceState::Running, "{what}: the connection to the machine was lost");
+            let instance = books.up(id, what)?;
             let text = if let Input::Text(text) = input { text } else { "" };
             let answer = instance.disk.answer(&scripts, command, input);
-            if [command, text].iter().any(|words| words.contains("PRIVATE KEY")) {
-                books.violation(7, format!("{what} hands a private key to the machine"));
-            }
+            books.judge_words(what, &[command, text]);
             if word(command) == "sums" {
                 books.looked_at(id);
             }
             answer.with_context(|| format!("{what} failed (exit status 1)"))
         });
         timeout(limit, answer).await.map_err(|_| anyhow!("{what} timed out after {limit:?}"))?
+    }
+
+    async fn script(&self, job: &mut Job) -> Result<String> {
+        let (id, what, command) = (&self.instance, job.what.clone(), job.command()?);
+        let follow = async {
+            let begun = self.cloud.call_of(Verb::Run, word(&command), id, |books, _| {
+                books.judge_words(&what, &[&command, &job.text]);
+                let scripts = books.scripts.clone();
+                let SimInstance { disk, jobs, .. } = books.up(id, &what)?;
+                let begin = || SimJob {
+                    ends: Instant::now() + SCRIPT,
+                    printed: disk.answer(&scripts, &command, Input::None).map_err(|error| format!("{error:#}")),
+                };
+                Ok(jobs.entry(what.clone()).or_insert_with(begin).clone())
+            });
+            let begun = begun.await?;
+            sleep_until(begun.ends).await;
+            self.cloud.books.borrow_mut().up(id, &what)?;
+            begun.printed.map_err(|error| anyhow!("{what} failed (exit status 1): {error}"))
+        };
+        timeout(job.limit, follow).await.map_err(|_| anyhow!("{what} timed out after {:?}", job.limit))?
     }
 }
 
@@ -175,6 +203,7 @@ impl Books {
             dies: ending.is_some(),
             disk: Disk::of_machine(&id.0, image.as_ref().map(|(_, disk)| disk), [key]),
             image: image.map(|(image, _)| image),
+            jobs: BTreeMap::new(),
         };
         self.instances.insert(id.clone(), instance);
         Ok(id)
@@ -190,6 +219,19 @@ impl Books {
         if matches!(launch.source, LaunchSource::Base(_)) && self.images.iter().any(baked) {
             self.violation(4, "a machine to bake on is launched, and the home image is available".to_owned());
         }
+    }
+
+    fn judge_words(&mut self, what: &str, words: &[&str]) {
+        if words.iter().any(|words| words.contains("PRIVATE KEY")) {
+            self.violation(7, format!("{what} hands a private key to the machine"));
+        }
+    }
+
+    /// An instance that a connection leads to.
+    fn up(&mut self, id: &InstanceId, what: &str) -> Result<&mut SimInstance> {
+        let instance = self.instance(id)?;
+        ensure!(instance.state() == InstanceState::Running, "{what}: the connection to the machine was lost");
+        Ok(instance)
     }
 
     pub fn instance(&mut self, id: &InstanceId) -> Result<&mut SimInstance> {
@@ -229,7 +271,8 @@ impl Books {
     /// An attempt to log in: the machine that it leads to.
     pub fn log_in(&mut self, address: SocketAddr, login: &Login) -> Result<InstanceId> {
         let found = self.instances.iter().find(|(_, instance)| instance.address == address);
-        let up = found.filter(|(_, instance)| instance.answers());
+        // What has left its security group lets nobody in.
+        let up = found.filter(|(_, instance)| instance.answers() && !instance.access.is_empty());
         let (id, instance) = up.with_context(|| format!("no answer from {address}"))?;
         let (id, known) = (id.clone(), instance.disk.ever_let_in(login)?);
         let came = instance.disk.log_in(address, &instance.user_data, login);

@@ -29,7 +29,7 @@ const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub struct Script {
     planned: Vec<Planned>,
     /// All calls, with their places, in the order in which they were made.
-    calls: Vec<(Verb, String)>,
+    pub calls: Vec<(Verb, String)>,
     outcomes: BTreeMap<Region, Outcome>,
     /// A file that has other bytes in the image.
     altered: Option<String>,

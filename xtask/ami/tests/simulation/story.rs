@@ -36,6 +36,8 @@ pub struct Told {
     pub trace: String,
     pub violations: Vec<String>,
     pub ending: Ending,
+    /// Whether a process resumed the instance of one that had crashed.
+    pub resumed: bool,
 }
 
 /// How a story ended.
@@ -74,6 +76,8 @@ pub fn play(seed: u64, order: &ReleaseSpec, built: &BTreeMap<String, String>, fo
     runtime.block_on(async {
         let mut story = Story::new(seed, order, built, folder);
         let ending = timeout(FOR_EVER, story.tell()).await;
+        let journal = std::fs::read_to_string(story.journal()).unwrap_or_default();
+        let resumed = journal.contains(r#""what":"resumed""#);
         let Story { cloud, desk, .. } = story;
         let mut violations = std::mem::take(&mut cloud.books.borrow_mut().violations);
         let ending = ending.unwrap_or_else(|_| {
@@ -84,7 +88,7 @@ pub fn play(seed: u64, order: &ReleaseSpec, built: &BTreeMap<String, String>, fo
         if !violations.is_empty() {
             trace = format!("{trace}--- said:\n{}", desk.said());
         }
-        Told { trace, violations, ending }
+        Told { trace, violations, ending, resumed }
     })
 }
 

@@ -1,10 +1,10 @@
 //! Jobs go on when the connection breaks, and are followed on from where it broke.
 
 use anyhow::{Error, Result};
-use xtask_ami::machine::{Job, Lost, Machine as _};
+use xtask_ami::machine::{Job, Lost, Machine as _, keys::Login, ssh::Ssh};
 
 use crate::{
-    server::{Server, exists, until},
+    server::{Server, destination, events, exists, until},
     wire::Wire,
 };
 
@@ -104,4 +104,28 @@ async fn the_limit_is_the_scripts_own_and_kept_on_the_machine() {
     job.limit = std::time::Duration::from_secs(1);
     let error = follow(&server, &wire, &mut job).await.0.expect_err("too slow").to_string();
     assert!(error.starts_with("the job timed out after 1s; its output until then is in "), "{error}");
+}
+
+#[tokio::test]
+async fn another_process_follows_what_the_first_one_began_and_runs_nothing_again() {
+    let server = Server::start();
+    let text = "echo run >> runs\necho before\nuntil [ -e go ]; do sleep 0.1; done\necho after\n";
+    let login = server.folder.join("login");
+    server.login.write(&login).expect("a file");
+    let machine = server.connect(server.address, None).await.expect("a login");
+    let mut job = server.job("prepare", text);
+    tokio::select! {
+        ended = machine.script(&mut job) => panic!("it came to its end: {ended:?}"),
+        () = until("the script", || server.logged().contains("before\n")) => {}
+    }
+    drop((machine, job));
+    // Once while the script runs, and once more when it has ended.
+    for _ in 0..2 {
+        let kept = Login::read(&login).expect("the login");
+        let again =
+            Ssh::connect(&destination(server.address), &kept, None, &server.log, &events()).await.expect("a login");
+        std::fs::write(server.folder.join("go"), "").expect("a file");
+        let printed = again.script(&mut server.job("prepare", text)).await.expect("its output");
+        assert_eq!((printed.as_str(), server.lines("runs")), ("before\nafter\n", 1));
+    }
 }

@@ -132,6 +132,16 @@ fn kill_one_build(site: &dyn Site, phases: &mut Vec<Phase>) {
     }
 }
 
+/// Kills a build in this phase, resumes it to its end, and returns the lines of its journal.
+pub fn kill_and_follow(site: &dyn Site, phase: &str) -> Vec<Value> {
+    let run = kill_in(site, site.ami(&site.release()), None, &[Phase::named(phase)]);
+    assert!(run.phase.is_some(), "the phase {phase} never came: {}", run.ended);
+    let ended = self::run(site, &["resume", run.build.file_name().expect("a name"), "--yes"]);
+    assert_eq!(ended.code, Some(0), "{ended}");
+    expect_released(site, &run.build, &[], &ended);
+    journal(&run.build)
+}
+
 /// Kills builds, each in one of the phases, and cleans up after each: none of them is in the way of the next.
 pub fn kill_and_clean(site: MakeSite, phases: &[Phase]) {
     let Some(site) = site() else { return };

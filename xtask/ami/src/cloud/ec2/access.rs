@@ -81,45 +81,51 @@ impl Ec2 {
             }
             made => made?.group_id.context("CreateSecurityGroup returned no id")?,
         };
-        self.groups.borrow_mut().insert(access.name.clone(), (made.clone(), access.tags.clone()));
+        self.groups.borrow_mut().insert(access.name.clone(), made.clone());
         if self.opens_no_port() {
             return Ok(());
         }
         let let_in = self.ssh_from(placement).await?;
-        self.once_visible(&made, async || self.authorize_ssh(region, &made, &let_in.blocks, &access.tags).await).await
+        let authorize = async || self.authorize_ssh(region, &made, &let_in.blocks, &access.tags).await;
+        self.once_visible(&made, authorize).await.map(drop)
     }
 
     async fn first_placement(&self, region: &Region) -> Result<&Placement> {
         self.placements(region).await?.first().context("there is no subnet to launch in")
     }
 
-    /// Lets this computer in again if its address has changed since the access was granted.
-    pub(super) async fn renew(&self, region: &Region, access: &str) -> Result<()> {
-        let before = self.let_in.borrow().clone();
-        let (Some(before), None, false) = (before, &self.settings.security_group, self.opens_no_port()) else {
-            return Ok(());
-        };
-        let now = self.ask_addresses(self.first_placement(region).await?).await?;
-        let added: Vec<IpNet> = now.blocks.iter().filter(|block| !before.blocks.contains(block)).copied().collect();
-        if added.is_empty() {
+    /// Lets this computer in again if its address has changed since the access was granted, by this process or an earlier one.
+    pub(super) async fn renew(&self, region: &Region, access: &str, tags: &Tags) -> Result<()> {
+        if self.settings.security_group.is_some() || self.opens_no_port() {
             return Ok(());
         }
-        let group = self.group(region, access).await?;
-        let tags = self.groups.borrow().get(access).map(|(_, tags)| tags.clone()).unwrap_or_default();
-        self.authorize_ssh(region, &group, &added, &tags).await?;
-        self.events.warn(format_args!("the address of this computer has changed; SSH is open to {} now", now.text()));
+        let before = self.let_in.borrow().as_ref().map(|it| it.blocks.clone()).unwrap_or_default();
+        let mut now = self.ask_addresses(self.first_placement(region).await?).await?;
+        let others: Vec<IpNet> = now.blocks.iter().filter(|block| !before.contains(block)).copied().collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        let (group, mut has_changed) = (self.group(region, access).await?, false);
+        for block in &others {
+            // One by one, because EC2 adds none of several rules if it has one of them.
+            has_changed |= self.authorize_ssh(region, &group, &[*block], tags).await?;
+        }
+        if has_changed {
+            let now = now.text();
+            self.events.warn(format_args!("the address of this computer has changed; SSH is open to {now} now"));
+        }
         // Those of before still are let in.
-        let mut now = now;
-        now.blocks = before.blocks.into_iter().chain(added).collect();
+        now.blocks = before.into_iter().chain(others).collect();
         *self.let_in.borrow_mut() = Some(now);
         Ok(())
     }
 
-    async fn authorize_ssh(&self, region: &Region, group: &str, from: &[IpNet], tags: &Tags) -> Result<(), ApiError> {
+    /// Opens port 22. Returns whether it was not open to these before.
+    async fn authorize_ssh(&self, region: &Region, group: &str, from: &[IpNet], tags: &Tags) -> Result<bool, ApiError> {
         let answer = requests::access::authorize_ssh(&self.client(region), group, from, tags).send().await;
         match answer.answer("AuthorizeSecurityGroupIngress", region.as_str()) {
-            Err(error) if error.has_code(&["InvalidPermission.Duplicate"]) => Ok(()),
-            answer => answer.map(drop),
+            Err(error) if error.has_code(&["InvalidPermission.Duplicate"]) => Ok(false),
+            answer => answer.map(|_| true),
         }
     }
 
@@ -135,7 +141,7 @@ impl Ec2 {
         if let Some(group) = &self.settings.security_group {
             return Ok(group.clone());
         }
-        let known = self.groups.borrow().get(access).map(|(id, _)| id.clone());
+        let known = self.groups.borrow().get(access).cloned();
         match known {
             Some(group) => Ok(group),
             None => {
@@ -173,7 +179,7 @@ impl Ec2 {
 
     pub(super) async fn revoke(&self, region: &Region, name: &str) -> Result<()> {
         let group = async {
-            let known = self.groups.borrow().get(name).map(|(id, _)| id.clone());
+            let known = self.groups.borrow().get(name).cloned();
             let group = match known {
                 Some(group) => Some(group),
                 None if self.settings.security_group.is_some() => None,

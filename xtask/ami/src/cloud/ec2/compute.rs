@@ -6,7 +6,7 @@ use xtask::region::Region;
 
 use super::Ec2;
 use crate::{
-    cloud::{Compute, Instance, Launch, Shutdown, SshAccess},
+    cloud::{Compute, Instance, Launch, Shutdown, SshAccess, tags::Tags},
     event::{facts::Base, ids::InstanceId},
     machine::{Destination, keys::Login, ssh::Ssh, through::Through},
 };
@@ -35,8 +35,8 @@ impl Compute for Ec2 {
         self.explained(Box::pin(self.detach_group(region, id))).await
     }
 
-    async fn renew_access(&self, region: &Region, name: &str) -> Result<()> {
-        self.explained(Box::pin(self.renew(region, name))).await
+    async fn renew_access(&self, region: &Region, name: &str, tags: &Tags) -> Result<()> {
+        self.explained(Box::pin(self.renew(region, name, tags))).await
     }
 
     fn way_in(&self) -> String {

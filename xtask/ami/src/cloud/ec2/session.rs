@@ -22,7 +22,7 @@ use super::{
     requests::instance::Disks,
 };
 use crate::{
-    cloud::{Paced, Phase, tags::Tags},
+    cloud::{Paced, Phase},
     event::ids::{ImageId, InstanceId},
     events::Events,
     ground::{
@@ -88,8 +88,8 @@ pub struct Ec2 {
     pub(super) default_group: OnceCell<String>,
     /// The addresses that port 22 is open to, as last asked.
     pub(super) let_in: RefCell<Option<LetIn>>,
-    /// The ids of created security groups and the tags of what belongs to them, by the names of their accesses.
-    pub(super) groups: RefCell<BTreeMap<String, (String, Tags)>>,
+    /// The ids of created security groups, by the names of their accesses.
+    pub(super) groups: RefCell<BTreeMap<String, String>>,
     /// The names of accesses whose key is not imported, but in the user data.
     pub(super) without_key: RefCell<BTreeSet<String>>,
     /// When instances were launched: for a while, EC2 may not know their ids.

@@ -101,9 +101,9 @@ fn images_are_half_open_from_the_intention_to_the_end_of_publishing_or_withdrawi
 fn a_launch_that_was_cut_short_is_waited_for_and_an_access_is_its_process_own() {
     let launch = [intended("bake access"), done("bake access", Value::Null), intended("bake launch")];
     let state = after(launch.clone());
-    assert!(state.is_launching() && state.has_access(Role::Bake) && !state.has_access(Role::Verify));
+    assert!(state.is_launching() && state.access(Role::Bake) == Some(1) && state.access(Role::Verify).is_none());
     let state = after(launch.into_iter().chain([Event::Resumed {}]));
-    assert!(state.is_launching() && !state.has_access(Role::Bake));
+    assert!(state.is_launching() && state.access(Role::Bake).is_none());
     let launch = || [intended("bake launch"), failed("bake launch")];
     assert!(!after(launch()).is_launching());
     assert!(after(launch().into_iter().chain([Event::InDoubt { step: step("bake launch") }])).is_launching());
@@ -114,7 +114,7 @@ fn a_launch_that_was_cut_short_is_waited_for_and_an_access_is_its_process_own() 
     assert_eq!(after(launched.iter().cloned().chain(revoked.clone())).launched(), []);
     assert_eq!(after(revoked.into_iter().chain(launched)).launched(), [InstanceId("i-1".to_owned())]);
     let state = after([intended("verify access"), intended("verify revoke"), done("verify revoke", Value::Null)]);
-    assert!(!state.has_access(Role::Verify));
+    assert!(state.access(Role::Verify).is_none());
 }
 
 #[test]
@@ -134,4 +134,50 @@ fn images_are_those_that_the_build_or_the_cloud_last_told_of() {
     let gave_up = Event::GaveUp { region: region("us-west-2"), why: "it failed".to_owned() };
     let state = after([made(), gave_up]);
     assert!(state.image_ids().is_empty() && state.gave_up.len() == 1);
+}
+
+/// A build whose instance was reached by the process that launched it, which was killed then; and what else happened.
+fn provisioning(events: impl IntoIterator<Item = Event>) -> Option<baking::Baking> {
+    let base = json!({ "id": "ami-0", "name": "a base", "system": "debian-12" });
+    let launch = [intended("base"), done("base", base), intended("bake access"), done("bake access", Value::Null)];
+    let launch = launch.into_iter().chain([intended("bake launch"), done("bake launch", json!("i-1"))]);
+    let reached = [intended("bake login"), done("bake login", Value::Null), intended("bake packages")];
+    after(launch.chain(reached).chain(events)).baking().expect("a state")
+}
+
+#[test]
+fn an_instance_is_known_with_what_was_done_on_it_until_it_is_gone() {
+    let killed = provisioning([]).expect("an instance");
+    assert_eq!((killed.instance.0.as_str(), killed.attempt, killed.spoilt), ("i-1", 1, None));
+    assert!(killed.was_reached && !killed.begun.has_packages && killed.begun.install.is_none());
+    assert_eq!(killed.launched_ms, 1500);
+    let packages =
+        || [done("bake packages", Value::Null), Event::Resumed {}, intended("bake login"), intended("bake install")];
+    let later = provisioning(packages()).expect("an instance");
+    assert!(later.begun.has_packages && later.begun.install == Some("by".into()) && later.attempt == 1);
+    for (spoils, why) in [
+        (failed("bake packages"), "a step on it failed"),
+        (failed("bake login"), "a step on it failed"),
+        (intended("bake seal"), "it was being sealed"),
+    ] {
+        assert_eq!(provisioning([spoils]).expect("an instance").spoilt, Some(why));
+    }
+    // Another process swept it away, and launches another one.
+    assert_eq!(provisioning([Event::Resumed {}, intended("bake launch")]), None);
+    let again =
+        provisioning(packages().into_iter().chain([intended("bake launch"), done("bake launch", json!("i-2"))]));
+    let again = again.expect("an instance");
+    assert_eq!((again.instance.0.as_str(), again.attempt, again.was_reached), ("i-2", 2, false));
+    assert_eq!(again.begun, baking::Begun::default());
+    assert_eq!(provisioning([intended("bake revoke"), done("bake revoke", Value::Null)]), None);
+}
+
+#[test]
+fn a_process_that_resumes_an_instance_has_the_access_of_the_one_that_launched_it() {
+    let resumed = || [intended("bake access"), Event::Resumed {}, Event::Resumed {}];
+    assert_eq!(after(resumed()).access(Role::Bake), None);
+    let login = || resumed().into_iter().chain([intended("bake login")]);
+    assert_eq!(after(login()).access(Role::Bake), Some(1));
+    assert_eq!(after(login().chain([intended("bake access")])).access(Role::Bake), Some(3));
+    assert_eq!(after(login().chain([done("bake revoke", Value::Null)])).access(Role::Bake), None);
 }

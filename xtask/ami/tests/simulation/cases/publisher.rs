@@ -118,7 +118,7 @@ async fn an_image_baked_by_one_cloud_is_published_by_another() {
     // The cloud that bakes would not let anything be opened.
     rig.cloud.once(Verb::ImagePublic, HOME, Fault::Refused);
     let began = Instant::now();
-    let home = bake::bake(&rig.cloud, &rig.build).await.expect("an image");
+    let home = bake::bake(&rig.cloud, &rig.build, None).await.expect("an image");
     assert!(began.elapsed().as_secs() > 60, "it was baked for real");
     let region: Region = HOME.parse().expect("a region");
     let baked = rig.cloud.image(&region, &home.image).await.expect("an answer").expect("the image");

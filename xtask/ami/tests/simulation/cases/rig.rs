@@ -1,8 +1,10 @@
 //! A build against the simulated cloud: a tiny checkout, a home of its own, and all that is said kept.
 
+use std::time::Duration;
+
 use futures_util::FutureExt as _;
 use tempfile::TempDir;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use xtask::region::Region;
 use xtask_ami::{ask::spec::Visibility, event::ids::ImageId, record::folder::JOURNAL, story::run::Run};
 
@@ -57,6 +59,24 @@ impl Rig {
         let build = desk.begin(&cloud, &order, &desk.events()).now_or_never();
         let build = build.expect("no other build begins here").expect("a build");
         Rig { cloud, build, desk, _folder: guard, _turn: turn }
+    }
+
+    /// The process is killed in the middle of a command on a machine, and another one resumes the build.
+    pub async fn killed_during(self, word: &str) -> Rig {
+        let Rig { cloud, build, desk, _folder, _turn } = self;
+        let during = async {
+            while !cloud.was_asked(Verb::Run, word) {
+                sleep(Duration::from_millis(100)).await;
+            }
+            // The answer is there, and a script has just begun.
+            sleep(Duration::from_secs(1)).await;
+        };
+        tokio::select! { ended = desk.release(&cloud, &build, Instant::now()) => panic!("{ended}"), () = during => {} }
+        let (spec, id) = (build.spec.clone(), build.id.clone());
+        drop(build);
+        cloud.books.borrow_mut().new_process();
+        let build = desk.resume(&cloud, &spec, &id, &desk.events()).await.expect("a build");
+        Rig { cloud, build, desk, _folder, _turn }
     }
 
     /// Runs the release, and checks what must hold however it ends.
