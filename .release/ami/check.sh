@@ -14,6 +14,10 @@
 set -Eeuo pipefail
 trap 'echo "check.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND" >&2' ERR
 
+# The tool puts its text here.
+# shellcheck source=/dev/null
+source "${BASH_SOURCE%/*}/cloud-init.sh"
+
 readonly MANIFEST=/usr/share/wallaroo/manifest.json
 readonly BOOT_LIMIT_SECS=300
 readonly HELP_LIMIT_SECS=20
@@ -70,6 +74,7 @@ main() {
     check "machine-id" machine_id_is_set
     check "cloud-init" cloud_init_saw_one_instance
     check "host keys" host_keys_are_new
+    check "identities" identities_are_new
     check "no old logs" no_file_before_the_boot /var/log
     check "no old temporary files" no_file_before_the_boot /tmp /var/tmp
     check "no traces" no_file_names_the_machine_it_was_made_on
@@ -294,20 +299,33 @@ machine_id_is_set() {
 }
 
 cloud_init_saw_one_instance() {
-    local instances result=/run/cloud-init/result.json
-    command -v cloud-init > /dev/null || return 0
+    local instances
+    [[ $(cloud_init_state) != off ]] || return 0
     instances=$(find /var/lib/cloud/instances -mindepth 1 -maxdepth 1 -printf '%f ')
     [[ $instances =~ ^[^\ ]+\ $ ]] || echo "more or fewer than one instance: $instances"
-    if [[ ! -s $result ]]; then
-        echo "it did not finish"
-    elif ! tr -d '[:space:]' < "$result" | grep -q '"errors":\[\]'; then
-        echo "it reports an error: $(tr -s '[:space:]' ' ' < "$result")"
-    fi
+    cloud_init_faults
 }
 
 host_keys_are_new() {
     find /etc/ssh -name 'ssh_host_*' ! -newermt "@$boot_time" -printf '%p is older than this boot\n'
     compgen -G '/etc/ssh/ssh_host_*_key' > /dev/null || echo "there are none"
+}
+
+# What seal.sh removes or empties, because each machine has to have its own. Not every base has any of it.
+identities_are_new() {
+    local file files=()
+    for file in /etc/nvme/hostnqn /etc/nvme/hostid /etc/openvswitch/system-id.conf /var/lib/openvswitch/conf.db \
+        /etc/openvswitch/conf.db /var/lib/snmp/snmpd.conf /etc/multipath/bindings /etc/multipath/wwids \
+        /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem /etc/dhcpcd.duid \
+        /etc/dhcpcd.secret /var/lib/dhcpcd /var/lib/dhcp /var/lib/dhclient /var/lib/NetworkManager \
+        /var/lib/lastlog /var/lib/wtmpdb /var/lib/libuuid/clock.txt /var/lib/systemd/random-seed \
+        /var/lib/systemd/credential.secret /etc/machine-id; do
+        [[ ! -e $file ]] || files+=("$file")
+    done
+    ((${#files[@]} == 0)) || no_file_before_the_boot "${files[@]}"
+    # Without a name of its own, open-iscsi makes one when it starts.
+    file=/etc/iscsi/initiatorname.iscsi
+    [[ ! -s $file ]] || grep -q '^GenerateName=yes' "$file" || no_file_before_the_boot "$file"
 }
 
 no_file_before_the_boot() {

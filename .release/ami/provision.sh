@@ -14,7 +14,10 @@
 set -Eeuo pipefail
 trap 'echo "provision.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND" >&2' ERR
 
-readonly CLOUD_INIT_LIMIT_SECS=600
+# The tool puts its text here.
+# shellcheck source=/dev/null
+source "${BASH_SOURCE%/*}/cloud-init.sh"
+
 readonly APT_LOCK_LIMIT_SECS=600
 readonly APT_ATTEMPTS=5
 readonly NO_SUCH_PACKAGE="Unable to locate package|has no installation candidate"
@@ -49,21 +52,6 @@ prepare() {
     fi
     write_rc_local
     write_identity_unit
-}
-
-# Since 0.7.3, the final stage of cloud-init writes result.json when it ends. `cloud-init status --wait` is missing from
-# older versions. result.json lists only real errors; what newer versions call "degraded" is not among them.
-wait_for_cloud_init() {
-    local result=/run/cloud-init/result.json
-    command -v cloud-init > /dev/null || return 0
-    if [[ -e /run/cloud-init/disabled || -e /etc/cloud/cloud-init.disabled ]]; then
-        return 0
-    fi
-    wait_until "$CLOUD_INIT_LIMIT_SECS" "cloud-init has finished" test -s "$result"
-    if ! tr -d '[:space:]' < "$result" | grep -q '"errors":\[\]'; then
-        fail "cloud-init reports an error: $(tr -s '[:space:]' ' ' < "$result")"
-    fi
-    say "cloud-init has finished"
 }
 
 # Ubuntu updates itself soon after boot, and then holds apt's locks for minutes. Masks in /run last until the next boot,
@@ -262,14 +250,15 @@ rc_local() {
 # Wallaroo: takes every hyperthread offline except the first one of each core, so that each worker thread has a core.
 #
 # A CPU stays online if it is the first in its own list of siblings, which looks like 0,2 or 0-1. A list gets shorter
-# when CPUs go offline, but its first entry stays. So the order does not matter, and a second run changes nothing. CPU 0
-# is always the first; without hyperthreads, every CPU is.
+# when CPUs go offline. The first in it stays the first as long as it is online, so the order does not matter, and a
+# second run changes nothing; if a kernel has it offline, the next one takes its place. Without hyperthreads every CPU is
+# the first.
 
 offline=
 failed=
 for cpu in /sys/devices/system/cpu/cpu[0-9]*; do
     number=${cpu##*/cpu}
-    # CPU 0 often has no such file, because it cannot go offline.
+    # CPU 0 often has no such file, because it cannot go offline. Others have none without support for hotplug.
     online=1
     [ ! -r "$cpu/online" ] || read -r online < "$cpu/online"
     # Not with `read`: this shell reads byte by byte, and the kernel returns this file only in one read.
@@ -277,12 +266,17 @@ for cpu in /sys/devices/system/cpu/cpu[0-9]*; do
     first=${siblings%%[,-]*}
     if [ "$online" = 0 ] || [ "${first:-$number}" = "$number" ]; then
         continue
-    elif echo 0 > "$cpu/online"; then
+    elif [ -w "$cpu/online" ] && echo 0 2> /dev/null > "$cpu/online"; then
         offline="$offline $number"
     else
         failed="$failed $number"
     fi
 done
+# What no CPU's own file can do may be possible for all at once.
+if [ -n "$failed" ] && [ -w /sys/devices/system/cpu/smt/control ] && echo off 2> /dev/null > /sys/devices/system/cpu/smt/control; then
+    offline="$offline$failed"
+    failed=
+fi
 
 # check.sh reads this file to see that the script ran in this boot, and what it did.
 mkdir -p /run/wallaroo
@@ -306,7 +300,9 @@ write_identity_unit() {
 #!/bin/sh -e
 # Wallaroo: makes what names this machine and no other. seal.sh removed it from the image.
 if [ -d /etc/nvme ] && command -v nvme > /dev/null; then
-    [ -s /etc/nvme/hostnqn ] || nvme gen-hostnqn > /etc/nvme/hostnqn
+    # gen-hostnqn would take the id of the hardware, which virtual machines may share.
+    [ -s /etc/nvme/hostnqn ] ||
+        echo "nqn.2014-08.org.nvmexpress:uuid:$(cat /proc/sys/kernel/random/uuid)" > /etc/nvme/hostnqn
     [ -s /etc/nvme/hostid ] || cat /proc/sys/kernel/random/uuid > /etc/nvme/hostid
 fi
 if command -v make-ssl-cert > /dev/null && [ ! -s /etc/ssl/private/ssl-cert-snakeoil.key ]; then

@@ -7,8 +7,9 @@
 set -Eeuo pipefail
 trap 'echo "seal.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND" >&2' ERR
 
-# cloud-init of the base ends within a minute. On Ubuntu it may wait for snapd, which takes longer.
-readonly CLOUD_INIT_LIMIT_SECS=600
+# The tool puts its text here.
+# shellcheck source=/dev/null
+source "${BASH_SOURCE%/*}/cloud-init.sh"
 
 # Files and folders that must not be in an image. A pattern with a slash matches a whole path, one without matches a
 # name in any folder.
@@ -24,6 +25,8 @@ unwanted=(
     /etc/apt/auth.conf '/etc/apt/auth.conf.d/*' '/var/lib/ubuntu-advantage/private' '/var/lib/ubuntu-advantage/*token*'
     # Who logged in, and who used sudo.
     '/var/lib/lastlog/*' '/var/lib/wtmpdb/*' '/var/lib/sudo/*' '/var/db/sudo/*' .sudo_as_admin_successful
+    # What the computer that made the base resolved names with.
+    '/etc/.resolv.conf.*.bak'
     # With these, cloud-init would not take an instance's first boot for its first. They also hold the user-data.
     '/var/lib/cloud/*'
 )
@@ -35,7 +38,8 @@ unwanted_files=(
     # The machine's identity, and random seeds that no two instances may share.
     /etc/machine-id /var/lib/systemd/random-seed /var/lib/urandom/random-seed /var/lib/systemd/credential.secret
     '/var/lib/dhcp/*' '/var/lib/dhclient/*' '/var/lib/dhcpcd*/*' /etc/dhcpcd.duid /etc/dhcpcd.secret
-    '/var/lib/NetworkManager/*lease*' /var/lib/NetworkManager/secret_key /var/lib/libuuid/clock.txt
+    # Leases, a key, and when which connection was last up.
+    '/var/lib/NetworkManager/*' /var/lib/libuuid/clock.txt
     # Names and keys that a package makes once for a machine. Its program makes them again, or write_identity_unit does.
     /etc/nvme/hostnqn /etc/nvme/hostid /etc/openvswitch/system-id.conf '/var/lib/openvswitch/conf.db*'
     '/etc/openvswitch/conf.db*' /var/lib/snmp/snmpd.conf /etc/multipath/bindings /etc/multipath/wwids
@@ -117,26 +121,6 @@ main() {
     sync
     [[ ! -d /run/systemd/system ]] || forbid_writing
     say "sealed"
-}
-
-# Logins are possible before cloud-init's last stage begins, and each stage writes below /var/lib/cloud when it begins
-# and when it ends. Stopping cloud-init instead would image a machine that is half set up.
-wait_for_cloud_init() {
-    local deadline=$((SECONDS + CLOUD_INIT_LIMIT_SECS)) said=
-    while cloud_init_has_jobs; do
-        [[ -n $said ]] || say "waiting until cloud-init has finished, at most $CLOUD_INIT_LIMIT_SECS s"
-        said=1
-        ((SECONDS < deadline)) || fail "timed out after $CLOUD_INIT_LIMIT_SECS s of waiting until cloud-init has finished"
-        sleep 1
-    done
-}
-
-# systemd has a job for each stage until the stage's process has ended. `cloud-init status` does not help: older
-# versions lack it, and it reports the end before the process ends.
-cloud_init_has_jobs() {
-    local jobs
-    jobs=$(systemctl list-jobs --full --no-legend) || fail "failed to list systemd's jobs"
-    [[ $jobs =~ cloud-(init|config|final) ]]
 }
 
 # Some services write while the machine shuts down, after the disk was checked: logs, a random seed, a line in wtmp for
@@ -281,6 +265,8 @@ renew_identities() {
     [[ ! -e $file ]] || echo "GenerateName=yes" > "$file"
     file=/etc/popularity-contest.conf
     [[ ! -e $file ]] || sed -i '/^MY_HOSTID=/d' "$file"
+    # cloud-init notes when it wrote them. It takes the files for its own without that, too.
+    find /etc/sudoers.d -type f -exec sed -i '/^# Created by cloud-init/d' {} + 2> /dev/null || true
     # The base's other lines stay. cloud-init adds the next instance's name again, if it added this one's.
     name=$(hostname)
     if [[ $name =~ ^(ip|i)-[0-9a-f] ]]; then

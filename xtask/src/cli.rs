@@ -62,8 +62,8 @@ pub enum Command {
     Clean(CleanFlags),
     /// List the images in all regions
     List,
-    /// Check that a version is public, and has the same name and description, in every region
-    Check(ImageFlags),
+    /// Check that a version is public, and alike in every region; or with --deep what an image has of its making
+    Check(CheckFlags),
     /// Remove a version: deregister its images and delete their snapshots in every region; asks first
     Retire(ImageFlags),
     /// Print the minimal IAM policy that these commands need, as JSON
@@ -260,6 +260,18 @@ pub struct ImageFlags {
     pub version: Version,
 }
 
+/// What to check.
+#[derive(Clone, Debug, Args)]
+pub struct CheckFlags {
+    /// The version, as it was given to the release
+    #[arg(long, value_name = "X", required_unless_present = "deep")]
+    pub version: Option<Version>,
+    /// Boot two machines of a local image, given by its file or id, and compare them with its disk: name every file that
+    /// identifies or remembers the machine that the image was made on
+    #[arg(long, value_name = "FILE|ID", conflicts_with = "version")]
+    pub deep: Option<String>,
+}
+
 /// What an IAM policy is for.
 #[derive(Clone, Debug, Args)]
 pub struct PolicyFlags {
@@ -371,7 +383,8 @@ impl Ami {
         let here = matches!(
             self.command,
             Some(
-                Command::Boot(_)
+                Command::Check(CheckFlags { deep: Some(_), .. })
+                    | Command::Boot(_)
                     | Command::Setup
                     | Command::IamPolicy(_)
                     | Command::Schema(_)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, anyhow};
 use xtask::{
-    cli::{Ami, Command},
+    cli::{Ami, CheckFlags, Command},
     region::Region,
 };
 
@@ -24,6 +24,8 @@ use crate::{
 pub mod boot;
 pub mod check;
 pub mod clean;
+pub mod deep;
+mod guest;
 pub mod list;
 pub mod plan;
 pub mod release;
@@ -86,6 +88,9 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
         }
         Some(Command::Boot(flags)) => {
             until_signal(&mut signals, boot::boot(&cloud, &checkout, flags, &ami.common, events)).await?
+        }
+        Some(Command::Check(CheckFlags { deep: Some(image), .. })) => {
+            until_signal(&mut signals, deep::check(&cloud, &checkout, image, &ami.common, events)).await?
         }
         _ => on(&app, ami, resumed, &mut signals).await,
     }
@@ -176,8 +181,9 @@ async fn on<C: Cloud>(
                 preflight::refuse(&preflight.findings).map_err(Failure::Refused)
             }
             Command::Check(flags) => {
+                let Some(version) = &flags.version else { return Ok(()) };
                 let regions = checkout.region_file(None).map_err(Failure::Refused)?;
-                check::check(cloud, recipe, &flags.version, &regions, &common).await
+                check::check(cloud, recipe, version, &regions, &common).await
             }
             Command::List => list::list(cloud, recipe, &used(app).await?, &common, events).await,
             Command::Clean(flags) => clean::clean(cloud, state_dir, &used(app).await?, flags, &common, events).await,

@@ -22,6 +22,8 @@ pub struct Source {
     pub root: Utf8PathBuf,
     /// The full hash of the commit; `None` outside of git.
     pub commit: Option<String>,
+    /// When that commit was made, in seconds since 1970.
+    pub commit_secs: Option<u64>,
     /// The branch; `None` with a detached HEAD or outside of git.
     pub branch: Option<String>,
     /// Whether files below the root differ from the commit.
@@ -47,10 +49,12 @@ impl Source {
         }
         let git = Git::new(root)?;
         let commit = git.line("rev-parse --verify --quiet HEAD")?;
+        let committed = commit.as_ref().map_or(Ok(None), |_| git.line("log -1 --format=%ct"))?;
+        let commit_secs = committed.and_then(|secs| secs.parse().ok());
         let branch = git.line("symbolic-ref --quiet --short HEAD")?;
         // Untracked files count, too: ponyc compiles all source files of a folder.
         let dirty = git.line("status --porcelain --untracked-files=normal -- .")?.is_some();
-        Ok(Source { root: root.to_owned(), commit, branch, dirty, version_file: version_file(root)? })
+        Ok(Source { root: root.to_owned(), commit, commit_secs, branch, dirty, version_file: version_file(root)? })
     }
 
     /// The commit for descriptions and plans: short, and marked when files differ from it.
@@ -223,7 +227,10 @@ mod tests {
         let (_guard, root) = folder();
         checkout(&root);
         let version_file = Some("0.6.1".to_owned());
-        assert_eq!(read(&root), Source { root, commit: None, branch: None, dirty: false, version_file });
+        assert_eq!(
+            read(&root),
+            Source { root, commit: None, commit_secs: None, branch: None, dirty: false, version_file }
+        );
     }
 
     #[test]
@@ -233,6 +240,7 @@ mod tests {
         committed(&root);
         let source = read(&root);
         assert_eq!(source.commit.as_deref().map(str::len), Some(40));
+        assert!(source.commit_secs.is_some_and(|secs| secs > 1_500_000_000), "{source:?}");
         assert_eq!((source.branch.as_deref(), source.dirty), (Some("release"), false));
         write(&root.join("machida/new.pony"), "");
         assert!(read(&root).dirty);
@@ -306,6 +314,7 @@ mod tests {
         let source = Source {
             root: "/checkout".into(),
             commit: None,
+            commit_secs: None,
             branch: None,
             dirty: true,
             version_file: Some("0.6.1".to_owned()),

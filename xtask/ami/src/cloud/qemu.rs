@@ -40,6 +40,7 @@ pub mod facts;
 mod findings;
 mod folder;
 mod images;
+pub mod inventory;
 mod names;
 mod opening;
 pub mod packages;
@@ -49,6 +50,7 @@ pub mod seed;
 pub mod sources;
 pub mod store;
 mod trouble;
+pub mod twins;
 pub mod vm;
 
 /// Memory of a virtual machine, in MiB: enough for apt to install packages without swapping.
@@ -72,6 +74,7 @@ pub struct Qemu {
 #[derive(Clone)]
 struct OfFile {
     system: String,
+    size_bytes: u64,
     /// `None` when it has no C library where Debian has it.
     facts: Option<Facts>,
 }

@@ -1,10 +1,13 @@
 //! OpenSSH's `ssh`, for interactive logins, because it handles the terminal.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, process::Stdio, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    process::Command,
+};
 
 use super::{keys::Login, through::Through};
 use crate::{ground::process, record::folder};
@@ -25,6 +28,55 @@ pub async fn run(folder: &Utf8Path, login: &Login, address: SocketAddr, command:
     let ended = ssh.kill_on_drop(true).status().await;
     let ended = ended.context("failed to start ssh; it is in Debian's package openssh-client")?;
     Ok(ended.code().unwrap_or(1))
+}
+
+/// Logs in on a terminal as a person does, types each line at the next prompt, and logs out. The key files go to `folder`.
+///
+/// # Errors
+/// When `ssh` can't be started, or the login fails.
+pub async fn type_lines(folder: &Utf8Path, login: &Login, address: SocketAddr, lines: &[&str]) -> Result<()> {
+    let (key, known_hosts) = write(folder, login, address)?;
+    let mut ssh = ssh(&key, &known_hosts, login, address, None);
+    // Twice: although this program's input is no terminal. A dumb one, which no program paints on.
+    ssh.arg("-tt").env("TERM", "dumb").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child =
+        ssh.kill_on_drop(true).spawn().context("failed to start ssh; it is in Debian's package openssh-client")?;
+    let (Some(mut input), Some(mut output)) = (child.stdin.take(), child.stdout.take()) else {
+        bail!("failed to talk to ssh");
+    };
+    for line in lines.iter().chain(&["exit"]) {
+        // A program that shows no prompt gets the line all the same, as from an impatient person.
+        let _ = tokio::time::timeout(PROMPT_LIMIT, prompt(&mut output)).await;
+        // The end of the session shows below.
+        let _ = input.write_all(format!("{line}\n").as_bytes()).await;
+    }
+    // Its output is read so that it can go on. Its input stays open: the end of that would be a lost connection.
+    tokio::io::copy(&mut output, &mut tokio::io::sink()).await.context("failed to read what the machine shows")?;
+    let status = child.wait().await.context("failed to wait for ssh")?;
+    drop(input);
+    // Any other code is that of the last command.
+    ensure!(status.code().is_some_and(|code| code != SSH_FAILED), "the login on a terminal failed ({status})");
+    Ok(())
+}
+
+/// How long to wait for a prompt before a line is typed without one.
+const PROMPT_LIMIT: Duration = Duration::from_secs(30);
+
+/// The exit code of ssh when it has no connection (ssh(1)).
+const SSH_FAILED: i32 = 255;
+
+/// Reads until the output ends like a prompt, or ends.
+async fn prompt(output: &mut (impl AsyncRead + Unpin)) -> Result<()> {
+    let (mut shown, mut piece) = (String::new(), [0; 4096]);
+    while !shown.ends_with(['$', '#', '%', '>']) {
+        let length = output.read(&mut piece).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        shown.push_str(&String::from_utf8_lossy(&piece[..length]));
+        shown.truncate(shown.trim_end().len());
+    }
+    Ok(())
 }
 
 /// The arguments of ssh after the host, to run this command.

@@ -47,6 +47,8 @@ pub struct Job<'a> {
     pub root: &'a Utf8Path,
     /// The folder of the build, for the logs `make-NAME.log` and the copies `binaries/NAME`.
     pub folder: &'a Utf8Path,
+    /// When the commit was made, in seconds since 1970; `None` outside of git.
+    pub commit_secs: Option<u64>,
 }
 
 /// Builds the recipe's binaries in order; with `clean`, removes the results of earlier builds first.
@@ -95,7 +97,7 @@ async fn lock_checkout(job: &Job<'_>, share: Share, events: &Events) -> Result<L
 /// The faults of the existing binaries in the checkout. Copies nothing.
 #[must_use]
 pub fn existing_faults(recipe: &Recipe, root: &Utf8Path, host: &Host) -> Vec<Finding> {
-    let job = Job { recipe, root, folder: Utf8Path::new("") };
+    let job = Job { recipe, root, folder: Utf8Path::new(""), commit_secs: None };
     let missing = job.missing_results();
     let existing = recipe.binaries.iter().filter(|binary| root.join(&binary.result).is_file());
     let unfit = existing.flat_map(|binary| host.faults_of_file(&binary.name, &root.join(&binary.result)));
@@ -148,6 +150,9 @@ impl Job<'_> {
         line.push(format!("target_cpu={}", build.target_cpu));
         line.extend_from_slice(&build.variables);
         line.extend_from_slice(&binary.variables);
+        // Compilers take it for the time of the build, so the same commit gives the same bytes. Make exports it, in a
+        // container as well.
+        line.extend(self.commit_secs.map(|secs| format!("SOURCE_DATE_EPOCH={secs}")));
         let mut command = process::command(&line[0], Signal::SIGTERM);
         command.args(&line[1..]).current_dir(self.root);
         for (name, _) in std::env::vars_os() {

@@ -292,7 +292,8 @@ mod tests {
     #[test]
     fn apt_gets_the_recipes_proxy_over_any_of_the_base_and_only_in_a_file_below_run() {
         let (_guard, folder) = crate::fixture::folder();
-        let script = include_str!("../../../../.release/ami/provision.sh");
+        let scripts = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.release/ami");
+        let script = install::script(&scripts.join("provision.sh")).expect("a script");
         let (functions, _) = script.rsplit_once("main \"$@\"").expect("the call of main");
         let calls = format!(
             "{functions}\nuse_proxy {folder}/proxy\napt-config \"${{apt_settings[@]}}\" \

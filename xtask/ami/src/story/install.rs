@@ -78,6 +78,8 @@ pub async fn payload(
     Ok(sha256)
 }
 
+/// The manifest: what the image is made of, and nothing of when and where, so the same parts give the same bytes. Which
+/// build made an image is in its tags.
 fn manifest(run: &Run, base: &Base, sha256: &Sources, packages: &BTreeMap<String, String>) -> String {
     let spec = &run.spec;
     let manifest = json!({
@@ -86,7 +88,6 @@ fn manifest(run: &Run, base: &Base, sha256: &Sources, packages: &BTreeMap<String
         "commit": spec.source.commit,
         "branch": spec.source.branch,
         "dirty": spec.source.dirty,
-        "build": run.id,
         "target_cpu": spec.recipe.build.target_cpu,
         "base": { "name": base.name, "system": base.system, "sha256": base.sha256 },
         "sha256": sha256,
@@ -116,10 +117,25 @@ async fn write(run: &Run, parts: &Parts, manifest: String, tar: Utf8PathBuf, exp
     written.await?
 }
 
-/// A script's text.
+/// How a line of a script begins that takes in a script beside it. The machine gets only one text.
+const TAKES_IN: &str = "source \"${BASH_SOURCE%/*}/";
+
+/// A script's text, with those that it takes in.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When one of them cannot be read.
 pub fn script(path: &Utf8Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("failed to read the script {path}"))
+    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read the script {path}"))?;
+    let mut whole = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        match line.strip_prefix(TAKES_IN).and_then(|rest| rest.trim_end().strip_suffix('"')) {
+            Some(name) => {
+                let beside = path.with_file_name(name);
+                let failed = || format!("failed to read {beside}, which {path} needs");
+                whole.push_str(&std::fs::read_to_string(&beside).with_context(failed)?);
+            }
+            None => whole.push_str(line),
+        }
+    }
+    Ok(whole)
 }

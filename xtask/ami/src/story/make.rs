@@ -39,7 +39,8 @@ pub async fn parts<C: Compute>(cloud: &C, run: &Run) -> Result<Parts> {
 
 async fn build_binaries<C: Compute>(cloud: &C, run: &Run) -> Result<Vec<Built>> {
     let spec = &run.spec;
-    let job = binaries::Job { recipe: &spec.recipe, root: &spec.source.root, folder: &run.folder };
+    let (root, commit_secs) = (&spec.source.root, spec.source.commit_secs);
+    let job = binaries::Job { recipe: &spec.recipe, root, folder: &run.folder, commit_secs };
     let build = async {
         if spec.skip_build {
             return binaries::copy_existing(&job, &run.events).await;

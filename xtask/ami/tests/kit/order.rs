@@ -49,7 +49,7 @@ pub fn order(folder: &Utf8Path, visibility: Visibility, build_region: &str, regi
         profile: None,
         invocation: Invocation::default(),
         scripts: Scripts { provision: script("provision.sh"), seal: script("seal.sh"), check: script("check.sh") },
-        source: Source { root, commit: None, branch: None, dirty: false, version_file: None },
+        source: Source { root, commit: None, commit_secs: None, branch: None, dirty: false, version_file: None },
         skip_build: true,
         keep_on_failure: false,
         skip_failed_regions: false,

@@ -94,6 +94,10 @@ fn a_release_of_the_sample_and_what_one_does_with_it() {
     );
     let checked = bench.manage(&["check", "--version", "0.6.1"]);
     assert_eq!(checked.code, Some(0), "{checked}");
+    let (_, id) = images[0];
+    let compared = bench.manage(&["check", "--deep", id]);
+    assert_eq!(compared.code, Some(0), "{compared}");
+    assert!(compared.stdout.contains("nothing of the machine that it was made on"), "{compared}");
     bench
         .manage(&["plan", "--version", "0.6.1"])
         .expect_error(2, &["the image name `Wallaroo 0.6.1` is already taken"]);

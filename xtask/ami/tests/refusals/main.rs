@@ -12,6 +12,7 @@ use schema::expect_valid;
 use support::{BINARIES, Ended, Home, files, folder, missing, recipe, sample, skipped, write, write_program};
 use xtask::cli::Document;
 
+mod bases;
 mod binaries;
 mod facts;
 mod stream;

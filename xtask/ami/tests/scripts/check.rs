@@ -27,6 +27,27 @@ fn a_file_of_the_image_that_names_the_other_machine_is_a_fault() {
 }
 
 #[test]
+fn an_identity_that_is_older_than_the_boot_is_a_fault() {
+    let Some(root) = Root::new() else { return };
+    root.write("/etc/machine-id", "");
+    for path in ["/etc/nvme/hostid", "/var/lib/dhcpcd/secret", "/var/lib/lastlog/lastlog2.db"] {
+        root.write(path, "own\n");
+    }
+    root.write("/etc/iscsi/initiatorname.iscsi", "GenerateName=yes\n");
+    let identities = || {
+        let ended = root.run("check.sh", &["ssh-ed25519 AAAAC3NzaLogin me", "/usr/bin/machida"]);
+        let line = ended.stdout.lines().find(|line| line.contains("identities"));
+        line.unwrap_or_else(|| panic!("{ended:#?}")).to_owned()
+    };
+    assert_eq!(identities(), "ok identities");
+    root.reboot();
+    let fault = "not ok identities: /etc/nvme/hostid; /var/lib/dhcpcd/secret; /var/lib/lastlog/lastlog2.db";
+    assert_eq!(identities(), fault);
+    root.write("/etc/iscsi/initiatorname.iscsi", "InitiatorName=iqn.1993-08.org.debian:01:8a7d6c5b4f3e\n");
+    assert_eq!(identities(), format!("{fault}; /etc/iscsi/initiatorname.iscsi"));
+}
+
+#[test]
 fn a_mark_that_is_none_is_bad_usage() {
     let Some(root) = Root::new() else { return };
     for words in [&["--mark=x", "ssh-ed25519 AAAA", "/x"][..], &["--other=a=b", "ssh-ed25519 AAAA", "/x"]] {

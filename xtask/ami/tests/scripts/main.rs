@@ -2,6 +2,8 @@
 #![cfg(test)]
 
 mod check;
+mod cloud_init;
+mod hyperthreads;
 mod provision;
 mod root;
 mod seal;

@@ -4,15 +4,20 @@ use std::{io::Write as _, os::unix::fs::PermissionsExt as _, path::Path, process
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
+use xtask_ami::story::install;
 
 /// Binds what a script needs of this computer, and runs the script in the root as root.
 const ENTER: &str = r#"set -e
 root=$1 script=$2
 shift 2
 for place in proc sys dev usr/bin usr/sbin usr/lib usr/lib64 usr/libexec; do
+    [ "$place" != sys ] || [ ! -e "$root/sys" ] || continue
     [ ! -e "/$place" ] || { mkdir -p "$root/$place" && mount --rbind "/$place" "$root/$place"; }
 done
 [ ! -e "$root/stat" ] || mount --bind "$root/stat" "$root/proc/stat"
+while read -r file; do
+    mount --bind "$root$file" "$root$file" && mount -o remount,bind,ro "$root$file"
+done < "$root/read-only"
 # No script may reach this computer's own file systems through the kernel.
 [ ! -e /proc/sysrq-trigger ] || mount --bind /dev/null "$root/proc/sysrq-trigger"
 mkdir -p "$root/etc/alternatives" "$root/run/script"
@@ -58,6 +63,7 @@ impl Root {
             std::os::unix::fs::symlink(Path::new("usr").join(name), path.join(name)).expect("a link");
         }
         let root = Root { path, _guard: guard };
+        root.write("/read-only", "");
         root.write("/etc/shadow", "root:*:19000:0:99999:7:::\n");
         root.write("/etc/ssh/sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\n");
         root.write("/etc/ssh/sshd_config.d/README", "none\n");
@@ -69,6 +75,18 @@ impl Root {
         root.write("/var/lib/dpkg/status", "");
         root.program("sshd", SSHD);
         Some(root)
+    }
+
+    /// The same with a /sys that only has what the test writes there.
+    pub fn with_own_sys() -> Option<Root> {
+        let root = Root::new()?;
+        root.write("/sys/kernel/x", "");
+        Some(root)
+    }
+
+    /// From now on scripts can't write to a file.
+    pub fn read_only(&self, path: &str) {
+        self.write("/read-only", format!("{path}\n"));
     }
 
     /// Writes a program to where it is found first.
@@ -98,7 +116,10 @@ impl Root {
     /// Runs a script of `.release/ami`.
     pub fn run(&self, script: &str, words: &[&str]) -> Ended {
         let scripts = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.release/ami");
-        self.run_file(&scripts.join(script), words)
+        // As the tool sends it to machines.
+        let text = install::script(&scripts.join(script)).expect("a script");
+        self.write("/run/sent", text);
+        self.run_file(&path_in(&self.path, "/run/sent"), words)
     }
 
     /// Runs a script that lies in the root.

@@ -49,6 +49,8 @@ fn what_programs_make_once_for_a_machine_is_made_anew() {
         "/var/lib/ubuntu-advantage/private/machine-token.json",
         "/root/.config/pip/pip.conf",
         "/root/.cargo/credentials.toml",
+        "/var/lib/NetworkManager/timestamps",
+        "/etc/.resolv.conf.systemd-resolved.bak",
         "/etc/hostname",
         "/etc/netplan/50-cloud-init.yaml",
         "/etc/udev/rules.d/70-persistent-net.rules",
@@ -59,8 +61,12 @@ fn what_programs_make_once_for_a_machine_is_made_anew() {
     root.write("/etc/iscsi/initiatorname.iscsi", "InitiatorName=iqn.1993-08.org.debian:01:8a7d6c5b4f3e\n");
     let id = "MY_HOSTID=\"00112233445566778899aabbccddeeff\"\nDAY=\"3\"\n";
     root.write("/etc/popularity-contest.conf", format!("PARTICIPATE=\"no\"\n{id}"));
+    let rule = "debian ALL=(ALL) NOPASSWD:ALL\n";
+    let dated = format!("# Created by cloud-init v. 25.1.4 on Fri, 27 Nov 2026 21:59:00 +0000\n{rule}");
+    root.write("/etc/sudoers.d/90-cloud-init-users", dated);
     let ended = root.run("seal.sh", &[]);
     assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!(root.read("/etc/sudoers.d/90-cloud-init-users").as_deref(), Some(rule));
     for path in gone {
         assert_eq!(root.read(path), None, "{path}");
     }
@@ -73,7 +79,7 @@ fn what_programs_make_once_for_a_machine_is_made_anew() {
 #[test]
 fn each_instance_makes_the_names_that_no_program_makes_again() {
     let Some(root) = Root::new() else { return };
-    root.program("nvme", "#!/bin/sh\necho nqn.example:uuid:$(cat /proc/sys/kernel/random/uuid)\n");
+    root.program("nvme", "#!/bin/sh\necho nqn.2014-08.org.nvmexpress:uuid:of-the-hardware\n");
     root.program("make-ssl-cert", "#!/bin/sh\necho own > /etc/ssl/private/ssl-cert-snakeoil.key\n");
     for path in ["/etc/nvme/hostnqn", "/etc/ssl/private/ssl-cert-snakeoil.key"] {
         root.write(path, "");
@@ -91,6 +97,7 @@ fn each_instance_makes_the_names_that_no_program_makes_again() {
         files.map(|path| root.read(path).expect("a file"))
     };
     let first = made();
+    assert!(!first[0].contains("of-the-hardware"), "{first:?}");
     assert!(first[0].starts_with("nqn.") && first[2].contains("MY_HOSTID=\""), "{first:?}");
     assert_eq!(made(), first, "a second boot keeps them");
     root.write(files[1], "");

@@ -103,15 +103,40 @@ fn has_gpt_efi_system(head: &[u8]) -> bool {
     entries.any(|at| head.get(at..at.saturating_add(16)) == Some(&EFI_SYSTEM))
 }
 
+/// What is in a file without a partition table, with what to do about it; `None` when it isn't known.
+pub fn kind_of_file(file: &Utf8Path) -> Option<String> {
+    let unpack = |what: &str| format!("it is {what}: unpack it first");
+    let kinds = [
+        (0, b"\x1f\x8b".as_slice(), unpack("compressed with gzip")),
+        (0, b"\xfd7zXZ\0", unpack("compressed with xz")),
+        (0, b"\x28\xb5\x2f\xfd", unpack("compressed with zstd")),
+        (0, b"BZh", unpack("compressed with bzip2")),
+        (0, b"PK\x03\x04", unpack("a ZIP archive")),
+        (257, b"ustar", unpack("a tar archive, as an .ova is")),
+        (
+            0x8001,
+            b"CD001",
+            "it is an ISO image, from which systems are installed: give a disk with a system".to_owned(),
+        ),
+        (1080, b"\x53\xef", "it is only a file system: give the whole disk, with its partition table".to_owned()),
+    ];
+    let mut file = File::open(file).ok()?;
+    let known = kinds.into_iter().find(|(offset, wanted, _)| is_at(&mut file, Some(*offset), wanted));
+    known.map(|(_, _, words)| words)
+}
+
+/// Whether a file has these bytes at an offset.
+fn is_at(file: &mut File, offset: Option<u64>, wanted: &[u8]) -> bool {
+    let mut bytes = vec![0; wanted.len()];
+    let there = offset.is_some_and(|offset| file.seek(SeekFrom::Start(offset)).is_ok());
+    there && file.read_exact(&mut bytes).is_ok() && bytes == wanted
+}
+
 /// What a partition has instead of ext4, by its first bytes; `None` when it isn't known.
 pub fn kind_of_partition(disk: &Utf8Path, start: u64) -> Option<&'static str> {
     let mut file = File::open(disk).ok()?;
-    let mut is_at = |offset: u64, wanted: &[u8]| {
-        let mut bytes = vec![0; wanted.len()];
-        let there = file.seek(SeekFrom::Start(start.checked_add(offset)?)).and_then(|_| file.read_exact(&mut bytes));
-        there.ok().map(|()| bytes == wanted)
-    };
-    KINDS.iter().find(|(_, offset, wanted)| is_at(*offset, wanted) == Some(true)).map(|(name, _, _)| *name)
+    let mut kinds = KINDS.iter().filter(|(_, offset, wanted)| is_at(&mut file, start.checked_add(*offset), wanted));
+    kinds.next().map(|(name, _, _)| *name)
 }
 
 /// Refuses an image whose content is partly in other files: it would take them from this computer, or lack them elsewhere.
@@ -126,8 +151,13 @@ pub fn refuse_other_files(printed: &str) -> Result<()> {
     if let Some(data) = info["format-specific"]["data"]["data-file"].as_str() {
         bail!("its content is in another file, {data}; make it whole with qemu-img convert");
     }
+    let extents = info["format-specific"]["data"]["extents"].as_array();
+    let mut extents = extents.into_iter().flatten().filter_map(|extent| extent["filename"].as_str());
+    if let Some(extent) = extents.find(|extent| info["filename"] != *extent) {
+        bail!("its content is in another file, {extent}; make it whole with qemu-img convert");
+    }
     if info["encrypted"] == true {
-        bail!("it is encrypted");
+        bail!("it is encrypted: decrypt it with qemu-img convert");
     }
     Ok(())
 }
@@ -223,6 +253,10 @@ mod tests {
             (r#"{"format": "qcow2", "backing-filename": "/srv/base.raw"}"#, "differs from /srv/base.raw"),
             (r#"{"format": "qcow2", "format-specific": {"data": {"data-file": "x.raw"}}}"#, "another file, x.raw"),
             (r#"{"format": "qcow2", "encrypted": true}"#, "encrypted"),
+            (
+                r#"{"filename": "a.vmdk", "format-specific": {"data": {"extents": [{"filename": "a-s001.vmdk"}]}}}"#,
+                "another file, a-s001.vmdk",
+            ),
         ] {
             let error = refuse_other_files(info).expect_err("a refusal").to_string();
             assert!(error.contains(words), "{error}");

@@ -1,26 +1,21 @@
 //! Reads files from an image's disk without booting it.
 
-use std::{
-    fs::File,
-    io::{Read as _, Seek as _, SeekFrom},
-    os::fd::AsRawFd as _,
-};
+use std::{fs::File, os::fd::AsRawFd as _, process::Stdio};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType};
+use ext4_view::{Ext4, Ext4Error, FileType};
 use nix::sys::signal::Signal;
-use serde::Deserialize;
 
-use super::{
-    boot::{kind_of_partition, refuse_other_files},
-    programs,
-};
+use super::{boot::refuse_other_files, programs};
 use crate::{
     cloud::{ClosedDisk, DiskFiles},
     elf::survey::Tree,
     ground::process,
 };
+use partitions::{Table, partition_table};
+
+mod partitions;
 
 /// The file that names the system. The partition that has it is the root partition.
 const OS_RELEASE: &str = "/etc/os-release";
@@ -37,6 +32,9 @@ const MAX_LINK_BYTES: u64 = 4096;
 /// The most components of a path, those of links in it included.
 const MAX_PATH_PARTS: usize = 1000;
 
+/// The exit code of `qemu-img check` for a damaged image (its manual page).
+const DAMAGED: i32 = 2;
+
 /// An image's root file system. Its raw copy is an unnamed file, deleted on drop.
 pub struct Disk {
     root: Ext4,
@@ -50,6 +48,8 @@ pub struct Entry {
     pub path: String,
     /// The length in bytes.
     pub length: u64,
+    /// When its content last changed, in seconds since 1970.
+    pub modified_secs: i64,
     /// The kind of entry.
     pub kind: EntryKind,
 }
@@ -166,9 +166,37 @@ impl Disk {
             let metadata = self.root.symlink_metadata(&path);
             let path = path.display().to_string();
             let metadata = metadata.map_err(|error| self.unreadable(&path, &error))?;
-            entries.push(Entry { path, length: metadata.len(), kind: EntryKind::of(metadata.file_type()) });
+            let (length, modified_secs) = (metadata.len(), metadata.modified().seconds());
+            entries.push(Entry { path, length, modified_secs, kind: EntryKind::of(metadata.file_type()) });
         }
         Ok(Some(entries))
+    }
+
+    /// Hands the content of a file to `take`, piece by piece. Nothing comes of what is no file, or can't be named in UTF-8.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn pieces(&self, path: &str, take: &mut impl FnMut(&[u8])) -> Result<()> {
+        let mut file = match self.root.open(path) {
+            Ok(file) => file,
+            Err(Ext4Error::NotFound | Ext4Error::IsASpecialFile | Ext4Error::IsADirectory) => return Ok(()),
+            Err(error) => return Err(self.unreadable(path, &error)),
+        };
+        let mut piece = [0; 64 << 10];
+        loop {
+            match file.read_bytes(&mut piece).map_err(|error| self.unreadable(path, &error))? {
+                0 => return Ok(()),
+                length => take(&piece[..length]),
+            }
+        }
+    }
+
+    /// The target of a link; empty when it can't be read.
+    #[must_use]
+    pub fn target(&self, link: &str) -> String {
+        let sound = self.root.symlink_metadata(link).is_ok_and(|found| found.len() <= MAX_LINK_BYTES);
+        let target = sound.then(|| self.root.read_link(link).ok()).flatten();
+        target.map(|target| target.display().to_string()).unwrap_or_default()
     }
 
     fn unreadable(&self, path: &str, error: &Ext4Error) -> anyhow::Error {
@@ -187,18 +215,26 @@ impl RawDisk {
     /// Makes the copy, an unnamed file in the folder `scratch`.
     ///
     /// # Errors
-    /// When it is not a disk image: qemu-img can't read it, or it has no partition table.
+    /// When it is not a disk image: qemu-img can't read it, it is not whole, or it has no partition table.
     pub async fn of(image: &Utf8Path, scratch: &Utf8Path) -> Result<RawDisk> {
         // qemu-img's own message would say what it tried, not what is wrong.
         let found = std::fs::metadata(image).with_context(|| format!("failed to open the disk image {image}"))?;
         if !found.is_file() {
             bail!("{image} is not a disk image: it is not a file");
         }
+        check_readable(image).await.map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
+        RawDisk::of_machine(image, scratch).await
+    }
+
+    /// The same of a stopped machine's own disk, which stands on another file.
+    ///
+    /// # Errors
+    /// As [`RawDisk::of`].
+    pub async fn of_machine(image: &Utf8Path, scratch: &Utf8Path) -> Result<RawDisk> {
         // Without a name, the file disappears with this process, however that ends. Child processes open it by its
         // number.
         let raw = tempfile::tempfile_in(scratch).with_context(|| format!("failed to make a file in {scratch}"))?;
         let path = &path_of(&raw);
-        check_readable(image).await.map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
         make_raw_copy(image, path).await?;
         let table = partition_table(path).await.map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
         Ok(RawDisk { raw, table, image: image.to_string() })
@@ -208,6 +244,14 @@ impl RawDisk {
     #[must_use]
     pub fn into_file(self) -> File {
         self.raw
+    }
+
+    /// The size of the disk, in bytes, of which much may be empty.
+    ///
+    /// # Errors
+    /// When the copy can't be looked at.
+    pub fn size_bytes(&self) -> Result<u64> {
+        Ok(self.raw.metadata().with_context(|| format!("failed to look at the copy of {}", self.image))?.len())
     }
 
     /// Reads the file system.
@@ -248,7 +292,16 @@ impl EntryKind {
 async fn check_readable(image: &Utf8Path) -> Result<()> {
     let mut command = process::command(programs::program("qemu-img"), Signal::SIGKILL);
     command.args(["info", "--output=json", image.as_str()]);
-    refuse_other_files(&process::output("qemu-img info", command).await?)
+    refuse_other_files(&process::output("qemu-img info", command).await?)?;
+    // A file whose end is missing is found here: what is read beyond it would be zeros. Formats without such a check give
+    // another exit code, and so does space that is lost, which does no harm.
+    let mut command = process::command(programs::program("qemu-img"), Signal::SIGKILL);
+    command.args(["check", image.as_str()]).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let status = command.status().await.context("failed to start qemu-img")?;
+    if status.code() == Some(DAMAGED) {
+        bail!("it is damaged, or a part of it is missing (qemu-img check): get it again");
+    }
+    Ok(())
 }
 
 /// Makes a sparse raw copy of an image.
@@ -256,77 +309,6 @@ async fn make_raw_copy(image: &Utf8Path, raw: &Utf8Path) -> Result<()> {
     let mut command = process::command(programs::program("qemu-img"), Signal::SIGKILL);
     command.args(["convert", "-O", "raw", image.as_str(), raw.as_str()]);
     process::output(&format!("making a raw copy of {image}"), command).await.map(drop)
-}
-
-/// The partition table of a disk, as sfdisk prints it.
-#[derive(Deserialize)]
-struct Table {
-    #[serde(default)]
-    partitions: Vec<Partition>,
-    #[serde(default = "usual_sector_bytes", rename = "sectorsize")]
-    sector_bytes: u64,
-}
-
-/// A partition, in sectors.
-#[derive(Deserialize)]
-struct Partition {
-    start: u64,
-    size: u64,
-}
-
-fn usual_sector_bytes() -> u64 {
-    512
-}
-
-/// The partitions of a raw disk, by GPT or MBR.
-async fn partition_table(raw: &Utf8Path) -> Result<Table> {
-    let mut command = process::command(programs::program("sfdisk"), Signal::SIGKILL);
-    command.args(["--json", raw.as_str()]);
-    command.kill_on_drop(true);
-    let output = command.output().await.context("failed to start sfdisk")?;
-    if !output.status.success() {
-        // sfdisk's message would name the unnamed copy, which means nothing to the user.
-        bail!("it has no partition table");
-    }
-    Table::parse(&output.stdout)
-}
-
-impl Table {
-    fn parse(printed: &[u8]) -> Result<Table> {
-        #[derive(Deserialize)]
-        struct Answer {
-            #[serde(rename = "partitiontable")]
-            table: Table,
-        }
-        let answer: Answer = serde_json::from_slice(printed).context("failed to parse the output of sfdisk")?;
-        Ok(answer.table)
-    }
-
-    /// The first file system with an operating system on it.
-    fn root(&self, raw: &Utf8Path) -> Result<Ext4> {
-        let mut faults = Vec::new();
-        for (index, partition) in self.partitions.iter().enumerate() {
-            let file = File::open(raw).with_context(|| format!("failed to open {raw}"))?;
-            let start = partition.start.saturating_mul(self.sector_bytes);
-            let window = Window { file, start, length: partition.size.saturating_mul(self.sector_bytes) };
-            let inspected = Ext4::load(Box::new(window)).and_then(|root| {
-                refuse_endless_links(&root, OS_RELEASE)?;
-                Ok((root.exists(OS_RELEASE)?, root))
-            });
-            match inspected {
-                Ok((true, root)) => return Ok(root),
-                Ok((false, _)) => faults.push(format!("partition {} has no {OS_RELEASE}", index + 1)),
-                Err(error) => {
-                    let kind = kind_of_partition(raw, start).map_or_else(|| error.to_string(), str::to_owned);
-                    faults.push(format!("partition {} is not ext4 ({kind})", index + 1));
-                }
-            }
-        }
-        if faults.is_empty() {
-            bail!("its partition table is empty");
-        }
-        bail!("no partition has a system on ext4: {}", faults.join(", "));
-    }
 }
 
 /// Refuses a path through a damaged link: to follow it, ext4-view would allocate the length in its inode. Other faults
@@ -354,29 +336,6 @@ fn refuse_endless_links(root: &Ext4, path: &str) -> Result<(), Ext4Error> {
         left.extend(parts(target));
     }
     Ok(())
-}
-
-/// The bytes of a partition in the file of a disk.
-struct Window {
-    file: File,
-    start: u64,
-    length: u64,
-}
-
-impl Ext4Read for Window {
-    fn read(
-        &mut self,
-        start_byte: u64,
-        target: &mut [u8],
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync + 'static>> {
-        let end = start_byte.checked_add(u64::try_from(target.len())?);
-        if end.is_none_or(|end| end > self.length) {
-            return Err("the file system is larger than its partition".into());
-        }
-        self.file.seek(SeekFrom::Start(self.start.saturating_add(start_byte)))?;
-        self.file.read_exact(target)?;
-        Ok(())
-    }
 }
 
 /// The name of the system in a text of /etc/os-release.

@@ -55,7 +55,8 @@ impl Qemu {
         }
         let (system, base) = match (&self.base_file, base) {
             (Some(file), _) if missing.is_empty() => match self.of_base_file(file).await {
-                Ok(OfFile { system, facts }) => {
+                Ok(OfFile { system, facts, size_bytes }) => {
+                    preflight.findings.extend(size_finding(file, size_bytes, self.recipe.instance.root_volume_gib));
                     preflight.findings.extend(self.firmware_finding(needs, file, install).await?);
                     preflight.base_facts = facts;
                     (Some(system), file.to_string())
@@ -91,11 +92,11 @@ impl Qemu {
             let temporary = Utf8PathBuf::try_from(std::env::temp_dir()).context("set TMPDIR to a path in UTF-8")?;
             let scratch = if self.state_dir.path().is_dir() { self.state_dir.path() } else { &temporary };
             let disk = RawDisk::of(file, scratch).await?;
-            let source = file.to_string();
+            let (source, size_bytes) = (file.to_string(), disk.size_bytes()?);
             // On a thread of its own, because it takes a while.
             let (system, facts) = tokio::task::spawn_blocking(move || facts::on_disk(disk, &source)).await??;
             self.recipe.system(&system).with_context(|| format!("{file} cannot be the base"))?;
-            anyhow::Ok(OfFile { system, facts })
+            anyhow::Ok(OfFile { system, facts, size_bytes })
         };
         self.base_file_read.get_or_try_init(|| read).await.cloned()
     }
@@ -174,6 +175,15 @@ impl Qemu {
         std::fs::create_dir_all(folder).with_context(|| format!("failed to create {folder}"))?;
         Ok(folder.join("install.log"))
     }
+}
+
+/// A volume can't be smaller than what is copied to it, on EC2 either (API reference, `RunInstances`).
+fn size_finding(file: &Utf8Path, size_bytes: u64, root_volume_gib: u32) -> Option<Finding> {
+    let gib = size_bytes.div_ceil(1 << 30);
+    (gib > u64::from(root_volume_gib)).then(|| Finding {
+        problem: format!("the disk of {file} has {gib} GiB, but the recipe's root_volume_gib is {root_volume_gib}"),
+        remedy: format!("set root_volume_gib = {gib} in ami.toml, or give a smaller disk"),
+    })
 }
 
 async fn refuse(missing: &[packages::Program]) -> Result<()> {

@@ -1,12 +1,12 @@
 //! [`Imaging`] on the local cloud.
 
 use anyhow::{Result, bail};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use xtask::region::Region;
 
 use super::{
     Qemu,
-    conversion::Conversion,
+    conversion::{self, Conversion},
     disk::RawDisk,
     id_digits,
     store::{self, Attributes},
@@ -79,6 +79,20 @@ impl Imaging for Qemu {
 }
 
 impl Qemu {
+    /// The file of an image's disk.
+    #[must_use]
+    pub fn image_file(&self, region: &Region, id: &ImageId) -> Utf8PathBuf {
+        store::disk(&self.state_dir, region, id)
+    }
+
+    /// The disk of a stopped machine. A copy of it lies in the folder `scratch`.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn machine_disk(&self, instance: &InstanceId, scratch: &Utf8Path) -> Result<RawDisk> {
+        RawDisk::of_machine(&self.instance_folder(instance).join(conversion::DISK), scratch).await
+    }
+
     /// Refuses a taken name, also for copies. EC2 does so only when it creates an image.
     fn refuse_taken(&self, region: &Region, name: &str) -> Result<()> {
         match store::list(&self.state_dir, region)?.iter().find(|image| image.name == name) {

@@ -32,6 +32,7 @@ struct Checkout {
     folder: Utf8PathBuf,
     recipe: Recipe,
     system_name: &'static str,
+    commit_secs: Option<u64>,
 }
 
 impl Checkout {
@@ -45,7 +46,7 @@ impl Checkout {
             write(&root.join(part).join("main.c"), MAIN);
         }
         let folder = outer.join("build");
-        Checkout { _guard: guard, root, folder, recipe: recipe(), system_name: "debian-12" }
+        Checkout { _guard: guard, root, folder, recipe: recipe(), system_name: "debian-12", commit_secs: None }
     }
 
     /// A recipe with machida only.
@@ -56,7 +57,7 @@ impl Checkout {
     }
 
     fn job(&self) -> Job<'_> {
-        Job { recipe: &self.recipe, root: &self.root, folder: &self.folder }
+        Job { recipe: &self.recipe, root: &self.root, folder: &self.folder, commit_secs: self.commit_secs }
     }
 
     fn build(&self, clean: bool) -> Result<Vec<Built>> {
@@ -102,6 +103,22 @@ fn all_are_built_in_order_and_copied() {
         assert_eq!(std::fs::metadata(&binary.path).expect("a copy").permissions().mode() & 0o7777, 0o755);
     }
     assert_eq!(checkout.existing().expect("binaries"), built);
+}
+
+#[test]
+fn the_same_commit_gives_the_same_bytes_at_any_time() {
+    let mut checkout = Checkout::machida_only();
+    // What any build may say of itself.
+    write(&checkout.root.join("machida/main.c"), MAIN.replace("hello", "\" __DATE__ \" \" __TIME__ \""));
+    let mut built = |commit_secs| {
+        checkout.commit_secs = commit_secs;
+        checkout.build(true).expect("binaries").remove(0)
+    };
+    let first = built(Some(1_500_000_000));
+    assert_eq!(built(Some(1_500_000_000)).sha256, first.sha256);
+    assert_ne!(built(Some(1_600_000_000)).sha256, first.sha256);
+    let said = std::process::Command::new(&first.path).output().expect("a program").stdout;
+    assert_eq!(String::from_utf8_lossy(&said), "Sep 13 2020 12:26:40\n", "the last one built is at the same path");
 }
 
 #[test]

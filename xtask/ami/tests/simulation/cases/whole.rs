@@ -27,6 +27,19 @@ async fn a_release_is_public_everywhere_and_leaves_nothing_else() {
     assert_eq!(rig.cloud.left(), [""; 0]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn two_releases_of_the_same_parts_have_the_same_manifest() {
+    let manifest = async || {
+        let rig = Rig::public();
+        let report = rig.release().await.report().clone();
+        let manifest = std::fs::read_to_string(rig.build.folder.join("manifest.json")).expect("a manifest");
+        (rig.build.id.clone(), manifest, report.sha256)
+    };
+    let (first, second) = (manifest().await, manifest().await);
+    assert_ne!(first.0, second.0, "they are two builds");
+    assert_eq!((first.1, first.2), (second.1, second.2));
+}
+
 /// That it was verified, and that every copy is available, the cloud itself looks after.
 #[tokio::test(start_paused = true)]
 async fn all_snapshots_are_public_before_any_image_is_and_all_copies_before_any_snapshot() {

@@ -75,14 +75,18 @@ fn a_folder_is_walked_without_following_links() {
         return;
     }
     let disk = open(&folder.join("disk.qcow2"), &folder.join("scratch")).expect("a disk");
-    let entry = |path: &str, length, kind| Entry { path: path.to_owned(), length, kind };
+    let entry = |path: &str, length, kind| Entry { path: path.to_owned(), length, kind, modified_secs: 0 };
     let expected = [
         entry("/etc/broken", 8, EntryKind::Link),
         entry("/etc/link", 10, EntryKind::Link),
         entry("/etc/loop", 4, EntryKind::Link),
         entry(OS_RELEASE, 36, EntryKind::File),
     ];
-    assert_eq!(disk.list("/etc").expect("a walk"), expected);
+    let found = disk.list("/etc").expect("a walk");
+    assert!(found.iter().all(|entry| entry.modified_secs > 1_500_000_000), "{found:?}");
+    let found = found.into_iter().map(|entry| Entry { modified_secs: 0, ..entry });
+    assert_eq!(found.collect::<Vec<_>>(), expected);
+    assert_eq!((disk.target("/etc/link"), disk.target(OS_RELEASE)), ("os-release".to_owned(), String::new()));
     let root: Vec<Entry> = disk.list("/root").expect("a walk");
     assert_eq!(
         root.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>(),
@@ -171,7 +175,7 @@ fn file_system(folder: &Utf8Path) -> Option<Vec<u8>> {
 fn load(path: &Utf8Path) -> Result<Disk> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
-    Ok(Disk { root: Ext4::load(Box::new(Window { file, start: 0, length }))?, image: "damaged".to_owned() })
+    Ok(Disk { root: Ext4::load(Box::new(partitions::Window { file, start: 0, length }))?, image: "damaged".to_owned() })
 }
 
 #[test]
