@@ -39,6 +39,13 @@ fn expect_the_sum_of_the_base(bench: &Bench, report: &Value, manifest: &Value) {
     assert_eq!(report["base"]["system"], "debian-13");
 }
 
+/// Two machines of the image and its disk, side by side.
+fn expect_nothing_of_the_machine_it_was_made_on(bench: &Bench, id: &str) {
+    let compared = bench.manage(&["check", "--deep", id]);
+    assert_eq!(compared.code, Some(0), "{compared}");
+    assert!(compared.stdout.contains("nothing of the machine that it was made on"), "{compared}");
+}
+
 #[test]
 fn a_release_of_the_sample_and_what_one_does_with_it() {
     let Some(bench) = Bench::new() else { return };
@@ -94,10 +101,7 @@ fn a_release_of_the_sample_and_what_one_does_with_it() {
     );
     let checked = bench.manage(&["check", "--version", "0.6.1"]);
     assert_eq!(checked.code, Some(0), "{checked}");
-    let (_, id) = images[0];
-    let compared = bench.manage(&["check", "--deep", id]);
-    assert_eq!(compared.code, Some(0), "{compared}");
-    assert!(compared.stdout.contains("nothing of the machine that it was made on"), "{compared}");
+    expect_nothing_of_the_machine_it_was_made_on(&bench, images[0].1);
     bench
         .manage(&["plan", "--version", "0.6.1"])
         .expect_error(2, &["the image name `Wallaroo 0.6.1` is already taken"]);
