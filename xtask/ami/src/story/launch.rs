@@ -28,6 +28,9 @@ use crate::{
 /// How long an instance may take to terminate, and the cloud to delete its key pair and security group.
 pub const TERMINATION_LIMIT: Duration = Duration::from_secs(600);
 
+/// After how long an order to terminate that is not taken is told.
+const TERMINATE_SILENCE: Duration = Duration::from_secs(10);
+
 /// How long an instance may take to leave its security group before it is terminated.
 const DETACH_LIMIT: Duration = Duration::from_secs(5);
 
@@ -109,9 +112,25 @@ impl<T> serde::Serialize for Unrecorded<T> {
 pub async fn terminate<C: Compute>(cloud: &C, run: &Run, instance: &InstanceId) {
     // A security group that it does not leave now is free once it has terminated.
     let _ = tokio::time::timeout(DETACH_LIMIT, cloud.detach_access(run.build_region(), instance)).await;
-    if let Err(error) = cloud.terminate(run.build_region(), instance).await {
+    if let Err(error) = order_to_terminate(cloud, run, instance).await {
         run.events.warn(format_args!("failed to terminate {instance}: {error:#}"));
     }
+}
+
+/// Orders an instance to terminate. The cloud tries for minutes by itself, and says nothing meanwhile.
+///
+/// # Errors
+/// When the cloud does not take the order.
+pub async fn order_to_terminate<C: Compute>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
+    let region = run.build_region();
+    let say = async {
+        tokio::time::sleep(TERMINATE_SILENCE).await;
+        run.events.warn(format_args!(
+            "waiting for {region} to take the order to terminate {instance}, which costs money while it runs"
+        ));
+        std::future::pending().await
+    };
+    tokio::select! { ended = cloud.terminate(region, instance) => ended, never = say => never }
 }
 
 /// Waits until an instance whose termination was ordered has terminated, and deletes its key pair and security group. A

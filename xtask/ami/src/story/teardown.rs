@@ -44,9 +44,6 @@ const CONSOLE_LIMIT: Duration = Duration::from_secs(5);
 /// The pause before an instance that could not be terminated is terminated again.
 const TERMINATE_PAUSE: Duration = Duration::from_secs(2);
 
-/// After how long an order to terminate that is not taken is told.
-const TERMINATE_SILENCE: Duration = Duration::from_secs(10);
-
 /// Whether there is time to wait until everything is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
@@ -217,27 +214,15 @@ async fn end_instance<C: Cloud>(
 
 /// Orders an instance to terminate, in up to three attempts, because it costs money by the hour.
 async fn terminate<C: Cloud>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
-    let order = async {
-        let mut ended = cloud.terminate(run.build_region(), instance).await;
-        for _ in 0..2 {
-            if ended.is_ok() {
-                break;
-            }
-            tokio::time::sleep(TERMINATE_PAUSE).await;
-            ended = cloud.terminate(run.build_region(), instance).await;
+    let mut ended = launch::order_to_terminate(cloud, run, instance).await;
+    for _ in 0..2 {
+        if ended.is_ok() {
+            break;
         }
-        ended
-    };
-    // The cloud tries again by itself, for minutes, and says nothing meanwhile.
-    let say = async {
-        tokio::time::sleep(TERMINATE_SILENCE).await;
-        run.events.warn(format_args!(
-            "waiting for {} to take the order to terminate {instance}, which costs money while it runs",
-            run.build_region()
-        ));
-        std::future::pending().await
-    };
-    tokio::select! { ended = order => ended, never = say => never }
+        tokio::time::sleep(TERMINATE_PAUSE).await;
+        ended = launch::order_to_terminate(cloud, run, instance).await;
+    }
+    ended
 }
 
 /// Asks the cloud which images with the build's tag exist. This counts more than the journal.

@@ -115,8 +115,8 @@ async fn the_regions_that_do_not_answer_are_told_together_beside_the_images_of_t
     let used = BTreeSet::from(REGIONS.map(|region| region.parse().expect("a region")));
     let looked = Catalogue::look(&rig.ec2().await, &rig.order.recipe, &used, &rig.events()).await.expect("a look");
     let error = looked.unanswered.all("list the images").expect_err("two regions don't answer").to_string();
-    assert!(error.starts_with("failed to list the images in some regions:\n  eu-west-1: "), "{error}");
-    assert!(error.contains("\n  sa-east-1: "), "{error}");
+    let begins = "failed to list the images in some regions:\n  eu-west-1, sa-east-1: DescribeImages: ";
+    assert!(error.starts_with(begins), "{error}");
     let list = print::json(&verbs::list::document(&looked)).expect("JSON");
     let list = expect_valid(Document::List, &list);
     assert_eq!(list["images"].as_array().expect("images").len(), REGIONS.len() - 2, "{list}");

@@ -41,6 +41,9 @@ const NAMES: [(&str, PolicyKind); 8] = [
 const USUAL_CONDITIONS: &str = "such a policy may want tags on what is created (--tag KEY=VALUE), encrypted volumes \
                                 (--encrypted), no public address (--public-address no) or other regions (--regions)";
 
+/// How actions that only read begin.
+const READING: [&str; 3] = ["Describe", "Get", "List"];
+
 /// The same for what only reads.
 const USUAL_CONDITIONS_OF_READING: &str = "such a policy may close regions: leave them out of --regions, or of the file \
                                            `regions`";
@@ -51,8 +54,6 @@ pub struct Reason {
     kind: PolicyKind,
     /// Whether a statement denies it, not only none allows it.
     explicit: bool,
-    /// Whether what it denies only reads.
-    reads: bool,
     /// The name of the statement.
     statement: Option<String>,
     /// The keys that the statement looks at, each with its values.
@@ -64,9 +65,7 @@ impl Reason {
     pub fn of(denial: &ApiError) -> Reason {
         let words = denial.plain_message();
         let kind = NAMES.iter().find(|(name, _)| words.contains(name)).map_or(PolicyKind::Unknown, |(_, kind)| *kind);
-        let explicit = words.contains("explicit deny");
-        let reads = ["Describe", "Get", "List"].iter().any(|verb| denial.action.starts_with(verb));
-        Reason { kind, explicit, reads, statement: None, conditions: Vec::new() }
+        Reason { kind, explicit: words.contains("explicit deny"), statement: None, conditions: Vec::new() }
     }
 
     /// Adds what the decoded message tells (STS API reference, `DecodeAuthorizationMessage`). Anything else is ignored.
@@ -113,8 +112,8 @@ impl Reason {
         if details.is_empty() { kind.to_owned() } else { format!("{kind} ({})", details.join("; ")) }
     }
 
-    /// What to type, change or ask for.
-    pub fn remedy(&self) -> String {
+    /// What to type, change or ask for, so that these are not denied.
+    pub fn remedy(&self, denials: &[&ApiError]) -> String {
         let overrules = "no policy of this account overrules it";
         let by_kind = match (self.kind, self.explicit) {
             (PolicyKind::Unknown | PolicyKind::Identity, false) => {
@@ -146,7 +145,8 @@ impl Reason {
         match self.conditions.iter().find_map(|(key, _)| way_to_satisfy(key)) {
             Some(way) => format!("{way}; otherwise {by_kind}"),
             None if self.explicit && self.conditions.is_empty() && !is_not_for_all => {
-                let usual = if self.reads { USUAL_CONDITIONS_OF_READING } else { USUAL_CONDITIONS };
+                let reads = |denial: &&ApiError| READING.iter().any(|verb| denial.action.starts_with(verb));
+                let usual = if denials.iter().all(reads) { USUAL_CONDITIONS_OF_READING } else { USUAL_CONDITIONS };
                 format!("{usual}; otherwise {by_kind}")
             }
             None => by_kind,
@@ -222,9 +222,12 @@ mod tests {
             (" with an explicit deny in a resource-based policy", "the resource", "policy of the resource"),
             (" with an explicit deny", "a policy", "find the Deny statement"),
         ] {
-            let reason = Reason::of(&denial(&format!("{who}{why}. Encoded authorization failure message: 4GIOH")));
+            let denial = denial(&format!("{who}{why}. Encoded authorization failure message: 4GIOH"));
+            let (reason, reading) =
+                (Reason::of(&denial), ApiError { action: "DescribeImages".to_owned(), ..denial.clone() });
             assert!(reason.what().contains(what), "{why}: {}", reason.what());
-            assert!(reason.remedy().contains(remedy), "{why}: {}", reason.remedy());
+            assert!(reason.remedy(&[&denial, &reading]).contains(remedy), "{why}: {}", reason.remedy(&[&denial]));
+            assert!(!reason.remedy(&[&reading]).contains("tags on what is created"), "{why}");
             assert_eq!(reason.is_missing_permission(), remedy == "iam-policy", "{why}");
         }
     }
@@ -240,7 +243,8 @@ mod tests {
             ("ec2:InstanceType", "m5.large", "--instance-type"),
             ("aws:SourceIp", "203.0.113.0/24", "from a network"),
         ] {
-            let mut reason = Reason::of(&denial("denied with an explicit deny in a service control policy"));
+            let denial = denial("denied with an explicit deny in a service control policy");
+            let mut reason = Reason::of(&denial);
             let condition = serde_json::json!({ "key": key, "values": { "items": [{ "value": value }] } });
             let statement = serde_json::json!({
                 "statementId": "OnlyOurs", "effect": "DENY", "conditions": { "items": [condition] },
@@ -250,11 +254,8 @@ mod tests {
             );
             let what = format!("organization (statement `OnlyOurs`; looks at {key} ({value}))");
             assert!(reason.what().ends_with(&what), "{}", reason.what());
-            assert!(
-                reason.remedy().contains(setting) && reason.remedy().contains("administrators"),
-                "{}",
-                reason.remedy()
-            );
+            let remedy = reason.remedy(&[&denial]);
+            assert!(remedy.contains(setting) && remedy.contains("administrators"), "{remedy}");
         }
     }
 

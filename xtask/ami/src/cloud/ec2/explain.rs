@@ -30,9 +30,10 @@ impl Ec2 {
             if answer.is_denial() {
                 let reason = Box::pin(reason(&self.clients, answer)).await;
                 let words = answer.plain_message().trim_end_matches('.');
+                let remedy = reason.remedy(&[&*answer]);
                 answer.message = match reason.is_missing_permission() {
-                    true => format!("{words}; {}", reason.remedy()),
-                    false => format!("{words}; {} denies it: {}", reason.what(), reason.remedy()),
+                    true => format!("{words}; {remedy}"),
+                    false => format!("{words}; {} denies it: {remedy}", reason.what()),
                 };
             } else if answer.has_code(&[PENDING_VERIFICATION]) {
                 answer.message = format!("{}; {AWAIT_VERIFICATION}", answer.message.trim_end_matches('.'));

@@ -68,7 +68,7 @@ impl RoleProvider {
                      give that one the permission sts:AssumeRole for the role; it is assumed with {}",
                     self.source_words
                 ),
-                false => format!("{} denies it: {}", reason.what(), reason.remedy()),
+                false => format!("{} denies it: {}", reason.what(), reason.remedy(&[&answer])),
             };
             Finding { problem: format!("the role {arn} of the AWS profile `{profile}` is denied: {told}"), remedy }
         } else if answer.has_code(&["ValidationError", "InvalidParameter*", "MalformedPolicy*"]) {

@@ -7,7 +7,8 @@ use crate::fixture::recipe;
 
 /// Actions of other services: the first is called with what the policy's credentials are got with, one needs no
 /// permission, and the others have their own lines in the policy.
-const NOT_EC2: [&str; 4] = ["AssumeRole", "DecodeAuthorizationMessage", "GetCallerIdentity", "GetServiceQuota"];
+const NOT_EC2: [&str; 5] =
+    ["AssumeRole", "AssumeRoleWithWebIdentity", "DecodeAuthorizationMessage", "GetCallerIdentity", "GetServiceQuota"];
 
 /// Actions that IAM checks although the code never calls them.
 const IMPLIED: [&str; 1] = ["CreateTags"];

@@ -146,7 +146,7 @@ fn denied_for(reason: &Reason, denials: &[&ApiError], arn: &str) -> Finding {
     let words = denials.first().map_or("", |denial| denial.plain_message());
     let words = words.strip_prefix(STOCK_WORDS).unwrap_or(words).trim();
     let words = if words.is_empty() { String::new() } else { format!("\n    EC2 says: {words}") };
-    Finding { problem: problem + &words, remedy: reason.remedy() }
+    Finding { problem: problem + &words, remedy: reason.remedy(denials) }
 }
 
 /// One finding for each kind of error, with the regions that it came from. No answer at all is one kind, whatever the
