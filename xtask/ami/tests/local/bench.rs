@@ -52,6 +52,8 @@ pub struct Bench {
     pub root: Utf8PathBuf,
     /// The base, outside the home.
     pub base: Utf8PathBuf,
+    /// The system of the base, unless it is the recipe's.
+    system: Option<&'static str>,
     _folder: TempDir,
     _lock: Flock<File>,
 }
@@ -59,39 +61,35 @@ pub struct Bench {
 impl Bench {
     /// A checkout that is the sample, with the workspace's recipe and scripts. None where machines can't run.
     pub fn new() -> Option<Bench> {
+        Bench::of(None, &[])
+    }
+
+    /// The same with the base of another system, and with these changes to the recipe.
+    pub fn of(system: Option<&'static str>, changes: &[(&str, &str)]) -> Option<Bench> {
         let needed = ["mmdebstrap", "mke2fs", "make", "gcc", "ssh"];
         if skipped(missing(&QEMU).or_else(|| missing(&needed))) {
             return None;
         }
         let path = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("machines.lock");
         let lock = Flock::lock(File::create(&path).expect("a lock file"), FlockArg::LockExclusive).expect("the lock");
-        let base = base();
+        let base = base(system, changes);
         let (guard, folder) = folder();
         let (home, root) = (Home::new(), sample(&folder));
+        if !changes.is_empty() {
+            write(&root.join(".release/ami/ami.toml"), recipe(changes));
+        }
         let bases = home.path().join("bases");
         std::fs::create_dir_all(&bases).expect("a folder");
         let beside = ["facts.toml", "sha256"].map(|extension| base.with_extension(extension));
         for path in beside.iter().chain([&base]).filter(|path| path.exists()) {
             std::fs::hard_link(path, bases.join(path.file_name().expect("a name"))).expect("a link");
         }
-        Some(Bench { home, root, base, _folder: guard, _lock: lock })
+        Some(Bench { home, root, base, system, _folder: guard, _lock: lock })
     }
 
-    /// Gives the home a base that an earlier test made beside the usual one, and keeps it for later tests when it is made.
-    pub fn share_bases(&self) {
-        let shared = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("other-bases");
-        std::fs::create_dir_all(&shared).expect("a folder");
-        let bases = self.home.path().join("bases");
-        for (from, to) in [(&shared, &bases), (&bases, &shared)] {
-            for path in files(from) {
-                let _ = std::fs::hard_link(&path, to.join(path.file_name().expect("a name")));
-            }
-        }
-    }
-
-    /// The same with scripts that do next to nothing, and a recipe without packages.
+    /// One with scripts that do next to nothing, and a recipe without packages, on the base that boots fastest.
     pub fn quick() -> Option<Bench> {
-        let bench = Bench::new()?;
+        let bench = Bench::of(Some("debian-12"), &[])?;
         bench.script("provision.sh", PROVISION);
         bench.script("check.sh", CHECK);
         bench.recipe(&[]);
@@ -118,7 +116,7 @@ impl Bench {
     /// `xtask-ami ami --version 0.6.1 --local --yes --root …` with more words.
     pub fn release(&self, words: &[&str]) -> Command {
         let mut command = self.home.ami(["--version", "0.6.1", "--local", "--yes", "--root", self.root.as_str()]);
-        command.args(words);
+        command.args(words).args(self.system.iter().flat_map(|system| ["--system", system]));
         command
     }
 
@@ -227,14 +225,19 @@ fn without_packages(recipe: &str) -> String {
     kept
 }
 
-/// The base, made by the first test that needs it and by none after.
-fn base() -> Utf8PathBuf {
-    let shared = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared-home");
+/// A base, made by the first test that needs it and by none after.
+fn base(system: Option<&str>, changes: &[(&str, &str)]) -> Utf8PathBuf {
+    let shared = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("bases").join(system.unwrap_or("default"));
     let (_guard, folder) = folder();
     let root = sample(&folder);
+    // No login is possible, so what is left of a run is the base, with what was read from it meanwhile.
+    let no_login = [("login = \"10min\"", "login = \"1min\"")];
+    let text = without_packages(&recipe(&[changes, &no_login].concat()));
+    write(&root.join(".release/ami/ami.toml"), text);
     let ami = |words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-ami"));
         command.arg("ami").args(words).args(["--version", "0", "--local", "--root", root.as_str()]);
+        command.args(system.iter().flat_map(|system| ["--system", system]));
         command.env("WALLAROO_AMI_HOME", &shared).env("PATH", path_with(&folder, "qemu-system-x86_64", DEAF_QEMU));
         Running::start(&mut command).end()
     };
@@ -243,9 +246,6 @@ fn base() -> Utf8PathBuf {
     if plan.stdout.contains("to be made") {
         // One that another version of the tool made is of no use.
         let _ = std::fs::remove_dir_all(&shared);
-        // No login is possible, so what is left of this run is the base, with what was read from it meanwhile.
-        let text = without_packages(&recipe(&[("login = \"10min\"", "login = \"1min\"")]));
-        write(&root.join(".release/ami/ami.toml"), text);
         let ended = ami(&["--yes"]);
         ended.expect_error(1, &["waiting for a login"]);
     }

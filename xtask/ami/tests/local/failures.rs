@@ -50,7 +50,7 @@ fn a_binary_that_cannot_run_ends_the_machine_that_boots_meanwhile() {
     running.wait_for("Launched");
     File::create(&go).expect("a file");
     let ended = running.end();
-    ended.expect_error(1, &["the binaries cannot run on debian-13", "machida is a script (`#!/bin/sh`)"]);
+    ended.expect_error(1, &["the binaries cannot run on debian-12", "machida is a script (`#!/bin/sh`)"]);
     bench.expect_nothing_left(&ended);
 }
 
