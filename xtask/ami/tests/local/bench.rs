@@ -116,7 +116,9 @@ impl Bench {
     /// `xtask-ami ami --version 0.6.1 --local --yes --root …` with more words.
     pub fn release(&self, words: &[&str]) -> Command {
         let mut command = self.home.ami(["--version", "0.6.1", "--local", "--yes", "--root", self.root.as_str()]);
-        command.args(words).args(self.system.iter().flat_map(|system| ["--system", system]));
+        // A given base says by itself which system it is.
+        let system = self.system.filter(|_| !words.contains(&"--base-image"));
+        command.args(words).args(system.iter().flat_map(|system| ["--system", system]));
         command
     }
 

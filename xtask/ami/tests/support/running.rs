@@ -59,19 +59,26 @@ impl Running {
     /// Waits until it prints a line on stderr that has this text.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) -> String {
+        assert!(self.says(text), "it ended without {text:?}:\n{}", self.seen.join("\n"));
+        self.seen.last().expect("the line").clone()
+    }
+
+    /// Waits until it prints a line on stderr that has this text, or ends without it.
+    #[track_caller]
+    pub fn says(&mut self, text: &str) -> bool {
         let deadline = Instant::now() + LINE_LIMIT;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
-                    self.seen.push(line.clone());
-                    if line.contains(text) {
-                        return line;
+                    self.seen.push(line);
+                    if self.seen.last().is_some_and(|line| line.contains(text)) {
+                        return true;
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     panic!("no {text:?} within {LINE_LIMIT:?}:\n{}", self.seen.join("\n"))
                 }
-                Err(RecvTimeoutError::Disconnected) => panic!("it ended without {text:?}:\n{}", self.seen.join("\n")),
+                Err(RecvTimeoutError::Disconnected) => return false,
             }
         }
     }
