@@ -12,15 +12,9 @@ use crate::{
     support::{Home, files},
 };
 
-/// While make runs and the base boots; while what was built is on its way to the machine; while copies are made and the
-/// disk is looked at; while the image boots; and when the first of fourteen regions is being opened.
-const TELLING: [&str; 5] = [
-    "binaries, intended",
-    "bake install, intended",
-    "copy REGION, intended",
-    "verify login, intended",
-    "publish, intended",
-];
+/// While what was built is on its way to the machine; while copies are made and the disk is looked at; and when the first of
+/// fourteen regions is being opened. `interruptions.rs` kills while make runs and while the image is verified.
+const TELLING: [&str; 3] = ["bake install, intended", "copy REGION, intended", "publish, intended"];
 
 /// While the machine boots; while the image is written; and when there are images and the machine that one of them boots on.
 const TELLING_TO_CLEAN: [&str; 3] = ["bake launch, done", "available us-west-2, intended", "verify launch, done"];
@@ -37,7 +31,7 @@ impl Site for Bench {
     }
 
     fn release(&self) -> Vec<&str> {
-        vec!["--version", "0.6.1", "--yes"]
+        vec!["--version", "0.6.1", "--yes", "--system", "debian-12"]
     }
 
     fn images(&self) -> Vec<(String, String)> {
