@@ -15,6 +15,7 @@ use xtask::{
 mod apt;
 mod instance;
 mod owner;
+mod several;
 mod ssh;
 mod system;
 mod tags;
@@ -156,13 +157,9 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::read`].
     pub fn parse(path: &Utf8Path, text: &str) -> Result<Recipe> {
-        let mut recipe: Recipe = toml::from_str(text).map_err(|error| {
-            let mut message = format!("failed to parse the recipe {path}: {}", error.to_string().trim_end());
-            if let Some(known) = nearest_key(error.message()) {
-                message.push_str(&format!("\ndid you mean `{known}`?"));
-            }
-            anyhow!(message)
-        })?;
+        let hint = |fault: &str| nearest_key(fault).map(|known| format!("did you mean `{known}`?"));
+        let mut recipe: Recipe =
+            several::from_toml(text, hint).map_err(|faults| anyhow!("failed to parse the recipe {path}: {faults}"))?;
         recipe.share();
         let faults = recipe.faults();
         if !faults.is_empty() {

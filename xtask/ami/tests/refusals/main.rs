@@ -160,6 +160,14 @@ fn faults_of_the_recipe() {
         let words = [&[file.as_str()], words].concat();
         refused(&home, &mut home.ami(release(&root, &[])), &words);
     }
+    let several = [
+        ("root_volume_gib = 8", "root_volume_gib = \"8\""),
+        ("login = \"10min\"", "login = 600"),
+        ("through = []", "thruogh = []"),
+    ];
+    write(&file, recipe(&several));
+    let words = ["root_volume_gib = \"8\"", "login = 600", "did you mean `through`?"];
+    refused(&home, &mut home.ami(release(&root, &[])), &words);
     write(&file, b"name = \"\xff\"\n");
     refused(&home, &mut home.ami(release(&root, &[])), &["failed to read the recipe", file.as_str(), "UTF-8"]);
     std::fs::remove_file(&file).expect("removed");
