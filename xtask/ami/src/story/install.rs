@@ -24,7 +24,7 @@ const STAGING: &str = "/var/tmp/wallaroo-staging";
 pub const PAYLOAD_TAR: &str = "payload.tar";
 
 /// The manifest's path on the image.
-const MANIFEST: &str = "/usr/share/wallaroo/manifest.json";
+pub const MANIFEST: &str = "/usr/share/wallaroo/manifest.json";
 
 /// The unit that runs /etc/rc.local where systemd has no generator for it, and its path on the image.
 const RC_LOCAL_UNIT: &str = include_str!("rc-local.service");

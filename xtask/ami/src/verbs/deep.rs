@@ -1,6 +1,9 @@
 //! `ami check --deep`: two machines of a local image, compared with each other and with its disk.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -31,7 +34,7 @@ use crate::{
     },
     machine::{Input, Machine as _, openssh},
     show::print::print,
-    story::traces,
+    story::{install::MANIFEST, traces},
 };
 
 /// Waits for the end of a boot, on systemd of any age.
@@ -108,22 +111,25 @@ impl Comparison<'_> {
             let disk = disk.open()?;
             let mut seen = Verification::default();
             traces::look_at_disk(&disk, &BTreeMap::new(), &mut seen)?;
-            let inventory = Inventory::of(&disk, &Search { stays: &|path| stays(path), made_secs: Some(0) })?;
-            anyhow::Ok((disk.system()?, inventory, seen))
+            let manifest = disk.read(MANIFEST)?.with_context(|| format!("the image has no {MANIFEST}"))?;
+            let payload = Arc::new(stay::payload(&manifest)?);
+            let stays = |path: &str| stay::reason(path, &payload).is_some();
+            let inventory = Inventory::of(&disk, &Search { stays: &stays, made_secs: Some(0) })?;
+            anyhow::Ok((disk.system()?, inventory, seen, payload))
         });
-        let (system, image, seen) = read.await??;
+        let (system, image, seen, payload) = read.await??;
         let users = &self.checkout.recipe.system(&system)?.ssh_users;
         let name = self.file.file_name().unwrap_or_default().to_owned();
         self.events.say(Progress::Booting { image: ImageId(self.file.to_string()), name });
-        let (one, other) = tokio::try_join!(self.machine(users, 1), self.machine(users, 2))?;
-        let findings = twins::compare(&image, [&one, &other]);
+        let (one, other) = tokio::try_join!(self.machine(users, &payload, 1), self.machine(users, &payload, 2))?;
+        let findings = twins::compare(&image, [&one, &other], &payload);
         let faults =
             seen.faults().map(|check| format!("{}: {}", check.name, check.fault.as_deref().unwrap_or_default()));
         Ok(faults.chain(findings.iter().map(ToString::to_string)).collect())
     }
 
     /// Boots a machine, works on the first one as a person does, shuts it down, and reads its disk.
-    async fn machine(&self, users: &[String], number: usize) -> Result<Inventory> {
+    async fn machine(&self, users: &[String], payload: &Arc<BTreeSet<String>>, number: usize) -> Result<Inventory> {
         let folder = self.folder.join(number.to_string());
         std::fs::create_dir(&folder).with_context(|| format!("failed to create {folder}"))?;
         let name = format!("{}-{number}", self.folder.file_name().unwrap_or_default());
@@ -142,8 +148,10 @@ impl Comparison<'_> {
         self.stop(&instance).await?;
         let disk = cloud.machine_disk(&instance, self.folder).await?;
         cloud.terminate(region, &instance).await?;
+        let payload = Arc::clone(payload);
         let read = tokio::task::spawn_blocking(move || {
-            Inventory::of(&disk.open()?, &Search { stays: &|path| stays(path), made_secs: None })
+            let stays = |path: &str| stay::reason(path, &payload).is_some();
+            Inventory::of(&disk.open()?, &Search { stays: &stays, made_secs: None })
         });
         read.await?
     }
@@ -158,8 +166,4 @@ impl Comparison<'_> {
         })
         .await
     }
-}
-
-fn stays(path: &str) -> bool {
-    stay::reason(path).is_some()
 }

@@ -52,12 +52,13 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Compares the image's disk with those of two machines that have run, and were shut down.
+/// Compares the image's disk with those of two machines that have run, and were shut down. `payload` has the paths of what
+/// was installed.
 #[must_use]
-pub fn compare(image: &Inventory, machines: [&Inventory; 2]) -> Vec<Finding> {
+pub fn compare(image: &Inventory, machines: [&Inventory; 2], payload: &BTreeSet<String>) -> Vec<Finding> {
     let [one, other] = machines.map(|machine| &machine.items);
     let paths: BTreeSet<&String> = image.items.keys().chain(one.keys()).chain(other.keys()).collect();
-    let paths = paths.into_iter().filter(|path| stay::reason(path).is_none());
+    let paths = paths.into_iter().filter(|path| stay::reason(path, payload).is_none());
     let why = |path: &String| fault(path, image.items.get(path), [one.get(path), other.get(path)]);
     paths.filter_map(|path| Some(Finding { path: path.clone(), why: why(path)? })).collect()
 }
@@ -105,7 +106,7 @@ mod tests {
             newest_secs: 0,
         };
         let [one, other] = machines.map(of);
-        compare(&of(image), [&one, &other]).into_iter().map(|finding| finding.why).collect()
+        compare(&of(image), [&one, &other], &BTreeSet::new()).into_iter().map(|finding| finding.why).collect()
     }
 
     #[test]
@@ -146,8 +147,11 @@ mod tests {
             assert!(reason.len() > 15, "{pattern}: {reason}");
         }
         for path in ["/etc/machine-id", "/etc/ssh/ssh_host_rsa_key", "/var/log/wtmp", "/root/.bash_history"] {
-            assert_eq!(stay::reason(path), None, "{path}");
+            assert_eq!(stay::reason(path, &BTreeSet::new()), None, "{path}");
         }
-        assert!(stay::reason("/var/lib/dpkg/info/x.md5sums").is_some() && stay::reason("/etc/passwd-").is_none());
+        let payload = stay::payload(br#"{"sha256": {"/usr/bin/machida": "00"}}"#).expect("a manifest");
+        let may_stay = |path| stay::reason(path, &payload).is_some();
+        assert!(may_stay("/var/lib/dpkg/info/x.md5sums") && !may_stay("/etc/passwd-"));
+        assert!(may_stay("/usr/bin/machida") && !may_stay("/usr/bin/other"));
     }
 }

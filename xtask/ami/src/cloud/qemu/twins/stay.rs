@@ -1,5 +1,9 @@
 //! What of a system's own files may be the same on all machines of an image, and why.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+
 /// Paths, and why they may stay. A `*` stands for anything.
 pub const MAY_STAY: [(&str, &str); 24] = [
     ("/var/lib/dpkg/*", "dpkg's record of packages, the same for the same packages"),
@@ -31,18 +35,29 @@ pub const MAY_STAY: [(&str, &str); 24] = [
     ("/var/log/README", "a link of systemd's package"),
 ];
 
-/// The folder of the programs that the payload brings. Each is looked at by its SHA-256.
-pub const PROGRAMS: &str = "/usr/bin/";
-
 /// The files that a user's home begins with, as adduser copies them from /etc/skel.
 const SKELETON: [&str; 4] = [".bashrc", ".bash_logout", ".profile", ".zshrc"];
 
-/// Why a path may stay; none when it may not.
+/// Why a path may stay; none when it may not. `payload` has the paths of what was installed.
 #[must_use]
-pub fn reason(path: &str) -> Option<&'static str> {
-    let is_program = path.strip_prefix(PROGRAMS).is_some_and(|name| !name.contains('/'));
+pub fn reason(path: &str, payload: &BTreeSet<String>) -> Option<&'static str> {
     let listed = MAY_STAY.iter().find(|(pattern, _)| matches(pattern, path)).map(|(_, reason)| *reason);
-    listed.or(is_program.then_some("a program, which is of a package or of the payload"))
+    listed.or(payload.contains(path).then_some("of the payload, each file of which is compared with what was built"))
+}
+
+/// The paths that a manifest lists with their SHA-256.
+///
+/// # Errors
+/// When it is no manifest.
+pub fn payload(manifest: &[u8]) -> Result<BTreeSet<String>> {
+    let manifest: Manifest = serde_json::from_slice(manifest).context("failed to parse the image's manifest")?;
+    Ok(manifest.sha256.into_keys().collect())
+}
+
+/// What is read of a manifest.
+#[derive(serde::Deserialize)]
+struct Manifest {
+    sha256: BTreeMap<String, String>,
 }
 
 /// Whether a file is one that a home begins with.
