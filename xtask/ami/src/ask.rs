@@ -3,5 +3,6 @@
 pub mod preflight;
 pub mod inputs;
 pub mod spec;
+pub mod scripts;
 pub mod checkout;
 pub mod source;

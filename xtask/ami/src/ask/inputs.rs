@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use camino::Utf8PathBuf;
 use xtask::grantee::Grantee;
 
-use super::spec::{ReleaseSpec, Scripts, Visibility};
+use super::spec::{ReleaseSpec, Visibility};
 use crate::{
     event::{
         about::About,
@@ -20,9 +20,8 @@ use crate::{
 /// The SHA-256 of the recipe and the scripts, by path; for an unreadable file, its error.
 #[must_use]
 pub fn files(spec: &ReleaseSpec) -> BTreeMap<String, String> {
-    let Scripts { provision, seal, check } = &spec.scripts;
     let sum = |path: &Utf8PathBuf| (path.to_string(), sum_of(path));
-    [&spec.recipe_path, provision, seal, check].into_iter().map(sum).collect()
+    std::iter::once(&spec.recipe_path).chain(spec.scripts.all()).map(sum).collect()
 }
 
 /// The SHA-256 of the files that are installed from the checkout, by path on the image.

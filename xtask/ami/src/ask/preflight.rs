@@ -13,8 +13,9 @@ use xtask::{
 use crate::{
     ask::{
         checkout::{self, Checkout, is_private},
+        scripts::Scripts,
         source::Source,
-        spec::{ReleaseSpec, Scripts, Visibility},
+        spec::{ReleaseSpec, Visibility},
     },
     cloud::{
         Cloud,
@@ -71,11 +72,13 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         findings.extend(binaries::missing_program(recipe));
     }
     let script = |name: &str| checkout::release_file(root, workspace, name);
-    let scripts = Scripts { provision: script("provision.sh"), seal: script("seal.sh"), check: script("check.sh") };
-    for path in [&scripts.provision, &scripts.seal, &scripts.check] {
+    let scripts = Scripts::found(script);
+    for path in scripts.all() {
+        let remedy = "restore it, for instance with git checkout".to_owned();
         if !path.is_file() {
-            let problem = format!("the script {path} is missing");
-            findings.push(Finding { problem, remedy: "restore it, for instance with git checkout".to_owned() });
+            findings.push(Finding { problem: format!("the script {path} is missing"), remedy });
+        } else if let Err(error) = scripts.text(path) {
+            findings.push(Finding { problem: format!("{error:#}"), remedy });
         }
     }
     let spec = ReleaseSpec {

@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 use xtask::{grantee::Grantee, region::Region, version::Version};
 
 use crate::{
-    ask::source::Source,
+    ask::{scripts::Scripts, source::Source},
     cloud::{
         Audience, NewImage,
         tags::{TAG_BUILD, TAG_COMMIT, TAG_EXPIRES, TAG_INSTANCE, TAG_SYSTEM, TAG_VERSION, Tags},
@@ -148,15 +148,4 @@ impl Visibility {
             Visibility::Private { shared_with, .. } => Some(Audience::Grantees(shared_with.clone())),
         }
     }
-}
-
-/// The paths of the scripts that run on the machines.
-#[derive(Clone, Debug)]
-pub struct Scripts {
-    /// Installs packages, rc.local and the payload.
-    pub provision: Utf8PathBuf,
-    /// Runs last before imaging: the checklist for shared images.
-    pub seal: Utf8PathBuf,
-    /// Runs on the booted image.
-    pub check: Utf8PathBuf,
 }

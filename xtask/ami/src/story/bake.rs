@@ -190,7 +190,7 @@ async fn install_packages<C: Compute>(cloud: &C, run: &Run, session: &Session<'_
     let packages: Vec<String> = run.system()?.packages.iter().map(Package::word).collect();
     let (count, instance) = (packages.len(), session.instance.clone());
     run.events.say(Progress::InstallingPackages { count, instance });
-    let provision = install::script(&run.spec.scripts.provision)?;
+    let provision = run.spec.scripts.text(&run.spec.scripts.provision)?;
     let provision = with_proxy(run.spec.recipe.apt.proxy.as_deref(), provision)?;
     let arguments = std::iter::once("prepare".to_owned()).chain(packages.iter().cloned());
     let limit = run.spec.recipe.limits.script;
@@ -219,7 +219,7 @@ async fn finish(
     let packages = installed_packages(machine, run).await?;
     let sha256 = install::payload(machine, run, base, parts, (&packages, begun)).await?;
     let machine_id = machine.run("reading the machine id", "cat /etc/machine-id", Input::None, limit).await?;
-    let seal = install::script(&run.spec.scripts.seal)?;
+    let seal = run.spec.scripts.text(&run.spec.scripts.seal)?;
     // Once it has removed the login key, only the console tells how it ended.
     let seal = Job::new("sealing (seal.sh)", "seal", seal, limit).has_result();
     let mut seal = seal.announced_as(run.token("seal"));
@@ -286,14 +286,18 @@ async fn make_image<C: Compute + Imaging + Account>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::untrusted::{check, text};
+    use crate::{
+        ask::scripts::Scripts,
+        ground::untrusted::{check, text},
+    };
 
     /// Runs provision.sh's part for the proxy on this computer.
     #[test]
     fn apt_gets_the_recipes_proxy_over_any_of_the_base_and_only_in_a_file_below_run() {
         let (_guard, folder) = crate::fixture::folder();
-        let scripts = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.release/ami");
-        let script = install::script(&scripts.join("provision.sh")).expect("a script");
+        let folder_of_scripts = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.release/ami");
+        let scripts = Scripts::found(|name| folder_of_scripts.join(name));
+        let script = scripts.text(&scripts.provision).expect("a script");
         let (functions, _) = script.rsplit_once("main \"$@\"").expect("the call of main");
         let calls = format!(
             "{functions}\nuse_proxy {folder}/proxy\napt-config \"${{apt_settings[@]}}\" \

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use serde_json::json;
 
 use super::{make::Parts, run::Run};
@@ -68,7 +68,7 @@ pub async fn payload(
         }
     }
     let work = async {
-        let provision = script(&spec.scripts.provision)?;
+        let provision = spec.scripts.text(&spec.scripts.provision)?;
         let job = Job::new("installing the payload (provision.sh)", "install", provision, limit);
         machine.script(&mut job.arguments(["install", STAGING].map(str::to_owned))).await?;
         Ok(())
@@ -115,27 +115,4 @@ async fn write(run: &Run, parts: &Parts, manifest: String, tar: Utf8PathBuf, exp
         Ok(())
     });
     written.await?
-}
-
-/// How a line of a script begins that takes in a script beside it. The machine gets only one text.
-const TAKES_IN: &str = "source \"${BASH_SOURCE%/*}/";
-
-/// A script's text, with those that it takes in.
-///
-/// # Errors
-/// When one of them cannot be read.
-pub fn script(path: &Utf8Path) -> Result<String> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read the script {path}"))?;
-    let mut whole = String::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
-        match line.strip_prefix(TAKES_IN).and_then(|rest| rest.trim_end().strip_suffix('"')) {
-            Some(name) => {
-                let beside = path.with_file_name(name);
-                let failed = || format!("failed to read {beside}, which {path} needs");
-                whole.push_str(&std::fs::read_to_string(&beside).with_context(failed)?);
-            }
-            None => whole.push_str(line),
-        }
-    }
-    Ok(whole)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{bake::HomeImage, install, launch, run::Run, session::Session, traces};
+use super::{bake::HomeImage, launch, run::Run, session::Session, traces};
 use crate::{
     cloud::{Compute, DiskFiles, Imaging, InstanceState, LaunchSource},
     event::{
@@ -109,7 +109,7 @@ async fn check_instance<C: Compute + Imaging>(
     seen.add("it boots, with the host key that it was given", None);
 
     // The login works before the first boot has finished; check.sh waits for that.
-    let check = install::script(&run.spec.scripts.check)?;
+    let check = run.spec.scripts.text(&run.spec.scripts.check)?;
     let binaries = run.spec.recipe.binaries.iter().map(|binary| format!("/usr/bin/{}", binary.name));
     let marks =
         home.disk.marks.iter().map(|(value, kind)| format!("--mark={kind}={}", traces::expression(kind, value)));

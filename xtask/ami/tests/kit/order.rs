@@ -6,8 +6,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use xtask::region::Region;
 use xtask_ami::{
     ask::{
+        scripts::Scripts,
         source::Source,
-        spec::{ReleaseSpec, Scripts, Visibility},
+        spec::{ReleaseSpec, Visibility},
     },
     elf::naming::name_packages,
     event::about::Invocation,
@@ -48,7 +49,7 @@ pub fn order(folder: &Utf8Path, visibility: Visibility, build_region: &str, regi
         facts_folders,
         profile: None,
         invocation: Invocation::default(),
-        scripts: Scripts { provision: script("provision.sh"), seal: script("seal.sh"), check: script("check.sh") },
+        scripts: Scripts::found(script),
         source: Source { root, commit: None, commit_secs: None, branch: None, dirty: false, version_file: None },
         skip_build: true,
         keep_on_failure: false,

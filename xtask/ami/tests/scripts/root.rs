@@ -4,7 +4,7 @@ use std::{io::Write as _, os::unix::fs::PermissionsExt as _, path::Path, process
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
-use xtask_ami::story::install;
+use xtask_ami::ask::scripts::Scripts;
 
 /// Binds what a script needs of this computer, and runs the script in the root as root.
 const ENTER: &str = r#"set -e
@@ -117,7 +117,8 @@ impl Root {
     pub fn run(&self, script: &str, words: &[&str]) -> Ended {
         let scripts = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.release/ami");
         // As the tool sends it to machines.
-        let text = install::script(&scripts.join(script)).expect("a script");
+        let all = Scripts::found(|name| scripts.join(name));
+        let text = all.text(&scripts.join(script)).expect("a script");
         self.write("/run/sent", text);
         self.run_file(&path_in(&self.path, "/run/sent"), words)
     }

@@ -1,0 +1,82 @@
+//! The scripts that run on the machines.
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// How a line of a script begins that takes in the functions beside it. A machine gets only one text.
+const TAKES_IN: &str = "source \"${BASH_SOURCE%/*}/";
+
+/// Their paths. Each is the checkout's own, or else the workspace's.
+#[derive(Clone, Debug)]
+pub struct Scripts {
+    /// Installs packages, rc.local and the payload.
+    pub provision: Utf8PathBuf,
+    /// Runs last before imaging: the checklist for shared images.
+    pub seal: Utf8PathBuf,
+    /// Runs on the booted image.
+    pub check: Utf8PathBuf,
+    /// Functions that the others take in: what they know of cloud-init.
+    pub cloud_init: Utf8PathBuf,
+}
+
+impl Scripts {
+    /// The scripts where `path` finds each by its name.
+    pub fn found(path: impl Fn(&str) -> Utf8PathBuf) -> Scripts {
+        Scripts {
+            provision: path("provision.sh"),
+            seal: path("seal.sh"),
+            check: path("check.sh"),
+            cloud_init: path("cloud-init.sh"),
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> [&Utf8PathBuf; 4] {
+        [&self.provision, &self.seal, &self.check, &self.cloud_init]
+    }
+
+    /// The text of one of them, with what it takes in.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or it takes in anything but `cloud-init.sh`.
+    pub fn text(&self, path: &Utf8Path) -> Result<String> {
+        let read = |path: &Utf8Path| {
+            std::fs::read_to_string(path).with_context(|| format!("failed to read the script {path}"))
+        };
+        let text = read(path)?;
+        let mut whole = String::with_capacity(text.len());
+        for line in text.split_inclusive('\n') {
+            match line.strip_prefix(TAKES_IN).and_then(|rest| rest.trim_end().strip_suffix('"')) {
+                Some(name) if Some(name) == self.cloud_init.file_name() => whole.push_str(&read(&self.cloud_init)?),
+                Some(name) => bail!("the script {path} takes in {name}, and only cloud-init.sh can be taken in"),
+                None => whole.push_str(line),
+            }
+        }
+        Ok(whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_takes_in_the_functions_wherever_they_lie_and_nothing_else() {
+        let (_guard, folder) = crate::fixture::folder();
+        let scripts =
+            Scripts::found(|name| folder.join(if name == "cloud-init.sh" { "shared" } else { "own" }).join(name));
+        for (path, text) in [
+            (&scripts.cloud_init, "wait_for_it() { :; }\n"),
+            (&scripts.seal, "#!/bin/bash\nsource \"${BASH_SOURCE%/*}/cloud-init.sh\"\nwait_for_it\n"),
+            (&scripts.check, "source \"${BASH_SOURCE%/*}/other.sh\"\n"),
+        ] {
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(path, text).expect("a file");
+        }
+        let whole = scripts.text(&scripts.seal).expect("a script");
+        assert_eq!(whole, "#!/bin/bash\nwait_for_it() { :; }\nwait_for_it\n");
+        let error = scripts.text(&scripts.check).expect_err("another file").to_string();
+        assert!(error.contains("check.sh takes in other.sh"), "{error}");
+    }
+}
