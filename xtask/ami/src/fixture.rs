@@ -8,8 +8,8 @@ use crate::{
     elf::{facts::Facts, host::Host, naming::name_packages},
     event::about::{About, Invocation},
     events::Events,
+    ground::sha256::{self, Digest},
     recipe::Recipe,
-    ship::sha256::{self, Digest},
     show::terminal::{Form, Level, Terminal},
 };
 

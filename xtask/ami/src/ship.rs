@@ -2,4 +2,3 @@
 
 pub mod binaries;
 pub mod payload;
-pub mod sha256;

@@ -13,8 +13,9 @@ use crate::{
         facts::{Built, Sources},
         step::Step,
     },
+    ground::sha256,
     record::{ownership, state::State},
-    ship::{payload::Payload, sha256},
+    ship::payload::Payload,
 };
 
 /// The SHA-256 of the recipe and the scripts, by path; for an unreadable file, its error.

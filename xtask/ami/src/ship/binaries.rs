@@ -15,13 +15,13 @@ use crate::{
     elf::host::Host,
     event::{facts::Built, progress::Progress},
     events::Events,
+    ground::sha256::{self, Digest},
     ground::{
         finding::Finding,
         locks::{self, Lock, Share},
         process, programs,
     },
     recipe::{Binary, Recipe},
-    ship::sha256::{self, Digest},
 };
 
 /// Variables that cargo, rustup and make set for this process. A make started from here must not inherit them.

@@ -16,8 +16,8 @@ use tempfile::NamedTempFile;
 use crate::{
     event::facts::Built,
     ground::finding::Finding,
+    ground::sha256::{Digest, Hashing},
     recipe,
-    ship::sha256::{Digest, Hashing},
 };
 
 /// Files of Python and version control, excluded from folders because they differ between checkouts.

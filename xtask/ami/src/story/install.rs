@@ -13,8 +13,9 @@ use crate::{
         progress::Progress,
         step::{Handle, Step},
     },
+    ground::sha256,
     machine::{Input, Job, Machine},
-    ship::{payload::Payload, sha256},
+    ship::payload::Payload,
 };
 
 /// Where the payload is unpacked on the instance.

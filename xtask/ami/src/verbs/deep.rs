@@ -67,7 +67,10 @@ pub async fn check(
     let comparison = Comparison { cloud, checkout, region: &region, file: &file, folder, events };
     let faults = comparison.faults().await.map_err(Failure::Failed)?;
     if !faults.is_empty() {
-        return Err(Failure::Failed(anyhow!("{image} is not as it should be:\n  {}", faults.join("\n  "))));
+        return Err(Failure::Failed(anyhow!(
+            "{image} is not as it should be:\n  {}\nhave .release/ami/seal.sh remove or reset these, and make the image again",
+            faults.join("\n  ")
+        )));
     }
     let text = format!("{image} has nothing of the machine that it was made on, and its machines share nothing\n");
     print(&text).map_err(Failure::Failed)
@@ -111,7 +114,9 @@ impl Comparison<'_> {
             let disk = disk.open()?;
             let mut seen = Verification::default();
             traces::look_at_disk(&disk, &BTreeMap::new(), &mut seen)?;
-            let manifest = disk.read(MANIFEST)?.with_context(|| format!("the image has no {MANIFEST}"))?;
+            let manifest = disk
+                .read(MANIFEST)?
+                .with_context(|| format!("the image has no {MANIFEST}: give one that this tool made"))?;
             let payload = Arc::new(stay::payload(&manifest)?);
             let stays = |path: &str| stay::reason(path, &payload).is_some();
             let inventory = Inventory::of(&disk, &Search { stays: &stays, made_secs: Some(0) })?;

@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use camino::Utf8Path;
 use xtask_ami::{
+    ground::sha256,
     machine::{Input, keys::Login, ssh::LoginRefused},
-    ship::sha256,
 };
 
 /// What the release's scripts do.

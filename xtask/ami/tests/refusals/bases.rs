@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
+use tempfile::TempDir;
 
 use super::{Home, folder, missing, refused, release, sample, skipped, support};
 
@@ -19,15 +20,21 @@ const SYSTEM: &str = "mkdir -p tree/etc && printf 'ID=debian\\nVERSION_ID=\"12\"
     dd if=whole.raw of=disk.raw bs=4M seek=1 count=3 conv=notrunc status=none
     qemu-img convert -O qcow2 disk.raw disk.qcow2";
 
-#[test]
-fn a_base_of_a_kind_that_cannot_be_taken_is_refused_by_its_kind() {
+/// A home, and a checkout in a folder with disks; none where they cannot be made.
+fn disks() -> Option<(Home, TempDir, Utf8PathBuf, Utf8PathBuf)> {
     if skipped(missing(&support::QEMU).or_else(|| missing(&["mke2fs"]))) {
-        return;
+        return None;
     }
-    let (home, (_guard, folder)) = (Home::new(), folder());
+    let (home, (guard, folder)) = (Home::new(), folder());
     let root = sample(&folder);
     std::fs::create_dir_all(home.path()).expect("a home");
     make(&folder, SYSTEM);
+    Some((home, guard, folder, root))
+}
+
+#[test]
+fn a_base_of_a_kind_that_cannot_be_taken_is_refused_by_its_kind() {
+    let Some((home, _guard, folder, root)) = disks() else { return };
     let cases = [
         ("whole.raw", "true", "it is only a file system: give the whole disk"),
         ("packed.img.gz", "gzip -c disk.raw > packed.img.gz", "compressed with gzip: unpack it first"),
@@ -74,13 +81,7 @@ fn a_base_of_a_kind_that_cannot_be_taken_is_refused_by_its_kind() {
 
 #[test]
 fn a_disk_of_another_format_is_read_like_any() {
-    if skipped(missing(&support::QEMU).or_else(|| missing(&["mke2fs"]))) {
-        return;
-    }
-    let (home, (_guard, folder)) = (Home::new(), folder());
-    let root = sample(&folder);
-    std::fs::create_dir_all(home.path()).expect("a home");
-    make(&folder, SYSTEM);
+    let Some((home, _guard, folder, root)) = disks() else { return };
     for format in ["vmdk", "vpc", "vhdx", "vdi"] {
         make(&folder, &format!("qemu-img convert -O {format} disk.raw disk.{format}"));
         let file = folder.join(format!("disk.{format}"));

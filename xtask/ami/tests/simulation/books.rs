@@ -12,8 +12,8 @@ use xtask_ami::{
     cloud::{InstanceState, Leftover, LeftoverKind, tags::Tags},
     event::ids::{ImageId, InstanceId},
     ground::api_error::ApiError,
+    ground::sha256::sha256,
     recipe::Binary,
-    ship::sha256::sha256,
 };
 
 use crate::{

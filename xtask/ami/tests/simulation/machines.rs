@@ -271,7 +271,7 @@ impl Books {
     /// An attempt to log in: the machine that it leads to.
     pub fn log_in(&mut self, address: SocketAddr, login: &Login) -> Result<InstanceId> {
         let found = self.instances.iter().find(|(_, instance)| instance.address == address);
-        // What has left its security group lets nobody in.
+        // An instance that has left its security group accepts no login.
         let up = found.filter(|(_, instance)| instance.answers() && !instance.access.is_empty());
         let (id, instance) = up.with_context(|| format!("no answer from {address}"))?;
         let (id, known) = (id.clone(), instance.disk.ever_let_in(login)?);

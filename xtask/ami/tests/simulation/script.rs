@@ -7,7 +7,7 @@ use xtask::region::Region;
 use xtask_ami::{
     cloud::{Image, NewImage, tags::Tags},
     event::ids::ImageId,
-    ship::sha256::sha256,
+    ground::sha256::sha256,
 };
 
 use crate::{

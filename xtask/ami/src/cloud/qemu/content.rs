@@ -2,14 +2,12 @@
 
 use std::{
     fs::File,
-    io::{Read as _, Seek as _},
+    io::{Seek as _, sink},
 };
 
 use anyhow::{Context as _, Result};
-use sha2::{Digest as _, Sha256};
 
-/// How much is read at once, in bytes.
-const BUFFER_BYTES: usize = 1 << 20;
+use crate::ground::sha256;
 
 /// The SHA-256 of a raw disk, in hexadecimal: that of what `qemu-img convert -O raw` makes of an image of it.
 ///
@@ -20,13 +18,7 @@ pub async fn sha256(disk: File) -> Result<String> {
     tokio::task::spawn_blocking(move || hash(disk)).await?.context("failed to hash the disk")
 }
 
-fn hash(mut disk: File) -> std::io::Result<String> {
+fn hash(mut disk: File) -> Result<String> {
     disk.rewind()?;
-    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; BUFFER_BYTES]);
-    loop {
-        match disk.read(&mut buffer)? {
-            0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
-            count => hasher.update(&buffer[..count]),
-        }
-    }
+    Ok(sha256::copy(disk, sink())?.sha256)
 }

@@ -3,7 +3,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use super::*;
 use crate::{
     fixture::{folder, sha256_file, write},
-    ship::sha256::sha256,
+    ground::sha256::sha256,
 };
 
 /// A checkout with Wallaroo's Python package, and a built binary.
