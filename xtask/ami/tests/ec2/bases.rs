@@ -83,7 +83,7 @@ async fn an_image_that_is_not_like_its_base_is_not_published() {
         (|image| image.hardware.tpm = None, "has the TPM support none, not v2.0"),
         (|image| image.hardware.ena = None, "has the ENA support none, not true"),
         (|image| image.hardware.root_device = "/dev/sda".to_owned(), "has the root device /dev/sda, not /dev/sda1"),
-        (|image| drop(image.further.insert("/dev/sdf".to_owned(), false)), "has other disks than its root: /dev/sdf"),
+        (|image| image.further = [("/dev/sdf".to_owned(), false)].into(), "has other disks than its root: /dev/sdf"),
         (|image| image.billed.1 = "RunInstances:0g00".to_owned(), "has the usage operation RunInstances:0g00, not "),
     ];
     for (spoil, fault) in spoils {
