@@ -20,6 +20,9 @@ pub struct Base {
     /// The SHA-256 of its disk's content, as raw bytes, in hexadecimal; null on EC2, where its id never means another.
     #[serde(default)]
     pub sha256: Option<String>,
+    /// On EC2, the account that owns it, as EC2 says; null where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 impl Base {

@@ -207,7 +207,13 @@ fn base_image(image: &Image, recipe: &Recipe, was_given: bool) -> Result<BaseIma
     let root = disks().find(|(device, _)| *device == image.root_device_name());
     let codes = image.product_codes().iter().filter_map(|code| code.product_code_id());
     Ok(BaseImage {
-        base: Base { id: id.to_owned(), name: name.to_owned(), system, sha256: None },
+        base: Base {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            system,
+            sha256: None,
+            owner: image.owner_id().map(str::to_owned),
+        },
         created: image.creation_date().unwrap_or_default().to_owned(),
         deprecated: image.deprecation_time().map(str::to_owned),
         state: image.state().cloned(),
