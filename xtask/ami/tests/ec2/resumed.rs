@@ -4,7 +4,10 @@
 use std::{cell::RefCell, net::IpAddr, rc::Rc, time::Duration};
 
 use serde_json::Value;
-use xtask_ami::{cloud::ec2::OwnAddresses, record::folder::JOURNAL};
+use xtask_ami::{
+    cloud::ec2::OwnAddresses,
+    record::{folder::JOURNAL, unfinished::Unfinished},
+};
 
 use crate::{
     kit::Ended,
@@ -109,13 +112,15 @@ async fn an_instance_that_terminates_by_itself_before_a_script_could_end_is_repl
             earlier(&mut line["at"]);
             line.get_mut("build").into_iter().for_each(|build| earlier(&mut build["began"]));
         });
+        let journal = rig.desk.home.build(&rig.unfinished()).join(JOURNAL);
         is_released(&rig, &rig.resume().await, launches);
-        assert_eq!(rig.said().contains("it terminates by itself in "), launches == 3, "{}", rig.said());
+        let journal = std::fs::read_to_string(journal).expect("the journal");
+        assert_eq!(journal.contains("it terminates by itself in "), launches == 3, "{minutes}: {journal}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_that_another_payload_was_being_installed_on_is_replaced_when_the_build_is_resumed_once_more() {
+async fn an_instance_that_another_payload_was_being_installed_on_is_not_made_into_an_image() {
     let rig = Rig::public(&REGIONS);
     dies_after(&rig, "installing the payload", Duration::ZERO).await;
     rewrite_journal(&rig, |line| {
@@ -123,11 +128,13 @@ async fn an_instance_that_another_payload_was_being_installed_on_is_replaced_whe
             line["by"] = "0".repeat(64).into();
         }
     });
+    let id = rig.unfinished();
     let ended = rig.resume().await;
     ended.failed(
         1,
         &["another payload was being installed, by another version of this tool", "resume the build once more"],
     );
-    assert_eq!(rig.endpoint.instances().len(), 1);
-    is_released(&rig, &rig.resume().await, 3);
+    assert_eq!((rig.endpoint.instances().len(), rig.endpoint.images().len()), (1, 0));
+    assert_eq!(rig.endpoint.left(), [""; 0], "{}", ended.said);
+    assert!(Unfinished::pick(&rig.desk.home, Some(&id), false).is_ok(), "it can be resumed");
 }
