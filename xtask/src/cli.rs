@@ -5,17 +5,19 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     grantee::Grantee,
-    instance::{KmsKey, PublicAddress, Reach},
+    instance::{KeyType, KmsKey, PublicAddress, Reach},
     region::Region,
     version::Version,
 };
 
 pub use list::{ListFlags, ListFormat};
 pub use test::TestFlags;
-use values::{age, cidr, expiry, plain_name, tag, user_name};
+pub use unfinished::{CleanFlags, ResumeFlags};
+use values::{cidr, expiry, plain_name, tag, user_name};
 
 mod list;
 mod test;
+mod unfinished;
 mod values;
 
 /// The tasks of this repository.
@@ -222,38 +224,18 @@ pub struct ReleaseFlags {
     /// The user to log in to the base as [default: by its owner and name, then the recipe's]
     #[arg(long, help_heading = BUILD, value_name = "NAME", value_parser = user_name)]
     pub ssh_user: Option<String>,
+    /// A command to reach the machines through, as one word; '' for none [default: the recipe's, else none]
+    #[arg(long, help_heading = ON_EC2, value_name = "COMMAND", allow_hyphen_values = true, conflicts_with = "local")]
+    pub ssh_through: Option<String>,
+    /// The type of the SSH keys: `ed25519` or `ecdsa` [default: the recipe's, else what the base takes by its name]
+    #[arg(long, help_heading = BUILD, value_name = "TYPE", value_enum, hide_possible_values = true)]
+    pub key_type: Option<KeyType>,
     /// Publish in the other regions if some copies fail
     #[arg(long, help_heading = ON_EC2, conflicts_with_all = ["local", "private", "share"])]
     pub skip_failed_regions: bool,
     /// Lift the account's block on public images while publishing, then restore it
     #[arg(long, help_heading = ON_EC2, conflicts_with_all = ["local", "private", "share"])]
     pub unblock_public_access: bool,
-}
-
-/// Which build to resume.
-#[derive(Clone, Debug, Args)]
-pub struct ResumeFlags {
-    /// The id of the build to resume [default: the only unfinished build]
-    #[arg(value_name = "BUILD")]
-    pub build: Option<String>,
-    /// Do not share the image with these accounts and organizations, although the build was asked to
-    #[arg(long, value_name = "ACCOUNT|ORG-ARN", value_delimiter = ',', conflicts_with = "local")]
-    pub without: Vec<Grantee>,
-}
-
-/// What to remove.
-#[derive(Clone, Debug, Args)]
-pub struct CleanFlags {
-    /// Clean this build, even if it could be resumed [default: every build that cannot be resumed and is older than
-    /// --older-than]
-    #[arg(value_name = "BUILD")]
-    pub build: Option<String>,
-    /// Only clean builds that began longer ago than this
-    #[arg(long, value_name = "DURATION", value_parser = age, default_value = "1d", conflicts_with = "build")]
-    pub older_than: humantime::Duration,
-    /// Remove expired private images, and nothing else
-    #[arg(long, conflicts_with = "build")]
-    pub expired: bool,
 }
 
 /// Which version a command is about.

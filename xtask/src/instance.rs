@@ -27,6 +27,18 @@ pub enum Reach {
     Private,
 }
 
+/// A type of SSH keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyType {
+    /// Ed25519, which OpenSSH 6.5 and later takes, but no system in FIPS mode.
+    Ed25519,
+    /// ECDSA on the curve P-256.
+    #[serde(rename = "ecdsa")]
+    #[value(name = "ecdsa")]
+    EcdsaP256,
+}
+
 impl fmt::Display for PublicAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

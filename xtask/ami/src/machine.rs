@@ -12,6 +12,7 @@ pub mod cloud_init;
 mod dial;
 pub mod job;
 pub mod keys;
+mod logged;
 pub mod openssh;
 pub mod ssh;
 pub mod through;

@@ -233,6 +233,8 @@ impl Recipe {
         if let Some(user) = &flags.ssh_user {
             recipe.ssh.user = Some(user.clone());
         }
+        recipe.ssh.key_type = flags.key_type.or(recipe.ssh.key_type);
+        let of_line = flags.ssh_through.as_deref().and_then(|line| recipe.ssh.set_through(line).err());
         let instance = &mut recipe.instance;
         if let Some(volume_type) = &flags.volume_type {
             instance.volume_type.clone_from(volume_type);
@@ -252,7 +254,7 @@ impl Recipe {
         instance.reach = flags.reach.or(instance.reach);
         instance.instance_profile = flags.instance_profile.clone().or(instance.instance_profile.take());
         recipe.apt.proxy = flags.apt_proxy.clone().or(recipe.apt.proxy.take());
-        let faults = recipe.setting_faults();
+        let faults: Vec<String> = of_line.into_iter().chain(recipe.setting_faults()).collect();
         if !faults.is_empty() {
             bail!(
                 "the settings of this build, those of the recipe with the flags, have faults:\n  {}",
@@ -264,7 +266,13 @@ impl Recipe {
 
     /// Faults of the settings that flags can override.
     fn setting_faults(&self) -> Vec<String> {
-        self.instance.faults().into_iter().chain(tags::faults(&self.tags)).chain(self.apt.faults()).collect()
+        self.instance
+            .faults()
+            .into_iter()
+            .chain(tags::faults(&self.tags))
+            .chain(self.apt.faults())
+            .chain(self.ssh.faults())
+            .collect()
     }
 
     /// Faults of values that have the right type.
@@ -314,7 +322,6 @@ impl Recipe {
         if security.is_some() && self.local_base.mirror.is_none() {
             faults.push("local_base.security_mirror: it counts only beside a mirror".to_owned());
         }
-        faults.extend(self.ssh.faults());
         self.systems.iter().for_each(|(name, system)| faults.extend(system.faults(name)));
         faults
     }

@@ -88,7 +88,20 @@ fn a_setting_of_the_machines_is_given_for_one_build() {
     for good in ["--public-address no --reach private", "--public-address subnet", "--kms-key alias/images"] {
         assert!(flags(good).is_some(), "{good}");
     }
-    for wrong in ["--tag team", "--encrypted=maybe", "--public-address maybe", "--reach elastic", "--kms-key images"] {
+    let through = flags("--ssh-through -x --key-type ecdsa").expect("flags");
+    assert_eq!(
+        (through.ssh_through.as_deref(), through.key_type),
+        (Some("-x"), Some(crate::instance::KeyType::EcdsaP256))
+    );
+    for wrong in [
+        "--key-type rsa",
+        "--local --ssh-through x",
+        "--tag team",
+        "--encrypted=maybe",
+        "--public-address maybe",
+        "--reach elastic",
+        "--kms-key images",
+    ] {
         assert!(flags(wrong).is_none(), "{wrong}");
     }
 }

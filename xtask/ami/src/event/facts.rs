@@ -26,6 +26,9 @@ pub struct Base {
     /// What its machines are like, which an image made from it keeps. None where the cloud does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hardware: Option<Hardware>,
+    /// On EC2, the account that owns it, as EC2 says; null where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 impl Base {

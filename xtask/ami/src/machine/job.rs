@@ -25,7 +25,7 @@ const START: &str = r#"set -eu
 umask 077
 folder=$1 size=$2 limit=$3 outputs=$4 announce=$5
 shift 5
-[ ! -d "$folder" ] || exit 0
+[ ! -d "$folder" ] || { echo "it has begun already"; exit 0; }
 part=$folder.part.$$
 mkdir -p "$part"
 cat > "$part/script"
@@ -94,6 +94,8 @@ pub struct Job {
     has_result: bool,
     one_is_a_result: bool,
     announcement: Option<String>,
+    /// Whether this process has tried to begin it.
+    pub(super) is_tried: bool,
     pub(super) output: Output,
 }
 
@@ -111,6 +113,7 @@ impl Job {
             has_result: false,
             one_is_a_result: false,
             announcement: None,
+            is_tried: false,
             output: Output::default(),
         }
     }
@@ -184,6 +187,10 @@ impl Job {
         let words =
             ["sudo", "-n", "bash", "-c", FOLLOW, "follow", &self.own_folder(), &out.to_string(), &err.to_string()];
         Ok(shlex::try_join(words)?)
+    }
+
+    pub(super) fn outputs_come_as_one(&self) -> bool {
+        !self.has_result
     }
 
     fn own_folder(&self) -> String {

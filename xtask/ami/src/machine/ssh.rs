@@ -11,6 +11,7 @@ use super::{
     Destination, Input, Job, Lost, Machine, Output,
     dial::{self, PinnedHostKey},
     keys::Login,
+    logged::{self, Logged},
     through::{Running, Through},
 };
 use crate::{events::Events, ground::process};
@@ -32,6 +33,8 @@ pub struct Ssh {
     /// The command that the connection goes through, which ends with it.
     _through: Option<Running>,
     log: Utf8PathBuf,
+    /// The length of the log before this session.
+    logged_bytes: usize,
     events: Events,
 }
 
@@ -47,19 +50,21 @@ impl Ssh {
         log: &Utf8Path,
         events: &Events,
     ) -> Result<Ssh> {
+        let logged_bytes = std::fs::metadata(log).map_or(0, |log| usize::try_from(log.len()).unwrap_or(usize::MAX));
         let dialled = dial::dial(to.address, login, through, log).await?;
         let (log, events) = (log.to_owned(), events.clone());
-        Ok(Ssh { session: dialled.session, _through: dialled.through, log, events })
+        Ok(Ssh { session: dialled.session, _through: dialled.through, log, logged_bytes, events })
     }
 
     /// Runs a command to its end, which is its exit status, or the name of a signal. `output` gets what it prints.
+    /// What of that is `logged` is not logged again.
     async fn execute(
         &self,
         what: &str,
         command: &str,
         shown: &str,
         input: Input<'_>,
-        output: &mut Output,
+        (output, logged): (&mut Output, &mut Logged),
     ) -> Result<Result<u32, String>> {
         let source = self.log.file_stem().unwrap_or_default();
         let lost = || Lost::new(what, &self.log);
@@ -88,7 +93,7 @@ impl Ssh {
                 ensure!(output.stdout.len() <= MAX_OUTPUT_BYTES, "{what} printed more than {MAX_OUTPUT_BYTES} bytes");
                 match message {
                     ChannelMsg::Data { data } => {
-                        log.write_all(&data).await?;
+                        log.write_all(logged.rest(&data)).await?;
                         each_line(&mut line, &data, |line| self.events.output(source, line));
                         output.stdout.extend_from_slice(&data);
                         output.add(&data);
@@ -126,16 +131,31 @@ impl Ssh {
         anyhow!("{what} timed out after {limit}; its output until then is in {}", self.log)
     }
 
+    /// What an earlier process has logged of a job that is begun by the command that is `shown`. Of two outputs that come
+    /// apart, the log does not tell which is which.
+    fn logged_of(&self, job: &Job, shown: &str) -> Logged {
+        if !job.outputs_come_as_one() {
+            return Logged::default();
+        }
+        // Without it everything is logged, at worst a second time.
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        Logged::of(&log[..log.len().min(self.logged_bytes)], &job.what, shown)
+    }
+
     async fn run_job(&self, job: &mut Job) -> Result<String> {
         let (start, shown) = (job.start()?, job.command()?);
         let mut printed = Output::default();
-        let started = self.execute(&job.what, &start, &shown, Input::Text(&job.text), &mut printed).await?;
+        let is_first_try = !std::mem::replace(&mut job.is_tried, true);
+        let nothing = &mut Logged::default();
+        let started = self.execute(&job.what, &start, &shown, Input::Text(&job.text), (&mut printed, nothing)).await?;
         if started != Ok(0) {
             return Err(self.failed(&job.what, &started, &printed));
         }
+        let was_begun = is_first_try && printed.stdout.starts_with(logged::BEGUN.as_bytes());
+        let mut logged = if was_begun { self.logged_of(job, &shown) } else { Logged::default() };
         let (follow, what) = (job.follow()?, job.what.clone());
-        let shown = format!("follow {}", job.what);
-        match self.execute(&what, &follow, &shown, Input::None, &mut job.output).await? {
+        let shown = logged.line(&what, job.output.stdout.len());
+        match self.execute(&what, &follow, &shown, Input::None, (&mut job.output, &mut logged)).await? {
             Ok(status) if job.counts_as_success(status) => Ok(job.printed()),
             Ok(status) if job.timed_out(status) => Err(self.timed_out(&job.what, job.limit)),
             ended => Err(self.failed(&job.what, &ended, &job.output)),
@@ -147,7 +167,8 @@ impl Machine for Ssh {
     async fn run(&self, what: &str, command: &str, input: Input<'_>, limit: Duration) -> Result<String> {
         let waiting = self.events.waiting(what);
         let mut output = Output::default();
-        let work = self.execute(what, command, command, input, &mut output);
+        let mut nothing = Logged::default();
+        let work = self.execute(what, command, command, input, (&mut output, &mut nothing));
         let ended = tokio::time::timeout(limit, work).await;
         drop(waiting);
         match ended.map_err(|_| self.timed_out(what, limit))?? {

@@ -1,6 +1,7 @@
 //! How the machines of a build are reached over SSH.
 
 use serde::Deserialize;
+pub use xtask::instance::KeyType;
 
 /// What a command of [`Ssh::through`] may name, in braces.
 const PLACEHOLDERS: [&str; 4] = ["host", "port", "instance", "region"];
@@ -19,17 +20,6 @@ pub struct Ssh {
     pub user: Option<String>,
 }
 
-/// A type of SSH keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KeyType {
-    /// Ed25519, which OpenSSH 6.5 and later takes, but no system in FIPS mode.
-    Ed25519,
-    /// ECDSA on the curve P-256.
-    #[serde(rename = "ecdsa")]
-    EcdsaP256,
-}
-
 impl Ssh {
     /// The program of the command and its arguments, with the placeholders replaced. None for a direct connection.
     #[must_use]
@@ -43,6 +33,16 @@ impl Ssh {
     pub fn key_type_for(&self, base_name: &str) -> KeyType {
         let fips = base_name.to_ascii_lowercase().contains("fips");
         self.key_type.unwrap_or(if fips { KeyType::EcdsaP256 } else { KeyType::Ed25519 })
+    }
+
+    /// Replaces the command by a line of shell, `--ssh-through`; an empty one is a direct connection.
+    ///
+    /// # Errors
+    /// When it is not a line of words, as where a quote does not end.
+    pub(super) fn set_through(&mut self, line: &str) -> Result<(), String> {
+        let not_words = || format!("--ssh-through: `{line}` is not a command: a quote or a backslash has no end");
+        self.through = shlex::split(line).ok_or_else(not_words)?;
+        Ok(())
     }
 
     pub(super) fn faults(&self) -> Vec<String> {

@@ -1,3 +1,5 @@
+use xtask::{cli::ReleaseFlags, instance::KeyType};
+
 use super::*;
 
 const SHIPPED: &str = include_str!("../../../../.release/ami/ami.toml");
@@ -200,6 +202,32 @@ fn flags_override_the_settings_of_the_recipe_one_by_one() {
         (recipe.with(&flags("--volume-type io2")), recipe.with(&flags("--apt-proxy http://localhost:1")));
     assert!(no_iops.expect_err("a fault").to_string().contains("--volume-iops"));
     assert!(loopback.expect_err("a fault").to_string().contains("the machine itself"));
+}
+
+#[test]
+fn the_way_to_the_machines_is_given_for_one_build_as_a_line_of_shell() {
+    let given = "[ssh]\nkey_type = \"ecdsa\"\nthrough = [\"nc\", \"{host}\", \"{port}\"]";
+    let text = SHIPPED.replacen("[ssh]\nthrough = []", given, 1);
+    let recipe = parse(&text).expect("the recipe");
+    let with =
+        |line: &str, words: &str| recipe.with(&ReleaseFlags { ssh_through: Some(line.to_owned()), ..flags(words) });
+    let same = recipe.with(&flags("")).expect("no flags");
+    assert_eq!((same.ssh.through.len(), same.ssh.key_type), (3, Some(KeyType::EcdsaP256)));
+    let given =
+        with(r#"ssh -W '{host}:{port}' "bastion host" a\ b # the way"#, "--key-type ed25519").expect("a command").ssh;
+    assert_eq!(given.through, ["ssh", "-W", "{host}:{port}", "bastion host", "a b"]);
+    assert_eq!(given.key_type, Some(KeyType::Ed25519));
+    assert_eq!(with("", "").expect("a direct connection").ssh.through, [""; 0]);
+    for (line, fault) in [
+        ("ssh 'bastion {host}", "--ssh-through: `ssh 'bastion {host}` is not a command"),
+        ("ssh {host} \\", "is not a command"),
+        ("ssh {hots}", "{hots} is unknown"),
+        ("ssh bastion", "it must name the machine"),
+        ("'' {host}", "not the name of a program"),
+    ] {
+        let error = with(line, "--tag aws:x=1").expect_err(line).to_string();
+        assert!(error.contains(fault) && error.contains("aws:x"), "{line}: {error}");
+    }
 }
 
 #[test]

@@ -107,6 +107,7 @@ fn settings_of_endpoints_and_trust_are_looked_at_first() {
         ("AWS_ENDPOINT_URL", "ftp://localhost:4566", "http://"),
         ("AWS_ENDPOINT_URL_EC2", "ftp://localhost", "http://"),
         ("AWS_ENDPOINT_URL_STS", "ftp://localhost/sts", "http://"),
+        ("AWS_ENDPOINT_URL_KMS", "ftp://localhost/kms", "http://"),
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "/role", "http://"),
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "ftp://instance", "http://"),
         ("HTTPS_PROXY", "socks5://localhost:1080", "http://"),

@@ -5,6 +5,7 @@ use crate::{books::World, request::Call, xml::Refused};
 pub mod account;
 mod images;
 mod instances;
+mod keys;
 mod keys_and_groups;
 mod launches;
 mod network;
@@ -28,6 +29,7 @@ pub fn find(action: &str) -> Option<Deed> {
         images: describe_images, create_image, copy_image, enable_image_deprecation, deregister_image;
         instances: describe_instances, describe_instance_attribute, modify_instance_attribute, stop_instances,
             terminate_instances, get_console_output, describe_volumes, delete_volume;
+        keys: describe_key;
         keys_and_groups: import_key_pair, describe_key_pairs, delete_key_pair, create_security_group,
             authorize_security_group_ingress, describe_security_groups, delete_security_group;
         launches: run_instances;

@@ -104,6 +104,9 @@ pub struct Region {
     pub public_image_quota: usize,
     /// New volumes, and so their snapshots, are encrypted.
     pub encrypts_by_default: bool,
+    /// The KMS keys that are not enabled symmetric keys of the account's own, by the name that is asked for: what of their
+    /// metadata is different; null where there is no such key.
+    pub odd_keys: BTreeMap<String, serde_json::Value>,
     /// Whether images may become public.
     pub block_public_access: BlockPublicAccess,
     /// Whether snapshots may not become public.

@@ -81,6 +81,7 @@ async fn a_program_that_is_not_there_is_found_before_anything_is_created() {
     let findings = findings(&rig).await;
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     assert!(finding.problem.contains("runs `no-such-program`, which is not on this computer"), "{finding}");
+    assert!(finding.remedy.contains("--ssh-through"), "{finding}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,4 +100,17 @@ async fn a_key_that_ec2_does_not_import_is_in_the_user_data() {
         assert!(user_data.contains("\"ecdsa_private\":"), "{user_data}");
     }
     assert_eq!(rig.endpoint.region(HOME, |region| region.key_pairs.len()), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_user_of_a_base_is_that_of_the_account_that_owns_it_whatever_it_is_called() {
+    for (owner, expected) in
+        [("137112412989", "ec2-user, else ubuntu"), ("136693071363", "admin, else ubuntu"), ("444455556666", "ubuntu")]
+    {
+        let mut rig = Rig::private();
+        let base = rig.endpoint.add_published(HOME, owner, "golden ubuntu-16.04", "2021-09-28T12:00:00.000Z");
+        rig.settings.base_image = Some(base);
+        let facts = look(&rig).await.expect("preflight").facts;
+        assert!(facts.contains(&("SSH user".to_owned(), expected.to_owned())), "{owner}: {facts:?}");
+    }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use xtask::{cli::CleanFlags, region::Region};
 use xtask_ami::{
-    catalogue::{self, Catalogue, regions::Looked},
+    catalogue::{self, Catalogue, check, regions::Looked},
     cloud::Account as _,
     ground::outcome::Failure,
     record::unfinished::Unfinished,
@@ -238,5 +238,34 @@ async fn a_region_that_is_disabled_by_now_is_told_where_a_build_was_in_it() {
         let done = run(&rig, command, &[], &id).await;
         let Err(Failure::Failed(error)) = done else { panic!("{command}: {done:?}") };
         assert_eq!(format!("{error:#}").contains("\n  sa-east-1: "), told, "{error:#}");
+    }
+}
+
+/// The SDK's own patience with a call is 180 s.
+#[tokio::test(start_paused = true)]
+async fn commands_that_only_look_give_a_region_up_after_40_seconds() {
+    for (is_brief, secs) in [(true, 40), (false, 180)] {
+        for command in ["list", "check"] {
+            let mut rig = left_behind(false).await.0;
+            rig.settings.is_brief = is_brief;
+            rig.endpoint.plan(Plan::always(Fault::Hangs).region("sa-east-1"));
+            let began = tokio::time::Instant::now();
+            let told = match command {
+                "list" => format!("{:#?}", run(&rig, command, &REGIONS, "").await.expect_err("a silent region")),
+                _ => {
+                    let version = "0.6.1".parse().expect("a version");
+                    let regions = REGIONS.map(|region| region.parse().expect("a region"));
+                    let checked = check::check(&rig.ec2().await, &rig.order.recipe, &version, &regions).await;
+                    let seen = checked.expect("a version's name").regions;
+                    assert!(
+                        seen.iter().all(|it| it.images.is_empty() == (it.region.as_str() == "sa-east-1")),
+                        "{seen:?}"
+                    );
+                    format!("{:#?}", seen)
+                }
+            };
+            assert_eq!(began.elapsed().as_secs(), secs, "{command}");
+            assert!(told.contains("timed out") && told.contains("sa-east-1"), "{command}: {told}");
+        }
     }
 }

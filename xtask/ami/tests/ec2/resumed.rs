@@ -3,7 +3,11 @@
 
 use std::{cell::RefCell, net::IpAddr, rc::Rc, time::Duration};
 
-use xtask_ami::cloud::ec2::OwnAddresses;
+use serde_json::Value;
+use xtask_ami::{
+    cloud::ec2::OwnAddresses,
+    record::{folder::JOURNAL, unfinished::Unfinished},
+};
 
 use crate::{
     kit::Ended,
@@ -14,13 +18,31 @@ const REGIONS: [&str; 2] = ["eu-west-1", HOME];
 
 /// The process is killed a second after a script was begun: that of the packages is running then.
 async fn dies_while_packages_are_installed(rig: &Rig) {
+    dies_after(rig, "", Duration::from_secs(1)).await;
+}
+
+/// The process is killed so long after the script was begun that does `what`.
+async fn dies_after(rig: &Rig, what: &str, long: Duration) {
     let death = async {
-        while rig.jobs.borrow().is_empty() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        while !rig.jobs.borrow().keys().any(|name| name.starts_with(what)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(long).await;
     };
     tokio::select! { ended = rig.release() => panic!("it came to its end: {}", ended.said), () = death => {} }
+}
+
+/// Changes the lines of the unfinished build's journal, as another version of the tool or another day would have written
+/// them.
+fn rewrite_journal(rig: &Rig, change: impl Fn(&mut Value)) {
+    let path = rig.desk.home.build(&rig.unfinished()).join(JOURNAL);
+    let text = std::fs::read_to_string(&path).expect("the journal");
+    let lines = text.lines().map(|line| {
+        let mut line = serde_json::from_str(line).expect("a line");
+        change(&mut line);
+        format!("{line}\n")
+    });
+    std::fs::write(&path, lines.collect::<String>()).expect("to write it");
 }
 
 /// The release is complete after so many launches, and nothing else is left.
@@ -74,4 +96,45 @@ async fn a_computer_that_has_another_address_by_then_is_let_in() {
             .map(|it| it.call.parameters.0.keys().any(|key| key.starts_with("TagSpecification")));
         assert!(tagged.into_iter().all(|is_tagged| is_tagged));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_terminates_by_itself_before_a_script_could_end_is_replaced() {
+    // It lives for 300 minutes, and a script may take 30.
+    for (minutes, launches) in [(265, 2), (275, 3), (600, 3)] {
+        let rig = Rig::public(&REGIONS);
+        dies_while_packages_are_installed(&rig).await;
+        let earlier = |at: &mut Value| {
+            let then = humantime::parse_rfc3339(at.as_str().expect("a date")).expect("a date");
+            *at = humantime::format_rfc3339_millis(then - Duration::from_secs(60 * minutes)).to_string().into();
+        };
+        rewrite_journal(&rig, |line| {
+            earlier(&mut line["at"]);
+            line.get_mut("build").into_iter().for_each(|build| earlier(&mut build["began"]));
+        });
+        let journal = rig.desk.home.build(&rig.unfinished()).join(JOURNAL);
+        is_released(&rig, &rig.resume().await, launches);
+        let journal = std::fs::read_to_string(journal).expect("the journal");
+        assert_eq!(journal.contains("it terminates by itself in "), launches == 3, "{minutes}: {journal}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_another_payload_was_being_installed_on_is_not_made_into_an_image() {
+    let rig = Rig::public(&REGIONS);
+    dies_after(&rig, "installing the payload", Duration::ZERO).await;
+    rewrite_journal(&rig, |line| {
+        if line["event"] == "intended" && line["step"] == "bake install" {
+            line["by"] = "0".repeat(64).into();
+        }
+    });
+    let id = rig.unfinished();
+    let ended = rig.resume().await;
+    ended.failed(
+        1,
+        &["another payload was being installed, by another version of this tool", "resume the build once more"],
+    );
+    assert_eq!((rig.endpoint.instances().len(), rig.endpoint.images().len()), (1, 0));
+    assert_eq!(rig.endpoint.left(), [""; 0], "{}", ended.said);
+    assert!(Unfinished::pick(&rig.desk.home, Some(&id), false).is_ok(), "it can be resumed");
 }

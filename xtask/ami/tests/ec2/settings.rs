@@ -3,6 +3,7 @@
 mod addresses;
 mod dry_runs;
 mod encryption;
+mod keys;
 mod limits;
 mod volumes;
 

@@ -10,6 +10,7 @@ use xtask_ami::{
 };
 
 use crate::{
+    books::{ACCOUNT, Image},
     crashes::{clean, try_clean},
     rig::{HOME, Rig},
 };
@@ -84,4 +85,31 @@ async fn a_build_whose_journal_cannot_be_read_loses_nothing() {
         assert_eq!((rig.endpoint.images().len(), rig.endpoint.left()), there, "{why}");
         assert_eq!(std::fs::read_to_string(&journal).expect("a journal"), text, "{why}");
     }
+}
+
+/// The journal was written by an earlier version, and killed while it verified the image.
+#[tokio::test(start_paused = true)]
+async fn a_build_whose_journal_is_of_format_2_is_cleaned_up_by_it() {
+    const FORMAT_2: &str = include_str!("../../src/record/journal/format-2.jsonl");
+    let (rig, id) = (Rig::public(&REGIONS), "20261127T225313Z-0.6.1-d75e");
+    let folder = rig.desk.home.build(id);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join(JOURNAL), FORMAT_2).expect("a journal");
+    let ids = ["ami-00000000000000008", "ami-0000000000000000a", "ami-00000000000000006"];
+    for (region, image) in REGIONS.into_iter().zip(ids) {
+        let mut image = Image::published(
+            image,
+            &image.replace("ami", "snap"),
+            ACCOUNT,
+            "Wallaroo 0.6.1",
+            "2026-11-27T22:54:03.000Z",
+        );
+        image.launch_permissions.clear();
+        image.tags = [("wallaroo:build".to_owned(), id.to_owned())].into();
+        rig.endpoint.put(region, image);
+    }
+    assert_eq!(rig.unfinished(), id);
+    clean(&rig, Some(id), 0).await;
+    assert_eq!(rig.endpoint.images().len(), 0, "{}", rig.said());
+    assert!(Unfinished::pick(&rig.desk.home, Some(id), false).is_err());
 }

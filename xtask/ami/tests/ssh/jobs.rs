@@ -119,7 +119,7 @@ async fn another_process_follows_what_the_first_one_began_and_runs_nothing_again
         () = until("the script", || server.logged().contains("before\n")) => {}
     }
     drop((machine, job));
-    // Once while the script runs, and once more when it has ended.
+    // Once while the script runs, and once more when it has ended. The log has its output once all the same.
     for _ in 0..2 {
         let kept = Login::read(&login).expect("the login");
         let again =
@@ -127,5 +127,8 @@ async fn another_process_follows_what_the_first_one_began_and_runs_nothing_again
         std::fs::write(server.folder.join("go"), "").expect("a file");
         let printed = again.script(&mut server.job("prepare", text)).await.expect("its output");
         assert_eq!((printed.as_str(), server.lines("runs")), ("before\nafter\n", 1));
+        for line in ["\nbefore\n", "\nafter\n"] {
+            assert_eq!(server.logged().matches(line).count(), 1, "{}", server.logged());
+        }
     }
 }

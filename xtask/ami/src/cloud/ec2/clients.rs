@@ -179,6 +179,15 @@ impl Clients {
         aws_sdk_servicequotas::Client::from_conf(config.build())
     }
 
+    /// The KMS client of a region, for preflight.
+    pub fn kms(&self, region: &Region) -> aws_sdk_kms::Client {
+        let calls = Calls::new(region.as_str(), &self.events);
+        let region = aws_config::Region::new(region.to_string());
+        let config = aws_sdk_kms::config::Builder::from(&self.shared).region(region).interceptor(calls);
+        let config = config.timeout_config(preflight_timeouts()).retry_config(preflight_retries());
+        aws_sdk_kms::Client::from_conf(config.build())
+    }
+
     /// The HTTP client, for what is no service of AWS's API.
     pub fn http(&self) -> &Http {
         &self.http

@@ -68,7 +68,7 @@ impl Compute for Ec2 {
     }
 
     fn users(&self, base: &Base, configured: &[String]) -> Vec<String> {
-        self.users_of(&base.name, configured)
+        self.users_of(base, configured)
     }
 
     async fn stop(&self, region: &Region, id: &InstanceId, how: Shutdown) -> Result<()> {

@@ -28,6 +28,7 @@ use regions::RegionFacts;
 mod advice;
 mod identity;
 mod grantees;
+mod keys;
 mod paths;
 mod permissions;
 mod collector;
@@ -117,7 +118,10 @@ impl Ec2 {
             opens_no_port: self.opens_no_port(),
             blocked: blocked.as_ref().filter(|_| request.unblock_public_access),
         };
-        permissions::check(self, request, &usable, &inputs, &mut collector).await;
+        let key = keys::check(&self.clients, self.recipe.instance.kms_key.as_ref(), request, &usable, self.flags());
+        let ((), of_key) =
+            join(permissions::check(self, request, &usable, &inputs, &mut collector), Box::pin(key)).await;
+        collector.merge(of_key);
         regions::report(request, facts, &mut collector);
         self.check_paths(&client, placements, &mut collector).await;
         collector.findings.extend(grantees::findings(request.audience.as_ref(), caller));

@@ -115,10 +115,7 @@ impl Ec2 {
     /// # Errors
     /// When the settings of profiles, endpoints, proxies or certificates have faults.
     pub async fn open(settings: Settings, build_region: &Region, recipe: Recipe, events: &Events) -> Result<Ec2> {
-        let mut clients = Clients::open(settings.profile.as_deref(), build_region, events).await?;
-        if settings.is_brief {
-            clients.be_brief();
-        }
+        let clients = Clients::open(settings.profile.as_deref(), build_region, events).await?;
         Ok(Ec2::with(clients, settings, build_region, recipe, events))
     }
 
@@ -134,7 +131,10 @@ impl Ec2 {
         Ec2::with(clients, settings, build_region, recipe, events)
     }
 
-    fn with(clients: Clients, settings: Settings, build_region: &Region, recipe: Recipe, events: &Events) -> Ec2 {
+    fn with(mut clients: Clients, settings: Settings, build_region: &Region, recipe: Recipe, events: &Events) -> Ec2 {
+        if settings.is_brief {
+            clients.be_brief();
+        }
         Ec2 {
             clients,
             caller: OnceCell::new(),

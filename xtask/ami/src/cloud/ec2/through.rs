@@ -34,11 +34,14 @@ impl Ec2 {
         let words: Vec<String> = ssh.through.iter().map(|word| quote(word)).collect();
         let through = (!words.is_empty()).then(|| ("SSH through".to_owned(), words.join(" ")));
         let of_system = base.and_then(|base| Some(&self.recipe.system(&base.system).ok()?.ssh_users));
-        let tried = base.map(|base| self.users_of(&base.name, of_system.map(Vec::as_slice).unwrap_or_default()));
+        let tried = base.map(|base| self.users_of(base, of_system.map(Vec::as_slice).unwrap_or_default()));
         let user = ssh.user.clone().or(tried.map(|users| users.join(", else "))).filter(|user| !user.is_empty());
         let user = user.map(|user| ("SSH user".to_owned(), user));
-        let ecdsa = ssh.key_type_for(base.map_or("", |base| &base.name)) == KeyType::EcdsaP256;
-        let keys = ecdsa.then(|| ("SSH keys".to_owned(), "ECDSA on P-256, not imported into EC2".to_owned()));
+        let keys = match ssh.key_type_for(base.map_or("", |base| &base.name)) {
+            KeyType::EcdsaP256 => Some("ECDSA on P-256, not imported into EC2"),
+            KeyType::Ed25519 => ssh.key_type.map(|_| "Ed25519"),
+        };
+        let keys = keys.map(|keys| ("SSH keys".to_owned(), keys.to_owned()));
         through.into_iter().chain(user).chain(keys).collect()
     }
 
@@ -58,7 +61,10 @@ impl Ec2 {
         if programs::find_in(path, program).is_some() {
             return None;
         }
-        let problem = format!("ssh.through in the recipe runs `{program}`, which is not on this computer");
-        Some(Finding { problem, remedy: format!("install `{program}`, or change ssh.through") })
+        let problem = format!("ssh.through runs `{program}`, which is not on this computer");
+        Some(Finding {
+            problem,
+            remedy: format!("install `{program}`, or change ssh.through of the recipe, or give --ssh-through"),
+        })
     }
 }

@@ -5,6 +5,9 @@ use super::*;
 /// Lines as version 0.6 of the tool wrote them, in format 1.
 const FORMAT_1: &str = include_str!("format-1.jsonl");
 
+/// Lines as a process wrote them, in format 2, that was killed while it verified an image.
+const FORMAT_2: &str = include_str!("format-2.jsonl");
+
 fn line(number: usize) -> &'static str {
     FORMAT_1.lines().nth(number).expect("a line")
 }
@@ -30,6 +33,23 @@ fn a_journal_of_format_1_is_read() {
     // What later versions add may be missing.
     let disk: Option<SealedDisk> = state.result(&Step::Sealed(instance)).expect("a result");
     assert_eq!(disk.expect("it is sealed").marks.len(), 0);
+}
+
+#[test]
+fn a_journal_of_format_2_is_read() {
+    let state = parse(FORMAT_2).expect("a journal");
+    let about = state.about().expect("its first line");
+    assert_eq!((about.version.as_str(), about.build_region.as_str()), ("0.6.1", "us-west-2"));
+    assert_eq!(about.identity.as_ref().map(|it| it.account.as_str()), Some("111122223333"));
+    assert!(state.is_unfinished() && state.can_be_resumed() && state.is_sealed() && state.has_image());
+    let images: Vec<_> = state.images.iter().map(|(region, image)| (region.as_str(), image.id.0.as_str())).collect();
+    let ids = ["ami-00000000000000008", "ami-0000000000000000a", "ami-00000000000000006"];
+    assert_eq!(images, ["eu-west-1", "sa-east-1", "us-west-2"].into_iter().zip(ids).collect::<Vec<_>>());
+    let launched: Vec<String> = state.launched().into_iter().map(|id| id.0).collect();
+    assert_eq!(launched, ["i-0000000000000000e"], "the other one is gone");
+    let disk = state.sealed_disk().expect("a result").expect("it is sealed");
+    assert_eq!((disk.base.sha256, disk.base.owner), (None, None));
+    assert_eq!(state.home_image().expect("a result").expect("it is available").id.0, ids[2]);
 }
 
 #[test]

@@ -7,8 +7,14 @@ use crate::fixture::recipe;
 
 /// Actions of other services: the first is called with what the policy's credentials are got with, one needs no
 /// permission, and the others have their own lines in the policy.
-const NOT_EC2: [&str; 5] =
-    ["AssumeRole", "AssumeRoleWithWebIdentity", "DecodeAuthorizationMessage", "GetCallerIdentity", "GetServiceQuota"];
+const NOT_EC2: [&str; 6] = [
+    "AssumeRole",
+    "AssumeRoleWithWebIdentity",
+    "DecodeAuthorizationMessage",
+    "DescribeKey",
+    "GetCallerIdentity",
+    "GetServiceQuota",
+];
 
 /// Actions that IAM checks although the code never calls them.
 const IMPLIED: [&str; 1] = ["CreateTags"];
@@ -157,6 +163,7 @@ fn a_role_is_passed_and_a_key_is_used_only_where_a_setting_asks_for_it() {
     assert_eq!(passed["Condition"]["StringEquals"]["iam:PassedToService"], json!(["ec2.amazonaws.com"]));
     let used = statement(&machines, "UseKeyOfImage");
     assert_eq!(used["Condition"]["ForAnyValue:StringEquals"]["kms:ResourceAliases"], "alias/images");
+    assert!(used["Action"].as_array().expect("actions").contains(&"kms:DescribeKey".into()), "{used}");
     machines.instance_profile = Some("arn:aws-us-gov:iam::123456789012:instance-profile/ci/builder".to_owned());
     let role = &statement(&machines, "PassRoleOfInstanceProfile")["Resource"];
     assert_eq!(role, "arn:aws-us-gov:iam::123456789012:role/ci/builder");
