@@ -24,8 +24,8 @@ pub struct Hardware {
     pub disk: Utf8PathBuf,
     /// The seed disk for cloud-init.
     pub seed: Utf8PathBuf,
-    /// The firmware; none for QEMU's own, a BIOS.
-    pub firmware: Option<Utf8PathBuf>,
+    /// QEMU's arguments for the firmware; none for its own, a BIOS.
+    pub firmware: Vec<String>,
     /// Memory in MiB.
     pub memory_mib: u32,
 }
@@ -208,9 +208,7 @@ fn arguments(folder: &Utf8Path, hardware: &Hardware) -> Vec<String> {
     let memory = hardware.memory_mib.to_string();
     let (disk, seed) = (disk.to_string(), seed.to_string());
     let mut arguments = hardware.accelerator.clone();
-    if let Some(firmware) = &hardware.firmware {
-        arguments.extend(["-bios".to_owned(), firmware.to_string()]);
-    }
+    arguments.extend_from_slice(&hardware.firmware);
     arguments.extend(
         [
             "-machine",
