@@ -43,6 +43,7 @@ mod folder;
 mod images;
 pub mod inventory;
 mod names;
+mod network;
 mod opening;
 pub mod packages;
 pub mod programs;

@@ -11,6 +11,7 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout},
 };
 
+use super::network;
 use crate::ground::process;
 
 /// The timeout of a QMP command, which QEMU answers in milliseconds, or in a second on a busy computer.
@@ -235,9 +236,8 @@ fn arguments(folder: &Utf8Path, hardware: &Hardware) -> Vec<String> {
             &seed,
             "-device",
             "virtio-blk-pci,drive=seed",
-            // Port 0: the system picks a free port, so two machines never conflict.
             "-netdev",
-            "user,id=network,ipv6=off,hostfwd=tcp:127.0.0.1:0-:22",
+            &network::user_network(),
             "-device",
             "virtio-net-pci,netdev=network,romfile=",
             "-device",
