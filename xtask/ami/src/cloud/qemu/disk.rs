@@ -170,10 +170,9 @@ impl Disk {
             if matches!(entry.file_name().as_ref(), b"." | b"..") {
                 continue;
             }
-            let path = entry.path();
-            let metadata = self.root.symlink_metadata(&path);
-            let path = path.display().to_string();
-            let metadata = metadata.map_err(|error| self.unreadable(&path, &error))?;
+            let path = entry.path().display().to_string();
+            // Of the entry itself: looking for its path would read the folder once more for each.
+            let metadata = entry.metadata().map_err(|error| self.unreadable(&path, &error))?;
             let (length, modified_secs) = (metadata.len(), metadata.modified().seconds());
             entries.push(Entry { path, length, modified_secs, kind: EntryKind::of(metadata.file_type()) });
         }
