@@ -58,6 +58,9 @@ pub mod vm;
 /// Memory of a virtual machine, in MiB: enough for apt to install packages without swapping.
 const MEMORY_MIB: u32 = 1024;
 
+/// A booting machine may be silent for this part of the time limit of a login, so another boot still fits in.
+const SILENT_PART: u32 = 3;
+
 /// The local cloud, with its state in a folder.
 pub struct Qemu {
     state_dir: StateDir,
@@ -90,6 +93,9 @@ struct LocalInstance {
     build: String,
     vm: Vm,
     folder: Folder,
+    /// What it was launched with, and the public key.
+    launch: Launch,
+    key: String,
 }
 
 impl Qemu {
@@ -151,6 +157,7 @@ impl Qemu {
             disk: folder.join(conversion::DISK),
             seed: folder.join("seed.img"),
             memory_mib: MEMORY_MIB,
+            silence_limit: self.recipe.limits.login / SILENT_PART,
         };
         conversion::overlay(&hardware.disk, &backing, launch.root_volume_gib).await?;
         seed::write(&hardware.seed, &id.0, key, &launch.user_data)?;

@@ -1,6 +1,6 @@
 //! Commands, jobs and uploads over SSH.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -22,6 +22,9 @@ const MAX_OUTPUT_BYTES: usize = 16 << 20;
 
 /// How much longer than a job the tool waits for its end. The machine's clock counts for the job's limit, not the tool's.
 const JOB_GRACE: Duration = Duration::from_secs(120);
+
+/// How long a command whose input can't be sent may take to tell how it ended.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// A login session over SSH.
 pub struct Ssh {
@@ -102,14 +105,10 @@ impl Ssh {
                 }
             }
             log.flush().await?;
-            Ok(ended)
+            anyhow::Ok(ended)
         };
-        // A command may exit before it has read all its input. Its exit status is then the better message.
-        let (sent, ended) = tokio::join!(send, receive);
-        let ended = ended.with_context(|| format!("failed to write the log {}", self.log))?.ok_or_else(lost)?;
-        if ended == Ok(0) {
-            sent?;
-        }
+        let receive = async { receive.await.with_context(|| format!("failed to write the log {}", self.log)) };
+        let ended = until_ended(send, receive).await?.ok_or_else(lost)?;
         Ok(ended)
     }
 
@@ -163,6 +162,29 @@ impl Machine for Ssh {
         let ended = tokio::time::timeout(limit + JOB_GRACE, self.run_job(job)).await;
         drop(waiting);
         ended.map_err(|_| self.timed_out(&what, limit))?
+    }
+}
+
+/// Sends a command's input until it has ended, and returns how it did.
+///
+/// A command may end before it has read all its input, and so may the connection. The rest can't be sent then: russh waits
+/// for the server to ask for it. If the connection is lost, the exit status is the better message, if one has come.
+async fn until_ended<T>(
+    send: impl Future<Output = Result<()>>,
+    receive: impl Future<Output = Result<Option<T>>>,
+) -> Result<Option<T>> {
+    let (mut send, mut receive) = (pin!(send), pin!(receive));
+    let sent = tokio::select! {
+        ended = &mut receive => return ended,
+        sent = &mut send => sent,
+    };
+    match sent {
+        Ok(()) => receive.await,
+        Err(error) if !error.is::<Lost>() => Err(error),
+        Err(error) => match tokio::time::timeout(LAST_WORDS, receive).await {
+            Ok(Ok(Some(ended))) => Ok(Some(ended)),
+            _ => Err(error),
+        },
     }
 }
 

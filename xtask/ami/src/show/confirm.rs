@@ -4,22 +4,37 @@ use std::io::{BufRead as _, IsTerminal as _};
 
 use anyhow::{Context as _, Result, bail};
 
-/// Asks for confirmation. `--yes` confirms, and is required where stdin is not a terminal.
+/// Asks for confirmation with a yes. `--yes` confirms, and is required where stdin is not a terminal.
 ///
 /// # Errors
 /// When the answer is no, or stdin is not a terminal.
 pub async fn confirm(question: &str, yes: bool) -> Result<()> {
+    let answer = answer(&format!("{question} [y/N] "), yes).await?;
+    let confirmed = answer.is_none_or(|answer| ["y", "yes"].contains(&answer.to_lowercase().as_str()));
+    if confirmed { Ok(()) } else { bail!("not confirmed") }
+}
+
+/// Asks for confirmation by typing a word, where a yes would be given too easily. `--yes` confirms here, too.
+///
+/// # Errors
+/// When another word is typed, or stdin is not a terminal.
+pub async fn confirm_by_typing(word: &str, question: &str, yes: bool) -> Result<()> {
+    let answer = answer(&format!("{question} To confirm, type `{word}`: "), yes).await?;
+    match answer {
+        Some(answer) if answer != word => bail!("not confirmed: `{answer}` is not `{word}`"),
+        _ => Ok(()),
+    }
+}
+
+/// The answer to a question; `None` if `--yes` was given.
+async fn answer(question: &str, yes: bool) -> Result<Option<String>> {
     if yes {
-        return Ok(());
+        return Ok(None);
     }
     if !std::io::stdin().is_terminal() {
         bail!("not confirmed: stdin is not a terminal; pass --yes");
     }
-    let answer = ask(&format!("{question} [y/N] ")).await?;
-    if !["y", "yes"].contains(&answer.to_lowercase().as_str()) {
-        bail!("not confirmed");
-    }
-    Ok(())
+    ask(question).await.map(Some)
 }
 
 /// Asks on the terminal, and returns the line that was typed, without the spaces around it.

@@ -1,6 +1,6 @@
 //! `ami retire`: removes a version's images, with their snapshots, in every region.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::SystemTime};
 
 use anyhow::{Context as _, anyhow};
 use xtask::{cli::CommonFlags, region::Region, version::Version};
@@ -10,9 +10,9 @@ use crate::{
     cloud::{Cloud, HowTo, Origin},
     event::progress::Progress,
     events::Events,
-    ground::{everywhere, outcome::Failure},
+    ground::{date, everywhere, outcome::Failure},
     recipe::Recipe,
-    show::confirm::confirm,
+    show::confirm::confirm_by_typing,
 };
 
 /// Lists a version's images, asks for confirmation, and deregisters them and deletes their snapshots in every region.
@@ -44,11 +44,15 @@ pub async fn retire<C: Cloud>(
             cloud.flags()
         )));
     }
+    let now = SystemTime::now();
     for entry in &images {
-        events.note(line(entry, &name));
+        events.note(line(entry, &name, now));
     }
     let question = format!("Remove all listed images of `{name}` for good ({} in all)?", images.len());
-    confirm(&question, common.yes).await.context("nothing was removed").map_err(Failure::Refused)?;
+    confirm_by_typing(version.as_str(), &question, common.yes)
+        .await
+        .context("nothing was removed")
+        .map_err(Failure::Refused)?;
     let removed = everywhere::for_each(images.iter().map(|entry| (&entry.region, *entry)), async |region, entry| {
         let removed = cloud.deregister(region, &entry.image.id).await;
         removed.map(|()| &entry.image.id).map_err(|error| anyhow!(remains(cloud, entry, &error)))
@@ -64,11 +68,12 @@ pub async fn retire<C: Cloud>(
 }
 
 /// The line about an image before it is removed.
-fn line(entry: &Entry, name: &str) -> String {
+fn line(entry: &Entry, name: &str, now: SystemTime) -> String {
     let Entry { region, image, .. } = entry;
     let public = if image.public { "public" } else { "private" };
     let other_name = (image.name != name).then(|| format!("named `{}`", image.name));
-    let remarks = [public.to_owned()].into_iter().chain(other_name).chain(image.remarks());
+    let age = date::age(&image.created, now).map(|age| format!("{age} old"));
+    let remarks = [public.to_owned()].into_iter().chain(age).chain(other_name).chain(image.remarks());
     format!("{region}: {} ({})", image.id, remarks.collect::<Vec<_>>().join(", "))
 }
 

@@ -3,7 +3,10 @@
 use std::{fs::File, os::fd::AsFd as _, process::Command};
 
 use camino::Utf8Path;
-use nix::sys::signal::{Signal, kill};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use crate::{
     bench::{Bench, DEAF_QEMU, PROVISION, path_with},
@@ -51,6 +54,25 @@ fn a_binary_that_cannot_run_ends_the_machine_that_boots_meanwhile() {
     File::create(&go).expect("a file");
     let ended = running.end();
     ended.expect_error(1, &["the binaries cannot run on debian-12", "machida is a script (`#!/bin/sh`)"]);
+    bench.expect_nothing_left(&ended);
+}
+
+#[test]
+fn a_machine_that_hangs_while_it_boots_is_launched_again() {
+    let Some(bench) = Bench::quick() else { return };
+    bench.recipe(&[("login = \"10min\"", "login = \"2min\"")]);
+    let mut running = Running::start(&mut bench.release(&["--private"]));
+    running.wait_for("Launched");
+    let processes = bench.home.processes();
+    let (qemu, _) = processes.iter().find(|(_, line)| line.starts_with("qemu-system-")).expect("QEMU");
+    // To those who wait for it, a stopped machine is like one that gets no interrupts.
+    kill(Pid::from_raw(*qemu), Signal::SIGSTOP).expect("it runs");
+    let warning = running.wait_for("hung during boot");
+    assert!(warning.contains("nothing on its console for 40s"), "{warning}");
+    running.wait_for("Installing 0 packages");
+    running.signal(Signal::SIGINT);
+    let ended = running.end_within(std::time::Duration::from_secs(15));
+    ended.expect_error(130, &[]);
     bench.expect_nothing_left(&ended);
 }
 
@@ -157,7 +179,7 @@ fn qemu_dies() {
     let machine =
         machines.iter().find(|(_, line)| line.starts_with("qemu-system-") && line.contains(instances.as_str()));
     let (id, _) = machine.unwrap_or_else(|| panic!("no machine: {machines:?}"));
-    kill(nix::unistd::Pid::from_raw(*id), Signal::SIGKILL).expect("it is there");
+    kill(Pid::from_raw(*id), Signal::SIGKILL).expect("it is there");
     let ended = running.end();
     ended.expect_error(1, &["is stopped before a login was possible: QEMU ended (signal: 9 (SIGKILL))\n", "console"]);
     bench.expect_nothing_left(&ended);

@@ -16,6 +16,7 @@ mod bases;
 mod binaries;
 mod facts;
 mod stream;
+mod terminal;
 mod builds;
 mod regions;
 #[path = "../kit/schema.rs"]
@@ -252,7 +253,7 @@ fn a_name_that_is_taken_in_any_of_the_regions() {
     let retire = ["retire", "--version", "0.6.1", "--local"];
     let words = ["nothing was removed: not confirmed: stdin is not a terminal; pass --yes"];
     let ended = refused(&home, &mut home.ami(retire), &words);
-    assert!(ended.stderr.contains("eu-west-1: ami-00000000000000001 (private)"), "{ended}");
+    assert!(ended.stderr.contains("eu-west-1: ami-00000000000000001 (private, "), "{ended}");
 }
 
 #[test]

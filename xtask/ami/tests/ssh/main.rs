@@ -4,4 +4,5 @@
 mod jobs;
 mod logins;
 mod server;
+mod uploads;
 mod wire;

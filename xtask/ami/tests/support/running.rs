@@ -9,12 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use camino::Utf8PathBuf;
 use nix::{
     sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
 
-use crate::support::{Ended, Home};
+use crate::support::{Ended, Home, files};
 
 /// How soon all has to be gone after a run: the system ends it, so it is a matter of scheduling.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
@@ -22,12 +23,16 @@ const GONE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a test waits for a line. The longest wait is for packages to be installed, a minute and a half when quiet.
 const LINE_LIMIT: Duration = Duration::from_secs(480);
 
+/// How much of a console is shown.
+const CONSOLE_END_BYTES: usize = 2000;
+
 /// A run of the program. It is ended when this is dropped.
 pub struct Running {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
     stdout: Option<JoinHandle<String>>,
+    home: Option<Utf8PathBuf>,
 }
 
 impl Running {
@@ -48,7 +53,9 @@ impl Running {
             stdout.read_to_string(&mut text).expect("UTF-8");
             text
         });
-        Running { child, lines, seen: Vec::new(), stdout: Some(stdout) }
+        let home = command.get_envs().find(|(name, _)| *name == "WALLAROO_AMI_HOME").and_then(|(_, home)| home);
+        let home = home.and_then(|home| home.to_str()).map(Utf8PathBuf::from);
+        Running { child, lines, seen: Vec::new(), stdout: Some(stdout), home }
     }
 
     /// Its process.
@@ -76,7 +83,7 @@ impl Running {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    panic!("no {text:?} within {LINE_LIMIT:?}:\n{}", self.seen.join("\n"))
+                    panic!("no {text:?} within {LINE_LIMIT:?}:\n{}", self.so_far())
                 }
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
@@ -91,6 +98,19 @@ impl Running {
     /// Whether it is still there.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("its status").is_none()
+    }
+
+    /// What it has said, and the ends of its machines' consoles, for a test that gives up on it.
+    fn so_far(&self) -> String {
+        let mut text = self.seen.join("\n");
+        for path in self.home.iter().flat_map(|home| files(&home.join("instances"))) {
+            if path.file_name() == Some("console.log") {
+                let console = std::fs::read(&path).unwrap_or_default();
+                let console = String::from_utf8_lossy(&console[console.len().saturating_sub(CONSOLE_END_BYTES)..]);
+                text += &format!("\n{path} ends with:\n{console}");
+            }
+        }
+        text
     }
 
     /// Kills it with all of its process group, which it leads.
@@ -113,7 +133,7 @@ impl Running {
                 break status;
             }
             self.seen.extend(self.lines.try_iter());
-            assert!(Instant::now() < deadline, "it goes on after {limit:?}:\n{}", self.seen.join("\n"));
+            assert!(Instant::now() < deadline, "it goes on after {limit:?}:\n{}", self.so_far());
             std::thread::sleep(Duration::from_millis(20));
         };
         self.seen.extend(self.lines.iter());

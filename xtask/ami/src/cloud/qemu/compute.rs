@@ -31,6 +31,15 @@ impl Qemu {
         };
         self.made_base.get_or_try_init(|| make).await.cloned()
     }
+
+    /// Replaces a machine that hangs during boot, at most once. Its disk is replaced, too: programs may have written to
+    /// it, and what is checked is the first boot.
+    async fn launch_again(&self, id: &InstanceId, region: &Region, local: &mut LocalInstance) -> Result<()> {
+        local.vm.kill().await?;
+        local.vm = self.start(id, local.folder.path(), region, &local.launch, &local.key).await?;
+        local.vm.has_booted();
+        Ok(())
+    }
 }
 
 impl Compute for Qemu {
@@ -89,16 +98,17 @@ impl Compute for Qemu {
         let vm = self.start(&id, folder.path(), region, launch, &key);
         let vm = vm.await.with_context(|| format!("failed to launch {id}"))?;
         let build = launch.tags.iter().find(|(tag, _)| tag == TAG_BUILD).map(|(_, build)| build.clone());
-        let local = LocalInstance { build: build.unwrap_or_default(), vm, folder };
+        let local = LocalInstance { build: build.unwrap_or_default(), vm, folder, launch: launch.clone(), key };
         self.instances.borrow_mut().insert(id.clone(), Rc::new(Mutex::new(local)));
         Ok(id)
     }
 
-    async fn instance(&self, _region: &Region, id: &InstanceId) -> Result<Option<Instance>> {
+    async fn instance(&self, region: &Region, id: &InstanceId) -> Result<Option<Instance>> {
         let Some(local) = self.local_instance(id) else { return Ok(None) };
         let mut local = local.lock().await;
-        if local.vm.restart_if_hung().await? {
-            self.events.warn(format_args!("the kernel of {id} hung during boot; restarted the machine"));
+        if let Some(hang) = local.vm.hang() {
+            self.launch_again(id, region, &mut local).await.with_context(|| format!("failed to launch {id} again"))?;
+            self.events.warn(format_args!("{id} hung during boot ({hang}); launched it again with a fresh disk"));
         }
         let (state, reason) = match local.vm.power()? {
             Power::On => (InstanceState::Running, None),
@@ -137,7 +147,7 @@ impl Compute for Qemu {
         for local in instances {
             let mut local = local.lock().await;
             if local.vm.ssh() == to.address {
-                local.vm.disable_restart();
+                local.vm.has_booted();
             }
         }
         Ok(machine)

@@ -1,6 +1,10 @@
 //! A virtual machine: a QEMU process, controlled by QMP over its standard input and output.
 
-use std::{net::SocketAddr, process::Stdio, time::Duration};
+use std::{
+    net::SocketAddr,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -29,6 +33,8 @@ pub struct Hardware {
     pub firmware: Vec<String>,
     /// Memory in MiB.
     pub memory_mib: u32,
+    /// How long the guest's console may be silent before the first login.
+    pub silence_limit: Duration,
 }
 
 /// A virtual machine. It is killed on drop, and when this process ends.
@@ -39,7 +45,15 @@ pub struct Vm {
     folder: Utf8PathBuf,
     ssh: SocketAddr,
     stopping: bool,
-    restart_disabled: bool,
+    /// What is known of its boot; `None` once it has booted.
+    boot: Option<Boot>,
+}
+
+/// What the console of a booting guest shows of its progress.
+struct Boot {
+    silence_limit: Duration,
+    console_bytes: u64,
+    changed: Instant,
 }
 
 /// The power state of a machine.
@@ -70,8 +84,8 @@ impl Vm {
         };
         let ssh = SocketAddr::from(([127, 0, 0, 1], 0));
         let answers = BufReader::new(answers).lines();
-        let mut vm =
-            Vm { child, commands, answers, folder: folder.to_owned(), ssh, stopping: false, restart_disabled: false };
+        let boot = Boot { silence_limit: hardware.silence_limit, console_bytes: 0, changed: Instant::now() };
+        let mut vm = Vm { child, commands, answers, folder: folder.to_owned(), ssh, stopping: false, boot: Some(boot) };
         vm.execute("qmp_capabilities", json!({})).await?;
         let port = vm.forwarded_port().await?;
         vm.ssh.set_port(port);
@@ -102,29 +116,19 @@ impl Vm {
         self.execute("quit", json!({})).await.map(drop)
     }
 
-    /// Resets a guest whose kernel hangs during boot, at most once. Returns whether it did.
+    /// Why this guest is taken to hang during boot; `None` if it is not.
     ///
-    /// Under emulation on a busy computer, about one boot in ten hangs before any program runs, and the next one
-    /// succeeds. The kernel's watchdog reports the hang on the console.
-    ///
-    /// # Errors
-    /// When QEMU refuses.
-    pub async fn restart_if_hung(&mut self) -> Result<bool> {
-        if self.restart_disabled || self.stopping {
-            return Ok(false);
-        }
+    /// Under emulation on a busy computer, about one boot in ten hangs, and the next one succeeds. Mostly the kernel's
+    /// watchdog reports the hang on the console. A kernel that gets no interrupts any more reports nothing.
+    pub fn hang(&mut self) -> Option<String> {
+        let boot = self.boot.as_mut().filter(|_| !self.stopping)?;
         let console = std::fs::read(self.folder.join(CONSOLE)).unwrap_or_default();
-        if !kernel_hung(&String::from_utf8_lossy(&console)) {
-            return Ok(false);
-        }
-        self.restart_disabled = true;
-        self.execute("system_reset", json!({})).await?;
-        Ok(true)
+        boot.hang(&String::from_utf8_lossy(&console), Instant::now())
     }
 
-    /// Never resets the guest from now on: a login shows that it has booted.
-    pub fn disable_restart(&mut self) {
-        self.restart_disabled = true;
+    /// It never hangs from now on: a login shows that it has booted, or nothing could be done about it.
+    pub fn has_booted(&mut self) {
+        self.boot = None;
     }
 
     /// The power state.
@@ -258,9 +262,24 @@ fn parse_answer(command: &str, line: &str) -> Result<Option<Value>> {
     Ok(answer.get_mut("return").map(Value::take))
 }
 
-/// Whether the kernel's watchdog reports a hang on the console.
-fn kernel_hung(console: &str) -> bool {
-    console.contains("detected stalls") || console.contains("soft lockup")
+impl Boot {
+    fn hang(&mut self, console: &str, now: Instant) -> Option<String> {
+        if console.contains("detected stalls") || console.contains("soft lockup") {
+            return Some("its kernel reports a stall".to_owned());
+        }
+        let bytes = console.len() as u64;
+        if bytes != self.console_bytes {
+            (self.console_bytes, self.changed) = (bytes, now);
+        }
+        if now.duration_since(self.changed) < self.silence_limit {
+            return None;
+        }
+        let limit = humantime::format_duration(self.silence_limit);
+        Some(match console.trim_end().lines().next_back() {
+            Some(line) => format!("no login, and nothing on its console for {limit} after `{}`", line.trim()),
+            None => format!("no login, and nothing on its console for {limit}"),
+        })
+    }
 }
 
 /// The port of this computer in QEMU's table, whose line is `TCP[HOST_FORWARD] 13 127.0.0.1 43219 10.0.2.15 22 0 0`.
@@ -297,14 +316,21 @@ mod tests {
             if let Some(port) = parse_forwarded_port(&table) {
                 assert!(port > 0 && table.contains(&port.to_string()), "{port}");
             }
-            kernel_hung(&table);
         });
     }
 
     #[test]
-    fn a_hung_kernel_is_recognised_on_the_console() {
-        assert!(kernel_hung("[   21.0] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:"));
-        assert!(!kernel_hung("Debian GNU/Linux 12 wallaroo ttyS0\n"));
+    fn a_boot_hangs_when_the_kernel_says_so_or_the_console_is_silent_for_too_long() {
+        let (start, limit) = (Instant::now(), Duration::from_secs(60));
+        let after = |secs| start + Duration::from_secs(secs);
+        let mut boot = Boot { silence_limit: limit, console_bytes: 0, changed: start };
+        assert_eq!(boot.hang("Booting\n", after(59)), None);
+        assert_eq!(boot.hang("Booting\n", after(118)), None);
+        let silent = "no login, and nothing on its console for 1m after `Booting`";
+        assert_eq!(boot.hang("Booting\n", after(119)).as_deref(), Some(silent));
+        assert_eq!(boot.hang("Booting\nWelcome\n", after(120)), None);
+        let stalled = "[   21.0] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:";
+        assert_eq!(boot.hang(stalled, after(121)).as_deref(), Some("its kernel reports a stall"));
     }
 
     #[test]
