@@ -12,7 +12,8 @@ const ROUTES_6: &str = "/proc/net/ipv6_route";
 pub fn user_network() -> String {
     let text = |path| fs::read_to_string(path).unwrap_or_default();
     // Port 0: the system picks a free port, so two machines never conflict.
-    format!("user,id=network,ipv6={},hostfwd=tcp:127.0.0.1:0-:22", ipv6(&text(ROUTES), &text(ROUTES_6)))
+    // Without a word about IPv4, IPv6 would take its place.
+    format!("user,id=network,ipv4=on,ipv6={},hostfwd=tcp:127.0.0.1:0-:22", ipv6(&text(ROUTES), &text(ROUTES_6)))
 }
 
 /// Machines have IPv6 only where this computer has no other way out. On others they would try addresses of IPv6 first,
