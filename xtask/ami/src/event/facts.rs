@@ -6,7 +6,10 @@ use camino::Utf8PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{ImageId, InstanceId};
+use super::{
+    hardware::Hardware,
+    ids::{ImageId, InstanceId},
+};
 
 /// What an image is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +23,9 @@ pub struct Base {
     /// The SHA-256 of its disk's content, as raw bytes, in hexadecimal; null on EC2, where its id never means another.
     #[serde(default)]
     pub sha256: Option<String>,
+    /// What its machines are like, which an image made from it keeps. None where the cloud does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<Hardware>,
 }
 
 impl Base {

@@ -62,6 +62,7 @@ impl<F: Fate> Compute for Cloud<F> {
             name: "a base".to_owned(),
             system: "ubuntu-16.04".to_owned(),
             sha256: None,
+            hardware: None,
         };
         self.call(Verb::Base, "", |_, _| Ok(base())).await
     }

@@ -54,7 +54,13 @@ impl Compute for Qemu {
         let Some(file) = &self.base_file else {
             let base = self.made_base(log).await?;
             let sha256 = Some(base.sha256);
-            return Ok(Base { id: base.path.to_string(), name: base.name, system: base.system, sha256 });
+            return Ok(Base {
+                id: base.path.to_string(),
+                name: base.name,
+                system: base.system,
+                sha256,
+                hardware: None,
+            });
         };
         let system = self.of_base_file(file).await?.system;
         let name = file.file_name().unwrap_or(file.as_str()).to_owned();
@@ -64,7 +70,7 @@ impl Compute for Qemu {
             None => RawDisk::of(file, self.state_dir.path()).await?.file()?,
         };
         let sha256 = content::sha256(copy).await?;
-        Ok(Base { id: file.to_string(), name, system, sha256: Some(sha256) })
+        Ok(Base { id: file.to_string(), name, system, sha256: Some(sha256), hardware: None })
     }
 
     async fn base_facts(&self, log: &Utf8Path) -> Result<Option<Facts>> {
