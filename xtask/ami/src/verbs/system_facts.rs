@@ -135,6 +135,7 @@ async fn apt(
         mirror: flags.mirror.clone().or(local.mirror.clone()),
         security_mirror: flags.security_mirror.clone().or(local.security_mirror.clone()),
         check_valid_until: local.check_valid_until && !flags.ignore_valid_until,
+        uefi_firmware: None,
         ..local.clone()
     };
     let urls = [("mirror", local.mirror.as_deref()), ("security-mirror", local.security_mirror.as_deref())];

@@ -5,7 +5,7 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
 
-use super::{Home, folder, missing, refused, release, sample, skipped, support};
+use super::{Home, folder, missing, recipe, refused, release, sample, skipped, support, write};
 
 /// Makes a file, in a folder with a small system on the whole disk `whole.raw`, and on a partition of `disk.raw`.
 fn make(folder: &Utf8Path, script: &str) {
@@ -22,7 +22,7 @@ const SYSTEM: &str = "mkdir -p tree/etc && printf 'ID=debian\\nVERSION_ID=\"12\"
 
 /// A home, and a checkout in a folder with disks; none where they cannot be made.
 fn disks() -> Option<(Home, TempDir, Utf8PathBuf, Utf8PathBuf)> {
-    if skipped(missing(&support::QEMU).or_else(|| missing(&["mke2fs"]))) {
+    if skipped(missing(&support::QEMU).or_else(|| missing(&["mke2fs", "mkfs.vfat", "mmd"]))) {
         return None;
     }
     let (home, (guard, folder)) = (Home::new(), folder());
@@ -36,7 +36,7 @@ fn disks() -> Option<(Home, TempDir, Utf8PathBuf, Utf8PathBuf)> {
 fn a_base_of_a_kind_that_cannot_be_taken_is_refused_by_its_kind() {
     let Some((home, _guard, folder, root)) = disks() else { return };
     let cases = [
-        ("whole.raw", "true", "it is only a file system: give the whole disk"),
+        ("whole.raw", "true", "it is only a file system (ext4): give the whole disk"),
         ("packed.img.gz", "gzip -c disk.raw > packed.img.gz", "compressed with gzip: unpack it first"),
         ("packed.xz", "printf '\\3757zXZ\\0rest' > packed.xz", "compressed with xz: unpack it first"),
         ("a.ova", "tar cf a.ova tree", "a tar archive, as an .ova is"),
@@ -58,12 +58,12 @@ fn a_base_of_a_kind_that_cannot_be_taken_is_refused_by_its_kind() {
             "head -c $(($(stat -c %s disk.qcow2) * 2 / 3)) disk.qcow2 > cut.qcow2",
             "a part of it is missing",
         ),
-        ("empty.qcow2", "qemu-img create -q -f qcow2 empty.qcow2 1M", "it has no partition table"),
+        ("empty.qcow2", "qemu-img create -q -f qcow2 empty.qcow2 1M", "it is empty"),
         (
-            "xfs.raw",
-            "cp disk.raw xfs.raw; printf XFSB | dd of=xfs.raw bs=4M seek=1 conv=notrunc status=none; \
-          dd if=/dev/zero of=xfs.raw bs=1 count=2 seek=$((4 * 1048576 + 1080)) conv=notrunc status=none",
-            "not ext4 (xfs)",
+            "fat.raw",
+            "cp disk.raw fat.raw; dd if=/dev/zero of=fat.raw bs=1M seek=4 count=4 conv=notrunc status=none; \
+             mkfs.vfat --offset=8192 fat.raw > log",
+            "cannot be read: it has to be on ext4, and partition 1 is empty, partition 2 is FAT",
         ),
         // What it would boot comes before what it is made of.
         (
@@ -89,6 +89,28 @@ fn a_disk_of_another_format_is_read_like_any() {
         let words = [file.as_str(), "neither boot code for BIOS nor an EFI system partition"];
         refused(&home, &mut home.ami(release(&root, &["--base-image", file.as_str()])), &words);
     }
+}
+
+#[test]
+fn a_base_that_boots_by_uefi_only_needs_a_loader_and_a_firmware() {
+    let Some((home, _guard, folder, root)) = disks() else { return };
+    make(
+        &folder,
+        "truncate -s 1M esp; mkfs.vfat esp > log; mmd -i esp ::/EFI ::/EFI/BOOT; cp disk.raw uefi.raw
+         sfdisk -q --part-type uefi.raw 1 uefi; dd if=esp of=uefi.raw bs=1M seek=1 conv=notrunc status=none",
+    );
+    let file = folder.join("uefi.raw");
+    let refuses = |words: &[&str]| {
+        refused(&home, &mut home.ami(release(&root, &["--base-image", file.as_str()])), words);
+    };
+    refuses(&["has no EFI/BOOT/BOOTX64.EFI", "run grub-install with --removable"]);
+    make(
+        &folder,
+        "mcopy -i esp log ::/EFI/BOOT/BOOTX64.EFI; dd if=esp of=uefi.raw bs=1M seek=1 conv=notrunc status=none",
+    );
+    let given = [("[local_base]", "[local_base]\nuefi_firmware = \"/nowhere/OVMF.fd\"")];
+    write(&root.join(".release/ami/ami.toml"), recipe(&given));
+    refuses(&["boots by UEFI only, and there is no file /nowhere/OVMF.fd", "local_base.uefi_firmware"]);
 }
 
 #[test]

@@ -65,7 +65,12 @@ impl Compute for Qemu {
         };
         let system = self.of_base_file(file).await?.system;
         let name = file.file_name().unwrap_or(file.as_str()).to_owned();
-        let sha256 = content::sha256(RawDisk::of(file, self.state_dir.path()).await?.into_file()).await?;
+        let copy = self.base_file_copy.take();
+        let copy = match copy {
+            Some(copy) => copy,
+            None => RawDisk::of(file, self.state_dir.path()).await?.file()?,
+        };
+        let sha256 = content::sha256(copy).await?;
         Ok(Base { id: file.to_string(), name, system, sha256: Some(sha256), owner: None, hardware: None })
     }
 

@@ -7,7 +7,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use ext4_view::{Ext4, Ext4Error, FileType};
 use nix::sys::signal::Signal;
 
-use super::{boot::refuse_other_files, programs};
+use super::{
+    boot::{Firmware, refuse_other_files},
+    programs,
+};
 use crate::{
     cloud::{ClosedDisk, DiskFiles},
     elf::survey::Tree,
@@ -15,10 +18,15 @@ use crate::{
 };
 use partitions::{Table, partition_table};
 
+mod mounts;
 mod partitions;
+mod probe;
 
 /// The file that names the system. The partition that has it is the root partition.
 const OS_RELEASE: &str = "/etc/os-release";
+
+/// The file that says which folders are on other file systems.
+const FSTAB: &str = "/etc/fstab";
 
 /// The largest file that is read, in bytes. No file of interest comes near it.
 const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -162,10 +170,9 @@ impl Disk {
             if matches!(entry.file_name().as_ref(), b"." | b"..") {
                 continue;
             }
-            let path = entry.path();
-            let metadata = self.root.symlink_metadata(&path);
-            let path = path.display().to_string();
-            let metadata = metadata.map_err(|error| self.unreadable(&path, &error))?;
+            let path = entry.path().display().to_string();
+            // Of the entry itself: looking for its path would read the folder once more for each.
+            let metadata = entry.metadata().map_err(|error| self.unreadable(&path, &error))?;
             let (length, modified_secs) = (metadata.len(), metadata.modified().seconds());
             entries.push(Entry { path, length, modified_secs, kind: EntryKind::of(metadata.file_type()) });
         }
@@ -240,10 +247,20 @@ impl RawDisk {
         Ok(RawDisk { raw, table, image: image.to_string() })
     }
 
-    /// Its content.
-    #[must_use]
-    pub fn into_file(self) -> File {
-        self.raw
+    /// Its content, which stays as long as this file is open.
+    ///
+    /// # Errors
+    /// When this process has too many files open.
+    pub fn file(&self) -> Result<File> {
+        self.raw.try_clone().context("failed to open a file once more")
+    }
+
+    /// What boots it.
+    ///
+    /// # Errors
+    /// When it can't be read, or nothing boots from it.
+    pub fn boots(&self) -> Result<Firmware> {
+        Firmware::of_raw(&self.raw)
     }
 
     /// The size of the disk, in bytes, of which much may be empty.
@@ -260,8 +277,20 @@ impl RawDisk {
     /// When no partition is ext4 with `/etc/os-release`.
     pub fn open(self) -> Result<Disk> {
         let RawDisk { raw, table, image } = self;
-        let root = table.root(&path_of(&raw)).map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
-        Ok(Disk { root, image })
+        let root =
+            table.root(&path_of(&raw)).map_err(|why| anyhow!("the system on {image} cannot be read: {why:#}"))?;
+        let disk = Disk { root, image };
+        let fstab = disk.read(FSTAB)?.unwrap_or_default();
+        let fstab = String::from_utf8_lossy(&fstab);
+        let apart = mounts::apart(&fstab);
+        if !apart.is_empty() {
+            bail!(
+                "the system on {} cannot be read: its {} ({FSTAB}), where programs and what a build leaves would be missed",
+                disk.image,
+                mounts::in_words(&apart)
+            );
+        }
+        Ok(disk)
     }
 }
 
@@ -350,5 +379,7 @@ pub fn system_of(text: &str) -> Option<String> {
     Some(format!("{}-{}", value("ID")?, value("VERSION_ID")?))
 }
 
+#[cfg(test)]
+mod kinds;
 #[cfg(test)]
 mod tests;

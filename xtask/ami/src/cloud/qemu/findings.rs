@@ -7,9 +7,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
     OfFile, Qemu, base,
-    boot::{self, Firmware},
+    boot::Firmware,
     disk::RawDisk,
-    facts, packages,
+    facts,
+    firmware::{self, Uefi},
+    packages,
     packages::{MAKE, Needs, SSH},
     rights, store,
 };
@@ -55,14 +57,18 @@ impl Qemu {
         }
         let (system, base) = match (&self.base_file, base) {
             (Some(file), _) if missing.is_empty() => match self.of_base_file(file).await {
-                Ok(OfFile { system, facts, size_bytes }) => {
+                Ok(OfFile { system, facts, size_bytes, boots }) => {
                     preflight.findings.extend(size_finding(file, size_bytes, self.recipe.instance.root_volume_gib));
-                    preflight.findings.extend(self.firmware_finding(needs, file, install).await?);
+                    preflight.findings.extend(self.firmware_finding(needs, file, &boots, install).await?);
                     preflight.base_facts = facts;
-                    (Some(system), file.to_string())
+                    let how =
+                        if boots == Ok(Firmware::Uefi) { ", which boots by UEFI (Secure Boot is off)" } else { "" };
+                    (Some(system), format!("{file}{how}"))
                 }
                 Err(error) => {
-                    let remedy = "give a disk image, qcow2 or raw, of a system that the recipe describes".to_owned();
+                    let remedy =
+                        "give a disk image, qcow2 or raw, that has a system on ext4, one that the recipe describes"
+                            .to_owned();
                     preflight.findings.push(Finding { problem: format!("{error:#}"), remedy });
                     (None, file.to_string())
                 }
@@ -93,29 +99,54 @@ impl Qemu {
             let scratch = if self.state_dir.path().is_dir() { self.state_dir.path() } else { &temporary };
             let disk = RawDisk::of(file, scratch).await?;
             let (source, size_bytes) = (file.to_string(), disk.size_bytes()?);
+            let boots = disk.boots().map_err(|error| format!("{error:#}"));
+            self.base_file_copy.replace(Some(disk.file()?));
             // On a thread of its own, because it takes a while.
             let (system, facts) = tokio::task::spawn_blocking(move || facts::on_disk(disk, &source)).await??;
             self.recipe.system(&system).with_context(|| format!("{file} cannot be the base"))?;
-            anyhow::Ok(OfFile { system, facts, size_bytes })
+            anyhow::Ok(OfFile { system, facts, size_bytes, boots })
         };
         self.base_file_read.get_or_try_init(|| read).await.cloned()
     }
 
     /// Why no machine could boot from the file given with `--base-image`.
-    async fn firmware_finding(&self, needs: Needs, file: &Utf8Path, install: bool) -> Result<Option<Finding>> {
-        let missing = match Firmware::of(file).await {
+    async fn firmware_finding(
+        &self,
+        needs: Needs,
+        file: &Utf8Path,
+        boots: &Result<Firmware, String>,
+        install: bool,
+    ) -> Result<Option<Finding>> {
+        match boots {
             Ok(Firmware::Bios) => return Ok(None),
-            Ok(Firmware::Uefi) => self.missing(needs, &[boot::UEFI], install).await?,
-            Err(error) => {
-                let remedy = "give the image of a whole disk that boots by BIOS or UEFI".to_owned();
-                return Ok(Some(Finding { problem: format!("{error:#}"), remedy }));
+            Ok(Firmware::Uefi) => {}
+            Err(fault) => {
+                let (problem, remedy) = fault.split_once("; ").unwrap_or((fault, "give a disk that boots"));
+                let problem = format!("{file} cannot be the base: {problem}");
+                return Ok(Some(Finding { problem, remedy: remedy.to_owned() }));
             }
+        }
+        let missing = match &self.recipe.local_base.uefi_firmware {
+            Some(given) if given.is_file() => return Ok(None),
+            Some(given) => {
+                let problem = format!("{file} boots by UEFI only, and there is no file {given}");
+                let remedy = "correct local_base.uefi_firmware in ami.toml, or leave it out".to_owned();
+                return Ok(Some(Finding { problem, remedy }));
+            }
+            None => self.missing(needs, &[firmware::UEFI], install).await?,
         };
         if missing.is_empty() {
             return Ok(None);
         }
         let Finding { problem, remedy } = packages_finding(&missing).await?;
+        let remedy = format!("{remedy}\n    or name its file with local_base.uefi_firmware in ami.toml");
         Ok(Some(Finding { problem: format!("{file} boots by UEFI only, and {problem}"), remedy }))
+    }
+
+    /// The firmware for machines that boot by UEFI.
+    pub(super) fn uefi(&self) -> Option<Uefi> {
+        let given = &self.recipe.local_base.uefi_firmware;
+        given.clone().map(Uefi::File).or_else(Uefi::find)
     }
 
     fn name_finding(&self, request: &Request) -> Result<Option<Finding>> {

@@ -14,6 +14,7 @@ use camino::Utf8Path;
 use nix::sys::signal::Signal;
 
 use super::{
+    firmware::{UEFI, Uefi},
     programs::{find, program},
     sources::{self, Sources},
 };
@@ -88,13 +89,18 @@ pub fn missing(needs: Needs, programs: &[ByPackage]) -> Vec<Program> {
         }
     }
     wanted.extend(programs);
-    wanted.retain(|(name, _)| find(name).is_none());
+    wanted.retain(|(name, _)| !is_there(name));
     let programs = wanted.into_iter().map(|(name, package)| Program { name, remedy: Remedy::Package(package) });
     let mut programs: Vec<Program> = programs.collect();
     if needs == Needs::Base && !is_root {
         programs.extend(subordinate_ids());
     }
     programs
+}
+
+fn is_there(name: &str) -> bool {
+    // Each of its packages puts it elsewhere.
+    if name == UEFI.0 { Uefi::find().is_some() } else { find(name).is_some() }
 }
 
 /// Subordinate ids, if this user has too few. Only with them can a user other than root create files of other users.
@@ -249,7 +255,7 @@ pub async fn install(missing: Vec<Program>, log: &Utf8Path, events: &Events) -> 
         .with_context(|| format!("failed to install what is missing; to do it by hand, run\n{listing}"))?;
     let missing: Vec<String> = missing
         .iter()
-        .filter(|program| matches!(program.remedy, Remedy::Package(_)) && find(program.name).is_none())
+        .filter(|program| matches!(program.remedy, Remedy::Package(_)) && !is_there(program.name))
         .map(Program::to_string)
         .collect();
     if !missing.is_empty() {

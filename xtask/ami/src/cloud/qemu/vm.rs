@@ -15,6 +15,7 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout},
 };
 
+use super::network;
 use crate::ground::process;
 
 /// The timeout of a QMP command, which QEMU answers in milliseconds, or in a second on a busy computer.
@@ -28,8 +29,8 @@ pub struct Hardware {
     pub disk: Utf8PathBuf,
     /// The seed disk for cloud-init.
     pub seed: Utf8PathBuf,
-    /// The firmware; none for QEMU's own, a BIOS.
-    pub firmware: Option<Utf8PathBuf>,
+    /// QEMU's arguments for the firmware; none for its own, a BIOS.
+    pub firmware: Vec<String>,
     /// Memory in MiB.
     pub memory_mib: u32,
     /// How long the guest's console may be silent before the first login.
@@ -212,9 +213,7 @@ fn arguments(folder: &Utf8Path, hardware: &Hardware) -> Vec<String> {
     let memory = hardware.memory_mib.to_string();
     let (disk, seed) = (disk.to_string(), seed.to_string());
     let mut arguments = hardware.accelerator.clone();
-    if let Some(firmware) = &hardware.firmware {
-        arguments.extend(["-bios".to_owned(), firmware.to_string()]);
-    }
+    arguments.extend_from_slice(&hardware.firmware);
     arguments.extend(
         [
             "-machine",
@@ -241,9 +240,8 @@ fn arguments(folder: &Utf8Path, hardware: &Hardware) -> Vec<String> {
             &seed,
             "-device",
             "virtio-blk-pci,drive=seed",
-            // Port 0: the system picks a free port, so two machines never conflict.
             "-netdev",
-            "user,id=network,ipv6=off,hostfwd=tcp:127.0.0.1:0-:22",
+            &network::user_network(),
             "-device",
             "virtio-net-pci,netdev=network,romfile=",
             "-device",

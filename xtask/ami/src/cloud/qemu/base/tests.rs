@@ -89,6 +89,7 @@ fn only_a_debian_base_can_be_made() {
         mirror: None,
         security_mirror: None,
         check_valid_until: true,
+        uefi_firmware: None,
     };
     let system = recipe::System {
         glibc: None,

@@ -11,7 +11,7 @@ use crate::fixture::{folder, missing, skipped};
 use crate::ground::untrusted::{bytes, check, text};
 
 /// Runs a shell script in `folder`. False when a program that it needs is missing.
-fn made(folder: &Utf8Path, script: &str) -> bool {
+pub(super) fn made(folder: &Utf8Path, script: &str) -> bool {
     if skipped(missing(&["qemu-img", "sfdisk", "mke2fs"])) {
         return false;
     }
@@ -22,12 +22,12 @@ fn made(folder: &Utf8Path, script: &str) -> bool {
     true
 }
 
-fn open(image: &Utf8Path, scratch: &Utf8Path) -> Result<Disk> {
+pub(super) fn open(image: &Utf8Path, scratch: &Utf8Path) -> Result<Disk> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(Disk::open(image, scratch))
 }
 
-fn refusal(image: &Utf8Path, scratch: &Utf8Path) -> String {
+pub(super) fn refusal(image: &Utf8Path, scratch: &Utf8Path) -> String {
     let error = open(image, scratch).err().expect("a refusal");
     assert_eq!(scratch.read_dir_utf8().expect("the folder").count(), 0, "the scratch file is still there");
     format!("{error:#}")
@@ -110,18 +110,18 @@ fn a_file_that_is_not_a_disk_image_is_refused() {
         return;
     }
     for (image, why) in [
-        ("text.img", "it has no partition table"),
-        ("empty.img", "it has no partition table"),
-        ("bare.raw", "its partition table is empty"),
-        ("data.raw", "partition 1 has no /etc/os-release"),
-        ("blank.raw", "partition 1 is not ext4"),
-        ("torn.qcow2", "qcow2"),
-        ("cut.raw", "partition 1 is not ext4"),
-        ("scratch", "it is not a file"),
+        ("text.img", "is not a disk image: it has no partition table"),
+        ("empty.img", "is not a disk image: it is empty"),
+        ("bare.raw", "cannot be read: its partition table is empty"),
+        ("data.raw", "cannot be read: partition 1 has no /etc/os-release"),
+        ("blank.raw", "cannot be read: it has to be on ext4, and partition 1 is empty"),
+        ("torn.qcow2", "is not a disk image: "),
+        ("cut.raw", "cannot be read: its partition table, a GPT, is damaged or cut off"),
+        ("scratch", "is not a disk image: it is not a file"),
     ] {
         let image = folder.join(image);
         let message = refusal(&image, &folder.join("scratch"));
-        assert!(message.contains(&format!("{image} is not a disk image")) && message.contains(why), "{message}");
+        assert!(message.contains(&format!("{image} ")) && message.contains(why), "{message}");
     }
     let message = refusal(&folder.join("absent.img"), &folder.join("scratch"));
     assert!(message.contains("failed to open the disk image") && message.contains("No such file"), "{message}");

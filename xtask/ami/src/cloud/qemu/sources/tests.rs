@@ -101,6 +101,7 @@ async fn a_mirror_that_is_named_has_its_security_updates_beside_it_unless_anothe
             mirror: Some("http://m.example/debian/".to_owned()),
             security_mirror: security.map(str::to_owned),
             check_valid_until: false,
+            uefi_firmware: None,
         };
         super::lines(&local, "trixie").await.expect("sources").join("\n")
     };
