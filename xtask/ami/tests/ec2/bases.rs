@@ -75,10 +75,13 @@ async fn an_image_keeps_what_the_base_says_of_its_machines() {
     }
 }
 
+/// What happens to an image while it is made.
+type Spoil = fn(&mut Image);
+
 /// An image that is not like its base is never public: neither the first one nor a copy.
 #[tokio::test(start_paused = true)]
 async fn an_image_that_is_not_like_its_base_is_not_published() {
-    let spoils: [(fn(&mut Image), &str); 6] = [
+    let spoils: [(Spoil, &str); 6] = [
         (|image| image.hardware.boot_mode = Some("legacy-bios".to_owned()), "has the boot mode legacy-bios, not uefi"),
         (|image| image.hardware.tpm = None, "has the TPM support none, not v2.0"),
         (|image| image.hardware.ena = None, "has the ENA support none, not true"),
