@@ -71,6 +71,7 @@ main() {
     check "login keys" only_the_given_login_key
     check "no histories" no_personal_files '/(\.[^/]*_history|\.lesshst|\.viminfo|\.wget-hsts)$'
     check "no credentials" no_personal_files '/\.(ssh/.*|aws|azure|boto|docker|git-credentials|gnupg|kube|my\.cnf|netrc|npmrc|pgpass|pypirc|s3cfg|vault-token|config/gcloud|config/gh|config/git/credentials)$'
+    check "no tokens" no_token_before_the_boot
     check "machine-id" machine_id_is_set
     check "cloud-init" cloud_init_saw_one_instance
     check "host keys" host_keys_are_new
@@ -326,6 +327,17 @@ identities_are_new() {
     # Without a name of its own, open-iscsi makes one when it starts.
     file=/etc/iscsi/initiatorname.iscsi
     [[ ! -s $file ]] || grep -q '^GenerateName=yes' "$file" || no_file_before_the_boot "$file"
+}
+
+# The passwords of package archives, and Ubuntu Pro's tokens. A machine that Ubuntu Pro is billed for gets its own when it
+# boots.
+no_token_before_the_boot() {
+    local file files=()
+    for file in /etc/apt/auth.conf /etc/apt/auth.conf.d /var/lib/ubuntu-advantage/private \
+        /var/lib/ubuntu-advantage/*token* /var/snap/canonical-livepatch/*/*token*; do
+        [[ ! -e $file ]] || files+=("$file")
+    done
+    ((${#files[@]} == 0)) || no_file_before_the_boot "${files[@]}"
 }
 
 no_file_before_the_boot() {

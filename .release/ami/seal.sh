@@ -22,7 +22,10 @@ unwanted=(
     .aws .azure .boto .docker .git-credentials .gnupg .kube .my.cnf .netrc .npmrc .pgpass .pypirc .s3cfg .vault-token
     '*/.config/gcloud' '*/.config/gh' '*/.config/git/credentials' /var/lib/amazon/ssm
     '*/.config/pip' '*/.pip' '*/.cargo/credentials*' '*/.composer/auth.json' '*/.gem/credentials'
-    /etc/apt/auth.conf '/etc/apt/auth.conf.d/*' '/var/lib/ubuntu-advantage/private' '/var/lib/ubuntu-advantage/*token*'
+    /etc/apt/auth.conf '/etc/apt/auth.conf.d/*'
+    # Ubuntu Pro's: of the machine, of Livepatch, and whose contract it was.
+    /var/lib/ubuntu-advantage/private '/var/lib/ubuntu-advantage/*token*' '/var/snap/canonical-livepatch/*/*token*'
+    /var/lib/ubuntu-advantage/status.json
     # Who logged in, and who used sudo.
     '/var/lib/lastlog/*' '/var/lib/wtmpdb/*' '/var/lib/sudo/*' '/var/db/sudo/*' .sudo_as_admin_successful
     # What the computer that made the base resolved names with.
@@ -106,6 +109,7 @@ main() {
     forbid_password_login
     collect_marks
     renew_identities
+    forget_contract
     remove_unwanted
 
     local remains
@@ -272,6 +276,15 @@ renew_identities() {
     if [[ $name =~ ^(ip|i)-[0-9a-f] ]]; then
         sed -i "/[[:space:]]${name%%.*}\([[:space:].]\|\$\)/d" /etc/hosts
     fi
+}
+
+# The archives that a machine reads by its contract with Ubuntu Pro. An image gets no contract, and apt would fail.
+forget_contract() {
+    local token
+    token=$(find /var/lib/ubuntu-advantage -name '*token*' -print -quit 2> /dev/null || true)
+    [[ -n $token && -d /etc/apt/sources.list.d ]] || return 0
+    find /etc/apt/sources.list.d -type f -exec grep -qE '^[^#]*esm\.ubuntu\.com' {} \; -delete
+    say "this machine had a contract with Ubuntu Pro; the image does not get it"
 }
 
 remove_unwanted() {

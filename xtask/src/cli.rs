@@ -10,9 +10,13 @@ use crate::{
     version::Version,
 };
 
+pub use list::{ListFlags, ListFormat};
+pub use test::TestFlags;
 pub use unfinished::{CleanFlags, ResumeFlags};
 use values::{cidr, expiry, plain_name, tag, user_name};
 
+mod list;
+mod test;
 mod unfinished;
 mod values;
 
@@ -63,7 +67,7 @@ pub enum Command {
     /// Remove what unfinished builds left behind; asks first
     Clean(CleanFlags),
     /// List the images in all regions
-    List,
+    List(ListFlags),
     /// Check that a version is public, and alike in every region; or with --deep what an image has of its making
     Check(CheckFlags),
     /// Remove a version: deregister its images and delete their snapshots in every region; asks first
@@ -327,26 +331,6 @@ pub struct FactsFlags {
     /// suite]
     #[arg(long, value_name = "NAME", value_parser = plain_name)]
     pub system: Option<String>,
-}
-
-/// Which checks to run.
-#[derive(Clone, Debug, Args)]
-pub struct TestFlags {
-    /// Leave out the checks that start virtual machines or need the AWS SDK
-    #[arg(long)]
-    pub quick: bool,
-    /// Kill builds on virtual machines in every phase, not in a few; takes hours under emulation
-    #[arg(long, conflicts_with = "quick")]
-    pub every_phase: bool,
-    /// Make a base of every Debian that the recipe describes, not of three, and go through the whole job on each
-    #[arg(long, conflicts_with = "quick")]
-    pub every_base: bool,
-    /// Only play this seed of the simulated cloud, and print what happens
-    #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase", "every_base"])]
-    pub seed: Option<u64>,
-    /// Only play this many seeds of the simulated cloud
-    #[arg(long, value_name = "N", conflicts_with_all = ["quick", "every_phase", "every_base", "seed"])]
-    pub seeds: Option<u64>,
 }
 
 impl Ami {

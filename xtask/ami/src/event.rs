@@ -12,6 +12,7 @@ use xtask::region::Region;
 
 pub mod about;
 pub mod facts;
+pub mod hardware;
 pub mod ids;
 pub mod progress;
 pub mod step;

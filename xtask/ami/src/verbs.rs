@@ -111,7 +111,7 @@ async fn on_ec2(
 
     let flags = ami.release_flags();
     let mut settings = Settings::of(flags, &ami.common);
-    settings.is_brief = matches!(ami.command, Some(Command::List | Command::Check(_)));
+    settings.is_brief = matches!(ami.command, Some(Command::List(_) | Command::Check(_)));
     let build_region = match (flags, &ami.command) {
         (Some(flags), _) => checkout.regions(flags).map_err(Failure::Refused)?.0,
         (None, Some(Command::Clean(CleanFlags { build: Some(id), .. }))) => match build_region_of(state_dir, id) {
@@ -185,7 +185,7 @@ async fn on<C: Cloud>(
                 let regions = checkout.region_file(None).map_err(Failure::Refused)?;
                 check::check(cloud, recipe, version, &regions, &common).await
             }
-            Command::List => list::list(cloud, recipe, &used(app).await?, &common, events).await,
+            Command::List(flags) => list::list(cloud, recipe, &used(app).await?, flags, &common, events).await,
             Command::Clean(flags) => clean::clean(cloud, state_dir, &used(app).await?, flags, &common, events).await,
             Command::Retire(flags) => {
                 retire::retire(cloud, recipe, &flags.version, &used(app).await?, &common, events).await

@@ -8,7 +8,8 @@ use xtask::{region::Region, version::Version};
 
 use crate::{
     catalogue::{Catalogue, Entry},
-    cloud::{Cloud, HowTo, ImageState},
+    cloud::{Cloud, HowTo, Image, ImageState},
+    event::hardware::Hardware,
     ground::everywhere,
     recipe::Recipe,
     show::documents::check::FaultKind,
@@ -69,12 +70,13 @@ pub async fn check<C: Cloud>(cloud: &C, recipe: &Recipe, version: &Version, regi
             let images: Vec<Entry> = images.cloned().collect();
             let faults = match unanswered.iter().find(|(silent, _)| silent == region) {
                 Some((_, error)) => vec![Fault::unanswered("list the images", error)],
-                None => faults_of(cloud, &images, &name),
+                None => faults_of(cloud, &images, &name, recipe.require_imds_v2),
             };
             Seen { region: region.clone(), images, faults }
         })
         .collect();
-    let description = usual_description(&regions);
+    let description = usual(&regions, |image| Some(image.description.clone()));
+    let hardware = usual(&regions, |image| image.hardware.as_ref().map(|it| it.attributes.clone()));
     let single = regions.iter().filter_map(|seen| Some((&seen.region, only(seen)?)));
     let copyable = everywhere::for_each(single, |region, entry| cloud.snapshots_are_public(region, &entry.image.id));
     let copyable = copyable.await;
@@ -87,7 +89,8 @@ pub async fn check<C: Cloud>(cloud: &C, recipe: &Recipe, version: &Version, regi
         });
         let failed = copyable.failed.iter().find(|(region, _)| *region == seen.region);
         let unknown = failed.map(|(_, error)| Fault::unanswered("look at the image's snapshots", error));
-        seen.faults.extend([private, unknown, described].into_iter().flatten());
+        let hardware = hardware.as_ref().map(|usual| other_hardware(seen, usual)).unwrap_or_default();
+        seen.faults.extend([private, unknown, described].into_iter().flatten().chain(hardware));
     }
     Ok(Checked { name, description, regions })
 }
@@ -101,7 +104,7 @@ fn only(seen: &Seen) -> Option<&Entry> {
 }
 
 /// What is wrong in a region whatever other regions have.
-fn faults_of<C: Cloud>(cloud: &C, images: &[Entry], name: &str) -> Vec<Fault> {
+fn faults_of<C: Cloud>(cloud: &C, images: &[Entry], name: &str, requires_imds_v2: bool) -> Vec<Fault> {
     let [Entry { region, image, .. }] = images else {
         let ids: Vec<&str> = images.iter().map(|entry| entry.image.id.0.as_str()).collect();
         return vec![match ids.as_slice() {
@@ -119,17 +122,37 @@ fn faults_of<C: Cloud>(cloud: &C, images: &[Entry], name: &str) -> Vec<Fault> {
     };
     let named = (image.name != name).then(|| format!("{id} is named `{}`, not `{name}`", image.name));
     let public = (!image.public).then(|| format!("{id} is not public: only this account can launch it"));
-    let faults = [(FaultKind::NotAvailable, state), (FaultKind::OtherName, named), (FaultKind::NotPublic, public)];
+    let hardware = image.hardware.as_ref();
+    let disks = hardware.and_then(Hardware::fault_of_disks).map(|fault| format!("{id} {fault}"));
+    let imds = hardware.filter(|it| requires_imds_v2 && !it.requires_imds_v2);
+    let imds = imds.map(|_| format!("{id} does not require IMDSv2, as the recipe wants"));
+    let faults = [
+        (FaultKind::NotAvailable, state),
+        (FaultKind::OtherName, named),
+        (FaultKind::NotPublic, public),
+        (FaultKind::OtherDisks, disks),
+        (FaultKind::NoImdsV2, imds),
+    ];
     faults.into_iter().filter_map(|(kind, message)| Some(Fault::new(kind, message?))).collect()
 }
 
-/// The description that most regions have; of those that are as frequent, the first region's.
-fn usual_description(regions: &[Seen]) -> Option<String> {
-    let descriptions = || regions.iter().filter_map(only).map(|entry| entry.image.description.as_str());
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    descriptions().for_each(|description| *counts.entry(description).or_default() += 1);
+/// What most regions have of an attribute of the image; of values that are as frequent, the first region's.
+fn usual<T: Ord + Clone>(regions: &[Seen], attribute: impl Fn(&Image) -> Option<T>) -> Option<T> {
+    let values: Vec<T> = regions.iter().filter_map(only).filter_map(|entry| attribute(&entry.image)).collect();
+    let mut counts: BTreeMap<&T, usize> = BTreeMap::new();
+    values.iter().for_each(|value| *counts.entry(value).or_default() += 1);
     let most = counts.values().max()?;
-    descriptions().find(|description| counts.get(description) == Some(most)).map(str::to_owned)
+    values.iter().find(|value| counts.get(value) == Some(most)).cloned()
+}
+
+/// Where an image has other attributes than those that are usual.
+fn other_hardware(seen: &Seen, usual: &BTreeMap<String, String>) -> Vec<Fault> {
+    let Some(image) = only(seen).map(|entry| &entry.image) else { return Vec::new() };
+    let Some(own) = &image.hardware else { return Vec::new() };
+    let usual = Hardware { attributes: usual.clone(), ..Hardware::default() };
+    let own = Hardware { attributes: own.attributes.clone(), ..Hardware::default() };
+    let message = |fault: String| format!("{} {fault} as elsewhere", image.id);
+    usual.faults_of(&own).into_iter().map(|fault| Fault::new(FaultKind::OtherHardware, message(fault))).collect()
 }
 
 fn other_description(seen: &Seen, usual: &str) -> Option<Fault> {

@@ -21,6 +21,7 @@ fn entry(id: &str, name: &str, tags: &[(&str, &str)]) -> Option<Entry> {
         tags,
         created: "2026-11-22T20:00:00.000Z".to_owned(),
         deprecate_at: None,
+        hardware: None,
     };
     Entry::new(&"us-west-2".parse().expect("a region"), image, &fixture::recipe())
 }

@@ -30,6 +30,8 @@ mod explain;
 #[cfg(feature = "ec2")]
 mod endpoints;
 #[cfg(feature = "ec2")]
+mod hardware;
+#[cfg(feature = "ec2")]
 mod http;
 #[cfg(feature = "ec2")]
 mod images;

@@ -5,7 +5,7 @@ use std::{fmt, time::SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::tags::{TAG_BUILD, TAG_SYSTEM, Tags};
-use crate::event::ids::ImageId;
+use crate::event::{hardware::Hardware, ids::ImageId};
 
 /// The attributes of an image to create or to copy.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +61,8 @@ pub struct Image {
     pub created: String,
     /// The deprecation date, RFC 3339.
     pub deprecate_at: Option<String>,
+    /// What its machines are like. None where the cloud does not tell.
+    pub hardware: Option<Hardware>,
 }
 
 impl Image {

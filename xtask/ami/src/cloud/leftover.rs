@@ -22,6 +22,8 @@ pub struct Leftover {
     pub public: bool,
     /// The time from which `clean` may delete a private image, RFC 3339.
     pub expires: Option<String>,
+    /// What it costs while it exists, where that is known, such as `8 GiB, about $0.64 a month`.
+    pub cost: Option<String>,
 }
 
 /// The kinds of leftovers, in the order of deletion: EC2 refuses to delete a security group in use by a machine, or a
@@ -48,7 +50,7 @@ impl Leftover {
     pub fn tagged(kind: LeftoverKind, id: &str, tags: &Tags) -> Option<Leftover> {
         let tag = |key: &str| tags.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
         let (build, version, expires) = (tag(TAG_BUILD)?, tag(TAG_VERSION), tag(TAG_EXPIRES));
-        Some(Leftover { kind, id: id.to_owned(), build, version, public: false, expires })
+        Some(Leftover { kind, id: id.to_owned(), build, version, public: false, expires, cost: None })
     }
 
     /// An image as a leftover. `None` when its tags name no build.

@@ -6,7 +6,10 @@ use camino::Utf8PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{ImageId, InstanceId};
+use super::{
+    hardware::Hardware,
+    ids::{ImageId, InstanceId},
+};
 
 /// What an image is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +26,9 @@ pub struct Base {
     /// On EC2, the account that owns it, as EC2 says; null where that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// What its machines are like, which an image made from it keeps. None where the cloud does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<Hardware>,
 }
 
 impl Base {

@@ -120,7 +120,7 @@ async fn made_earlier<C: Compute + Imaging + Account>(cloud: &C, run: &Run) -> R
     let made_of = found.tag(TAG_INSTANCE).map(|made_of| InstanceId(made_of.to_owned()));
     let home = known(run, &image, made_of)?;
     let new_image = run.new_image(region, &home.disk.base.described(), &home.made_of);
-    images::complete(cloud, run, region, &image, &new_image).await?;
+    images::complete(cloud, run, region, &image, &new_image, &home.disk.base).await?;
     Ok(Some(home))
 }
 
@@ -277,7 +277,7 @@ async fn make_image<C: Compute + Imaging + Account>(
     let id = run.events.record(Step::Image(region.clone()), &image.name, ordered).await?;
     let (image_id, name) = (id.clone(), image.name.clone());
     run.events.say(Progress::Imaging { instance: instance.clone(), image: image_id, name });
-    let available = images::complete(cloud, run, region, &id, &image).await;
+    let available = images::complete(cloud, run, region, &id, &image, base).await;
     // The instance has done its work. Terminated now, it does not have to be found later.
     launch::terminate(cloud, run, instance).await;
     available

@@ -77,7 +77,7 @@ async fn copy<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeImage, regi
             run.events.record(Step::Copy(region.clone()), &image.token, copied).await?
         }
     };
-    let available = images::complete(cloud, run, region, &id, &image).await?;
+    let available = images::complete(cloud, run, region, &id, &image, &home.disk.base).await?;
     match available.made_of {
         Some(made_of) if made_of != home.made_of => bail!(
             "{id} is a copy of an earlier image of this build, which {} has replaced: clean the build up and begin again: \

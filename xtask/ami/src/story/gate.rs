@@ -9,7 +9,10 @@ use xtask::region::Region;
 
 use crate::{
     cloud::{Image, ImageState, Imaging, Opening},
-    event::ids::{ImageId, Images},
+    event::{
+        hardware::Hardware,
+        ids::{ImageId, Images},
+    },
     events::Events,
     ground::wait::{self, Pace, Patience, Poll},
 };
@@ -23,6 +26,17 @@ pub enum Openness {
     Private,
     /// It does not matter.
     Either,
+}
+
+/// What the images have to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// Their name.
+    pub name: &'a str,
+    /// What the base's machines are like. None where the cloud does not tell.
+    pub hardware: Option<&'a Hardware>,
+    /// Whether their machines have to require IMDSv2.
+    pub requires_imds_v2: bool,
 }
 
 /// How long images that were available may be shown as missing or pending (EC2's eventual consistency).
@@ -46,13 +60,13 @@ pub struct Fault {
 /// With all faults in one message, and when the cloud does not answer.
 pub async fn pass<C: Imaging + Opening>(
     cloud: &C,
-    name: &str,
+    expected: &Expected<'_>,
     images: &Images,
     openness: Openness,
     events: &Events,
 ) -> Result<()> {
     let passed = wait::until("the images to be shown as available", SHOWN, events, async || {
-        let faults = faults(cloud, name, images, openness).await?;
+        let faults = faults(cloud, expected, images, openness).await?;
         match faults.is_empty() {
             true => Ok(Poll::Ready(())),
             false if faults.iter().all(|fault| fault.may_be_late) => Ok(Poll::NotYet(listed(&faults))),
@@ -75,11 +89,11 @@ pub fn listed(faults: &[Fault]) -> String {
 /// When the cloud does not answer.
 pub async fn faults<C: Imaging + Opening>(
     cloud: &C,
-    name: &str,
+    expected: &Expected<'_>,
     images: &Images,
     openness: Openness,
 ) -> Result<Vec<Fault>> {
-    let looks = images.iter().map(async |(region, id)| look(cloud, name, region, id, openness).await);
+    let looks = images.iter().map(async |(region, id)| look(cloud, expected, region, id, openness).await);
     let mut faults = Vec::new();
     let mut description: Option<String> = None;
     for (look, (region, id)) in join_all(looks).await.into_iter().zip(images.iter()) {
@@ -87,8 +101,8 @@ pub async fn faults<C: Imaging + Opening>(
         let in_region = |fault: Fault| Fault { text: format!("{region}: {}", fault.text), ..fault };
         faults.extend(of_region.into_iter().map(in_region));
         let Some(found) = found else { continue };
-        let expected = description.get_or_insert_with(|| found.description.clone());
-        if found.description != *expected {
+        let usual = description.get_or_insert_with(|| found.description.clone());
+        if found.description != *usual {
             let text = format!("{region}: {id} has another description than elsewhere: `{}`", found.description);
             faults.push(Fault { text, may_be_late: false });
         }
@@ -98,11 +112,12 @@ pub async fn faults<C: Imaging + Opening>(
 
 async fn look<C: Imaging + Opening>(
     cloud: &C,
-    name: &str,
+    expected: &Expected<'_>,
     region: &Region,
     id: &ImageId,
     openness: Openness,
 ) -> Result<(Option<Image>, Vec<Fault>)> {
+    let name = expected.name;
     let mut named = cloud.images(region).await?;
     named.retain(|image| image.name == name);
     let mut faults: Vec<Fault> = Vec::new();
@@ -116,6 +131,12 @@ async fn look<C: Imaging + Opening>(
     };
     if image.state != ImageState::Available {
         add(format!("{id} is {}", image.state), matches!(image.state, ImageState::Pending(_)));
+    }
+    if let (Some(base), Some(hardware)) = (expected.hardware, &image.hardware) {
+        base.faults_of(hardware).into_iter().for_each(|fault| add(format!("{id} {fault}"), false));
+        if expected.requires_imds_v2 && !hardware.requires_imds_v2 {
+            add(format!("{id} does not require IMDSv2, as the recipe wants"), true);
+        }
     }
     match (openness, image.public) {
         (Openness::Public, false) => add(format!("{id} is not public: no other account can launch it"), true),

@@ -1,6 +1,6 @@
 //! An image of this build in one region: finding it, waiting for it, completing it.
 
-use anyhow::{Error, Result, anyhow, bail};
+use anyhow::{Error, Result, anyhow, bail, ensure};
 use xtask::region::Region;
 
 use super::run::Run;
@@ -10,7 +10,7 @@ use crate::{
         tags::{TAG_BUILD, TAG_INSTANCE},
     },
     event::{
-        facts::AvailableImage,
+        facts::{AvailableImage, Base},
         ids::{ImageId, InstanceId},
         step::Step,
     },
@@ -43,19 +43,32 @@ fn disabled<C: Imaging + Account>(cloud: &C, region: &Region, id: &ImageId) -> E
     anyhow!("the image {id} in {region} is disabled; enable it, then resume the build: {command}")
 }
 
-/// Waits until an image is available, and sets the attributes that could not be ordered with it.
+/// Waits until an image is available, checks that it is what one made from this base has to be, and sets the attributes that could not be ordered with it.
 ///
 /// # Errors
-/// When the image fails, or the limit passes.
+/// When the image fails, or is another one than it should be, or the limit passes.
 pub async fn complete<C: Imaging + Account>(
     cloud: &C,
     run: &Run,
     region: &Region,
     id: &ImageId,
     image: &NewImage,
+    base: &Base,
 ) -> Result<AvailableImage> {
     let work = async {
         let seen = wait_available(cloud, run, region, id).await?;
+        if let (Some(of_base), Some(of_image)) = (&base.hardware, &seen.hardware) {
+            let faults = of_base.faults_of(of_image);
+            ensure!(
+                faults.is_empty(),
+                "{id} in {region} is not what an image made from {} has to be: it {}; clean the build up and begin again: \
+                 cargo xtask ami clean {}{}",
+                base.id,
+                faults.join(", and it "),
+                run.id,
+                cloud.flags()
+            );
+        }
         cloud.complete_image(region, id, image).await?;
         let made_of = seen.tag(TAG_INSTANCE).map(|instance| InstanceId(instance.to_owned()));
         Ok(AvailableImage { id: seen.id, description: seen.description, made_of })

@@ -8,12 +8,13 @@ use xtask::region::Region;
 
 use super::{
     block,
-    gate::{self, Openness},
+    gate::{self, Expected, Openness},
     run::Run,
 };
 use crate::{
     cloud::{Account, Audience, Imaging, Opening, Permission},
     event::{
+        facts::Base,
         ids::{ImageId, Images},
         progress::Progress,
         step::{Handle, Step},
@@ -32,17 +33,27 @@ const VISIBLE: Patience = Patience {
 ///
 /// # Errors
 /// When they do not pass, or cannot be opened. Then none of them is open.
-pub async fn through_the_gate<C: Imaging + Opening + Account>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
+pub async fn through_the_gate<C: Imaging + Opening + Account>(
+    cloud: &C,
+    run: &Run,
+    base: &Base,
+    images: &Images,
+) -> Result<()> {
     // An earlier process may have opened some of them already, after they had all passed.
     let began = run.events.state(|state| state.intended(&Step::Publish));
     let openness = if began { Openness::Either } else { Openness::Private };
-    gate::pass(cloud, &run.spec.name, images, openness, &run.events).await?;
+    let expected = Expected {
+        name: &run.spec.name,
+        hardware: base.hardware.as_ref(),
+        requires_imds_v2: run.spec.recipe.require_imds_v2,
+    };
+    gate::pass(cloud, &expected, images, openness, &run.events).await?;
     let Some(audience) = run.spec.visibility.audience() else { return Ok(()) };
     let opened = async {
         if audience == Audience::Public && run.spec.unblock_public_access {
             block::lift(cloud, run, images).await?;
         }
-        publish(cloud, run, images, &audience).await
+        publish(cloud, run, &expected, images, &audience).await
     };
     let opened = opened.await;
     if let Err(error) = block::restore(cloud, run).await {
@@ -60,6 +71,7 @@ pub async fn through_the_gate<C: Imaging + Opening + Account>(cloud: &C, run: &R
 async fn publish<C: Imaging + Opening + Account>(
     cloud: &C,
     run: &Run,
+    expected: &Expected<'_>,
     images: &Images,
     audience: &Audience,
 ) -> Result<()> {
@@ -71,7 +83,7 @@ async fn publish<C: Imaging + Opening + Account>(
         let grant = Permission::Grant;
         all(images, async |region, id| cloud.set_volume_permission(region, id, audience, grant).await).await?;
         all(images, async |region, id| cloud.set_launch_permission(region, id, audience, grant).await).await?;
-        if public { until_shown(cloud, run, images).await } else { Ok(()) }
+        if public { until_shown(cloud, run, expected, images).await } else { Ok(()) }
     });
     let Err(error) = published.await else { return Ok(()) };
     run.events.warn(format_args!("publishing failed, and is being withdrawn in all regions: {error:#}"));
@@ -82,9 +94,14 @@ async fn publish<C: Imaging + Opening + Account>(
 }
 
 /// Waits until every region shows the image as public, with the same name and description.
-async fn until_shown<C: Imaging + Opening + Account>(cloud: &C, run: &Run, images: &Images) -> Result<()> {
+async fn until_shown<C: Imaging + Opening + Account>(
+    cloud: &C,
+    run: &Run,
+    expected: &Expected<'_>,
+    images: &Images,
+) -> Result<()> {
     wait::until("all regions to show the image as public", VISIBLE, &run.events, async || {
-        let faults = gate::faults(cloud, &run.spec.name, images, Openness::Public).await?;
+        let faults = gate::faults(cloud, expected, images, Openness::Public).await?;
         Ok(if faults.is_empty() { Poll::Ready(()) } else { Poll::NotYet(gate::listed(&faults)) })
     })
     .await

@@ -122,7 +122,7 @@ async fn pipeline<C: Cloud>(
             (Ok(_), Err(copy)) => return Err(copy),
             (Err(verify), Err(copy)) => bail!("{verify:#}\nand {copy:#}"),
         };
-        open::through_the_gate(cloud, run, &images).await?;
+        open::through_the_gate(cloud, run, &home.disk.base, &images).await?;
         let report = run.events.state(|state| Report::of(state, &images, &run.folder))?;
         if let Err(error) = report.keep(&run.folder) {
             // The images are complete, so this is no reason to fail.

@@ -2,14 +2,18 @@
 
 use std::{collections::BTreeSet, time::SystemTime};
 
-use xtask::{cli::CommonFlags, region::Region};
+use anyhow::anyhow;
+use xtask::{
+    cli::{CommonFlags, ListFlags, ListFormat},
+    region::Region,
+};
 
 use crate::{
     catalogue::{Catalogue, Entry, regions::Looked},
     cloud::{Cloud, ImageState, Origin, tags::TAG_EXPIRES},
     event::progress::Progress,
     events::Events,
-    ground::{date, outcome::Failure},
+    ground::outcome::Failure,
     recipe::Recipe,
     show::{
         documents::{
@@ -20,39 +24,42 @@ use crate::{
     },
 };
 
-/// Prints the images of all regions, sorted by name and region.
+mod formats;
+
+/// Prints the images of all regions, or those of a version, sorted by name and region.
 ///
 /// # Errors
-/// When a region does not answer; the images of the others are printed.
+/// When a region does not answer; the images of the others are printed. When a version is asked for, and there is none of
+/// it. When the images do not fit into a map from region to id.
 pub async fn list<C: Cloud>(
     cloud: &C,
     recipe: &Recipe,
     used: &BTreeSet<Region>,
+    flags: &ListFlags,
     common: &CommonFlags,
     events: &Events,
 ) -> Result<(), Failure> {
-    let looked = Catalogue::look(cloud, recipe, used, events).await.map_err(Failure::Failed)?;
+    let name = flags.version.as_ref().map(|version| recipe.image_name(version).map(|name| (version, name)));
+    let wanted = name.transpose().map_err(Failure::Refused)?;
+    let mut looked = Catalogue::look(cloud, recipe, used, events).await.map_err(Failure::Failed)?;
+    if let Some((version, name)) = &wanted {
+        looked.found = Catalogue { entries: looked.found.of_version(version, name).cloned().collect() };
+    }
     let Looked { found: catalogue, unanswered } = &looked;
     if catalogue.entries.is_empty() && unanswered.is_empty() {
         let flags = cloud.flags();
-        events.say(Progress::NoImages { flags });
+        match wanted {
+            Some((_, name)) => {
+                let all = format!("to list all images: cargo xtask ami list{flags}");
+                return Err(Failure::Failed(anyhow!("there is no image `{name}`; {all}")));
+            }
+            None => events.say(Progress::NoImages { flags }),
+        }
     }
-    let text = if common.json {
-        print::json(&document(&looked)).map_err(Failure::Failed)?
-    } else {
-        let now = SystemTime::now();
-        catalogue.entries.iter().map(|entry| line(entry, now)).collect()
-    };
+    let format = if common.json { ListFormat::Json } else { flags.format };
+    let text = formats::text(&document(&looked), format, SystemTime::now()).map_err(Failure::Failed)?;
     print::print(&text).map_err(Failure::Failed)?;
     unanswered.all("list the images").map_err(Failure::Failed)
-}
-
-fn line(entry: &Entry, now: SystemTime) -> String {
-    let Entry { region, image, .. } = entry;
-    let public = if image.public { "public" } else { "private" };
-    let age = date::age(&image.created, now).map_or_else(|| "unknown age".to_owned(), |age| format!("{age} old"));
-    let origin = if image.origin() == Origin::Other { ", not made by this tool" } else { "" };
-    format!("{:<24} {region:<16} {:<22} {} {public:<8} {age}{origin}\n", image.name, image.id, image.state)
 }
 
 /// The catalogue for other programs.

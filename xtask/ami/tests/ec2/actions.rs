@@ -33,7 +33,8 @@ pub fn find(action: &str) -> Option<Deed> {
         keys_and_groups: import_key_pair, describe_key_pairs, delete_key_pair, create_security_group,
             authorize_security_group_ingress, describe_security_groups, delete_security_group;
         launches: run_instances;
-        network: describe_regions, describe_vpcs, describe_subnets, describe_instance_type_offerings;
+        network: describe_regions, describe_vpcs, describe_subnets, describe_instance_type_offerings,
+            describe_instance_types;
         paths: describe_route_tables, describe_vpc_block_public_access_options,
             describe_vpc_block_public_access_exclusions, get_instance_metadata_defaults, get_allowed_images_settings;
         permissions: describe_image_attribute, describe_snapshot_attribute, modify_image_attribute,

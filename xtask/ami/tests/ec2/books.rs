@@ -19,9 +19,9 @@ mod image;
 mod instance;
 mod network;
 
-pub use image::{BlockPublicAccess, Image, Outcome, Snapshot};
+pub use image::{BlockPublicAccess, Hardware, Image, Outcome, Snapshot};
 pub use instance::{Fate, Instance, InstanceState};
-pub use network::{Group, KeyPair, Paths, Rule, Subnet};
+pub use network::{Group, InstanceType, KeyPair, Paths, Rule, Subnet};
 
 /// Key and value of each tag.
 pub type Tags = BTreeMap<String, String>;
@@ -111,6 +111,10 @@ pub struct Region {
     pub block_public_access: BlockPublicAccess,
     /// Whether snapshots may not become public.
     pub public_snapshots_blocked: bool,
+    /// What every instance type is like there.
+    pub instance_type: InstanceType,
+    /// What happens to images while they are made.
+    pub spoils: Option<fn(&mut Image)>,
     /// How images that are begun come out.
     pub images_come_out: Outcome,
     /// How instances that are launched fare.

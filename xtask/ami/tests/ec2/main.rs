@@ -26,6 +26,7 @@ mod rig;
 mod preflight;
 mod settings;
 mod whole;
+mod bases;
 mod lost;
 mod told_late;
 mod connections;

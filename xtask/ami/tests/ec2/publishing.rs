@@ -5,7 +5,7 @@ use std::time::Duration;
 use xtask_ami::{
     cloud::Imaging as _,
     event::ids::ImageId,
-    story::gate::{self, Openness},
+    story::gate::{self, Expected, Openness},
 };
 
 use crate::{
@@ -119,7 +119,8 @@ async fn an_image_of_that_name_without_our_tags_is_seen() {
     rig.endpoint.put("eu-west-1", image);
     let cloud = rig.ec2().await;
     let images = made.map(|image| (image.region.parse().expect("a region"), image.id.clone())).collect();
-    let faults = gate::faults(&cloud, "Wallaroo 0.6.1", &images, Openness::Public).await.expect("a look");
+    let expected = Expected { name: "Wallaroo 0.6.1", hardware: None, requires_imds_v2: false };
+    let faults = gate::faults(&cloud, &expected, &images, Openness::Public).await.expect("a look");
     assert!(gate::listed(&faults).contains("ami-z"), "{faults:?}");
 }
 

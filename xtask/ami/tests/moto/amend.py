@@ -61,6 +61,8 @@ def amend(lab_machines):
     )
     Ami.state = property(_image_state, lambda image, state: setattr(image, "settled_state", state))
     Ami.block_device_mappings = property(_image_devices)
+    # moto says nothing of it, and without it no image runs on m5.large.
+    Ami.ena_support = True
     Snapshot.status = property(_snapshot_status, lambda snapshot, status: setattr(snapshot, "settled_status", status))
     Snapshot.progress = property(lambda snapshot: f"{round(100 * _progress(snapshot))}%")
     made = Ami.__init__

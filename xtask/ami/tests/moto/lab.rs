@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fs::File,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -100,6 +100,19 @@ impl Lab {
         let ended = run(self.inside(python()).arg(beside("books.py")).arg(&self.endpoint).args(regions));
         assert_eq!(ended.code, Some(0), "{ended}");
         serde_json::from_str(&ended.stdout).expect("JSON")
+    }
+
+    /// The images that `list` prints in a format, as listed.py reads it: a map from region to id.
+    #[track_caller]
+    pub fn listed(&self, format: &str, words: &[&str]) -> Value {
+        let listed = self.ami(&[&["list", "--format", format], words].concat());
+        assert_eq!(listed.code, Some(0), "{listed}");
+        let mut reader = Command::new(python());
+        reader.arg(beside("listed.py")).arg(format).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut reader = reader.spawn().expect("Python");
+        reader.stdin.take().expect("its stdin").write_all(listed.stdout.as_bytes()).expect("read");
+        let read = reader.wait_with_output().expect("its end");
+        serde_json::from_slice(&read.stdout).unwrap_or_else(|error| panic!("{format}: {error}: {listed}"))
     }
 
     /// Makes a call as another client of the account, and returns its answer; its name is that of boto3's method.

@@ -64,6 +64,13 @@ fn look_after_it(lab: &Lab, regions: &[&str]) {
     assert_eq!((listed.code, listed.stdout.lines().count()), (Some(0), regions.len()), "{listed}");
     let line = |line: &str| line.contains("Wallaroo 0.6.1 ") && line.contains(" public ");
     assert!(listed.stdout.lines().all(line), "{listed}");
+    for format in ["terraform", "csv", "markdown"] {
+        let read = lab.listed(format, &["--version", "0.6.1"]);
+        assert_eq!(read.as_object().expect("a map").keys().collect::<Vec<_>>(), regions, "{format}");
+        let agrees =
+            |line: &str| regions.iter().any(|region| read[region].as_str().is_some_and(|id| line.contains(id)));
+        assert!(listed.stdout.lines().all(agrees), "{format}: {read} {listed}");
+    }
     let checked = lab.ami(&["check", "--version", "0.6.1"]);
     assert_eq!(checked.code, Some(0), "{checked}");
     let words = ["--version", "0.6.1", "--yes", "--ssh-from", FROM];

@@ -48,6 +48,35 @@ fn an_identity_that_is_older_than_the_boot_is_a_fault() {
 }
 
 #[test]
+fn a_token_or_a_password_of_an_archive_that_is_older_than_the_boot_is_a_fault() {
+    let tokens = || {
+        let root = Root::new()?;
+        let line = |root: &Root| {
+            let ended = root.run("check.sh", &["ssh-ed25519 AAAAC3NzaLogin me", "/usr/bin/machida"]);
+            let line = ended.stdout.lines().find(|line| line.contains("no tokens"));
+            line.unwrap_or_else(|| panic!("{ended:#?}")).to_owned()
+        };
+        Some((root, line))
+    };
+    for path in [
+        "/var/lib/ubuntu-advantage/private/machine-token.json",
+        "/var/lib/ubuntu-advantage/private/machine-access-esm-infra.json",
+        "/var/lib/ubuntu-advantage/machine-token.json",
+        "/var/snap/canonical-livepatch/common/machine-token",
+        "/etc/apt/auth.conf.d/90ubuntu-advantage",
+        "/etc/apt/auth.conf",
+    ] {
+        let Some((root, line)) = tokens() else { return };
+        assert_eq!(line(&root), "ok no tokens");
+        root.write(path, "anything\n");
+        // A machine of a Pro base got it in this boot.
+        assert_eq!(line(&root), "ok no tokens", "{path}");
+        root.reboot();
+        assert_eq!(line(&root), format!("not ok no tokens: {path}"));
+    }
+}
+
+#[test]
 fn a_mark_that_is_none_is_bad_usage() {
     let Some(root) = Root::new() else { return };
     for words in [&["--mark=x", "ssh-ed25519 AAAA", "/x"][..], &["--other=a=b", "ssh-ed25519 AAAA", "/x"]] {

@@ -47,6 +47,10 @@ fn what_programs_make_once_for_a_machine_is_made_anew() {
         "/etc/apt/auth.conf",
         "/etc/apt/auth.conf.d/90ubuntu-advantage",
         "/var/lib/ubuntu-advantage/private/machine-token.json",
+        "/var/lib/ubuntu-advantage/private/machine-access-esm-infra.json",
+        "/var/lib/ubuntu-advantage/machine-token.json",
+        "/var/lib/ubuntu-advantage/status.json",
+        "/var/snap/canonical-livepatch/common/machine-token",
         "/root/.config/pip/pip.conf",
         "/root/.cargo/credentials.toml",
         "/var/lib/NetworkManager/timestamps",
@@ -74,6 +78,29 @@ fn what_programs_make_once_for_a_machine_is_made_anew() {
     assert_eq!(root.read("/etc/iscsi/initiatorname.iscsi").as_deref(), Some("GenerateName=yes\n"));
     let popularity = root.read("/etc/popularity-contest.conf").expect("a file");
     assert!(popularity.contains("PARTICIPATE") && !popularity.contains("MY_HOSTID=\"0"), "{popularity}");
+}
+
+#[test]
+fn the_archives_of_a_contract_go_with_it_and_only_with_it() {
+    let esm = "deb https://esm.ubuntu.com/infra/ubuntu xenial-infra-security main\n";
+    let deb822 = "Types: deb\nURIs: https://esm.ubuntu.com/apps/ubuntu\nSuites: noble-apps-security\n";
+    for has_token in [true, false] {
+        let Some(root) = machine() else { return };
+        root.write("/etc/apt/sources.list.d/ubuntu-esm-infra.list", esm);
+        root.write("/etc/apt/sources.list.d/ubuntu-esm-apps.sources", deb822);
+        root.write("/etc/apt/sources.list.d/other.list", format!("# {esm}"));
+        root.write("/var/lib/ubuntu-advantage/apt-esm/lists", "");
+        if has_token {
+            root.write("/var/lib/ubuntu-advantage/private/machine-token.json", "{\"machineToken\": \"C1abcdefgh\"}\n");
+        }
+        let ended = root.run("seal.sh", &[]);
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        for name in ["ubuntu-esm-infra.list", "ubuntu-esm-apps.sources"] {
+            assert_eq!(root.read(&format!("/etc/apt/sources.list.d/{name}")).is_none(), has_token, "{name}");
+        }
+        assert!(root.read("/etc/apt/sources.list.d/other.list").is_some());
+        assert_eq!(root.read("/var/lib/ubuntu-advantage/private/machine-token.json"), None);
+    }
 }
 
 #[test]

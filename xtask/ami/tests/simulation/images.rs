@@ -81,6 +81,7 @@ impl SimImage {
             tags: self.new.tags.clone(),
             created: "2026-01-01T00:00:00Z".to_owned(),
             deprecate_at: None,
+            hardware: None,
         }
     }
 

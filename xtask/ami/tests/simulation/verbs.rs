@@ -63,6 +63,7 @@ impl<F: Fate> Compute for Cloud<F> {
             system: "ubuntu-16.04".to_owned(),
             sha256: None,
             owner: None,
+            hardware: None,
         };
         self.call(Verb::Base, "", |_, _| Ok(base())).await
     }

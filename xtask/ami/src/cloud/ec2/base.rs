@@ -8,7 +8,7 @@ use aws_sdk_ec2::{
     types::{ArchitectureValues, Filter, Image, ImageState},
 };
 
-use super::{Ec2, answer::Answer as _, requests::instance::Disks};
+use super::{Ec2, answer::Answer as _, hardware, requests::instance::Disks};
 use crate::{
     cloud::tags::TAG_SYSTEM,
     event::facts::Base,
@@ -22,6 +22,7 @@ use crate::{
 };
 
 mod allowed;
+mod demands;
 mod limits;
 
 /// The names of Ubuntu's images, to suggest other bases.
@@ -54,8 +55,8 @@ pub(super) struct BaseImage {
     pub is_encrypted: bool,
     /// What its owner and AWS limit.
     pub limits: limits::Limits,
-    /// Product codes, of images from the AWS Marketplace.
-    pub product_codes: Vec<String>,
+    /// What it demands of its machines.
+    pub demands: demands::Demands,
     /// Whether neither its name nor a tag tells its system, so that the recipe's is assumed.
     pub is_system_assumed: bool,
 }
@@ -205,7 +206,6 @@ fn base_image(image: &Image, recipe: &Recipe, was_given: bool) -> Result<BaseIma
     let disks =
         || image.block_device_mappings().iter().filter_map(|mapping| Some((mapping.device_name(), mapping.ebs()?)));
     let root = disks().find(|(device, _)| *device == image.root_device_name());
-    let codes = image.product_codes().iter().filter_map(|code| code.product_code_id());
     Ok(BaseImage {
         base: Base {
             id: id.to_owned(),
@@ -213,6 +213,7 @@ fn base_image(image: &Image, recipe: &Recipe, was_given: bool) -> Result<BaseIma
             system,
             sha256: None,
             owner: image.owner_id().map(str::to_owned),
+            hardware: Some(hardware::of(image)),
         },
         created: image.creation_date().unwrap_or_default().to_owned(),
         deprecated: image.deprecation_time().map(str::to_owned),
@@ -222,7 +223,7 @@ fn base_image(image: &Image, recipe: &Recipe, was_given: bool) -> Result<BaseIma
         disk_gib: root.and_then(|(_, disk)| disk.volume_size()),
         is_encrypted: disks().any(|(_, disk)| disk.encrypted() == Some(true)),
         limits: limits::Limits::of(image),
-        product_codes: codes.map(str::to_owned).collect(),
+        demands: demands::Demands::of(image),
         is_system_assumed,
     })
 }
@@ -241,8 +242,8 @@ impl BaseImage {
         fact
     }
 
-    /// Its faults as a base; `shared` when the image will be opened to other accounts.
-    pub(super) fn findings(&self, recipe: &Recipe, shared: bool) -> Vec<Finding> {
+    /// Its faults as a base of a `public` image, or of one that is `shared`: opened to any other accounts.
+    pub(super) fn findings(&self, recipe: &Recipe, public: bool, shared: bool) -> Vec<Finding> {
         let Base { id, name, .. } = &self.base;
         let finding = |what: String, remedy: &str| Finding {
             problem: format!("the base {id} (`{name}`) {what}"),
@@ -260,13 +261,8 @@ impl BaseImage {
         if shared && self.is_encrypted && !recipe.instance.is_encrypted() {
             findings.push(finding("is encrypted, so images made from it cannot be shared".to_owned(), another));
         }
-        if shared && !self.product_codes.is_empty() {
-            let codes = self.product_codes.join(", ");
-            findings.push(finding(
-                format!("has product codes ({codes}), so images made from it cannot be shared"),
-                another,
-            ));
-        }
+        findings.extend(self.demands.bars(&self.base, public, shared));
+        findings.extend(self.demands.findings(&self.base));
         let disk_gib = recipe.instance.root_volume_gib;
         if let Some(needed) = self.disk_gib.and_then(|gib| u32::try_from(gib).ok()).filter(|gib| *gib > disk_gib) {
             let remedy = format!("set root_volume_gib of [instance] in .release/ami/ami.toml to {needed} or more");

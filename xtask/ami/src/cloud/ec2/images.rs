@@ -12,6 +12,7 @@ use super::{
     Ec2,
     answer::Answer as _,
     base::PAGE,
+    hardware,
     requests::{self, image::Source, instance::Disks},
     session::VISIBILITY_LIMIT,
     tags::tags,
@@ -63,8 +64,9 @@ impl Imaging for Ec2 {
 
 impl Ec2 {
     pub(super) async fn create(&self, region: &Region, instance: &InstanceId, image: &NewImage) -> Result<ImageId> {
+        let left_out = self.left_out(region, instance).await?;
         let create = async || {
-            let request = requests::image::create_image(&self.client(region), &instance.0, image);
+            let request = requests::image::create_image(&self.client(region), &instance.0, image, &left_out);
             match request.send().await.answer("CreateImage", region.as_str()) {
                 // The call takes no token, so an earlier call with a lost answer may have created the image.
                 Err(error) if error.transient || error.has_code(&["InvalidAMIName.Duplicate"]) => Ok(Err(error)),
@@ -287,5 +289,6 @@ pub(super) fn image_from(image: &Ec2Image) -> Result<Image> {
         tags: tags(image.tags()),
         created: image.creation_date().unwrap_or_default().to_owned(),
         deprecate_at: image.deprecation_time().map(str::to_owned),
+        hardware: Some(hardware::of(image)),
     })
 }

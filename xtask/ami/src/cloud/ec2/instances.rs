@@ -60,6 +60,7 @@ impl Ec2 {
             match self.once_visible(&format!("the image and SSH access of {}", launch.access), run).await {
                 Ok(id) => {
                     self.launched.borrow_mut().insert(id.clone(), Instant::now());
+                    self.images.borrow_mut().insert(id.clone(), disks.image.clone());
                     return Ok(id);
                 }
                 Err(error) if error.downcast_ref().is_some_and(lacks_capacity) => {
@@ -96,6 +97,18 @@ impl Ec2 {
         self.addresses(placement, let_in.as_ref().map(|it| it.blocks.as_slice()).unwrap_or_default())
     }
 
+    /// The devices that an image of an instance is made without. None where the image that it was launched from is gone.
+    pub(super) async fn left_out(&self, region: &Region, instance: &InstanceId) -> Result<Vec<String>, ApiError> {
+        let Some(image) = self.images.borrow().get(instance).cloned() else { return Ok(Vec::new()) };
+        if let Some(disks) = self.disks.borrow().get(&image) {
+            return Ok(disks.left_out.clone());
+        }
+        match self.describe_image(region, &image).await {
+            Err(error) if error.is_not_found() || error.has_code(&["InvalidAMIID.Unavailable"]) => Ok(Vec::new()),
+            found => Ok(Disks::of(&found?).left_out),
+        }
+    }
+
     async fn disks_of(&self, region: &Region, launch: &Launch) -> Result<Disks> {
         let image = match &launch.source {
             LaunchSource::Base(base) => &base.id,
@@ -117,7 +130,11 @@ impl Ec2 {
             found => found?,
         };
         let mut instances = found.reservations().iter().flat_map(|reservation| reservation.instances());
-        instances.next().map(|instance| instance_from(instance, self.dialled(instance))).transpose()
+        let instance = instances.next();
+        if let Some(image) = instance.and_then(Ec2Instance::image_id) {
+            self.images.borrow_mut().insert(id.clone(), image.to_owned());
+        }
+        instance.map(|instance| instance_from(instance, self.dialled(instance))).transpose()
     }
 
     pub(super) async fn instances_of_build(&self, region: &Region, build: &str) -> Result<Vec<InstanceId>> {

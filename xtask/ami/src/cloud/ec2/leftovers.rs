@@ -6,7 +6,7 @@ use anyhow::Result;
 use aws_sdk_ec2::types::{Filter, InstanceStateName};
 use xtask::region::Region;
 
-use super::{Ec2, answer::Answer as _, instances::NOT_TERMINATED, tags::tags};
+use super::{Ec2, answer::Answer as _, instances::NOT_TERMINATED, price, tags::tags};
 use crate::{
     cloud::{Leftover, LeftoverKind, tags::TAG_BUILD},
     event::ids::{ImageId, InstanceId},
@@ -52,7 +52,8 @@ impl Ec2 {
             let page = page.answer("DescribeVolumes", region.as_str())?;
             let volumes = page.volumes().iter();
             found.extend(volumes.filter_map(|volume| {
-                Leftover::tagged(LeftoverKind::Volume, volume.volume_id()?, &tags(volume.tags()))
+                let found = Leftover::tagged(LeftoverKind::Volume, volume.volume_id()?, &tags(volume.tags()))?;
+                Some(Leftover { cost: volume.size().map(price::volume), ..found })
             }));
         }
         Ok(found)

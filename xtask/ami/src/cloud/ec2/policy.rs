@@ -13,9 +13,10 @@ use xtask::instance::KmsKey;
 use crate::{cloud::tags::TAG_BUILD, ground::partition::Partition, recipe::Instance};
 
 /// Reads.
-pub const READS: [&str; 19] = [
+pub const READS: [&str; 20] = [
     "DescribeImages",
     "DescribeInstanceTypeOfferings",
+    "DescribeInstanceTypes",
     "DescribeInstances",
     "DescribeKeyPairs",
     "DescribeRegions",

@@ -4,12 +4,14 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use aws_sdk_ec2::Client;
+use aws_sdk_ec2::{Client, types::InstanceType};
 use futures_util::future::{join, join_all};
 use ipnet::IpNet;
 use xtask::instance::Reach;
 
-use super::{Ec2, address::LetIn, base::BaseImage, block::Block, clients::Caller, network::Placement, price};
+use super::{
+    Ec2, address::LetIn, answer::Answer as _, base::BaseImage, block::Block, clients::Caller, network::Placement, price,
+};
 use crate::{
     cloud::{
         Account as _,
@@ -95,6 +97,9 @@ impl Ec2 {
             join(Box::pin(regions), build_region).await;
         collector.merge(of_regions);
         let base = collector.collect(base);
+        if let Some(base) = &base {
+            self.check_type(&client, base, &mut collector).await;
+        }
         let placements = collector.collect(placements).unwrap_or_default();
         collector.collect(group);
         let let_in = ssh_source.and_then(|ssh_source| collector.collect(ssh_source));
@@ -136,6 +141,24 @@ impl Ec2 {
         facts.extend(self.setting_facts(placements.first(), base.as_ref().map(|base| &base.disks)));
         self.report_settings(request, placements.first(), let_in.as_ref(), &mut collector);
         Ok(self.report_on(request, caller, base.as_ref(), facts, collector))
+    }
+
+    /// Whether the recipe's instance type meets what the base demands. Only unusual demands are worth the call.
+    async fn check_type(&self, client: &Client, base: &BaseImage, collector: &mut FindingCollector) {
+        if !base.demands.depend_on_type() {
+            return;
+        }
+        let kind = &self.recipe.instance.instance_type;
+        let answer = client.describe_instance_types().instance_types(InstanceType::from(kind.as_str())).send().await;
+        match answer.answer("DescribeInstanceTypes", self.build_region.as_str()) {
+            Ok(answer) => {
+                let unmet = answer.instance_types().iter().flat_map(|kind| base.demands.unmet_by(&base.base, kind));
+                collector.findings.extend(unmet);
+            }
+            // That there is no such type is told by the zones that offer it.
+            Err(error) if error.has_code(&["InvalidInstanceType*"]) => {}
+            Err(error) => collector.warnings.push(format!("cannot check whether {kind} suits the base: {error}")),
+        }
     }
 
     /// The subnets, whether the security group is in their VPC, and the addresses that SSH to the machines is opened to;
@@ -191,9 +214,10 @@ impl Ec2 {
         mut collector: FindingCollector,
     ) -> Preflight {
         if let Some(found) = base {
-            collector.findings.extend(found.findings(&self.recipe, request.shared));
+            collector.findings.extend(found.findings(&self.recipe, request.public, request.shared));
             let instance_type = &self.recipe.instance.instance_type;
             collector.findings.extend(found.limits.findings(&found.base, instance_type, request.public));
+            collector.warnings.extend(found.demands.bill(&found.base));
             if found.is_system_assumed {
                 let (id, system) = (&found.base.id, &found.base.system);
                 collector.warnings.push(format!(

@@ -50,6 +50,11 @@ const ADDRESS_HOUR: f64 = 0.005;
 /// A GB-month of a gp3 volume in most regions. A disk exists for minutes, so regional differences don't matter.
 const DISK_GB_MONTH: f64 = 0.08;
 
+/// What a volume of this size costs, in words.
+pub(super) fn volume(gib: i32) -> String {
+    format!("{gib} GiB, about ${:.2} a month", f64::from(gib) * DISK_GB_MONTH)
+}
+
 /// The hours of a month, as AWS counts them.
 const MONTH_HOURS: f64 = 730.0;
 

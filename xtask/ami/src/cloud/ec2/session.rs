@@ -99,8 +99,10 @@ pub struct Ec2 {
     pub(super) launched: RefCell<BTreeMap<InstanceId, Instant>>,
     /// The snapshot ids of images, which never change.
     pub(super) snapshots: RefCell<BTreeMap<ImageId, Vec<String>>>,
-    /// The volumes of images to launch, which never change.
+    /// The disks of images to launch, which never change.
     pub(super) disks: RefCell<BTreeMap<String, Disks>>,
+    /// The images that instances were launched from.
+    pub(super) images: RefCell<BTreeMap<InstanceId, String>>,
     /// The regions whose block on public images this process has lifted.
     pub(super) unblocked: RefCell<BTreeSet<Region>>,
     /// The progress of pending images, and when it was read.
@@ -148,6 +150,7 @@ impl Ec2 {
             launched: RefCell::default(),
             snapshots: RefCell::default(),
             disks: RefCell::default(),
+            images: RefCell::default(),
             unblocked: RefCell::default(),
             progress: RefCell::default(),
         }

@@ -54,12 +54,19 @@ impl Compute for Qemu {
         let Some(file) = &self.base_file else {
             let base = self.made_base(log).await?;
             let sha256 = Some(base.sha256);
-            return Ok(Base { id: base.path.to_string(), name: base.name, system: base.system, sha256, owner: None });
+            return Ok(Base {
+                id: base.path.to_string(),
+                name: base.name,
+                system: base.system,
+                sha256,
+                owner: None,
+                hardware: None,
+            });
         };
         let system = self.of_base_file(file).await?.system;
         let name = file.file_name().unwrap_or(file.as_str()).to_owned();
         let sha256 = content::sha256(RawDisk::of(file, self.state_dir.path()).await?.into_file()).await?;
-        Ok(Base { id: file.to_string(), name, system, sha256: Some(sha256), owner: None })
+        Ok(Base { id: file.to_string(), name, system, sha256: Some(sha256), owner: None, hardware: None })
     }
 
     async fn base_facts(&self, log: &Utf8Path) -> Result<Option<Facts>> {

@@ -69,6 +69,7 @@ impl Attributes {
             tags: self.tags.clone(),
             created: self.created.clone(),
             deprecate_at: self.deprecate_at.clone(),
+            hardware: None,
         }
     }
 }

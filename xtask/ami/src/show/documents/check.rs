@@ -62,6 +62,12 @@ pub enum FaultKind {
     OtherName,
     /// It has another description than in most regions.
     OtherDescription,
+    /// It has another boot mode, architecture or the like than in most regions.
+    OtherHardware,
+    /// It has other disks than its root.
+    OtherDisks,
+    /// Its machines do not require IMDSv2, though the recipe wants that.
+    NoImdsV2,
     /// The region did not answer.
     Unanswered,
 }

@@ -32,7 +32,8 @@ pub(super) async fn ask_and_remove<C: Cloud>(
     });
     for (region, leftover) in &found {
         let public = if leftover.public { ", PUBLIC in some regions only" } else { "" };
-        events.note(format_args!("{region}: {} {} of {}{public}", leftover.kind, leftover.id, leftover.build));
+        let cost = leftover.cost.as_ref().map(|cost| format!(", {cost}")).unwrap_or_default();
+        events.note(format_args!("{region}: {} {} of {}{public}{cost}", leftover.kind, leftover.id, leftover.build));
     }
     let question = format!("Remove everything listed above for good ({} in all)?", found.len());
     confirm(&question, common.yes).await.context("nothing was removed").map_err(Failure::Refused)?;

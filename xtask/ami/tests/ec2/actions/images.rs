@@ -48,19 +48,25 @@ fn thing<'a>(world: &World, call: &Call, image: &'a Image) -> Thing<'a> {
     let marks: Value = image.watermarks.iter().map(|mark| json!({ "watermarkKey": mark })).collect();
     let tags = if image.is_own() { &image.tags } else { &NONE };
     let filters = json!({ "name": image.name, "state": state, "image-id": image.id, "architecture": "x86_64" });
-    let root = json!({ "deviceName": ROOT, "ebs": {
+    let hardware = &image.hardware;
+    let root = json!({ "deviceName": hardware.root_device, "ebs": {
         "snapshotId": image.snapshot, "volumeSize": image.volume_gib, "deleteOnTermination": true,
         "volumeType": "gp2", "encrypted": snapshot.is_some_and(|snapshot| snapshot.encrypted),
     } });
     let further = image.further.iter().map(
         |(device, deleted)| json!({ "deviceName": device, "ebs": { "volumeSize": 1, "deleteOnTermination": deleted } }),
     );
-    let mappings: Vec<Value> = [root].into_iter().chain(further).collect();
+    let stores = image.ephemeral.iter();
+    let stores = stores.map(|(device, store)| json!({ "deviceName": device, "virtualName": store }));
+    let mappings: Vec<Value> = [root].into_iter().chain(further).chain(stores).collect();
     let shown = json!({
         "imageId": image.id, "imageLocation": format!("{}/{}", image.owner, image.name), "imageState": state,
         "imageOwnerId": image.owner, "isPublic": image.is_public(), "architecture": "x86_64", "imageType": "machine",
-        "name": image.name, "description": image.description, "rootDeviceType": "ebs", "rootDeviceName": ROOT,
-        "virtualizationType": "hvm", "creationDate": image.creation_date, "tagSet": tag_set(tags),
+        "name": image.name, "description": image.description, "rootDeviceType": hardware.root_type,
+        "rootDeviceName": hardware.root_device, "virtualizationType": hardware.virtualization,
+        "bootMode": hardware.boot_mode, "tpmSupport": hardware.tpm, "enaSupport": hardware.ena,
+        "sriovNetSupport": hardware.sriov, "platformDetails": image.billed.0, "usageOperation": image.billed.1,
+        "creationDate": image.creation_date, "tagSet": tag_set(tags),
         "deprecationTime": deprecation(world, image), "stateReason": reason, "productCodes": codes,
         "imageWatermarkSet": marks, "instanceTypeSpecification": kinds,
         "imdsSupport": image.requires_imds_v2.then_some("v2.0"),
@@ -77,9 +83,6 @@ fn deprecation(world: &World, image: &Image) -> Option<String> {
 }
 
 const TWO_YEARS: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
-
-/// The name of the root device.
-pub const ROOT: &str = "/dev/sda1";
 
 pub fn create_image(world: &mut World, call: &Call) -> Refused {
     let asked = &call.parameters;
@@ -104,8 +107,14 @@ pub fn create_image(world: &mut World, call: &Call) -> Refused {
         refuse!("InvalidAMIName.Duplicate", "AMI name {name} is already in use by AMI {}", taken.id);
     }
     let takes = world.delays.image;
-    let further = instance.further.clone();
-    let begun = Image { takes, volume_gib: instance.volume_gib, further, ..Image::default() };
+    let (mut further, mut ephemeral) = (instance.further, instance.ephemeral);
+    for left_out in asked.parts("BlockDeviceMapping").iter().filter(|part| part.get("NoDevice").is_some()) {
+        further.remove(&left_out.text("DeviceName"));
+        ephemeral.remove(&left_out.text("DeviceName"));
+    }
+    let (hardware, billed) = (instance.hardware, instance.billed);
+    let volume_gib = instance.volume_gib;
+    let begun = Image { takes, volume_gib, further, ephemeral, hardware, billed, ..Image::default() };
     let key = instance.encrypted.then_some(instance.kms_key);
     let id = begin(world, call, begun, key, |id| format!("Created by CreateImage({}) for {id}", instance.id));
     Ok(json!({ "imageId": id }))
@@ -132,7 +141,15 @@ pub fn copy_image(world: &mut World, call: &Call) -> Refused {
     }
     let encrypted = snapshot.encrypted || asked.flag("Encrypted") || world.here(call).encrypts_by_default;
     let takes = world.delays.copy_to(&call.region);
-    let begun = Image { takes, volume_gib: image.volume_gib, further: image.further, ..Image::default() };
+    let begun = Image {
+        takes,
+        volume_gib: image.volume_gib,
+        further: image.further,
+        ephemeral: image.ephemeral,
+        hardware: image.hardware,
+        billed: image.billed,
+        ..Image::default()
+    };
     let key = encrypted.then(|| asked.get("KmsKeyId").map(str::to_owned));
     let id = begin(world, call, begun, key, |id| {
         format!("Copied for DestinationAmi {id} from SourceAmi {source} for SourceSnapshot {}.", snapshot.id)
@@ -151,7 +168,7 @@ fn begin(
     of: impl FnOnce(&str) -> String,
 ) -> String {
     world.expect_tags(call, &["image", "snapshot"]);
-    let image = Image {
+    let mut image = Image {
         id: world.id("ami"),
         owner: ACCOUNT.to_owned(),
         name: call.parameters.text("Name"),
@@ -163,6 +180,9 @@ fn begin(
         outcome: world.here(call).images_come_out.clone(),
         ..image
     };
+    if let Some(spoils) = world.here(call).spoils {
+        spoils(&mut image);
+    }
     let (description, tags) = (of(&image.id), call.parameters.tags("snapshot"));
     let (encrypted, kms_key) = (key.is_some(), key.flatten());
     let snapshot = Snapshot { description, tags, encrypted, kms_key, ..Snapshot::of(&image) };

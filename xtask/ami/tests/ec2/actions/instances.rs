@@ -6,7 +6,6 @@ use aws_smithy_types::base64;
 use serde_json::{Value, json};
 
 use crate::{
-    actions::images::ROOT,
     books::{ACCOUNT, Instance, InstanceState, World},
     request::{Call, Thing},
     xml::{Refused, done, refuse, tag_set},
@@ -37,7 +36,7 @@ pub fn reservation(world: &World, it: &Instance) -> Value {
         "instanceId": it.id, "imageId": it.image, "instanceState": show(state), "keyName": it.key_name,
         "instanceType": it.instance_type, "launchTime": world.date(it.launched),
         "placement": { "availabilityZone": it.zone, "tenancy": "default" }, "architecture": "x86_64",
-        "rootDeviceType": "ebs", "rootDeviceName": ROOT, "tagSet": tag_set(&it.tags),
+        "rootDeviceType": "ebs", "rootDeviceName": it.hardware.root_device, "tagSet": tag_set(&it.tags),
     });
     if state != InstanceState::Terminated {
         shown["subnetId"] = it.subnet.as_str().into();
@@ -150,7 +149,7 @@ pub fn describe_volumes(world: &mut World, call: &Call) -> Refused {
         id,
         tags,
         filters: json!({ "status": "available" }),
-        shown: json!({ "volumeId": id, "status": "available", "tagSet": tag_set(tags) }),
+        shown: json!({ "volumeId": id, "status": "available", "size": 8, "tagSet": tag_set(tags) }),
     });
     call.parameters.look("volumeSet", "VolumeId", things)
 }

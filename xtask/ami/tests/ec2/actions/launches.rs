@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_smithy_types::base64;
 
 use crate::{
-    actions::{images::ROOT, instances::reservation},
+    actions::instances::reservation,
     books::{ACCOUNT, Image, Instance, Subnet, World},
     request::{Call, Parameters},
     xml::{Refusal, Refused, refuse},
@@ -33,7 +33,14 @@ fn judge(world: &mut World, call: &Call) {
     let decided: BTreeSet<&str> = mapped.iter().filter_map(|part| part.get("DeviceName")).collect();
     let image = world.here(call).images.get(asked.get("ImageId").unwrap_or_default());
     let further = || image.iter().flat_map(|image| &image.further);
-    let unknown = decided.iter().any(|device| *device != ROOT && !further().any(|(known, _)| known == device));
+    let is_known = |device: &str| {
+        image.is_some_and(|image| {
+            image.hardware.root_device == device
+                || image.further.contains_key(device)
+                || image.ephemeral.contains_key(device)
+        })
+    };
+    let unknown = decided.iter().any(|device| !is_known(device));
     let stays = further().any(|(device, deleted)| !deleted && !decided.contains(device.as_str()));
     let one = asked.get("MinCount") == Some("1") && asked.get("MaxCount") == Some("1");
     let wrong = [
@@ -76,6 +83,7 @@ fn launch(world: &mut World, call: &Call) -> Refused<Instance> {
     let launched = world.now();
     let region = world.region(call);
     let number = region.instances.len() + 1;
+    let root = mapped(asked, &image.hardware.root_device);
     Ok(Instance {
         console: format!("[    0.000000] Linux version 4.4.0\nThe console of {id}.\n"),
         id,
@@ -92,9 +100,12 @@ fn launch(world: &mut World, call: &Call) -> Refused<Instance> {
         volume_tags: asked.tags("volume"),
         interface_tags: asked.tags("network-interface"),
         volume_gib: volume_gib(asked, &image)?,
-        encrypted: region.encrypts_by_default || mapped(asked, ROOT).is_some_and(|part| part.flag("Ebs.Encrypted")),
-        kms_key: mapped(asked, ROOT).and_then(|part| part.get("Ebs.KmsKeyId").map(str::to_owned)),
+        encrypted: region.encrypts_by_default || root.as_ref().is_some_and(|part| part.flag("Ebs.Encrypted")),
+        kms_key: root.and_then(|part| part.get("Ebs.KmsKeyId").map(str::to_owned)),
         further: further(asked, &image),
+        ephemeral: image.ephemeral,
+        hardware: image.hardware,
+        billed: image.billed,
         ipv6_address: ipv6.then(|| format!("2001:db8:1::{number}")),
         shutdown_behavior: asked.get("InstanceInitiatedShutdownBehavior").unwrap_or("stop").to_owned(),
         private_address: if subnet.ipv6_only { String::new() } else { format!("172.31.0.{number}") },
@@ -116,7 +127,8 @@ fn further(asked: &Parameters, image: &Image) -> BTreeMap<String, bool> {
         let asked = mapped(asked, device).and_then(|part| Some(part.get("Ebs.DeleteOnTermination")? == "true"));
         (device.clone(), asked.unwrap_or(*deleted))
     };
-    image.further.iter().map(deleted).collect()
+    let is_left_out = |device: &String| mapped(asked, device).is_some_and(|part| part.get("NoDevice").is_some());
+    image.further.iter().filter(|(device, _)| !is_left_out(device)).map(deleted).collect()
 }
 
 fn user_data(asked: &Parameters) -> Refused<String> {

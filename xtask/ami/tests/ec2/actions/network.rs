@@ -91,3 +91,20 @@ pub fn describe_instance_type_offerings(world: &mut World, call: &Call) -> Refus
     });
     call.parameters.look("instanceTypeOfferingSet", "", things)
 }
+
+/// Every type is what the test says.
+pub fn describe_instance_types(world: &mut World, call: &Call) -> Refused {
+    let kind = &world.here(call).instance_type;
+    let kinds = call.parameters.list("InstanceType");
+    let things = kinds.iter().map(|name| Thing {
+        id: name,
+        tags: &TAGS,
+        filters: json!({ "instance-type": name }),
+        shown: json!({
+            "instanceType": name, "supportedBootModes": kind.boot_modes, "nitroTpmSupport": kind.tpm,
+            "processorInfo": { "supportedArchitectures": [kind.architecture] },
+            "networkInfo": { "enaSupport": kind.ena }, "supportedVirtualizationTypes": ["hvm"],
+        }),
+    });
+    call.parameters.look("instanceTypeSet", "InstanceType", things)
+}

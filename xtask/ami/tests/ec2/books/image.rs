@@ -32,6 +32,9 @@ pub struct Image {
     pub volume_gib: u32,
     /// The devices of its other volumes, and whether each is deleted with an instance.
     pub further: BTreeMap<String, bool>,
+    /// The devices of its instance stores, and what they are called there.
+    pub ephemeral: BTreeMap<String, String>,
+    pub hardware: Hardware,
     /// Since the beginning.
     pub created: Duration,
     /// As EC2 writes it.
@@ -44,6 +47,8 @@ pub struct Image {
     /// As EC2 writes it.
     pub deprecated_at: Option<String>,
     pub product_codes: Vec<String>,
+    /// What is billed, and the operation on the bill.
+    pub billed: (String, String),
     /// Patterns of the instance types that it runs on, and of those that it does not.
     pub instance_types: (Vec<String>, Vec<String>),
     pub watermarks: Vec<String>,
@@ -62,6 +67,11 @@ impl Image {
             name: name.to_owned(),
             snapshot: snapshot.to_owned(),
             volume_gib: 8,
+            billed: ("Linux/UNIX".to_owned(), "RunInstances".to_owned()),
+            // As Canonical's images have them.
+            ephemeral: [("/dev/sdb", "ephemeral0"), ("/dev/sdc", "ephemeral1")]
+                .map(|(device, store)| (device.to_owned(), store.to_owned()))
+                .into(),
             creation_date: date.to_owned(),
             launch_permissions: BTreeSet::from(["all".to_owned()]),
             ..Image::default()
@@ -93,6 +103,33 @@ impl Image {
     pub fn disable(&mut self) {
         self.disabled = true;
         self.launch_permissions.clear();
+    }
+}
+
+/// What an image has from the instance that it was made of, and its instances from it.
+#[derive(Clone, Debug)]
+pub struct Hardware {
+    pub root_device: String,
+    /// `ebs` or `instance-store`.
+    pub root_type: String,
+    pub virtualization: String,
+    pub boot_mode: Option<String>,
+    pub tpm: Option<String>,
+    pub ena: Option<bool>,
+    pub sriov: Option<String>,
+}
+
+impl Default for Hardware {
+    fn default() -> Hardware {
+        Hardware {
+            root_device: "/dev/sda1".to_owned(),
+            root_type: "ebs".to_owned(),
+            virtualization: "hvm".to_owned(),
+            boot_mode: None,
+            tpm: None,
+            ena: Some(true),
+            sriov: Some("simple".to_owned()),
+        }
     }
 }
 

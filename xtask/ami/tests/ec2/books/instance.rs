@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::Tags;
+use super::{Hardware, Tags};
 use crate::delays::Delays;
 
 /// How an instance that is launched fares.
@@ -48,6 +48,11 @@ pub struct Instance {
     pub kms_key: Option<String>,
     /// The devices of its other volumes, and whether each is deleted with the instance.
     pub further: BTreeMap<String, bool>,
+    /// The instance stores that its image would give instances.
+    pub ephemeral: BTreeMap<String, String>,
+    pub hardware: Hardware,
+    /// What is billed, and the operation on the bill.
+    pub billed: (String, String),
     pub ipv6_address: Option<String>,
     /// What a shutdown from inside does: `stop` or `terminate`.
     pub shutdown_behavior: String,

@@ -56,6 +56,24 @@ pub struct Subnet {
     pub ipv6_only: bool,
 }
 
+/// What an instance type has.
+#[derive(Clone, Debug)]
+pub struct InstanceType {
+    pub boot_modes: Vec<&'static str>,
+    pub architecture: &'static str,
+    /// Whether its network cards want ENA: `required`, `supported` or `unsupported`.
+    pub ena: &'static str,
+    /// Whether it may have a TPM: `supported` or `unsupported`.
+    pub tpm: &'static str,
+}
+
+impl Default for InstanceType {
+    fn default() -> InstanceType {
+        let boot_modes = vec!["legacy-bios", "uefi"];
+        InstanceType { boot_modes, architecture: "x86_64", ena: "required", tpm: "supported" }
+    }
+}
+
 /// What is in the way between instances and the internet.
 #[derive(Clone, Debug, Default)]
 pub struct Paths {

@@ -69,6 +69,38 @@ obstacles! {
     a_base_with_product_codes_that_could_not_be_made_public(REGIONS)
         |rig| change_base(rig, |base| base.product_codes.push("a1b2".to_owned())),
         "has product codes (a1b2)" => "--base-image";
+    a_base_that_is_billed_as_ubuntu_pro(REGIONS)
+        |rig| change_base(rig, |base| base.billed = ("Ubuntu Pro".to_owned(), "RunInstances:0g00".to_owned())),
+        "is billed as Ubuntu Pro (RunInstances:0g00)" => "--base-image";
+    a_base_that_is_billed_as_another_system(REGIONS)
+        |rig| change_base(rig, |base| base.billed.0 = "Red Hat Enterprise Linux".to_owned()),
+        "is billed as Red Hat Enterprise Linux (RunInstances), and so is every machine" => "--base-image";
+    a_paravirtual_base(REGIONS) |rig| change_base(rig, |base| base.hardware.virtualization = "paravirtual".to_owned()),
+        "has the virtualization type paravirtual" => "--base-image";
+    a_base_on_an_instance_store(REGIONS)
+        |rig| change_base(rig, |base| base.hardware.root_type = "instance-store".to_owned()),
+        "has its root on an instance store" => "--base-image";
+    a_base_for_uefi_on_a_type_without(REGIONS) |rig| {
+        change_base(rig, |base| base.hardware.boot_mode = Some("uefi".to_owned()));
+        rig.endpoint.region(HOME, |region| region.instance_type.boot_modes = vec!["legacy-bios"]);
+    }, "boots with uefi, but m5.large only with legacy-bios" => "--instance-type";
+    a_base_for_bios_on_a_type_without(REGIONS) |rig| {
+        change_base(rig, |base| base.hardware.boot_mode = Some("legacy-bios".to_owned()));
+        rig.endpoint.region(HOME, |region| region.instance_type.boot_modes = vec!["uefi"]);
+    }, "boots with legacy-bios, but m5.large only with uefi" => "--instance-type";
+    a_base_that_wants_a_tpm_on_a_type_without(REGIONS) |rig| {
+        change_base(rig, |base| base.hardware.tpm = Some("v2.0".to_owned()));
+        rig.endpoint.region(HOME, |region| region.instance_type.tpm = "unsupported");
+    }, "wants a TPM, but m5.large has none" => "--instance-type";
+    a_base_without_ena_on_a_type_that_requires_it(REGIONS)
+        |rig| change_base(rig, |base| base.hardware.ena = None),
+        "is not registered with ENA support, but m5.large" => "--instance-type";
+    a_type_of_another_architecture_than_an_unusual_base(REGIONS) |rig| {
+        change_base(rig, |base| base.hardware.ena = Some(false));
+        rig.endpoint.region(HOME, |region| {
+            (region.instance_type.architecture, region.instance_type.ena) = ("arm64", "supported");
+        });
+    }, "is for x86_64, but m5.large is for arm64" => "--instance-type";
     a_base_that_is_encrypted_and_could_not_be_made_public(REGIONS) |rig| rig.endpoint.region(HOME, |region| {
         region.snapshots.values_mut().for_each(|snapshot| snapshot.encrypted = true);
     }), "is encrypted" => "--base-image";

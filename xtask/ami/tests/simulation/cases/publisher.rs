@@ -125,12 +125,13 @@ async fn an_image_baked_by_one_cloud_is_published_by_another() {
     let publisher = Publisher { account: &rig.cloud, given: RefCell::new(vec![baked]), calls: RefCell::default() };
     let images: Images = [(region.clone(), home.image.clone())].into_iter().collect();
 
-    open::through_the_gate(&publisher, &rig.build, &images).await.expect("to be published");
+    open::through_the_gate(&publisher, &rig.build, &home.disk.base, &images).await.expect("to be published");
     assert_eq!(*publisher.calls.borrow(), ["open snapshots", "open image"]);
     assert!(publisher.given.borrow()[0].public);
     rig.cloud.never(Verb::ImagePublic);
 
     publisher.given.borrow_mut()[0].name = "Another".to_owned();
-    let error = open::through_the_gate(&publisher, &rig.build, &images).await.expect_err("another image");
+    let error =
+        open::through_the_gate(&publisher, &rig.build, &home.disk.base, &images).await.expect_err("another image");
     assert!(format!("{error:#}").contains("the images are not as they should be"), "{error:#}");
 }

@@ -25,7 +25,7 @@ fn given_base(image: ImageBuilder) -> BaseImage {
 }
 
 fn problems(image: ImageBuilder, shared: bool) -> Vec<String> {
-    let findings = given_base(image).findings(&fixture::recipe(), shared);
+    let findings = given_base(image).findings(&fixture::recipe(), shared, shared);
     findings.into_iter().map(|finding| finding.problem).collect()
 }
 
@@ -98,7 +98,7 @@ fn a_disk_too_small_for_the_base_is_refused() {
     let large = image(XENIAL)
         .set_block_device_mappings(None)
         .block_device_mappings(BlockDeviceMapping::builder().device_name("/dev/sda1").ebs(disk).build());
-    let findings = given_base(large).findings(&fixture::recipe(), false);
+    let findings = given_base(large).findings(&fixture::recipe(), false, false);
     assert!(findings[0].problem.ends_with("needs a disk of 30 GiB, but the recipe's has 8 GiB"), "{findings:?}");
     assert!(findings[0].remedy.contains("root_volume_gib"), "{findings:?}");
 }

@@ -91,7 +91,7 @@ pub async fn check(
         if *region == request.build_region {
             runs.extend(reading(&client, region, request.public));
             runs.push(Box::pin(launching(ec2, client.clone(), region, inputs, &tags)));
-            runs.extend(imaging(&client, region, &image, &tags));
+            runs.extend(imaging(&client, region, inputs.base, &image, &tags));
             runs.extend(cleaning_up(&client, region));
             if ec2.settings.security_group.is_none() {
                 runs.extend(security_group(&client, region, inputs, &tags));
@@ -158,7 +158,7 @@ async fn launching(
     inputs: &DryRunInputs<'_>,
     tags: &Tags,
 ) -> Result<(), ApiError> {
-    let unknown = Disks { image: placeholder::IMAGE.to_owned(), root: None, further: Vec::new() };
+    let unknown = Disks { image: placeholder::IMAGE.to_owned(), root: None, left_out: Vec::new() };
     let disks = inputs.base.map_or(&unknown, |base| &base.disks);
     let is_complete = inputs.base.is_some() && !inputs.placements.is_empty();
     let may_miss = if is_complete { missing::NOTHING } else { missing::ANYTHING };
@@ -185,10 +185,17 @@ async fn launching(
     ask(Some(last)).await
 }
 
-fn imaging<'a>(client: &Client, region: &'a Region, image: &NewImage, tags: &Tags) -> Vec<DryRun<'a>> {
+fn imaging<'a>(
+    client: &Client,
+    region: &'a Region,
+    base: Option<&BaseImage>,
+    image: &NewImage,
+    tags: &Tags,
+) -> Vec<DryRun<'a>> {
+    let left_out = base.map(|base| base.disks.left_out.as_slice()).unwrap_or_default();
     let import = requests::access::import_key_pair(client, placeholder::NAME, PUBLIC_KEY, tags);
     let modify = requests::instance::stop_on_shutdown(client, placeholder::INSTANCE);
-    let create = requests::image::create_image(client, placeholder::INSTANCE, image);
+    let create = requests::image::create_image(client, placeholder::INSTANCE, image, left_out);
     vec![
         dry_run("ImportKeyPair", region, missing::NOTHING, import.dry_run(true).send()),
         dry_run("ModifyInstanceAttribute", region, missing::INSTANCE, modify.dry_run(true).send()),

@@ -23,7 +23,7 @@ impl Ec2 {
         let facts = [
             ("Tags", Some(tags.join(", ")).filter(|tags| !tags.is_empty())),
             ("Volume", volume(machine)),
-            ("Base disks", base.and_then(further_volumes)),
+            ("Base disks", base.and_then(left_out)),
             ("Addresses", placement.and_then(|placement| self.address_fact(placement))),
             ("Profile", profile),
         ];
@@ -144,13 +144,9 @@ fn volume(machine: &Instance) -> Option<String> {
     })
 }
 
-fn further_volumes(base: &Disks) -> Option<String> {
-    let devices = base.further.join(", ");
-    (!devices.is_empty()).then(|| {
-        format!(
-            "beside its root, the base has {devices}; they become part of the image, and are deleted with each machine"
-        )
-    })
+fn left_out(base: &Disks) -> Option<String> {
+    let devices = base.left_out.join(", ");
+    (!devices.is_empty()).then(|| format!("beside its root, the base has {devices}; the image is made without them"))
 }
 
 fn encryption_findings(machine: &Instance, request: &Request) -> Vec<Finding> {

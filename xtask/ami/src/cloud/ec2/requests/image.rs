@@ -15,15 +15,24 @@ use aws_sdk_ec2::{
 use xtask::{instance::KmsKey, region::Region};
 
 use crate::{
-    cloud::{NewImage, ec2::tags::tag_specifications},
+    cloud::{
+        NewImage,
+        ec2::{requests::instance::without, tags::tag_specifications},
+    },
     recipe::Instance,
 };
 
 const KINDS: [ResourceType; 2] = [ResourceType::Image, ResourceType::Snapshot];
 
-/// Makes an image of an instance.
-pub fn create_image(client: &Client, instance: &str, image: &NewImage) -> CreateImageFluentBuilder {
+/// Makes an image of an instance, without these devices: it may have them from its own image, though the instance does not.
+pub fn create_image(
+    client: &Client,
+    instance: &str,
+    image: &NewImage,
+    left_out: &[String],
+) -> CreateImageFluentBuilder {
     let request = client.create_image().instance_id(instance).name(&image.name).description(&image.description);
+    let request = request.set_block_device_mappings(Some(without(left_out)).filter(|devices| !devices.is_empty()));
     request.set_tag_specifications(tag_specifications(&image.tags, &KINDS))
 }
 

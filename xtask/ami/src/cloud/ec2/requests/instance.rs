@@ -14,31 +14,31 @@ use aws_sdk_ec2::{
 };
 
 use crate::{
-    cloud::{ec2::tags::tag_specifications, tags::Tags},
+    cloud::{
+        ec2::{hardware, tags::tag_specifications},
+        tags::Tags,
+    },
     recipe::Instance,
 };
 
-/// An image and the device names of its volumes.
+/// An image and the devices of its disks. Machines and images that are made of it get the root's only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disks {
     /// The image.
     pub image: String,
     /// The device name of its root volume.
     pub root: Option<String>,
-    /// The device names of its other EBS volumes.
-    pub further: Vec<String>,
+    /// The devices of its other EBS volumes and of instance stores, which are left out.
+    pub left_out: Vec<String>,
 }
 
 impl Disks {
     /// Those of an image.
     pub fn of(image: &Image) -> Disks {
-        let root = image.root_device_name();
-        let volumes = image.block_device_mappings().iter().filter(|mapping| mapping.ebs().is_some());
-        let devices = volumes.filter_map(|mapping| mapping.device_name());
         Disks {
             image: image.image_id().unwrap_or_default().to_owned(),
-            root: root.map(str::to_owned),
-            further: devices.filter(|device| Some(*device) != root).map(str::to_owned).collect(),
+            root: image.root_device_name().map(str::to_owned),
+            left_out: hardware::other_disks(image),
         }
     }
 }
@@ -114,22 +114,27 @@ pub fn run_instances(client: &Client, instance: &NewInstance<'_>) -> RunInstance
     }
 }
 
-/// A mapping for each volume of the image: without one, a volume of the base may outlive its instance.
+/// A mapping for each disk of the image: without one, a volume of the base would be part of the image, and may outlive its
+/// instance.
 fn volumes(disks: &Disks, machine: &Instance) -> Vec<BlockDeviceMapping> {
     let key = machine.kms_key.as_ref().map(ToString::to_string);
-    let volume = || {
-        EbsBlockDevice::builder()
-            .delete_on_termination(true)
-            .set_encrypted(machine.is_encrypted().then_some(true))
-            .set_kms_key_id(key.clone())
-    };
-    let root = volume()
+    let root = EbsBlockDevice::builder()
+        .delete_on_termination(true)
+        .set_encrypted(machine.is_encrypted().then_some(true))
+        .set_kms_key_id(key)
         .volume_type(VolumeType::from(machine.volume_type.as_str()))
         .volume_size(i32::try_from(machine.root_volume_gib).unwrap_or(i32::MAX))
         .set_iops(machine.volume_iops.map(|iops| i32::try_from(iops).unwrap_or(i32::MAX)));
     let root = disks.root.iter().map(|device| (device, root.clone()));
-    let all = root.chain(disks.further.iter().map(|device| (device, volume())));
-    all.map(|(device, volume)| BlockDeviceMapping::builder().device_name(device).ebs(volume.build()).build()).collect()
+    let root =
+        root.map(|(device, volume)| BlockDeviceMapping::builder().device_name(device).ebs(volume.build()).build());
+    root.chain(without(&disks.left_out)).collect()
+}
+
+/// Mappings that leave devices out (EC2 API reference, `BlockDeviceMapping`: an empty `NoDevice`).
+pub fn without(devices: &[String]) -> Vec<BlockDeviceMapping> {
+    let mapping = |device: &String| BlockDeviceMapping::builder().device_name(device).no_device("").build();
+    devices.iter().map(mapping).collect()
 }
 
 fn profile(profile: &str) -> IamInstanceProfileSpecification {

@@ -37,6 +37,7 @@ fn image(build: Option<&str>) -> Image {
         tags: build.map(tag).into_iter().collect(),
         created: String::new(),
         deprecate_at: None,
+        hardware: None,
     }
 }
 

@@ -1,0 +1,147 @@
+//! Lists of images, in the formats that people paste elsewhere.
+
+use std::{collections::BTreeMap, fmt::Write as _, time::SystemTime};
+
+use anyhow::{Context as _, Result, bail};
+use xtask::cli::ListFormat;
+
+use crate::{
+    ground::date,
+    show::{
+        documents::{
+            Visibility,
+            list::{Image, List, State},
+        },
+        print,
+    },
+};
+
+/// The images as text.
+///
+/// # Errors
+/// When they are to be a map from region to id and are not: images of several names, or two in a region.
+pub fn text(list: &List, format: ListFormat, now: SystemTime) -> Result<String> {
+    match format {
+        ListFormat::Table => Ok(table(&list.images, now)),
+        ListFormat::Json => print::json(list),
+        ListFormat::Markdown => Ok(markdown(&list.images)),
+        ListFormat::Terraform => terraform(&list.images),
+        ListFormat::Csv => csv(&list.images),
+    }
+}
+
+fn table(images: &[Image], now: SystemTime) -> String {
+    let line = |image: &Image| {
+        let age = date::age(&image.created, now).map_or_else(|| "unknown age".to_owned(), |age| format!("{age} old"));
+        let origin = if image.build.is_none() { ", not made by this tool" } else { "" };
+        let Image { name, region, id, .. } = image;
+        format!("{name:<24} {region:<16} {id:<22} {} {:<8} {age}{origin}\n", state(image), visibility(image))
+    };
+    images.iter().map(line).collect()
+}
+
+/// One table for each name.
+fn markdown(images: &[Image]) -> String {
+    let mut text = String::new();
+    for images in images.chunk_by(|one, other| one.name == other.name) {
+        let name = images.first().map(|image| image.name.as_str()).unwrap_or_default();
+        let gap = if text.is_empty() { "" } else { "\n" };
+        let _ = write!(text, "{gap}### {}\n\n| Region | AMI | |\n|---|---|---|\n", escaped(name));
+        for image in images {
+            let Image { region, id, .. } = image;
+            let is_usual = image.state == State::Available && image.visibility == Visibility::Public;
+            let remark = if is_usual { String::new() } else { format!("{}, {} ", state(image), visibility(image)) };
+            let _ = writeln!(text, "| {region} | `{id}` | {}|", escaped(&remark));
+        }
+    }
+    text
+}
+
+/// Text in a cell or a heading of Markdown.
+fn escaped(text: &str) -> String {
+    let special = |c: char| r"\|`*_<>[]#".contains(c);
+    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// `locals { ami_ids = { "us-west-2" = "ami-…" } }`, of the images that can be launched.
+fn terraform(images: &[Image]) -> Result<String> {
+    let images: Vec<&Image> = images.iter().filter(|image| image.state == State::Available).collect();
+    let mut names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+    names.dedup();
+    if let [_, _, ..] = names.as_slice() {
+        bail!(
+            "a map from region to id can have images of one name only, not of `{}`: pass --version",
+            names.join("`, `")
+        );
+    }
+    let mut ids: BTreeMap<&str, &str> = BTreeMap::new();
+    for image in images {
+        if let Some(other) = ids.insert(&image.region, &image.id) {
+            bail!(
+                "{} has two images `{}`, {other} and {}, so there is no map from region to id",
+                image.region,
+                image.name,
+                image.id
+            );
+        }
+    }
+    let mut text = String::from("locals {\n  ami_ids = {\n");
+    for (region, id) in ids {
+        let _ = writeln!(text, "    {} = {}", hcl(region)?, hcl(id)?);
+    }
+    text += "  }\n}\n";
+    Ok(text)
+}
+
+/// A string literal of HCL: like JSON's, with templates.
+fn hcl(text: &str) -> Result<String> {
+    let text = serde_json::to_string(text).context("failed to encode the result")?;
+    Ok(text.replace("${", "$${").replace("%{", "%%{"))
+}
+
+fn csv(images: &[Image]) -> Result<String> {
+    let failed = || "failed to encode the result";
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let header =
+        ["name", "version", "region", "id", "state", "visibility", "created", "deprecate_at", "expires", "build"];
+    writer.write_record(header).with_context(failed)?;
+    let or_empty = |value: &Option<String>| value.clone().unwrap_or_default();
+    for image in images {
+        let record = [
+            image.name.clone(),
+            or_empty(&image.version),
+            image.region.clone(),
+            image.id.clone(),
+            state(image),
+            visibility(image).to_owned(),
+            image.created.clone(),
+            or_empty(&image.deprecate_at),
+            or_empty(&image.expires),
+            or_empty(&image.build),
+        ];
+        writer.write_record(record).with_context(failed)?;
+    }
+    String::from_utf8(writer.into_inner().with_context(failed)?).with_context(failed)
+}
+
+/// The state, with what is known beside it: how far a pending image is, why one failed.
+fn state(image: &Image) -> String {
+    let reason = image.state_reason.as_deref();
+    match (image.state, reason) {
+        (State::Pending, None) => "pending".to_owned(),
+        (State::Pending, Some(progress)) => format!("pending, {progress}"),
+        (State::Available, _) => "available".to_owned(),
+        (State::Failed, reason) => format!("failed: {}", reason.unwrap_or("unknown reason")),
+        (State::Disabled, _) => "disabled".to_owned(),
+    }
+}
+
+fn visibility(image: &Image) -> &'static str {
+    match image.visibility {
+        Visibility::Public => "public",
+        Visibility::Private => "private",
+    }
+}
+
+#[cfg(test)]
+mod tests;
