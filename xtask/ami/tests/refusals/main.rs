@@ -15,10 +15,11 @@ use xtask::cli::Document;
 mod bases;
 mod binaries;
 mod facts;
-mod stream;
-mod terminal;
+mod network;
 mod builds;
 mod regions;
+mod stream;
+mod terminal;
 #[path = "../kit/schema.rs"]
 mod schema;
 #[path = "../support/mod.rs"]

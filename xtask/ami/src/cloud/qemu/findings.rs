@@ -11,7 +11,7 @@ use super::{
     disk::RawDisk,
     facts,
     firmware::{self, Uefi},
-    packages,
+    network, packages,
     packages::{MAKE, Needs, SSH},
     rights, store,
 };
@@ -54,6 +54,9 @@ impl Qemu {
             preflight.findings.push(packages_finding(&missing).await?);
         } else if needs == Needs::Base {
             preflight.findings.extend(rights::findings().await);
+        }
+        if self.base_file.is_none() && !self.local_system()?.packages.is_empty() {
+            preflight.findings.extend(network::finding());
         }
         let (system, base) = match (&self.base_file, base) {
             (Some(file), _) if missing.is_empty() => match self.of_base_file(file).await {

@@ -132,6 +132,7 @@ mod tests {
         let finding = run(mount_finding(&dropped)).expect("a finding");
         assert!(finding.problem.starts_with("a base cannot be made: root may not mount file systems"), "{finding:?}");
         assert!(finding.problem.contains("Operation not permitted"), "{finding:?}");
+        assert!(!finding.problem.contains("dmesg"), "{finding:?}");
         assert!(finding.remedy.contains("--privileged") && finding.remedy.contains("--base-image"), "{finding:?}");
         if !skipped((!may_make_namespaces()).then_some("right to make namespaces")) {
             assert_eq!(run(mount_finding(&mount)), None);

@@ -28,5 +28,6 @@ if [ "$(id -u)" != 0 ]; then
         "$who: kernel.apparmor_restrict_unprivileged_userns is 1" \
         "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
 fi
-message=$("$@" sh -c 'mount -t tmpfs none /tmp && mkdir /tmp/proc && mount -t proc proc /tmp/proc' 2>&1 | tail -n 1)
+message=$("$@" sh -c 'mount -t tmpfs none /tmp && mkdir /tmp/proc && mount -t proc proc /tmp/proc' 2>&1 |
+    grep -vF 'dmesg(1)' | tail -n 1)
 reason "$who: ${message:-it failed}" "run the container with --privileged"
