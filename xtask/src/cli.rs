@@ -73,7 +73,7 @@ pub enum Command {
     /// Remove a version: deregister its images and delete their snapshots in every region; asks first
     Retire(ImageFlags),
     /// Print the minimal IAM policy that these commands need, as JSON
-    IamPolicy(PolicyFlags),
+    IamPolicy(RegionFlags),
     /// Print the JSON Schema of an output format
     Schema(SchemaFlags),
     /// Install the programs that --local needs on this computer
@@ -254,14 +254,17 @@ pub struct CheckFlags {
     pub version: Option<Version>,
     /// Boot two machines of a local image, given by its file or id, and compare them with its disk: name every file that
     /// identifies or remembers the machine that the image was made on
-    #[arg(long, value_name = "FILE|ID", conflicts_with = "version")]
+    #[arg(long, value_name = "FILE|ID", conflicts_with_all = ["version", "regions", "region_file"])]
     pub deep: Option<String>,
+    /// The regions that it is published in.
+    #[command(flatten)]
+    pub published: RegionFlags,
 }
 
-/// What an IAM policy is for.
-#[derive(Clone, Debug, Args)]
-pub struct PolicyFlags {
-    /// The regions to publish in, whose partition the policy is for [default: those in the file `regions`]
+/// The regions that a command is about.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RegionFlags {
+    /// The regions to publish in, all of one partition [default: those in the file `regions`]
     #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "region_file")]
     pub regions: Vec<Region>,
     /// The file with the regions to publish in, one a line [default: `regions`]

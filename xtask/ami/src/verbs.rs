@@ -105,20 +105,24 @@ async fn on_ec2(
     events: &Events,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
-    use xtask::cli::CleanFlags;
+    use xtask::cli::{CleanFlags, RegionFlags};
 
     use crate::cloud::ec2::{Ec2, Settings, region_of_user};
 
     let flags = ami.release_flags();
     let mut settings = Settings::of(flags, &ami.common);
     settings.is_brief = matches!(ami.command, Some(Command::List(_) | Command::Check(_)));
+    let published = match &ami.command {
+        Some(Command::Check(flags)) => flags.published.clone(),
+        _ => RegionFlags::default(),
+    };
     let build_region = match (flags, &ami.command) {
         (Some(flags), _) => checkout.regions(flags).map_err(Failure::Refused)?.0,
         (None, Some(Command::Clean(CleanFlags { build: Some(id), .. }))) => match build_region_of(state_dir, id) {
             Some(region) => region,
-            None => checkout.home_region(region_of_user(settings.profile.as_deref()).await),
+            None => checkout.home_region(&published, region_of_user(settings.profile.as_deref()).await),
         },
-        (None, _) => checkout.home_region(region_of_user(settings.profile.as_deref()).await),
+        (None, _) => checkout.home_region(&published, region_of_user(settings.profile.as_deref()).await),
     };
     let recipe = flags.map_or_else(|| Ok(checkout.recipe.clone()), |flags| checkout.recipe.with(flags));
     let recipe = recipe.map_err(Failure::Refused)?;
@@ -182,7 +186,7 @@ async fn on<C: Cloud>(
             }
             Command::Check(flags) => {
                 let Some(version) = &flags.version else { return Ok(()) };
-                let regions = checkout.region_file(None).map_err(Failure::Refused)?;
+                let regions = checkout.published(&flags.published).map_err(Failure::Refused)?;
                 check::check(cloud, recipe, version, &regions, &common).await
             }
             Command::List(flags) => list::list(cloud, recipe, &used(app).await?, flags, &common, events).await,

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask::{
-    cli::{CommonFlags, PolicyFlags, ReleaseFlags},
+    cli::{CommonFlags, RegionFlags, ReleaseFlags},
     region::{self, Region},
 };
 
@@ -70,25 +70,38 @@ impl Checkout {
         Ok((build_region, regions))
     }
 
-    /// The region to ask about all others: the recipe's build region, or, where the file `regions` is about another
-    /// partition, the first in it; or, where the user's own settings are about another one still, the region that they name.
+    /// The region to ask about all others: the recipe's build region, or, where the regions to publish in are of another
+    /// partition, the first of these; or, where no flag names them and the user's own settings are about another one still,
+    /// the region that they name.
     #[must_use]
-    pub fn home_region(&self, of_user: Option<Region>) -> Region {
+    pub fn home_region(&self, flags: &RegionFlags, of_user: Option<Region>) -> Region {
         let build_region = &self.recipe.build_region;
-        let first = self.region_file(None).ok().and_then(|regions| regions.into_iter().next());
+        let first = self.published(flags).ok().and_then(|regions| regions.into_iter().next());
         let elsewhere = first.filter(|first| Partition::of(first).id != Partition::of(build_region).id);
         let home = elsewhere.unwrap_or_else(|| build_region.clone());
-        of_user.filter(|own| Partition::of(own).id != Partition::of(&home).id).unwrap_or(home)
+        let is_asked_for = !flags.regions.is_empty() || flags.region_file.is_some();
+        let of_user = of_user.filter(|own| !is_asked_for && Partition::of(own).id != Partition::of(&home).id);
+        of_user.unwrap_or(home)
     }
 
-    /// The partition that an IAM policy is for: that of the flags' regions, or else of the file `regions`.
+    /// The flags' regions, or else those of the file `regions`.
     ///
     /// # Errors
     /// When the file is missing or has faults, or the regions are in several partitions.
-    pub fn partition(&self, flags: &PolicyFlags) -> Result<&'static Partition> {
-        let file = || self.region_file(flags.region_file.as_deref());
-        let regions = if flags.regions.is_empty() { file()? } else { flags.regions.clone() };
-        Partition::of_all(&regions).map_err(|fault| anyhow!(fault))
+    pub fn published(&self, flags: &RegionFlags) -> Result<Vec<Region>> {
+        if flags.regions.is_empty() {
+            return self.region_file(flags.region_file.as_deref());
+        }
+        Partition::of_all(&flags.regions).map_err(|fault| anyhow!(fault))?;
+        Ok(flags.regions.clone())
+    }
+
+    /// The partition that an IAM policy is for: that of the regions to publish in.
+    ///
+    /// # Errors
+    /// When the file is missing or has faults, or the regions are in several partitions.
+    pub fn partition(&self, flags: &RegionFlags) -> Result<&'static Partition> {
+        Partition::of_all(&self.published(flags)?).map_err(|fault| anyhow!(fault))
     }
 
     /// The regions in `file`, or else in the checkout's file `regions`.
@@ -146,10 +159,14 @@ mod tests {
             ("no region\n", "us-west-2"),
         ] {
             std::fs::write(root.join("regions"), regions).expect("the file");
-            assert_eq!(checkout.home_region(None).as_str(), home, "{regions}");
+            assert_eq!(checkout.home_region(&RegionFlags::default(), None).as_str(), home, "{regions}");
         }
         for (of_user, home) in [("eu-west-1", "us-west-2"), ("us-gov-east-1", "us-gov-east-1")] {
-            assert_eq!(checkout.home_region(of_user.parse().ok()).as_str(), home, "{of_user}");
+            assert_eq!(checkout.home_region(&RegionFlags::default(), of_user.parse().ok()).as_str(), home, "{of_user}");
+        }
+        let asked_for = RegionFlags { regions: vec!["cn-north-1".parse().expect("a region")], region_file: None };
+        for of_user in ["eu-west-1", "us-gov-east-1"] {
+            assert_eq!(checkout.home_region(&asked_for, of_user.parse().ok()).as_str(), "cn-north-1", "{of_user}");
         }
     }
 }

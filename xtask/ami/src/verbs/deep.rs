@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask::{cli::CommonFlags, region::Region};
+use xtask::{
+    cli::{CommonFlags, RegionFlags},
+    region::Region,
+};
 
 use super::guest::Guest;
 use crate::{
@@ -78,7 +81,7 @@ pub async fn check(
 
 /// The region and the file of an image.
 async fn find(cloud: &Qemu, checkout: &Checkout, wanted: &str, events: &Events) -> Result<(Region, Utf8PathBuf)> {
-    let home = checkout.home_region(None);
+    let home = checkout.home_region(&RegionFlags::default(), None);
     if Utf8Path::new(wanted).is_file() {
         return Ok((home, camino::absolute_utf8(wanted)?));
     }

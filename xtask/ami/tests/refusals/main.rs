@@ -299,6 +299,11 @@ fn commands_about_images_that_are_not_there() {
     );
     let ended = run(&mut home.ami(["check", "--version", "0.6.1", "--local"]));
     ended.expect_error(1, &["us-west-2: there is no image `Wallaroo 0.6.1`", "sa-east-1: there is no image"]);
+    let check = |regions| home.ami(["check", "--version", "0.6.1", "--local", "--regions", regions]);
+    let ended = run(&mut check("eu-west-3"));
+    ended.expect_error(1, &["eu-west-3: there is no image `Wallaroo 0.6.1`"]);
+    assert!(!ended.stderr.contains("us-west-2"), "{ended}");
+    refused(&home, &mut check("eu-west-3,cn-north-1"), &["cn-north-1", "aws-cn"]);
     assert_eq!(ended.stdout, "");
     let ended = run(&mut home.ami(["check", "--version", "0.6.1", "--local", "--json"]));
     ended.expect_error(1, &["us-west-2: there is no image `Wallaroo 0.6.1`"]);
