@@ -69,8 +69,8 @@ main() {
     personal_files=$(find_personal_files || true)
     boot_time=$(awk '/^btime / { print $2 - 5 }' /proc/stat)
     check "login keys" only_the_given_login_key
-    check "no histories" no_personal_files '/(\.[^/]*_history|\.lesshst|\.viminfo|\.wget-hsts)$'
-    check "no credentials" no_personal_files '/\.(ssh/.*|aws|azure|boto|docker|git-credentials|gnupg|kube|my\.cnf|netrc|npmrc|pgpass|pypirc|s3cfg|vault-token|config/gcloud|config/gh|config/git/credentials)$'
+    check "no histories" no_personal_files '/(\.[^/]*history|\.(histfile|lesshst|viminfo|wget-hsts)|\.(local|config|ipython|julia|ghc)/.*history[^/]*)$'
+    check "no credentials" no_personal_files '/\.(ssh/.*|aws|azure|boto|docker|git-credentials|gnupg|kube|my\.cnf|netrc|npmrc|pgpass|pypirc|s3cfg|vault-token|config/(gcloud|gh|git/credentials|pip)|pip|cargo/credentials[^/]*|composer/auth\.json|gem/credentials)$'
     check "no tokens" no_token_before_the_boot
     check "machine-id" machine_id_is_set
     check "cloud-init" cloud_init_saw_one_instance
@@ -270,7 +270,8 @@ sshd_wants_keys() {
 # Prints the files whose names look like a user's own. The folders that it skips only have files of packages.
 find_personal_files() {
     find / \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /usr -o -path /opt -o -path /snap \) -prune \
-        -o \( -name '.*' -o -path '*/.config/*' -o -path '*/.ssh/*' -o -name 'authorized_keys*' \) -print
+        -o \( -name '.*' -o -path '*/.config/*' -o -path '*/.ssh/*' -o -name 'authorized_keys*' -o -path '*/.*/*history*' \
+        -o -path '*/.*/credentials*' -o -path '*/.composer/auth.json' \) -print
 }
 
 no_personal_files() {

@@ -16,8 +16,9 @@ source "${BASH_SOURCE%/*}/cloud-init.sh"
 unwanted=(
     # Login keys, and everything else that ssh keeps for a user.
     .ssh authorized_keys authorized_keys2
-    # Histories.
-    '.*_history' .lesshst .viminfo .wget-hsts
+    # Histories of shells and other interpreters. Some keep theirs below a hidden folder.
+    '.*history' .histfile .lesshst .viminfo .wget-hsts
+    '*/.local/*history*' '*/.config/*history*' '*/.ipython/*history*' '*/.julia/*history*' '*/.ghc/*history*'
     # Credentials.
     .aws .azure .boto .docker .git-credentials .gnupg .kube .my.cnf .netrc .npmrc .pgpass .pypirc .s3cfg .vault-token
     '*/.config/gcloud' '*/.config/gh' '*/.config/git/credentials' /var/lib/amazon/ssm
@@ -48,7 +49,7 @@ unwanted_files=(
     '/etc/openvswitch/conf.db*' /var/lib/snmp/snmpd.conf /etc/multipath/bindings /etc/multipath/wwids
     /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem
     # Logs, mail and dumps.
-    '/var/log/*' '/var/mail/*' '/var/spool/mail/*' '/var/crash/*' '/var/lib/systemd/coredump/*' core
+    '/var/log/*' '/var/mail/*' '/var/spool/mail/*' '/var/crash/*' '/var/lib/systemd/coredump/*' core 'core.[0-9]*'
     # Package lists and archives, which `apt-get` downloads again, and temporary files.
     '/var/lib/apt/lists/*' '/var/cache/apt/*' '/tmp/*' '/var/tmp/*'
 )

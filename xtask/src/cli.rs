@@ -68,9 +68,11 @@ pub enum Command {
     Clean(CleanFlags),
     /// List the images in all regions
     List(ListFlags),
-    /// Check that a version is public, and alike in every region; or with --deep what an image has of its making
+    /// Check that a version is public, and alike in every region; or, with --deep, what an image still has of the machine
+    /// that it was made on
     Check(CheckFlags),
-    /// Remove a version: deregister its images and delete their snapshots in every region; asks first
+    /// Remove a version: deregister its images and delete their snapshots in every region, after its number is typed; also
+    /// the account's other images of that name
     Retire(ImageFlags),
     /// Print the minimal IAM policy that these commands need, as JSON
     IamPolicy(RegionFlags),
@@ -158,7 +160,8 @@ pub struct ReleaseFlags {
     /// The region to make the image in, one of those to publish in [default: the recipe's, else the first]
     #[arg(long, help_heading = REGIONS, value_name = "REGION")]
     pub build_region: Option<Region>,
-    /// The image to start from: an AMI, or with --local a qcow2 or raw file [default: the recipe's]
+    /// The image to start from: an AMI, or with --local a disk image (qcow2, raw, vmdk, vhd, vhdx or vdi) [default: the
+    /// recipe's]
     #[arg(long, help_heading = BUILD, value_name = "ID|FILE")]
     pub base_image: Option<Utf8PathBuf>,
     /// With --local, the system to make the base of, by its name in the recipe [default: the recipe's, debian-13]
@@ -193,7 +196,8 @@ pub struct ReleaseFlags {
     /// A tag for everything that is created; can be repeated [default: those of the recipe]
     #[arg(long = "tag", help_heading = BUILD, value_name = "KEY=VALUE", value_parser = tag)]
     pub tags: Vec<(String, String)>,
-    /// Encrypt the image and its copies (`=false`: do not); for private and shared images
+    /// Encrypt the image and its copies (`=false`: do not); for private and shared images [default: the recipe's, else as the
+    /// account does in each region]
     #[arg(long, help_heading = ON_EC2, value_name = "BOOL", conflicts_with = "local", action = ArgAction::Set)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     pub encrypted: Option<bool>,
@@ -264,10 +268,10 @@ pub struct CheckFlags {
 /// The regions that a command is about.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RegionFlags {
-    /// The regions to publish in, all of one partition [default: those in the file `regions`]
+    /// The regions of the release, all of one partition [default: those in the file `regions`]
     #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "region_file")]
     pub regions: Vec<Region>,
-    /// The file with the regions to publish in, one a line [default: `regions`]
+    /// The file with the regions of the release, one a line [default: `regions`]
     #[arg(long, value_name = "FILE")]
     pub region_file: Option<Utf8PathBuf>,
 }
@@ -311,7 +315,7 @@ pub struct BootFlags {
 #[derive(Clone, Debug, Args)]
 #[command(group = clap::ArgGroup::new("origin").required(true).multiple(true).args(["image", "folder", "suite"]))]
 pub struct FactsFlags {
-    /// Read the base from a disk image, qcow2 or raw
+    /// Read the base from a disk image, in any of the formats of --base-image
     #[arg(long, value_name = "FILE", conflicts_with = "folder")]
     pub image: Option<Utf8PathBuf>,
     /// Read the base from its files, unpacked in a folder

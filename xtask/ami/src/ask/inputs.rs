@@ -115,18 +115,6 @@ fn changes(spec: &ReleaseSpec, state: &State, about: &About) -> Result<Vec<Strin
     Ok(changed)
 }
 
-/// Checks that the files to install from the checkout are unchanged since the binaries were built.
-///
-/// # Errors
-/// When files have changed, with their paths on the image.
-pub fn expect_sources(spec: &ReleaseSpec, then: &Sources) -> Result<()> {
-    let changed = differences(then, &sources(spec)?);
-    if !changed.is_empty() {
-        bail!("these have changed in {} since the binaries were built: {}", spec.source.root, changed.join(", "));
-    }
-    Ok(())
-}
-
 /// The names whose values differ, or that are missing on one side.
 fn differences(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
     let names = before.keys().chain(now.keys().filter(|name| !before.contains_key(*name)));

@@ -80,6 +80,41 @@ fn what_programs_make_once_for_a_machine_is_made_anew() {
     assert!(popularity.contains("PARTICIPATE") && !popularity.contains("MY_HOSTID=\"0"), "{popularity}");
 }
 
+/// Of shells, interpreters and pagers, in a home and below it.
+const HISTORIES: [&str; 9] = [
+    ".bash_history",
+    ".zhistory",
+    ".histfile",
+    ".python_history",
+    ".local/share/fish/fish_history",
+    ".local/state/python_history",
+    ".config/nushell/history.txt",
+    ".ipython/profile_default/history.sqlite",
+    ".julia/logs/repl_history.jl",
+];
+
+#[test]
+fn histories_go_wherever_a_program_keeps_them() {
+    let Some(root) = machine() else { return };
+    let paths = HISTORIES.iter().flat_map(|name| [format!("/root/{name}"), format!("/home/debian/{name}")]);
+    let paths: Vec<String> = paths.collect();
+    paths.iter().for_each(|path| root.write(path, "ls\n"));
+    root.write("/home/debian/notes/history.txt", "of the company\n");
+    let histories = |root: &crate::root::Root| {
+        let ended = root.run("check.sh", &["ssh-ed25519 AAAAC3NzaLogin me", "/usr/bin/machida"]);
+        let line = ended.stdout.lines().find(|line| line.contains("no histories"));
+        line.unwrap_or_else(|| panic!("{ended:#?}")).to_owned()
+    };
+    let faults = histories(&root);
+    assert!(paths.iter().all(|path| faults.contains(path.as_str())), "{faults}");
+    let ended = root.run("seal.sh", &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let left: Vec<&String> = paths.iter().filter(|path| root.read(path).is_some()).collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(root.read("/home/debian/notes/history.txt").is_some());
+    assert_eq!(histories(&root), "ok no histories");
+}
+
 #[test]
 fn the_archives_of_a_contract_go_with_it_and_only_with_it() {
     let esm = "deb https://esm.ubuntu.com/infra/ubuntu xenial-infra-security main\n";

@@ -50,7 +50,7 @@ impl Account for Qemu {
     fn how_to(&self, what: HowTo<'_>) -> String {
         match what {
             // QEMU's arguments contain the paths of the disks, and these contain the id.
-            HowTo::Terminate(_, id) => format!("pkill -f {id}"),
+            HowTo::Terminate(_, id) => format!("pkill -f '^qemu-system-.*{id}'"),
             HowTo::Enable(..) => "true  # images on this computer are never disabled".to_owned(),
             HowTo::BlockPublicImages(_) => "true  # public images are never blocked on this computer".to_owned(),
             HowTo::Deregister(region, id) => {

@@ -70,8 +70,7 @@ impl Qemu {
                 }
                 Err(error) => {
                     let remedy =
-                        "give a disk image, qcow2 or raw, that has a system on ext4, one that the recipe describes"
-                            .to_owned();
+                        "give a disk image that has a system on ext4, one that the recipe describes".to_owned();
                     preflight.findings.push(Finding { problem: format!("{error:#}"), remedy });
                     (None, file.to_string())
                 }

@@ -44,11 +44,11 @@ impl Opening for Qemu {
     }
 
     async fn block_public_images(&self, _region: &Region) -> Result<()> {
-        bail!("public images can't be blocked on this computer")
+        bail!("public images cannot be blocked on this computer")
     }
 
     async fn unblock_public_images(&self, _region: &Region) -> Result<()> {
-        bail!("public images can't be blocked on this computer")
+        bail!("public images cannot be blocked on this computer")
     }
 }
 
