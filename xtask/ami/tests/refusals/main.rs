@@ -211,7 +211,7 @@ fn a_base_image_that_is_none() {
     std::fs::create_dir_all(home.path()).expect("a home");
     let file = folder.join("base.qcow2");
     let with_base = ["--base-image", file.as_str()];
-    let remedy = "give a disk image, qcow2 or raw";
+    let remedy = "give a disk image that has a system on ext4";
     refused(&home, &mut home.ami(release(&root, &with_base)), &[file.as_str(), "No such file", remedy]);
     for bytes in [&b"This is a text, and no disk.\n"[..], b"", b"QFI\xfb\0\0\0\x03 cut short"] {
         write(&file, bytes);
