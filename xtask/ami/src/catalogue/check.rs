@@ -1,7 +1,7 @@
 //! Whether a version is what a release makes of it: one image in each region, public, copyable, named and described
 //! alike.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Error, Result};
 use xtask::{region::Region, version::Version};
@@ -149,14 +149,57 @@ fn usual<T: Ord + Clone>(regions: &[Seen], attribute: impl Fn(&Image) -> Option<
 fn other_hardware(seen: &Seen, usual: &BTreeMap<String, String>) -> Vec<Fault> {
     let Some(image) = only(seen).map(|entry| &entry.image) else { return Vec::new() };
     let Some(own) = &image.hardware else { return Vec::new() };
-    let usual = Hardware { attributes: usual.clone(), ..Hardware::default() };
-    let own = Hardware { attributes: own.attributes.clone(), ..Hardware::default() };
-    let message = |fault: String| format!("{} {fault} as elsewhere", image.id);
-    usual.faults_of(&own).into_iter().map(|fault| Fault::new(FaultKind::OtherHardware, message(fault))).collect()
+    let names: BTreeSet<&String> = usual.keys().chain(own.attributes.keys()).collect();
+    let value = |of: &BTreeMap<String, String>, name| of.get(name).cloned().unwrap_or_else(|| "none".to_owned());
+    let faults = names.into_iter().filter(|name| usual.get(*name) != own.attributes.get(*name)).map(|name| {
+        let (has, others) = (value(&own.attributes, name), value(usual, name));
+        Fault::new(FaultKind::OtherHardware, format!("{} has the {name} {has}, not {others} as elsewhere", image.id))
+    });
+    faults.collect()
 }
 
 fn other_description(seen: &Seen, usual: &str) -> Option<Fault> {
     let image = &only(seen)?.image;
     let message = || format!("{} is described as `{}`, and elsewhere as `{usual}`", image.id, image.description);
     (image.description != usual).then(|| Fault::new(FaultKind::OtherDescription, message()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cloud::tags::Tags, event::ids::ImageId};
+
+    fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn an_attribute_that_one_region_has_lacks_or_has_otherwise_is_a_fault_there() {
+        let region: Region = "us-west-2".parse().expect("a region");
+        let own = attributes(&[("boot mode", "uefi"), ("SR-IOV support", "simple"), ("architecture", "x86_64")]);
+        let image = Image {
+            id: ImageId("ami-1".to_owned()),
+            name: "Wallaroo 0.6.1".to_owned(),
+            description: String::new(),
+            state: ImageState::Available,
+            public: true,
+            tags: Tags::new(),
+            created: String::new(),
+            deprecate_at: None,
+            hardware: Some(Hardware { attributes: own.clone(), ..Hardware::default() }),
+        };
+        let entry = Entry { region: region.clone(), image, version: None };
+        let seen = Seen { region, images: vec![entry], faults: Vec::new() };
+        assert_eq!(other_hardware(&seen, &own), []);
+        let usual = attributes(&[("boot mode", "legacy-bios"), ("TPM support", "v2.0"), ("architecture", "x86_64")]);
+        let messages: Vec<String> = other_hardware(&seen, &usual).into_iter().map(|fault| fault.message).collect();
+        assert_eq!(
+            messages,
+            [
+                "ami-1 has the SR-IOV support simple, not none as elsewhere",
+                "ami-1 has the TPM support none, not v2.0 as elsewhere",
+                "ami-1 has the boot mode uefi, not legacy-bios as elsewhere",
+            ]
+        );
+    }
 }

@@ -43,7 +43,8 @@ fn disabled<C: Imaging + Account>(cloud: &C, region: &Region, id: &ImageId) -> E
     anyhow!("the image {id} in {region} is disabled; enable it, then resume the build: {command}")
 }
 
-/// Waits until an image is available, checks that it is what one made from this base has to be, and sets the attributes that could not be ordered with it.
+/// Waits until an image is available, checks that it is what one made from this base has to be, and sets the attributes that
+/// could not be ordered with it.
 ///
 /// # Errors
 /// When the image fails, or is another one than it should be, or the limit passes.

@@ -78,7 +78,8 @@ fn terraform(images: &[Image]) -> Result<String> {
     for image in images {
         if let Some(other) = ids.insert(&image.region, &image.id) {
             bail!(
-                "{} has two images `{}`, {other} and {}, so there is no map from region to id",
+                "{} has two images `{}`, {other} and {}, so there is no map from region to id; \
+                 remove the one that is not wanted, or pass --format csv for both",
                 image.region,
                 image.name,
                 image.id
