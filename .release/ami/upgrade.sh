@@ -31,16 +31,20 @@ upgrade_base() {
 }
 
 # Preferences by which apt itself takes a package's newest version among the security updates, even if other sources have
-# a newer one. A version below 100 loses against the one that is installed, and still can be installed where a security
-# update needs a package that there was not. The base's own preferences come after: the first that matches counts.
+# a newer one. What is installed is `now` to apt and has 100. A version with less loses against it, and still can be
+# installed where a security update needs a package that there was not. The base's own preferences come after: the first
+# that matches counts.
 security_pins() {
-    local pin
     # Debian has a label of its own for them, Ubuntu a suite; archives of both have each.
-    for pin in 'release l=Debian-Security' 'release a=*-security' 'release n=*-security'; do
-        printf 'Package: *\nPin: %s\nPin-Priority: 500\n\n' "$pin"
-    done
-    for pin in 'release a=*' 'release n=*' 'release l=*' 'release o=*' 'origin *' 'origin ""'; do
-        printf 'Package: *\nPin: %s\nPin-Priority: 50\n\n' "$pin"
-    done
+    pin 500 'release l=Debian-Security' 'release a=*-security' 'release n=*-security'
+    pin 100 'release a=now'
+    pin 50 'release a=*' 'release n=*' 'release l=*' 'release o=*' 'origin *' 'origin ""'
     cat /etc/apt/preferences 2> /dev/null || true
+}
+
+pin() {
+    local which
+    for which in "${@:2}"; do
+        printf 'Package: *\nPin: %s\nPin-Priority: %s\n\n' "$which" "$1"
+    done
 }

@@ -88,6 +88,14 @@ fn machine(suites: &[Suite]) -> Option<Root> {
     }
     // The root has no user for downloads.
     root.write("/etc/apt/apt.conf", "APT::Architecture \"amd64\";\nAPT::Sandbox::User \"root\";\n");
+    std::fs::create_dir_all(root.path("/etc/apt/apt.conf.d")).expect("a folder");
+    std::fs::create_dir_all(root.path("/etc/apt/preferences.d")).expect("a folder");
+    for table in ["cputable", "ostable", "tupletable"] {
+        let path = format!("/usr/share/dpkg/{table}");
+        root.write(&path, std::fs::read(&path).expect("a table"));
+    }
+    // Between attempts, of which there should be none.
+    root.program("sleep", "#!/bin/sh\n");
     root.write("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n");
     root.write("/etc/group", "root:x:0:\n");
     let installed: Vec<String> = BASE
