@@ -63,7 +63,8 @@ fn subjects(about: &About, disk: &SealedDisk, images: &Images) -> Vec<Value> {
 /// The commit, the recipe, the scripts and the base.
 fn dependencies(about: &About, disk: &SealedDisk) -> Vec<Value> {
     let root = &about.root;
-    let mut source = json!({ "name": "source", "uri": format!("git+file://{root}"), "annotations": { "dirty": about.dirty } });
+    let mut source =
+        json!({ "name": "source", "uri": format!("git+file://{root}"), "annotations": { "dirty": about.dirty } });
     if let Some(commit) = &about.commit {
         source["uri"] = format!("git+file://{root}@{commit}").into();
         source["digest"] = json!({ "gitCommit": commit });
@@ -125,8 +126,10 @@ mod tests {
         let mut about = crate::fixture::about();
         about.commit = Some("c0ffee".to_owned());
         about.inputs = [("/wallaroo/.release/ami/ami.toml".to_owned(), "33".to_owned())].into();
-        about.call.words = ["--version", "0.6.1", "--apt-proxy=http://me:secret@proxy:3128"].map(str::to_owned).to_vec();
-        let images = about.regions.iter().map(|region| (region.clone(), crate::event::ids::ImageId("ami-7".to_owned())));
+        about.call.words =
+            ["--version", "0.6.1", "--apt-proxy=http://me:secret@proxy:3128"].map(str::to_owned).to_vec();
+        let images =
+            about.regions.iter().map(|region| (region.clone(), crate::event::ids::ImageId("ami-7".to_owned())));
         let images: Images = images.collect();
         let text = text(&about, &disk(Some("44")), &images, "2026-11-22T00:10:00Z").expect("a statement");
         assert!(!text.contains("secret") && text.contains("http://proxy:3128"), "{text}");
@@ -137,7 +140,10 @@ mod tests {
         assert_eq!(subjects[1], json!({ "name": "/usr/bin/machida", "digest": { "sha256": "22" } }));
         let made_of = &statement["predicate"]["buildDefinition"]["resolvedDependencies"];
         assert_eq!(made_of[0]["digest"]["gitCommit"], "c0ffee");
-        assert_eq!((&made_of[1]["name"], &made_of[1]["digest"]["sha256"]), (&".release/ami/ami.toml".into(), &"33".into()));
+        assert_eq!(
+            (&made_of[1]["name"], &made_of[1]["digest"]["sha256"]),
+            (&".release/ami/ami.toml".into(), &"33".into())
+        );
         assert_eq!((&made_of[2]["uri"], &made_of[2]["digest"]["sha256"]), (&"ec2:image/ami-1".into(), &"44".into()));
         assert_eq!(statement["predicate"]["runDetails"]["metadata"]["startedOn"], about.began);
     }

@@ -119,7 +119,10 @@ pub fn text(parts: &Parts<'_>) -> Result<String> {
         version: version.map(str::to_owned),
         ..Component::default()
     };
-    let system = Component { bom_ref: Some(parts.system.to_owned()), ..component("operating-system", distribution, Some(number)) };
+    let system = Component {
+        bom_ref: Some(parts.system.to_owned()),
+        ..component("operating-system", distribution, Some(number))
+    };
     let binaries = parts.binaries.iter().map(|binary| {
         let path = format!("/usr/bin/{}", binary.name);
         let evidence = Evidence { occurrences: vec![Occurrence { location: path.clone() }] };
@@ -134,7 +137,8 @@ pub fn text(parts: &Parts<'_>) -> Result<String> {
     let packages = parts.packages.iter().map(|package| {
         let purl = purl(package, distribution, parts.system);
         let values = [&package.source, &package.source_version];
-        let properties = SOURCE.iter().zip(values).map(|(name, value)| Property { name: (*name).to_owned(), value: value.clone() });
+        let properties =
+            SOURCE.iter().zip(values).map(|(name, value)| Property { name: (*name).to_owned(), value: value.clone() });
         Component {
             bom_ref: Some(purl.clone()),
             purl: Some(purl),
@@ -143,7 +147,8 @@ pub fn text(parts: &Parts<'_>) -> Result<String> {
         }
     });
     let tool = component("application", env!("CARGO_PKG_NAME"), Some(env!("CARGO_PKG_VERSION")));
-    let image = Component { bom_ref: Some("image".to_owned()), ..component("container", parts.name, Some(parts.version)) };
+    let image =
+        Component { bom_ref: Some("image".to_owned()), ..component("container", parts.name, Some(parts.version)) };
     let mut bom = Bom {
         bom_format: "CycloneDX".to_owned(),
         spec_version: "1.6".to_owned(),
@@ -202,7 +207,9 @@ fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' | b':' => encoded.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' | b':' => {
+                encoded.push(char::from(byte))
+            }
             other => drop(write!(encoded, "%{other:02X}")),
         }
     }

@@ -82,7 +82,8 @@ fn suite(root: &Root, number: usize, (name, label, packages): &Suite) {
 /// A machine with the base's packages, one of which is on hold, and these suites.
 fn machine(suites: &[Suite]) -> Option<Root> {
     let root = Root::new()?;
-    for folder in ["var/lib/apt/lists/partial", "var/cache/apt/archives/partial", "var/lib/dpkg/updates", "var/log/apt"] {
+    for folder in ["var/lib/apt/lists/partial", "var/cache/apt/archives/partial", "var/lib/dpkg/updates", "var/log/apt"]
+    {
         root.write(&format!("/{folder}/../here"), "");
         std::fs::create_dir_all(root.path(&format!("/{folder}"))).expect("a folder");
     }

@@ -38,7 +38,10 @@ fn a_bill_has_the_system_the_binaries_the_files_and_every_package() {
         let all = bom["components"].as_array().expect("components").iter();
         all.filter(|component| component["type"] == kind).cloned().collect::<Vec<_>>()
     };
-    assert_eq!((&of("operating-system")[0]["name"], &of("operating-system")[0]["version"]), (&"ubuntu".into(), &"16.04".into()));
+    assert_eq!(
+        (&of("operating-system")[0]["name"], &of("operating-system")[0]["version"]),
+        (&"ubuntu".into(), &"16.04".into())
+    );
     assert_eq!(of("application")[0]["hashes"][0]["content"], sha256::sha256(b"machida"));
     assert_eq!(of("application")[0]["evidence"]["occurrences"][0]["location"], "/usr/bin/machida");
     assert_eq!(of("file")[0]["name"], "/usr/share/x/LICENSE");
