@@ -1,5 +1,5 @@
-# shellcheck shell=bash
-# Brings the base's own packages up to date. provision.sh takes this in.
+#!/bin/bash
+# Brings the base's own packages up to date, for provision.sh, which takes this in: it has `apt_get` and `say`.
 
 # In /run, so that neither is in the image.
 readonly BASE_PACKAGES=/run/wallaroo-base-packages

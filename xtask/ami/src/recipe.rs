@@ -71,10 +71,10 @@ pub struct Recipe {
     #[serde(default)]
     pub apt: Apt,
     /// How the base's own packages are treated.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "packages::table")]
     pub packages: Packages,
     /// The packages to install on every system.
-    #[serde(default, rename = "package")]
+    #[serde(default, rename = "package", deserialize_with = "packages::list")]
     shared_packages: Vec<Package>,
     /// Files of the checkout to install on every system, beside the binaries.
     #[serde(default, rename = "file")]
@@ -164,7 +164,9 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::read`].
     pub fn parse(path: &Utf8Path, text: &str) -> Result<Recipe> {
-        let hint = |fault: &str| nearest_key(fault).map(|known| format!("did you mean `{known}`?"));
+        let hint = |fault: &str| {
+            nearest_key(fault).or_else(|| packages::meant(fault)).map(|meant| format!("did you mean `{meant}`?"))
+        };
         let mut recipe: Recipe =
             several::from_toml(text, hint).map_err(|faults| anyhow!("failed to parse the recipe {path}: {faults}"))?;
         recipe.share();

@@ -19,6 +19,8 @@ pub struct Scripts {
     pub cloud_init: Utf8PathBuf,
     /// Functions that provision.sh takes in: how the base's own packages are brought up to date.
     pub upgrade: Utf8PathBuf,
+    /// Functions that check.sh takes in: whether the bill of materials lists what is installed.
+    pub bill: Utf8PathBuf,
 }
 
 impl Scripts {
@@ -30,19 +32,20 @@ impl Scripts {
             check: path("check.sh"),
             cloud_init: path("cloud-init.sh"),
             upgrade: path("upgrade.sh"),
+            bill: path("bill.sh"),
         }
     }
 
     /// All of them.
     #[must_use]
-    pub fn all(&self) -> [&Utf8PathBuf; 5] {
-        [&self.provision, &self.seal, &self.check, &self.cloud_init, &self.upgrade]
+    pub fn all(&self) -> [&Utf8PathBuf; 6] {
+        [&self.provision, &self.seal, &self.check, &self.cloud_init, &self.upgrade, &self.bill]
     }
 
     /// The text of one of them, with what it takes in.
     ///
     /// # Errors
-    /// When a file cannot be read, or it takes in anything but `cloud-init.sh` and `upgrade.sh`.
+    /// When a file cannot be read, or it takes in anything but these shared ones.
     pub fn text(&self, path: &Utf8Path) -> Result<String> {
         let read = |path: &Utf8Path| {
             std::fs::read_to_string(path).with_context(|| format!("failed to read the script {path}"))
@@ -52,11 +55,11 @@ impl Scripts {
         for line in text.split_inclusive('\n') {
             match line.strip_prefix(TAKES_IN).and_then(|rest| rest.trim_end().strip_suffix('"')) {
                 Some(name) => {
-                    let shared = [&self.cloud_init, &self.upgrade];
+                    let shared = [&self.cloud_init, &self.upgrade, &self.bill];
                     match shared.into_iter().find(|shared| shared.file_name() == Some(name)) {
                         Some(shared) => whole.push_str(&read(shared)?),
                         None => bail!(
-                            "the script {path} takes in {name}, and only cloud-init.sh and upgrade.sh can be taken in"
+                            "the script {path} takes in {name}, and only cloud-init.sh, upgrade.sh and bill.sh can be taken in"
                         ),
                     }
                 }

@@ -17,6 +17,7 @@ mod binaries;
 mod facts;
 mod network;
 mod builds;
+mod diff;
 mod regions;
 mod stream;
 mod terminal;
