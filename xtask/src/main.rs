@@ -12,15 +12,18 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Parser as _;
 use xtask::cli::{Ami, Cli, Task};
 
+mod install_into;
 mod test;
 
 fn main() -> ExitCode {
     let ended = match Cli::parse().task {
         Task::Ami(ami) => hand_over(&ami),
         Task::Test(flags) => test::run(&flags),
+        Task::InstallInto(flags) => workspace().and_then(|workspace| install_into::run(&flags, &workspace)),
     };
     match ended {
         Ok(code) => code,
@@ -52,6 +55,13 @@ fn hand_over(ami: &Ami) -> Result<ExitCode> {
     cargo.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
     cargo.arg("--").args(env::args_os().skip(1));
     Err(cargo.exec()).context("failed to start cargo")
+}
+
+/// The folder that the tool lies in.
+fn workspace() -> Result<Utf8PathBuf> {
+    // Cargo says where it runs the dispatcher; the place where it was compiled may have been moved since.
+    let package = env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    Ok(Utf8Path::new(&package).parent().context("xtask lies in the workspace")?.to_owned())
 }
 
 /// Whether a folder has a file whose name begins with `begin` and ends with `end`.
