@@ -16,6 +16,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Parser as _;
 use xtask::cli::{Ami, Cli, Task};
 
+mod compile;
 mod install_into;
 mod test;
 
@@ -46,8 +47,14 @@ fn hand_over(ami: &Ami) -> Result<ExitCode> {
     let folder = env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
     let sdk_is_compiled = || has_file(&folder.join("deps"), "libaws_sdk_ec2-", ".rlib");
     if ami.needs_aws() && !sdk_is_compiled() {
-        let note = "note: the AWS SDK is compiled first, once: this takes several minutes and up to 9 GB of memory";
-        let _ = writeln!(std::io::stderr(), "{note}");
+        let line = match compile::of_the_sdk() {
+            Ok(line) => line,
+            Err(error) => {
+                let _ = writeln!(std::io::stderr(), "error: {error:#}");
+                return Ok(ExitCode::from(2));
+            }
+        };
+        let _ = writeln!(std::io::stderr(), "{line}");
     } else if folder.join("xtask-ami").exists() {
         cargo.arg("--quiet");
     }

@@ -87,7 +87,7 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     }
     checks.run(
         "tests without machines",
-        cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test floors --test install_into --test untrusted --test refusals --test scripts --test ssh --test simulation"),
+        cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test floors --test install_into --test docs --test rustc --test untrusted --test refusals --test scripts --test ssh --test simulation"),
     );
     if !flags.quick {
         // Serially: on two cores, two machines at a time are slower than one after the other.
