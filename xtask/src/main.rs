@@ -18,9 +18,14 @@ use xtask::cli::{Ami, Cli, Task};
 
 mod compile;
 mod install_into;
+mod rustc;
 mod test;
 
 fn main() -> ExitCode {
+    if let Some(error) = rustc::stand_in() {
+        let _ = writeln!(std::io::stderr(), "error: failed to start rustc: {error}");
+        return ExitCode::FAILURE;
+    }
     let ended = match Cli::parse().task {
         Task::Ami(ami) => hand_over(&ami),
         Task::Test(flags) => test::run(&flags),
@@ -40,6 +45,9 @@ fn main() -> ExitCode {
 fn hand_over(ami: &Ami) -> Result<ExitCode> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["run", "--package", "xtask-ami"]);
+    if let Some(wrapper) = rustc::wrapper() {
+        cargo.arg("--config").arg(format!("build.rustc-wrapper='{wrapper}'"));
+    }
     if !ami.needs_aws() {
         cargo.arg("--no-default-features");
     }

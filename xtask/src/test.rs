@@ -60,6 +60,10 @@ const LIGHT: [&str; 2] = ["--workspace", "--no-default-features"];
 pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     let sh = Shell::new()?;
     sh.change_dir(crate::workspace()?);
+    if let Some(wrapper) = crate::rustc::wrapper() {
+        // For every cargo that is started from here.
+        sh.set_var("CARGO_BUILD_RUSTC_WRAPPER", wrapper);
+    }
     install_programs(&sh)?;
     if flags.seed.is_some() || flags.seeds.is_some() {
         return simulation(&sh, flags);
