@@ -44,6 +44,9 @@ const MOTO: [&str; 6] = [
     "python-hcl2==8.1.4",
 ];
 
+/// CycloneDX's own library, which has the schema of bills of materials.
+const CYCLONEDX: [&str; 1] = ["cyclonedx-python-lib[json-validation]==11.12.0"];
+
 /// The folder of the witnesses, which know AWS's models and not this tool, with the packages that they read.
 const WITNESS: &str = "xtask/ami/tests/witness";
 
@@ -96,7 +99,11 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     if !flags.quick {
         // Serially: on two cores, two machines at a time are slower than one after the other.
         let machines = cmd!(sh, "cargo test {LIGHT...} --test local -- --test-threads=1 --nocapture");
-        checks.run("virtual machines", machines);
+        let bills = sh.current_dir().join("xtask/target/tmp/bills-of-materials");
+        sh.remove_path(&bills)?;
+        checks.run("virtual machines", machines.env("BILLS_OF_MATERIALS", &bills));
+        let python = python_environment(&sh, "cyclonedx", &CYCLONEDX, &CYCLONEDX.join("\n"))?.join("bin/python");
+        checks.run("bills of materials, by their schema", cmd!(sh, "{python} {WITNESS}/bill.py {bills}"));
         // Last, because these compile the AWS SDK, minutes the first time.
         checks.run("lints with the AWS SDK", cmd!(sh, "cargo clippy --workspace --all-targets -- --deny warnings"));
         // The library's own tests again, because its EC2 part is only compiled here.
