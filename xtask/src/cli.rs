@@ -10,12 +10,14 @@ use crate::{
     version::Version,
 };
 
+pub use install_into::InstallFlags;
 pub use diff::{DiffFlags, DiffFormat};
 pub use list::{ListFlags, ListFormat};
 pub use test::TestFlags;
 pub use unfinished::{CleanFlags, ResumeFlags};
 use values::{cidr, expiry, plain_name, tag, user_name};
 
+mod install_into;
 mod diff;
 mod list;
 mod test;
@@ -38,6 +40,8 @@ pub enum Task {
     Ami(Box<Ami>),
     /// Run every check of this repository; installs what the checks need
     Test(TestFlags),
+    /// Install this tool in a Wallaroo checkout; shows what it will write, and asks first
+    InstallInto(InstallFlags),
 }
 
 /// `cargo xtask ami`: a release, or one of the commands that manage what releases made.
