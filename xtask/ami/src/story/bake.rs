@@ -192,7 +192,9 @@ async fn launch<'a, C: Compute + Imaging + Account>(
         base.system,
         run.spec.system_name
     );
-    let found = if run.spec.reuse_base { Some(reuse::find(cloud, run, &base).await?) } else { None };
+    // Without packages there is nothing to keep.
+    let is_worth_it = run.spec.reuse_base && !run.system()?.packages.is_empty();
+    let found = if is_worth_it { Some(reuse::find(cloud, run, &base).await?) } else { None };
     let source = match &found {
         Some(Found { kept: Some(kept), .. }) => LaunchSource::Image(kept.clone()),
         _ => LaunchSource::Base(base.clone()),

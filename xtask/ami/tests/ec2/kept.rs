@@ -95,7 +95,7 @@ async fn a_kept_base_that_cannot_be_started_from_is_left_alone_and_told() {
     for base in kept(&rig).iter().filter(|base| base.id != id) {
         rig.endpoint.region(HOME, |region| drop(region.images.remove(&base.id)));
     }
-    change(&|image| drop(image.launch_permissions.insert("all".to_owned())));
+    change(&|image| image.launch_permissions.extend(["all".to_owned()]));
     let public = next_of(&rig, "three").await;
     assert!(public.contains("it is public"), "{public}");
     assert_eq!(launched_from(&rig, &id), 0);
