@@ -148,7 +148,7 @@ impl<F: Fate> Account for Cloud<F> {
             LeftoverKind::Instance => self.terminate(region, &InstanceId(id.clone())).await,
             LeftoverKind::KeyPair | LeftoverKind::SecurityGroup => self.revoke_access(region, id).await,
             LeftoverKind::Volume => Ok(()),
-            LeftoverKind::Image => self.deregister(region, &ImageId(id.clone())).await,
+            LeftoverKind::Image | LeftoverKind::KeptBase => self.deregister(region, &ImageId(id.clone())).await,
             LeftoverKind::Snapshot => {
                 let place = (region.clone(), id.clone());
                 let deed = |books: &mut Books, _: &mut F| Ok(books.snapshots.remove(&place));
