@@ -192,7 +192,7 @@ async fn on<C: Cloud>(
             Command::List(flags) => list::list(cloud, recipe, &used(app).await?, flags, &common, events).await,
             Command::Clean(flags) => clean::clean(cloud, state_dir, &used(app).await?, flags, &common, events).await,
             Command::Retire(flags) => {
-                retire::retire(cloud, recipe, &flags.version, &used(app).await?, &common, events).await
+                retire::retire(cloud, recipe, state_dir, flags, &used(app).await?, &common, events).await
             }
             // These have been run above.
             Command::Resume(_)

@@ -187,6 +187,9 @@ mod tests {
             created: String::new(),
             deprecate_at: None,
             hardware: Some(Hardware { attributes: own.clone(), ..Hardware::default() }),
+            snapshots: Vec::new(),
+            last_launched: None,
+            protected: false,
         };
         let entry = Entry { region: region.clone(), image, version: None };
         let seen = Seen { region, images: vec![entry], faults: Vec::new() };

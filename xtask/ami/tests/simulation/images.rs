@@ -82,6 +82,9 @@ impl SimImage {
             created: "2026-01-01T00:00:00Z".to_owned(),
             deprecate_at: None,
             hardware: None,
+            snapshots: vec![format!("snap-of-{id}")],
+            last_launched: None,
+            protected: false,
         }
     }
 
