@@ -5,12 +5,7 @@
 //! as the snapshots of an image that is deregistered already. A torn last line is normal. A run that takes up earlier ones
 //! lists all that they left, and names them; from then on its own journal counts instead.
 
-use std::{
-    collections::BTreeSet,
-    fs::File,
-    io::Write as _,
-    time::SystemTime,
-};
+use std::{collections::BTreeSet, fs::File, io::Write as _, time::SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -287,7 +282,9 @@ mod tests {
             assert_eq!(retirements.left("0.6.1").0.len(), usize::from(length >= first), "{length}");
             assert!(retirements.unreadable.is_empty(), "{length}: {:?}", retirements.unreadable);
         }
-        for (text, why) in [("{\"event\":\"began\",\"format\":2}\n", "a newer one"), ("[]\n", "a newer one"), ("x\n", "line 1")] {
+        for (text, why) in
+            [("{\"event\":\"began\",\"format\":2}\n", "a newer one"), ("[]\n", "a newer one"), ("x\n", "line 1")]
+        {
             std::fs::write(&path, text).expect("another journal");
             let unreadable = Retirements::read(&state_dir, &identity("1")).expect("the journals").unreadable;
             assert!(unreadable.len() == 1 && format!("{:#}", unreadable[0]).contains(why), "{text}: {unreadable:?}");

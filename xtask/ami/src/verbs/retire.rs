@@ -201,12 +201,7 @@ impl<C: Cloud> Retirement<'_, C> {
 /// An image as the journal has it.
 fn listed(entry: &Entry) -> Listed {
     let Entry { region, image, .. } = entry;
-    Listed {
-        region: region.clone(),
-        image: image.id.clone(),
-        snapshots: image.snapshots.clone(),
-        public: image.public,
-    }
+    Listed { region: region.clone(), image: image.id.clone(), snapshots: image.snapshots.clone(), public: image.public }
 }
 
 /// Says how to continue when the work is dropped before it ends, as after Ctrl-C.

@@ -30,6 +30,7 @@ pub struct SimImage {
     pub listed: Instant,
     pub gone: bool,
     pub completed: bool,
+    pub disabled: bool,
     pub public: bool,
     pub snapshots_public: bool,
     /// Who may do what, beside the owner.
@@ -52,6 +53,7 @@ impl SimImage {
             listed: visible + fate.lag(LAG / 2),
             gone: false,
             completed: false,
+            disabled: false,
             public: false,
             snapshots_public: false,
             shared_with: BTreeSet::new(),
@@ -63,6 +65,7 @@ impl SimImage {
         match self.fails {
             _ if Instant::now() < self.ready => ImageState::Pending("40%".to_owned()),
             true => ImageState::Failed("the snapshot was lost".to_owned()),
+            false if self.disabled => ImageState::Disabled,
             false => ImageState::Available,
         }
     }
@@ -174,6 +177,18 @@ impl Books {
             bail!("{id} is deregistered, but its snapshot remains");
         }
         Ok(())
+    }
+
+    /// Disables an image, or enables it; either way it can be launched by its owner only.
+    pub fn able(&mut self, region: &Region, id: &ImageId, enabled: bool) -> Result<()> {
+        let image = self.known(region, id)?;
+        (image.disabled, image.public) = (!enabled, false);
+        Ok(())
+    }
+
+    /// Deletes a snapshot that belongs to no image.
+    pub fn delete_snapshot(&mut self, region: &Region, id: &str) {
+        self.snapshots.remove(&(region.clone(), id.to_owned()));
     }
 
     /// The images that a region shows.

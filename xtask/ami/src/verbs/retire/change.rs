@@ -66,8 +66,7 @@ pub(super) async fn change<C: Cloud>(
     if way == Way::Disable {
         events.note(format_args!("to undo this: {}", again(retirement, Way::Enable)));
     }
-    let mut undone: Vec<String> =
-        changed.failed.iter().map(|(region, error)| format!("{region}: {error:#}")).collect();
+    let mut undone: Vec<String> = changed.failed.iter().map(|(region, error)| format!("{region}: {error:#}")).collect();
     if undone.is_empty() {
         journal.into_inner().end().map_err(Failure::Failed)?;
     } else {

@@ -14,7 +14,9 @@ pub(super) fn tell(images: &[&Entry], left: &[Listed], name: &str, now: SystemTi
     }
     for Listed { region, image, snapshots, .. } in left {
         let snapshots = if snapshots.is_empty() { "nothing known".to_owned() } else { snapshots.join(", ") };
-        events.note(format_args!("{region}: {image} (listed by an earlier retirement, and gone; left of it: {snapshots})"));
+        events.note(format_args!(
+            "{region}: {image} (listed by an earlier retirement, and gone; left of it: {snapshots})"
+        ));
     }
     let lately: Vec<&str> = images.iter().filter(|entry| is_lately(entry, now)).map(|it| it.region.as_str()).collect();
     if !lately.is_empty() {

@@ -21,7 +21,9 @@ pub(super) async fn tell<C: Cloud>(cloud: &C, removed: &[(Region, &Listed)], eve
         cloud.recycled(region, ids.get(region).map_or(&[], Vec::as_slice)).await
     });
     let held = held.await;
-    for (region, Recycled { id, until }) in held.done.iter().flat_map(|(region, all)| all.iter().map(move |it| (region, it))) {
+    for (region, Recycled { id, until }) in
+        held.done.iter().flat_map(|(region, all)| all.iter().map(move |it| (region, it)))
+    {
         let until = until.as_deref().map(|until| format!(" until {}", date::day(until))).unwrap_or_default();
         let command = cloud.how_to(HowTo::Restore(region, id));
         events.note(format_args!("{region}: the Recycle Bin keeps {id}{until}; to restore it: {command}"));
