@@ -169,7 +169,9 @@ impl Books {
         };
         let (good, tags, public) = (image.is_good(), image.new.tags.clone(), image.public);
         image.gone = true;
-        if good && (!self.cleaning || public && !is_half_public) {
+        let retires = self.retires.as_ref() == Some(&image.new.name);
+        self.retired.extend(self.retires.is_some().then(|| id.to_string()));
+        if good && !retires && (!self.cleaning || public && !is_half_public) {
             self.violation(5, format!("{region}: {id} was good, and is destroyed"));
         }
         if fate.leaves_a_snapshot() {
