@@ -25,6 +25,7 @@ pub mod boot;
 pub mod check;
 pub mod clean;
 pub mod deep;
+mod github;
 mod guest;
 pub mod list;
 pub mod plan;
