@@ -109,10 +109,12 @@ fn a_setting_of_the_machines_is_given_for_one_build() {
 #[test]
 fn an_image_is_deprecated_at_a_time_to_come() {
     use std::time::{Duration, SystemTime};
-    let at = |date: &str| -> Result<SystemTime, clap::Error> { match parse(&format!("retire --version 0.6.1 --deprecate {date}"))?.command {
-        Some(Command::Retire(flags)) => Ok(flags.deprecate.expect("a date")),
-        other => panic!("{other:?}"),
-    } };
+    let at = |date: &str| -> Result<SystemTime, clap::Error> {
+        match parse(&format!("retire --version 0.6.1 --deprecate {date}"))?.command {
+            Some(Command::Retire(flags)) => Ok(flags.deprecate.expect("a date")),
+            other => panic!("{other:?}"),
+        }
+    };
     let year = Duration::from_secs(365 * 86_400);
     let next = humantime::format_rfc3339_seconds(SystemTime::now() + year).to_string();
     for date in [next.clone(), next[..10].to_owned(), "30d".to_owned(), "1year".to_owned()] {

@@ -1,6 +1,6 @@
 //! From a base to an available image in the build region: launch, install, seal, stop, image.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -27,6 +27,7 @@ use crate::{
     machine::{Input, Job, Machine, keys::LoginKey},
     recipe::Package,
     record::{folder, state::baking::Begun},
+    ship::inventory::{self, Inventory},
 };
 
 /// Prefix of the files with the login keys of instances that were imaged, in the build's folder.
@@ -192,7 +193,8 @@ async fn install_packages<C: Compute>(cloud: &C, run: &Run, session: &Session<'_
     run.events.say(Progress::InstallingPackages { count, instance });
     let provision = run.spec.scripts.text(&run.spec.scripts.provision)?;
     let provision = with_proxy(run.spec.recipe.apt.proxy.as_deref(), provision)?;
-    let arguments = std::iter::once("prepare".to_owned()).chain(packages.iter().cloned());
+    let upgrade = format!("--upgrade={}", run.spec.recipe.packages.upgrade);
+    let arguments = ["prepare".to_owned(), upgrade].into_iter().chain(packages.iter().cloned());
     let limit = run.spec.recipe.limits.script;
     let job = Job::new("preparing the instance (provision.sh)", "prepare", provision, limit);
     let mut job = job.arguments(arguments);
@@ -216,8 +218,9 @@ async fn finish(
     begun: Option<&Handle>,
 ) -> Result<SealedDisk> {
     let limit = run.spec.recipe.limits.script;
-    let packages = installed_packages(machine, run).await?;
-    let sha256 = install::payload(machine, run, base, parts, (&packages, begun)).await?;
+    let found = packages(machine, run).await?;
+    let sha256 = install::payload(machine, run, base, parts, (&found, begun)).await?;
+    let install::Found { inventory: Inventory { upgraded, .. }, packages } = found;
     let machine_id = machine.run("reading the machine id", "cat /etc/machine-id", Input::None, limit).await?;
     let seal = run.spec.scripts.text(&run.spec.scripts.seal)?;
     // Once it has removed the login key, only the console tells how it ended.
@@ -236,33 +239,17 @@ async fn finish(
     marks.extend(keys);
     let machine_id = machine_id.trim().to_owned();
     marks.insert(machine_id.clone(), "machine id".to_owned());
-    Ok(SealedDisk { base: base.clone(), sha256, packages, machine_id, marks })
+    Ok(SealedDisk { base: base.clone(), sha256, packages, upgraded, machine_id, marks })
 }
 
-/// The versions of the recipe's packages, by the names that the machine has them under.
-async fn installed_packages(machine: &impl Machine, run: &Run) -> Result<BTreeMap<String, String>> {
-    let packages = &run.system()?.packages;
-    if packages.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let mut patterns: Vec<String> = packages.iter().filter_map(Package::known_name).map(str::to_owned).collect();
-    let libraries = packages.iter().filter(|package| package.development.is_some());
-    patterns
-        .extend(libraries.flat_map(|package| ["[0-9]*", "-[0-9]*"].map(|rest| format!("'{}{rest}'", package.name))));
-    // It fails for a pattern that matches nothing, and for a package that was left out. provision.sh has looked.
-    let command =
-        format!("dpkg-query -W -f '${{Package}} ${{Version}}\\n' {} 2> /dev/null || true", patterns.join(" "));
+/// The packages that the machine has, all of them and the recipe's.
+async fn packages(machine: &impl Machine, run: &Run) -> Result<install::Found> {
     let limit = run.spec.recipe.limits.script;
-    let listed = machine.run("reading the packages' versions", &command, Input::None, limit).await?;
-    let mut versions = versions(&listed);
-    versions.retain(|name, _| packages.iter().any(|package| package.is_called(name)));
-    Ok(versions)
-}
-
-/// Parses lines of a package's name and its version. A package that is not installed has no version.
-fn versions(listed: &str) -> BTreeMap<String, String> {
-    let pairs = listed.lines().filter_map(|line| line.split_once(' ')).filter(|(_, version)| !version.is_empty());
-    pairs.map(|(name, version)| (name.to_owned(), version.to_owned())).collect()
+    let listed = machine.run("listing the machine's packages", inventory::QUERY, Input::None, limit).await?;
+    let inventory = Inventory::parse(&listed)?;
+    let of_recipe = &run.system()?.packages;
+    let packages = inventory.versions(|name| of_recipe.iter().any(|package| package.is_called(name)));
+    Ok(install::Found { inventory, packages })
 }
 
 async fn make_image<C: Compute + Imaging + Account>(
@@ -286,10 +273,7 @@ async fn make_image<C: Compute + Imaging + Account>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        ask::scripts::Scripts,
-        ground::untrusted::{check, text},
-    };
+    use crate::ask::scripts::Scripts;
 
     /// Runs provision.sh's part for the proxy on this computer.
     #[test]
@@ -312,20 +296,5 @@ mod tests {
             assert!(printed.contains(&format!("Acquire::{kind}::Proxy {proxy}\n")), "{output:?}");
         }
         assert!(printed.ends_with(&format!("{proxy} {proxy} none /run/wallaroo-apt-proxy.conf\n")), "{printed}");
-    }
-
-    #[test]
-    fn a_package_that_is_not_installed_has_no_version() {
-        let versions = versions("libc6 2.36-9+deb12u10\nnumactl \n");
-        assert_eq!(versions, BTreeMap::from([("libc6".to_owned(), "2.36-9+deb12u10".to_owned())]));
-    }
-
-    #[test]
-    fn whatever_dpkg_lists_a_version_belongs_to_the_name_before_it() {
-        check(1000, text("libc6 2.36-9+deb12u10\nnumactl 2.0.16-1\npython3 3.11.2-1+b1\n"), |listed| {
-            for (name, version) in versions(&listed) {
-                assert!(listed.contains(&format!("{name} {version}")) && !name.contains(' '), "{listed:?}");
-            }
-        });
     }
 }

@@ -53,6 +53,7 @@ pub fn document(order: &ReleaseSpec, preflight: &Preflight) -> Plan {
         dirty: order.source.dirty,
         system: Some(order.system_name.clone()).filter(|system| !system.is_empty()),
         left_out: left_out(order),
+        upgrade: order.recipe.packages.upgrade.to_string(),
         facts: preflight.facts.iter().map(fact).collect(),
         findings: preflight.findings.iter().map(finding).collect(),
         warnings: preflight.warnings.clone(),
@@ -90,6 +91,12 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
             lines.push(("Left out".to_owned(), format!("{package}, which {} lacks: {reason}", order.system_name)));
         }
     }
+    let upgrades = match order.recipe.packages.upgrade {
+        recipe::Upgrade::None => "none of the base's packages",
+        recipe::Upgrade::Security => "the base's packages that have security updates",
+        recipe::Upgrade::All => "all of the base's packages",
+    };
+    lines.push(("Upgrades".to_owned(), upgrades.to_owned()));
     lines.push(("Made in".to_owned(), order.build_region.to_string()));
     let names = everywhere::names(&order.regions);
     let goes_to = match order.regions.len() {

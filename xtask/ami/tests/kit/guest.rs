@@ -84,10 +84,13 @@ impl Disk {
     pub fn answer(&mut self, scripts: &Scripts, command: &str, input: Input<'_>) -> Result<String> {
         let words = shlex::split(command).context("words")?;
         match word(command) {
-            "prepare" => self.packages = words.into_iter().skip_while(|word| word != "prepare").skip(1).collect(),
+            "prepare" => {
+                let given = words.into_iter().skip_while(|word| word != "prepare").skip(1);
+                self.packages = given.filter(|word| !word.starts_with("--")).collect();
+            }
             "packages" => {
                 let names = self.packages.iter().map(|word| word.split(['=', ':', '?']).next().unwrap_or_default());
-                return Ok(names.map(|name| format!("{name} 1.0-1\n")).collect());
+                return Ok(names.map(|name| format!("ii \t{name}\tamd64\t1.0-1\t{name}\t1.0-1\n")).collect());
             }
             "upload" => {
                 let Input::File(path) = input else { bail!("there is nothing to unpack") };
