@@ -13,6 +13,7 @@ use crate::{
 pub use diff::{DiffFlags, DiffFormat};
 pub use install_into::InstallFlags;
 pub use list::{ListFlags, ListFormat};
+pub use retire::RetireFlags;
 pub use reuse::ReuseFlags;
 pub use test::TestFlags;
 pub use unfinished::{CleanFlags, ResumeFlags};
@@ -22,6 +23,7 @@ mod install_into;
 mod diff;
 mod list;
 mod reuse;
+mod retire;
 mod test;
 mod unfinished;
 mod values;
@@ -82,8 +84,8 @@ pub enum Command {
     /// Show what changed from image A to image B: binaries, packages, base, files, settings
     Diff(DiffFlags),
     /// Remove a version: deregister its images and delete their snapshots in every region, after its number is typed; also
-    /// the account's other images of that name
-    Retire(ImageFlags),
+    /// the account's other images of that name. Or deprecate or disable them
+    Retire(RetireFlags),
     /// Print the minimal IAM policy that these commands need, as JSON
     IamPolicy(RegionFlags),
     /// Print the JSON Schema of an output format
@@ -253,14 +255,6 @@ pub struct ReleaseFlags {
     /// Lift the account's block on public images while publishing, then restore it
     #[arg(long, help_heading = ON_EC2, conflicts_with_all = ["local", "private", "share"])]
     pub unblock_public_access: bool,
-}
-
-/// Which version a command is about.
-#[derive(Clone, Debug, Args)]
-pub struct ImageFlags {
-    /// The version, as it was given to the release
-    #[arg(long, value_name = "X")]
-    pub version: Version,
 }
 
 /// What to check.

@@ -29,6 +29,8 @@ use crate::{
 
 mod formats;
 
+pub(super) use formats::{escaped as markdown_text, markdown_table};
+
 /// Prints the images of all regions, or those of a version, sorted by name and region.
 ///
 /// # Errors

@@ -35,6 +35,7 @@ mod interruptions;
 mod publishing;
 mod names;
 mod kept;
+mod retiring;
 mod resumed;
 mod results;
 mod changes;

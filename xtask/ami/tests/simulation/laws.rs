@@ -47,6 +47,22 @@ impl Books {
         }
     }
 
+    /// A version was retired: nothing of it is left, and all of the others is.
+    pub fn judge_retired(&mut self, name: &str, others: usize) {
+        let there = |image: &&SimImage| !image.gone;
+        let (of_it, of_others): (Vec<_>, Vec<_>) =
+            self.images.values().filter(there).partition(|image| image.new.name == name);
+        let (of_it, of_others) = (of_it.len(), of_others.len());
+        if of_it > 0 || !self.snapshots.is_empty() {
+            let snapshots = self.snapshots.keys().map(|(region, id)| format!("{id} in {region}"));
+            let snapshots = snapshots.collect::<Vec<_>>().join(", ");
+            self.violation(1, format!("{of_it} images of a retired version are left, and the snapshots {snapshots}"));
+        }
+        if of_others != others {
+            self.violation(5, format!("{of_others} images of other versions are there, not {others}"));
+        }
+    }
+
     /// Whether the image is public in some regions, and not in all of them.
     pub fn is_half_public(&self) -> bool {
         let is_public =

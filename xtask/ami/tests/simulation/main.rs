@@ -26,6 +26,7 @@ mod laws;
 mod read_back;
 
 mod cases;
+mod retirement;
 mod story;
 
 use std::{

@@ -22,11 +22,12 @@ use crate::{
     kit::{Desk, FOR_EVER, Random, desk::release_to_end, private},
     laws::judge_journal,
     read_back::ReadBack,
+    retirement,
     weather::{Odds, Weather},
 };
 
 /// The longest that a process may take: all limits of the recipe that come one after the other, with room.
-const BOUND: Duration = Duration::from_secs(12 * 3600);
+pub const BOUND: Duration = Duration::from_secs(12 * 3600);
 
 /// How often a build is resumed once nothing goes wrong.
 const CALM_RESUMES: u32 = 4;
@@ -57,14 +58,14 @@ enum Came {
     Released,
 }
 
-struct Story {
-    cloud: Cloud<Weather>,
-    random: Random,
-    order: ReleaseSpec,
-    desk: Desk,
+pub struct Story {
+    pub cloud: Cloud<Weather>,
+    pub random: Random,
+    pub order: ReleaseSpec,
+    pub desk: Desk,
     /// The build's id; none before it began.
     build: String,
-    odds: Odds,
+    pub odds: Odds,
     /// Whether public images were blocked in each region, before anything began.
     blocks: Vec<bool>,
     /// The build's journal, as far as it is read back; none before it began, and where a part of it was lost.
@@ -160,6 +161,9 @@ impl Story {
         self.cloud.books.borrow_mut().judge_kept();
         let is_half_public = self.cloud.books.borrow().is_half_public();
         self.expect(!is_half_public, 9, "the image is public in some regions, and not in all");
+        if self.cloud.books.borrow().public {
+            retirement::tell(self).await;
+        }
         if came == Came::Released { Ending::Released } else { Ending::Cleaned }
     }
 
@@ -319,7 +323,7 @@ impl Story {
 
     /// Where a process emits what happens. For each prefix of the journal that it writes, the state that is read back is
     /// the one that is live.
-    fn events(&self) -> Events {
+    pub fn events(&self) -> Events {
         let events = self.desk.events();
         let (home, cloud, read) = (self.desk.home.clone(), self.cloud.clone(), Rc::clone(&self.read));
         events.witness(move |live| {
@@ -336,11 +340,11 @@ impl Story {
         events
     }
 
-    fn set_odds(&self, odds: Odds) {
+    pub fn set_odds(&self, odds: Odds) {
         self.cloud.fate.borrow_mut().odds = odds;
     }
 
-    fn journal(&self) -> Utf8PathBuf {
+    pub fn journal(&self) -> Utf8PathBuf {
         self.desk.home.build(&self.build).join(JOURNAL)
     }
 
@@ -363,7 +367,7 @@ impl Story {
         self.order.regions.iter().map(|region| books.is_blocked(region)).collect()
     }
 
-    fn expect(&self, holds: bool, law: u8, what: &str) {
+    pub fn expect(&self, holds: bool, law: u8, what: &str) {
         if !holds {
             self.cloud.books.borrow_mut().violation(law, what.to_owned());
         }

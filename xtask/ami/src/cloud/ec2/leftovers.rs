@@ -119,7 +119,7 @@ impl Ec2 {
             LeftoverKind::Image | LeftoverKind::KeptBase => {
                 self.remove_image(region, &ImageId(leftover.id.clone())).await
             }
-            LeftoverKind::Snapshot => Ok(self.delete_snapshot(region, &leftover.id).await?),
+            LeftoverKind::Snapshot => Ok(self.delete_snapshot_once(region, &leftover.id).await?),
         }
     }
 }
