@@ -10,9 +10,11 @@ use crate::{
     version::Version,
 };
 
-pub use install_into::InstallFlags;
 pub use diff::{DiffFlags, DiffFormat};
+pub use install_into::InstallFlags;
 pub use list::{ListFlags, ListFormat};
+pub use retire::RetireFlags;
+pub use reuse::ReuseFlags;
 pub use test::TestFlags;
 pub use unfinished::{CleanFlags, ResumeFlags};
 use values::{cidr, expiry, plain_name, tag, user_name};
@@ -20,6 +22,8 @@ use values::{cidr, expiry, plain_name, tag, user_name};
 mod install_into;
 mod diff;
 mod list;
+mod reuse;
+mod retire;
 mod test;
 mod unfinished;
 mod values;
@@ -80,8 +84,8 @@ pub enum Command {
     /// Show what changed from image A to image B: binaries, packages, base, files, settings
     Diff(DiffFlags),
     /// Remove a version: deregister its images and delete their snapshots in every region, after its number is typed; also
-    /// the account's other images of that name
-    Retire(ImageFlags),
+    /// the account's other images of that name. Or deprecate or disable them
+    Retire(RetireFlags),
     /// Print the minimal IAM policy that these commands need, as JSON
     IamPolicy(RegionFlags),
     /// Print the JSON Schema of an output format
@@ -150,7 +154,7 @@ pub struct ReleaseFlags {
     /// The version to release; the image is named `Wallaroo X`
     #[arg(long, value_name = "X")]
     pub version: Version,
-    /// Make a private image, in one region and with an expiry date
+    /// Make a private image, with an expiry date, in the build region only or in those of --regions
     #[arg(long, help_heading = AUDIENCE)]
     pub private: bool,
     /// Make a private image, and share it with these accounts and organizations
@@ -185,6 +189,9 @@ pub struct ReleaseFlags {
     /// Release even if the file VERSION names another version
     #[arg(long, help_heading = BUILD)]
     pub allow_version_mismatch: bool,
+    /// Whether to start from a kept base.
+    #[command(flatten)]
+    pub reuse: ReuseFlags,
     /// Keep the machines running after a failure, and print how to log in
     #[arg(long, help_heading = BUILD)]
     pub keep_on_failure: bool,
@@ -248,14 +255,6 @@ pub struct ReleaseFlags {
     /// Lift the account's block on public images while publishing, then restore it
     #[arg(long, help_heading = ON_EC2, conflicts_with_all = ["local", "private", "share"])]
     pub unblock_public_access: bool,
-}
-
-/// Which version a command is about.
-#[derive(Clone, Debug, Args)]
-pub struct ImageFlags {
-    /// The version, as it was given to the release
-    #[arg(long, value_name = "X")]
-    pub version: Version,
 }
 
 /// What to check.

@@ -26,6 +26,7 @@ pub mod check;
 pub mod clean;
 pub mod deep;
 pub mod diff;
+mod github;
 mod guest;
 pub mod list;
 pub mod plan;
@@ -198,7 +199,7 @@ async fn on<C: Cloud>(
             Command::Clean(flags) => clean::clean(cloud, state_dir, &used(app).await?, flags, &common, events).await,
             Command::Diff(flags) => diff::diff(app, flags, &common).await,
             Command::Retire(flags) => {
-                retire::retire(cloud, recipe, &flags.version, &used(app).await?, &common, events).await
+                retire::retire(cloud, recipe, state_dir, flags, &used(app).await?, &common, events).await
             }
             // These have been run above.
             Command::Resume(_)
