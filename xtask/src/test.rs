@@ -82,6 +82,9 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     cmd!(sh, "cargo fetch --locked").run().context("failed to fetch the dependencies")?;
     let scripts = scripts(&sh)?;
 
+    let bills = sh.current_dir().join("xtask/target/tmp/bills-of-materials");
+    sh.remove_path(&bills)?;
+    sh.set_var("BILLS_OF_MATERIALS", &bills);
     let mut checks = Checks::default();
     checks.run("formatting", cmd!(sh, "cargo fmt --all --check"));
     checks.run("scripts", cmd!(sh, "shellcheck {scripts...}"));
@@ -99,9 +102,7 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     if !flags.quick {
         // Serially: on two cores, two machines at a time are slower than one after the other.
         let machines = cmd!(sh, "cargo test {LIGHT...} --test local -- --test-threads=1 --nocapture");
-        let bills = sh.current_dir().join("xtask/target/tmp/bills-of-materials");
-        sh.remove_path(&bills)?;
-        checks.run("virtual machines", machines.env("BILLS_OF_MATERIALS", &bills));
+        checks.run("virtual machines", machines);
         let python = python_environment(&sh, "cyclonedx", &CYCLONEDX, &CYCLONEDX.join("\n"))?.join("bin/python");
         checks.run("bills of materials, by their schema", cmd!(sh, "{python} {WITNESS}/bill.py {bills}"));
         // Last, because these compile the AWS SDK, minutes the first time.

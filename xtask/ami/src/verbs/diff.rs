@@ -1,63 +1,86 @@
 //! `ami diff`: what changed from one image to another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::anyhow;
-use xtask::cli::{CommonFlags, DiffFlags, DiffFormat};
+use xtask::{
+    cli::{CommonFlags, DiffFlags, DiffFormat},
+    region::Region,
+};
 
+use super::{App, used};
 use crate::{
     catalogue::Catalogue,
     cloud::Cloud,
+    events::Events,
     ground::outcome::Failure,
+    recipe::Recipe,
+    ship::{manifest::Manifest, sbom},
     show::{
         documents::diff::{Changes, Diff, FORMAT, Scope, Side},
         print,
     },
+    state_dir::StateDir,
 };
-use known::{Known, Records};
+use known::Known;
 
 mod formats;
 mod known;
 
-use super::{App, used};
+pub use known::Records;
 
-/// Prints what changed between the images that the flags name, as far as this computer's builds, manifests and `cloud` know
-/// them.
+/// Prints what changed between the images that the flags name.
+///
+/// # Errors
+/// As [`document`].
+pub async fn diff<C: Cloud>(app: &App<'_, C>, flags: &DiffFlags, common: &CommonFlags) -> Result<(), Failure> {
+    let App { cloud, checkout, state_dir, events, .. } = *app;
+    let records = Records::read(state_dir, common.local).map_err(Failure::Refused)?;
+    let diff = document(cloud, &checkout.recipe, &used(app).await?, &records, flags, events).await?;
+    let format = if common.json { DiffFormat::Json } else { flags.format };
+    let text = formats::text(&diff, format).map_err(Failure::Failed)?;
+    print::print(&text).map_err(Failure::Failed)
+}
+
+/// What changed between the images that the flags name, as far as this computer's builds, manifests and the cloud know them.
 ///
 /// # Errors
 /// When one of them is not known, with the nearest names; when what is known of it cannot be read.
-pub async fn diff<C: Cloud>(app: &App<'_, C>, flags: &DiffFlags, common: &CommonFlags) -> Result<(), Failure> {
-    let records = Records::read(app.state_dir, common.local).map_err(Failure::Refused)?;
-    let mut found = [None, None];
-    let mut catalogue = None;
-    for (given, found) in [&flags.from, &flags.to].into_iter().zip(&mut found) {
-        *found = records.find(given).map_err(Failure::Refused)?;
-        if found.is_none() {
-            if catalogue.is_none() {
-                let used = used(app).await?;
-                let looked = Catalogue::look(app.cloud, &app.checkout.recipe, &used, app.events).await;
-                catalogue = Some(looked.map_err(Failure::Failed)?);
-            }
-            if let Some(looked) = &catalogue {
-                *found = known::in_cloud(app.cloud, &records, &looked.found, given).await.map_err(Failure::Failed)?;
-                if found.is_none() {
-                    looked.unanswered.all("find the image").map_err(Failure::Failed)?;
-                    return Err(Failure::Refused(unknown(&records, &looked.found, given, &app.cloud.flags())));
-                }
+pub async fn document<C: Cloud>(
+    cloud: &C,
+    recipe: &Recipe,
+    used: &BTreeSet<Region>,
+    records: &Records,
+    flags: &DiffFlags,
+    events: &Events,
+) -> Result<Diff, Failure> {
+    let here = [&flags.from, &flags.to].map(|given| Ok((given, records.find(given)?)));
+    let [from, to] = here.map(|found: anyhow::Result<_>| found.map_err(Failure::Refused));
+    let (from, to) = (from?, to?);
+    if let ((_, Some(from)), (_, Some(to))) = (from.clone(), to.clone()) {
+        return Ok(compare(from, to));
+    }
+    let looked = Catalogue::look(cloud, recipe, used, events).await.map_err(Failure::Failed)?;
+    let find = async |(given, here): (&String, Option<Known>)| {
+        if let Some(known) = here {
+            return Ok(known);
+        }
+        match known::in_cloud(cloud, records, &looked.found, given).await.map_err(Failure::Failed)? {
+            Some(known) => Ok(known),
+            None => {
+                looked.unanswered.all("find the image").map_err(Failure::Failed)?;
+                Err(Failure::Refused(unknown(records, &looked.found, given, &cloud.flags())))
             }
         }
-    }
-    let [Some(from), Some(to)] = found else { return Ok(()) };
-    let format = if common.json { DiffFormat::Json } else { flags.format };
-    let text = formats::text(&compare(from, to), format).map_err(Failure::Failed)?;
-    print::print(&text).map_err(Failure::Failed)
+    };
+    Ok(compare(find(from).await?, find(to).await?))
 }
 
 /// Whether both images are known on this computer, so that no cloud has to be asked.
 ///
 /// # Errors
 /// When the builds cannot be listed, or what is known of an image cannot be read.
-pub fn is_known_here(state_dir: &crate::state_dir::StateDir, flags: &DiffFlags) -> anyhow::Result<bool> {
+pub fn is_known_here(state_dir: &StateDir, flags: &DiffFlags) -> anyhow::Result<bool> {
     let records = Records::read(state_dir, false)?;
     Ok(records.find(&flags.from)?.is_some() && records.find(&flags.to)?.is_some())
 }
@@ -79,7 +102,7 @@ fn unknown(records: &Records, catalogue: &Catalogue, given: &str, cloud_flags: &
 fn compare(from: Known, to: Known) -> Diff {
     let mut remarks: Vec<String> = [&from, &to].into_iter().filter_map(|known| known.remark.clone()).collect();
     let manifests = from.manifest.as_ref().zip(to.manifest.as_ref());
-    let both = |of: fn(&crate::ship::manifest::Manifest) -> BTreeMap<String, String>| {
+    let both = |of: fn(&Manifest) -> BTreeMap<String, String>| {
         manifests.map(|(from, to)| Changes::between(&of(from), &of(to)))
     };
     let all = from.packages.as_ref().zip(to.packages.as_ref()).map(|(from, to)| Changes::between(from, to));
@@ -115,8 +138,8 @@ fn compare(from: Known, to: Known) -> Diff {
 
 /// The binaries by name, or the other files by path, with their SHA-256. The bill of materials differs whenever anything
 /// does, so it says nothing by itself.
-fn files(manifest: &crate::ship::manifest::Manifest, are_binaries: bool) -> BTreeMap<String, String> {
-    let all = manifest.sha256.iter().filter(|(path, _)| *path != crate::ship::sbom::PATH);
+fn files(manifest: &Manifest, are_binaries: bool) -> BTreeMap<String, String> {
+    let all = manifest.sha256.iter().filter(|(path, _)| *path != sbom::PATH);
     let named = all.filter_map(|(path, sum)| match path.strip_prefix("/usr/bin/") {
         Some(name) => are_binaries.then(|| (name.to_owned(), sum.clone())),
         None => (!are_binaries).then(|| (path.clone(), sum.clone())),

@@ -69,6 +69,24 @@ fn expect_nothing_of_the_machine_it_was_made_on(bench: &Bench, id: &str) {
     assert!(compared.stdout.contains("nothing of the machine that it was made on"), "{compared}");
 }
 
+/// Where the build's folder has no manifest, the one on the image's disk is compared.
+#[track_caller]
+fn expect_the_image_to_tell_what_it_is_made_of(bench: &Bench, id: &str) {
+    let (folder, away) = (bench.build(), bench.root.join("away"));
+    std::fs::create_dir_all(&away).expect("a folder");
+    for name in ["manifest.json", "sbom.cdx.json"] {
+        std::fs::rename(folder.join(name), away.join(name)).expect("moved");
+    }
+    let compared = bench.manage(&["diff", id, away.as_str()]);
+    assert_eq!(compared.code, Some(0), "{compared}");
+    for words in [format!("by the disk of {id}").as_str(), "Nothing differs."] {
+        assert!(compared.stdout.contains(words) && !compared.stdout.contains("note:"), "{compared}");
+    }
+    for name in ["manifest.json", "sbom.cdx.json"] {
+        std::fs::rename(away.join(name), folder.join(name)).expect("moved back");
+    }
+}
+
 #[test]
 fn a_release_of_the_sample_and_what_one_does_with_it() {
     let Some(bench) = Bench::new() else { return };
@@ -126,6 +144,7 @@ fn a_release_of_the_sample_and_what_one_does_with_it() {
     let checked = bench.manage(&["check", "--version", "0.6.1"]);
     assert_eq!(checked.code, Some(0), "{checked}");
     expect_nothing_of_the_machine_it_was_made_on(&bench, images[0].1);
+    expect_the_image_to_tell_what_it_is_made_of(&bench, images[0].1);
     bench
         .manage(&["plan", "--version", "0.6.1"])
         .expect_error(2, &["the image name `Wallaroo 0.6.1` is already taken"]);

@@ -3,7 +3,14 @@
 use std::{collections::BTreeMap, process::Command};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_ami::ground::sha256::sha256;
+use xtask_ami::{
+    event::facts::Built,
+    ground::sha256::sha256,
+    ship::{
+        inventory::{self, Inventory},
+        sbom,
+    },
+};
 
 use crate::root::Root;
 
@@ -151,6 +158,39 @@ fn of_the_bases_packages_those_are_upgraded_that_the_recipe_says() {
         let before = root.read("/run/wallaroo-base-packages").expect("what the base had");
         assert!(before.contains("ii \twall-lib\tall\t1.0\n"), "{before}");
         assert!(choice == "none" || ended.stdout.contains(&format!("upgrading the base's packages: {choice}")));
+    }
+}
+
+#[test]
+fn a_bill_of_materials_lists_what_is_installed_in_the_end_and_what_was_upgraded_is_known() {
+    let Some(root) = machine(&DEBIAN) else { return };
+    let ended = root.run("provision.sh", &["prepare", "--upgrade=security"]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    root.write("/run/query", inventory::QUERY);
+    let listed = root.run_own("/run/query");
+    let Inventory { packages, upgraded } = Inventory::parse(&listed.stdout).expect("an inventory");
+    let upgraded: Vec<String> = upgraded.iter().map(|(name, it)| format!("{name} {} {}", it.from, it.to)).collect();
+    assert_eq!(upgraded, ["wall-lib 1.0 1.0+s1"], "{listed:#?}");
+    let sum = sha256(b"machida");
+    let binary = Built { name: "machida".to_owned(), path: "machida".into(), sha256: sum.clone(), size_bytes: 7 };
+    let bill = sbom::text(&sbom::Parts {
+        name: "Wallaroo 0.6.1",
+        version: "0.6.1",
+        system: "debian-13",
+        commit_secs: Some(1_500_000_000),
+        binaries: &[binary],
+        files: &BTreeMap::from([("/usr/share/x/LICENSE".to_owned(), sum)]),
+        packages: &packages,
+    });
+    let bill = bill.expect("a bill of materials");
+    root.write(sbom::PATH, &bill);
+    // What dpkg did so far was done before the image was sealed.
+    root.write("/var/log/dpkg.log", "");
+    let checked = root.run("check.sh", &["ssh-ed25519 AAAAC3NzaLogin me", "/usr/bin/machida"]);
+    assert!(checked.stdout.contains("\nok bill of materials\n"), "{checked:#?}");
+    if let Some(folder) = std::env::var_os("BILLS_OF_MATERIALS") {
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(std::path::Path::new(&folder).join("packages.cdx.json"), bill).expect("a copy");
     }
 }
 

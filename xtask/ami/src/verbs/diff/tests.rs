@@ -1,7 +1,7 @@
 use xtask::cli::Document;
 
 use super::*;
-use crate::{ship::manifest::Manifest, valid::expect_valid};
+use crate::valid::expect_valid;
 
 fn manifest(version: &str, sums: &[(&str, &str)], packages: &[(&str, &str)], upgrade: &str) -> Manifest {
     let pairs =
