@@ -14,6 +14,7 @@ pub use diff::{DiffFlags, DiffFormat};
 pub use install_into::InstallFlags;
 pub use list::{ListFlags, ListFormat};
 pub use retire::RetireFlags;
+pub use reuse::ReuseFlags;
 pub use test::TestFlags;
 pub use unfinished::{CleanFlags, ResumeFlags};
 use values::{cidr, expiry, plain_name, tag, user_name};
@@ -21,6 +22,7 @@ use values::{cidr, expiry, plain_name, tag, user_name};
 mod install_into;
 mod diff;
 mod list;
+mod reuse;
 mod retire;
 mod test;
 mod unfinished;
@@ -152,7 +154,7 @@ pub struct ReleaseFlags {
     /// The version to release; the image is named `Wallaroo X`
     #[arg(long, value_name = "X")]
     pub version: Version,
-    /// Make a private image, in one region and with an expiry date
+    /// Make a private image, with an expiry date, in the build region only or in those of --regions
     #[arg(long, help_heading = AUDIENCE)]
     pub private: bool,
     /// Make a private image, and share it with these accounts and organizations
@@ -187,6 +189,9 @@ pub struct ReleaseFlags {
     /// Release even if the file VERSION names another version
     #[arg(long, help_heading = BUILD)]
     pub allow_version_mismatch: bool,
+    /// Whether to start from a kept base.
+    #[command(flatten)]
+    pub reuse: ReuseFlags,
     /// Keep the machines running after a failure, and print how to log in
     #[arg(long, help_heading = BUILD)]
     pub keep_on_failure: bool,

@@ -16,6 +16,7 @@ mod apt;
 mod instance;
 mod owner;
 mod packages;
+mod private;
 mod several;
 mod ssh;
 mod system;
@@ -36,6 +37,12 @@ pub use tags::OwnTags;
 pub struct Recipe {
     /// The image's name, with the placeholder `{version}`.
     pub name: String,
+    /// The name of a private image, with the placeholders of [`Recipe::private_image_name`].
+    #[serde(default = "private::default_name")]
+    pub private_name: String,
+    /// How long a base with the packages is kept for private images.
+    #[serde(default = "private::default_base_life", deserialize_with = "private::base_life")]
+    pub reuse_base_for: Duration,
     /// The image's description, with the placeholders `{version}`, `{commit}` and `{base}`.
     pub description: String,
     /// The region that the image is made in.
@@ -192,17 +199,7 @@ impl Recipe {
     /// # Errors
     /// When EC2 doesn't permit the name.
     pub fn image_name(&self, version: &Version) -> Result<String> {
-        let name = self.name.replace("{version}", version.as_str());
-        let length = name.chars().count();
-        if !(version::IMAGE_NAME_MIN_CHARS..=version::IMAGE_NAME_MAX_CHARS).contains(&length) {
-            bail!(
-                "the image name `{name}` has {length} characters; EC2 permits {} to {}",
-                version::IMAGE_NAME_MIN_CHARS,
-                version::IMAGE_NAME_MAX_CHARS
-            );
-        }
-        version::illegal_in_image_name(&name).map_err(|fault| anyhow!("the image name `{name}`: {fault}"))?;
-        Ok(name)
+        legal_name(self.name.replace("{version}", version.as_str()))
     }
 
     /// The version in an image's name; `None` when the name doesn't match the recipe's.
@@ -290,6 +287,7 @@ impl Recipe {
         if !self.name.contains("{version}") {
             faults.push("name: it must contain {version}, or every release has the same name".to_owned());
         }
+        faults.extend(private::faults(&self.private_name));
         if let Some(illegal) = self.description.chars().find(|c| !(' '..='~').contains(c)) {
             // EC2 answers "Character sets beyond ASCII are not supported", at the end of the build.
             faults.push(format!("description: EC2 permits only printable ASCII characters, not {illegal:?}"));
@@ -334,6 +332,20 @@ impl Recipe {
         self.systems.iter().for_each(|(name, system)| faults.extend(system.faults(name)));
         faults
     }
+}
+
+/// The name, if EC2 permits it.
+fn legal_name(name: String) -> Result<String> {
+    let length = name.chars().count();
+    if !(version::IMAGE_NAME_MIN_CHARS..=version::IMAGE_NAME_MAX_CHARS).contains(&length) {
+        bail!(
+            "the image name `{name}` has {length} characters; EC2 permits {} to {}",
+            version::IMAGE_NAME_MIN_CHARS,
+            version::IMAGE_NAME_MAX_CHARS
+        );
+    }
+    version::illegal_in_image_name(&name).map_err(|fault| anyhow!("the image name `{name}`: {fault}"))?;
+    Ok(name)
 }
 
 fn outside_the_checkout(at: &str, path: &Utf8Path) -> Option<String> {

@@ -65,6 +65,14 @@ impl Source {
         if self.dirty { format!("{short} with changes") } else { short }
     }
 
+    /// The commit for names: eight digits, and `-dirty` when files differ from it.
+    #[must_use]
+    pub fn commit_word(&self) -> String {
+        let Some(commit) = &self.commit else { return "unknown".to_owned() };
+        let short: String = commit.chars().take(8).collect();
+        if self.dirty { format!("{short}-dirty") } else { short }
+    }
+
     /// Findings against a release of this checkout as `version`.
     #[must_use]
     pub fn refusals(&self, version: &Version, allow_dirty: bool, allow_version_mismatch: bool) -> Vec<Finding> {

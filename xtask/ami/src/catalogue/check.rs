@@ -8,7 +8,7 @@ use xtask::{region::Region, version::Version};
 
 use crate::{
     catalogue::{Catalogue, Entry},
-    cloud::{Cloud, HowTo, Image, ImageState},
+    cloud::{Cloud, HowTo, Image, ImageState, tags::TAG_EXPIRES},
     event::hardware::Hardware,
     ground::everywhere,
     recipe::Recipe,
@@ -72,7 +72,9 @@ pub async fn check<C: Cloud>(cloud: &C, recipe: &Recipe, version: &Version, regi
     let mut regions: Vec<Seen> = regions
         .iter()
         .map(|region| {
-            let images = catalogue.of_version(version, &name).filter(|entry| entry.region == *region);
+            let here = catalogue.of_version(version, &name).filter(|entry| entry.region == *region);
+            // A private image of the version is in nobody's way, unless it has the name.
+            let images = here.filter(|entry| entry.image.name == name || entry.image.tag(TAG_EXPIRES).is_none());
             let images: Vec<Entry> = images.cloned().collect();
             let faults = match unanswered.iter().find(|(silent, _)| silent == region) {
                 Some((_, error)) => vec![Fault::unanswered("list the images", error)],

@@ -74,6 +74,9 @@ pub type Upgrades = BTreeMap<String, Upgrade>;
 pub struct SealedDisk {
     /// The base that it was made from.
     pub base: Base,
+    /// The kept base of an earlier build that it was launched from, which was made from that base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused_base: Option<ImageId>,
     /// The SHA-256 of each file that was installed, by its path on the image.
     pub sha256: BTreeMap<String, String>,
     /// The packages that the recipe lists, with the versions that were installed.

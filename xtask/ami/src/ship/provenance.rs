@@ -112,6 +112,7 @@ mod tests {
         };
         let sums = [(super::super::manifest::PATH, "11"), ("/usr/bin/machida", "22")];
         SealedDisk {
+            reused_base: None,
             base,
             sha256: sums.map(|(path, sum)| (path.to_owned(), sum.to_owned())).into(),
             packages: BTreeMap::new(),

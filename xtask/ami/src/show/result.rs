@@ -45,6 +45,10 @@ pub struct Report {
     pub dirty: bool,
     /// The base that it was made from.
     pub base: Base,
+    /// The kept base of an earlier build that its instance was launched from, which was made from that base; null if it was
+    /// launched from the base itself.
+    #[serde(default)]
+    pub reused_base: Option<ImageId>,
     /// The SHA-256 of each file that was installed, by its path on the image.
     pub sha256: BTreeMap<String, String>,
     /// The packages that the recipe lists, with their versions.
@@ -97,6 +101,7 @@ impl Report {
             commit: about.commit.clone(),
             dirty: about.dirty,
             base: disk.base,
+            reused_base: disk.reused_base,
             sha256: disk.sha256,
             packages: disk.packages,
             upgraded: disk.upgraded,

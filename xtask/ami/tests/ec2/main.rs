@@ -34,6 +34,7 @@ mod machines;
 mod interruptions;
 mod publishing;
 mod names;
+mod kept;
 mod retiring;
 mod resumed;
 mod results;

@@ -91,6 +91,11 @@ impl SimImage {
         }
     }
 
+    /// Whether it is a base that is kept for other builds.
+    pub fn is_kept_base(&self) -> bool {
+        self.new.tags.iter().any(|(key, _)| key == "wallaroo:base-key")
+    }
+
     pub fn build(&self) -> &str {
         self.new.tags.iter().find(|(key, _)| key == "wallaroo:build").map_or("", |(_, build)| build)
     }

@@ -39,6 +39,8 @@ pub struct Told {
     pub ending: Ending,
     /// Whether a process resumed the instance of one that had crashed.
     pub resumed: bool,
+    /// Whether an instance was launched from a kept base.
+    pub reused: bool,
 }
 
 /// How a story ended.
@@ -79,6 +81,7 @@ pub fn play(seed: u64, order: &ReleaseSpec, built: &BTreeMap<String, String>, fo
         let ending = timeout(FOR_EVER, story.tell()).await;
         let journal = std::fs::read_to_string(story.journal()).unwrap_or_default();
         let resumed = journal.contains(r#""what":"resumed""#);
+        let reused = journal.contains(r#""what":"reusing""#);
         let Story { cloud, desk, .. } = story;
         let mut violations = std::mem::take(&mut cloud.books.borrow_mut().violations);
         let ending = ending.unwrap_or_else(|_| {
@@ -89,7 +92,7 @@ pub fn play(seed: u64, order: &ReleaseSpec, built: &BTreeMap<String, String>, fo
         if !violations.is_empty() {
             trace = format!("{trace}--- said:\n{}", desk.said());
         }
-        Told { trace, violations, ending, resumed }
+        Told { trace, violations, ending, resumed, reused }
     })
 }
 
@@ -102,6 +105,7 @@ impl Story {
             1 => private(&["123456789012"]),
             _ => Visibility::Public,
         };
+        order.reuse_base = random.happens(400);
         let others = random.below(3) as usize;
         let others: Vec<_> =
             order.regions.iter().filter(|region| **region != order.build_region).cloned().collect::<Vec<_>>()[..others]
@@ -123,6 +127,9 @@ impl Story {
 
     async fn tell(&mut self) -> Ending {
         self.blocks = self.blocked();
+        if self.order.reuse_base && self.random.happens(500) {
+            self.tell_of_an_earlier_build().await;
+        }
         self.set_odds(self.odds);
         let crash = self.random.happens(850).then(|| Crash::of(&mut self.random));
         let mut came = self.process(crash).await;
@@ -151,12 +158,24 @@ impl Story {
             "public images are no longer blocked where they were",
         );
         self.judge_journal();
+        self.cloud.books.borrow_mut().judge_kept();
         let is_half_public = self.cloud.books.borrow().is_half_public();
         self.expect(!is_half_public, 9, "the image is public in some regions, and not in all");
         if self.cloud.books.borrow().public {
             retirement::tell(self).await;
         }
         if came == Came::Released { Ending::Released } else { Ending::Cleaned }
+    }
+
+    /// Another build, which keeps a base, and whose image is retired.
+    async fn tell_of_an_earlier_build(&mut self) {
+        self.set_odds(Odds::default());
+        let came = self.process(None).await;
+        self.expect(came == Came::Released, 8, "nothing goes wrong, and an earlier build doesn't come to its end");
+        sleep(LAG * 12).await;
+        self.cloud.books.borrow_mut().images.values_mut().filter(|it| !it.is_kept_base()).for_each(|it| it.gone = true);
+        self.build.clear();
+        self.read.take();
     }
 
     /// Nothing goes wrong from here on, so the build must succeed, unless there is nothing to resume.

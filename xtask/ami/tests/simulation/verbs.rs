@@ -164,7 +164,7 @@ impl<F: Fate> Account for Cloud<F> {
             LeftoverKind::Instance => self.terminate(region, &InstanceId(id.clone())).await,
             LeftoverKind::KeyPair | LeftoverKind::SecurityGroup => self.revoke_access(region, id).await,
             LeftoverKind::Volume => Ok(()),
-            LeftoverKind::Image => self.deregister(region, &ImageId(id.clone())).await,
+            LeftoverKind::Image | LeftoverKind::KeptBase => self.deregister(region, &ImageId(id.clone())).await,
             LeftoverKind::Snapshot => self.delete_snapshot(region, id).await,
         }
     }

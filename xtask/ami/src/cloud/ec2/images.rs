@@ -1,6 +1,6 @@
 //! [`Imaging`] on EC2.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_ec2::types::{Filter, Image as Ec2Image, ImageState as Ec2ImageState};
@@ -194,7 +194,8 @@ impl Ec2 {
     }
 
     pub(super) async fn complete(&self, region: &Region, id: &ImageId, image: &NewImage) -> Result<()> {
-        if let Some(at) = image.deprecate_at {
+        // EC2 refuses a date that has passed. The image of a build that took longer than it lives is deprecated by nothing else.
+        if let Some(at) = image.deprecate_at.filter(|at| *at > SystemTime::now()) {
             let deprecate = async || {
                 let request = requests::image::deprecate(&self.client(region), &id.0, at);
                 request.send().await.answer("EnableImageDeprecation", region.as_str()).map(drop)

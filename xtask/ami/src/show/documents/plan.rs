@@ -34,6 +34,8 @@ pub struct Plan {
     pub binaries: Vec<String>,
     /// Whether these are taken as they lie in the tree, and not built.
     pub skip_build: bool,
+    /// Whether the build starts from a kept base that has the packages, or keeps one if there is none.
+    pub reuse_base: bool,
     /// The checkout.
     pub root: String,
     /// The commit that is checked out; null where there is no git.
