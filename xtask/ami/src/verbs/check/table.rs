@@ -9,8 +9,11 @@ use crate::{
     },
 };
 
-/// The columns: the heading of each, and what it shows of an image.
-const COLUMNS: [(&str, fn(&Image) -> String); 8] = [
+/// What a column shows of an image.
+type Show = fn(&Image) -> String;
+
+/// The columns: the heading of each, and what it shows.
+const COLUMNS: [(&str, Show); 8] = [
     ("state", |image| state(image).to_owned()),
     ("image", |image| public(Some(image.visibility == Visibility::Public)).to_owned()),
     ("snapshots", |image| public(image.snapshots_public).to_owned()),
