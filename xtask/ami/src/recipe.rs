@@ -16,6 +16,7 @@ mod apt;
 mod instance;
 mod owner;
 mod several;
+mod shown;
 mod ssh;
 mod system;
 mod tags;
@@ -254,8 +255,8 @@ impl Recipe {
         instance.kms_key = flags.kms_key.clone().or(instance.kms_key.take());
         instance.public_address = flags.public_address.or(instance.public_address);
         instance.reach = flags.reach.or(instance.reach);
-        instance.instance_profile = flags.instance_profile.clone().or(instance.instance_profile.take());
-        recipe.apt.proxy = flags.apt_proxy.clone().or(recipe.apt.proxy.take());
+        set_or_clear(&mut instance.instance_profile, flags.instance_profile.as_deref());
+        set_or_clear(&mut recipe.apt.proxy, flags.apt_proxy.as_deref());
         let faults: Vec<String> = of_line.into_iter().chain(recipe.setting_faults()).collect();
         if !faults.is_empty() {
             bail!(
@@ -326,6 +327,13 @@ impl Recipe {
         }
         self.systems.iter().for_each(|(name, system)| faults.extend(system.faults(name)));
         faults
+    }
+}
+
+/// Sets what a flag gives; an empty word switches off what the recipe sets.
+fn set_or_clear(setting: &mut Option<String>, given: Option<&str>) {
+    if let Some(given) = given {
+        *setting = Some(given.to_owned()).filter(|given| !given.is_empty());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Installs the payload on the instance: the binaries, the checkout's files, and the manifest.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::Utf8PathBuf;
@@ -31,6 +31,10 @@ pub const MANIFEST: &str = "/usr/share/wallaroo/manifest.json";
 const RC_LOCAL_UNIT: &str = include_str!("rc-local.service");
 const RC_LOCAL_UNIT_PATH: &str = "/etc/systemd/system/wallaroo-rc-local.service";
 
+/// What provision.sh writes on every machine, or on those whose packages need it.
+const WRITTEN: [&str; 3] =
+    ["/etc/rc.local", "/usr/share/wallaroo/identity", "/etc/systemd/system/wallaroo-identity.service"];
+
 /// Installs the payload, and returns the SHA-256 of each file by its path on the image. Where an earlier process has `begun`
 /// to install it, that is followed to its end.
 ///
@@ -47,7 +51,9 @@ pub async fn payload(
     let mut sha256 = parts.sources.clone();
     sha256.extend(parts.binaries.iter().map(|binary| (format!("/usr/bin/{}", binary.name), binary.sha256.clone())));
     sha256.insert(RC_LOCAL_UNIT_PATH.to_owned(), sha256::sha256(RC_LOCAL_UNIT.as_bytes()));
-    let manifest = manifest(run, base, &sha256, packages);
+    let written = written(machine, limit).await?;
+    let listed: Sources = sha256.clone().into_iter().chain(written.clone()).collect();
+    let manifest = manifest(run, base, &listed, packages);
     std::fs::write(run.folder.join("manifest.json"), &manifest)
         .with_context(|| format!("failed to write the manifest in {}", run.folder))?;
     sha256.insert(MANIFEST.to_owned(), sha256::sha256(manifest.as_bytes()));
@@ -76,7 +82,18 @@ pub async fn payload(
     };
     run.events.record(Step::Install, payload, work).await?;
     std::fs::remove_file(&tar).with_context(|| format!("failed to remove {tar}"))?;
+    sha256.extend(written);
     Ok(sha256)
+}
+
+/// The SHA-256 of what provision.sh wrote, so that the manifest lists it, too.
+async fn written(machine: &impl Machine, limit: Duration) -> Result<Sources> {
+    let command = format!("sudo -n sha256sum -- {} 2> /dev/null || true", WRITTEN.join(" "));
+    let printed = machine.run("hashing what provision.sh wrote", &command, Input::None, limit).await?;
+    let is_sum = |sum: &str| sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let lines = printed.lines().filter_map(|line| line.split_once("  "));
+    let known = lines.filter(|(sum, path)| is_sum(sum) && WRITTEN.contains(path));
+    Ok(known.map(|(sum, path)| (path.to_owned(), sum.to_owned())).collect())
 }
 
 /// The manifest: what the image is made of, and nothing of when and where, so the same parts give the same bytes. Which

@@ -1,6 +1,6 @@
 //! `ami plan`: what a release would do.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use anyhow::Result;
 
@@ -53,12 +53,19 @@ pub fn document(order: &ReleaseSpec, preflight: &Preflight) -> Plan {
         dirty: order.source.dirty,
         system: Some(order.system_name.clone()).filter(|system| !system.is_empty()),
         left_out: left_out(order),
+        description: description(order, preflight),
         facts: preflight.facts.iter().map(fact).collect(),
         findings: preflight.findings.iter().map(finding).collect(),
         warnings: preflight.warnings.clone(),
         estimated_secs: preflight.estimate.as_secs(),
         estimated_cost: preflight.cost.as_ref().map(cost),
     }
+}
+
+/// The image's description, with the name of its base, if that is known.
+fn description(order: &ReleaseSpec, preflight: &Preflight) -> Option<String> {
+    let image = order.new_image(preflight::NOT_BEGUN, SystemTime::now(), String::new(), preflight::NOT_BEGUN);
+    preflight.base_name.as_deref().map(|base| image.described(base))
 }
 
 /// The packages that the system lacks, with the reasons why the image does without them.
@@ -90,6 +97,7 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
             lines.push(("Left out".to_owned(), format!("{package}, which {} lacks: {reason}", order.system_name)));
         }
     }
+    lines.extend(description(order, preflight).map(|description| ("Described".to_owned(), description)));
     lines.push(("Made in".to_owned(), order.build_region.to_string()));
     let names = everywhere::names(&order.regions);
     let goes_to = match order.regions.len() {

@@ -84,7 +84,10 @@ impl Disk {
     pub fn answer(&mut self, scripts: &Scripts, command: &str, input: Input<'_>) -> Result<String> {
         let words = shlex::split(command).context("words")?;
         match word(command) {
-            "prepare" => self.packages = words.into_iter().skip_while(|word| word != "prepare").skip(1).collect(),
+            "prepare" => {
+                self.files.insert("/etc/rc.local".to_owned(), sha256::sha256(b"rc.local"));
+                self.packages = words.into_iter().skip_while(|word| word != "prepare").skip(1).collect();
+            }
             "packages" => {
                 let names = self.packages.iter().map(|word| word.split(['=', ':', '?']).next().unwrap_or_default());
                 return Ok(names.map(|name| format!("{name} 1.0-1\n")).collect());
@@ -95,7 +98,7 @@ impl Disk {
             }
             "install" => {
                 ensure!(!self.staged.is_empty(), "nothing was uploaded");
-                self.files = std::mem::take(&mut self.staged);
+                self.files.extend(std::mem::take(&mut self.staged));
             }
             "machine-id" => return Ok(format!("{}\n", self.machine_id)),
             "seal" => {

@@ -18,6 +18,7 @@ mod facts;
 mod network;
 mod builds;
 mod regions;
+mod settings;
 mod stream;
 mod terminal;
 #[path = "../kit/schema.rs"]

@@ -44,6 +44,8 @@ pub struct Plan {
     pub system: Option<String>,
     /// The packages of the recipe that this system lacks, with the reasons why the image does without them.
     pub left_out: BTreeMap<String, String>,
+    /// The image's description, which is public; null when its base could not be found out.
+    pub description: Option<String>,
     /// What the cloud told, for people.
     pub facts: Vec<Fact>,
     /// What stands in the way; empty, when nothing does.

@@ -20,7 +20,13 @@ async fn a_release_is_public_everywhere_and_leaves_nothing_else() {
     }
     assert!(report.public);
     assert_eq!(rig.cloud.copyable(), REGIONS);
-    assert_eq!(report.sha256.len(), 6, "four binaries, a unit and the manifest: {:?}", report.sha256);
+    let sums = &report.sha256;
+    assert_eq!(sums.len(), 7, "four binaries, rc.local, a unit that runs it, and the manifest: {sums:?}");
+    let manifest = std::fs::read_to_string(rig.build.folder.join("manifest.json")).expect("a manifest");
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
+    for path in ["/etc/rc.local", "/etc/systemd/system/wallaroo-rc-local.service"] {
+        assert_eq!(manifest["sha256"][path], sums[path].as_str(), "{path}");
+    }
     assert!(report.packages.contains_key("libpython2.7"), "{:?}", report.packages);
     assert!(report.verification.checks.len() > 5, "{:?}", report.verification);
     assert!(rig.build.folder.join("report.json").exists());
