@@ -361,7 +361,8 @@ no_token_before_the_boot() {
 no_mail_and_jobs_before_the_boot() {
     local folder folders=()
     for folder in /var/mail /var/spool/mail /var/spool/exim4 /var/spool/mqueue* /var/spool/nullmailer /var/spool/dma \
-        /var/spool/postfix/[abcfhimst]* /var/spool/postfix/defer* /var/spool/cron/atjobs /var/spool/cron/atspool /var/spool/at; do
+        /var/spool/postfix/[abcfhimst]* /var/spool/postfix/defer* /var/spool/cron/atjobs /var/spool/cron/atspool \
+        /var/spool/at; do
         [[ ! -d $folder || -L $folder ]] || folders+=("$folder")
     done
     ((${#folders[@]} == 0)) || no_file_before_the_boot "${folders[@]}"

@@ -56,7 +56,8 @@ unwanted_files=(
     # Mail that waits to be sent, also of a Postfix whose chroot has other files beside it, and jobs of at. An instance would
     # send and run them once more.
     '/var/spool/exim4/*' '/var/spool/mqueue*/*' '/var/spool/nullmailer/*' '/var/spool/dma/*' /var/lib/postfix/prng_exch
-    '/var/spool/postfix/[abcfhimst]*/*' '/var/spool/postfix/defer*/*' '/var/spool/cron/atjobs/*' '/var/spool/cron/atspool/*' '/var/spool/at/*'
+    '/var/spool/postfix/[abcfhimst]*/*' '/var/spool/postfix/defer*/*'
+    '/var/spool/cron/atjobs/*' '/var/spool/cron/atspool/*' '/var/spool/at/*'
     # Package lists and archives, which `apt-get` downloads again, and temporary files.
     '/var/lib/apt/lists/*' '/var/cache/apt/*' '/tmp/*' '/var/tmp/*'
 )

@@ -23,6 +23,7 @@ mod ssh;
 mod system;
 mod tags;
 mod volume;
+mod words;
 
 pub use apt::Apt;
 pub use instance::{DEFAULT_VOLUME_TYPE, Instance, Limits};
@@ -31,6 +32,7 @@ pub use packages::{Packages, Upgrade};
 pub use ssh::{KeyType, Ssh};
 pub use system::{File, Package, System, is_of_library};
 pub use tags::OwnTags;
+pub use words::{is_plain_name, is_url};
 
 /// How the image is named, built and installed.
 #[derive(Clone, Debug, Deserialize)]
@@ -364,20 +366,6 @@ fn outside_the_checkout(at: &str, path: &Utf8Path) -> Option<String> {
 fn not_variables<'a>(at: &'a str, variables: &'a [String]) -> impl Iterator<Item = String> + 'a {
     let wrong = variables.iter().filter(|variable| !variable.contains('=') || variable.starts_with(['=', '-']));
     wrong.map(move |variable| format!("{at}: variables: `{variable}` is not name=value"))
-}
-
-/// Whether this is one word that no program takes for a flag.
-#[must_use]
-pub fn is_plain_name(name: &str) -> bool {
-    let legal = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
-    !name.is_empty() && !name.starts_with(['-', '.']) && name.chars().all(legal)
-}
-
-/// Whether this is a URL, and one word both in a sources.list and to a shell.
-#[must_use]
-pub fn is_url(text: &str) -> bool {
-    let legal = |c: char| c.is_ascii_graphic() && !"'\"\\$`<>|".contains(c);
-    text.contains(":/") && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(legal)
 }
 
 /// The known key nearest to the unknown key in serde's message ``unknown field `x`, expected one of `y`, `z` ``.

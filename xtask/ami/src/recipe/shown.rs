@@ -25,7 +25,8 @@ impl LocalBase {
             Some(NO_MIRROR) => ", without security updates".to_owned(),
             Some(mirror) => format!(", security updates from {mirror}"),
         };
-        let mirror = self.mirror.clone().or_else(|| (!security.is_empty()).then(|| "of this computer's apt".to_owned()))?;
+        let mirror =
+            self.mirror.clone().or_else(|| (!security.is_empty()).then(|| "of this computer's apt".to_owned()))?;
         Some(("Mirror".to_owned(), format!("{mirror}{security}")))
     }
 }

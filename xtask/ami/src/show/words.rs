@@ -109,7 +109,8 @@ fn done(step: &Step, result: &Value) -> Option<Words> {
             change("Launched", format_args!("{} to {} the image", result.as_str().unwrap_or_default(), role.word()))
         }
         Step::Verify(image) => {
-            let seen = serde_json::from_value::<Verified>(result.clone()).map(|verified| verified.seen).unwrap_or_default();
+            let seen =
+                serde_json::from_value::<Verified>(result.clone()).map(|verified| verified.seen).unwrap_or_default();
             let skipped = match seen.skipped().count() {
                 0 => String::new(),
                 count => format!(", {count} of them skipped"),

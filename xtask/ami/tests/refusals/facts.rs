@@ -56,7 +56,10 @@ fn versions_levels_and_libraries_are_looked_at_before_anything_is_launched() {
     let shipped =
         std::fs::read_to_string(support::workspace().join(".release/ami/systems/debian-13.toml")).expect("facts");
     for (text, sentence) in [
-        ("format = 7\nnews = 1\n".to_owned(), "its format is 7, and this tool reads 2: use the version of this tool that wrote it"),
+        (
+            "format = 7\nnews = 1\n".to_owned(),
+            "its format is 7, and this tool reads 2: use the version of this tool that wrote it",
+        ),
         ("format = 1\n".to_owned(), "its format is 1, and this tool reads 2\n"),
         (shipped[..shipped.len() / 2].to_owned(), ""),
         (String::new(), "line 1: missing field `format`"),
