@@ -307,7 +307,7 @@ RC_LOCAL
 write_identity_unit() {
     local unit=/etc/systemd/system/wallaroo-identity.service
     [[ -e /etc/nvme/hostnqn || -e /etc/nvme/hostid || -e /etc/ssl/private/ssl-cert-snakeoil.key ||
-        -e /etc/popularity-contest.conf ]] || return 0
+        -e /etc/popularity-contest.conf || -e /etc/hostid || -e /etc/bind/rndc.key ]] || return 0
     mkdir -p /usr/share/wallaroo "${unit%/*}/basic.target.wants"
     cat > /usr/share/wallaroo/identity << 'IDENTITY'
 #!/bin/sh -e
@@ -320,6 +320,13 @@ if [ -d /etc/nvme ] && command -v nvme > /dev/null; then
 fi
 if command -v make-ssl-cert > /dev/null && [ ! -s /etc/ssl/private/ssl-cert-snakeoil.key ]; then
     make-ssl-cert generate-default-snakeoil --force-overwrite
+fi
+if [ -e /etc/hostid ] && [ ! -s /etc/hostid ]; then
+    head -c 4 /dev/urandom > /etc/hostid
+fi
+if command -v rndc-confgen > /dev/null && [ -d /etc/bind ] && [ ! -s /etc/bind/rndc.key ]; then
+    rndc-confgen -a -u bind > /dev/null
+    chmod 640 /etc/bind/rndc.key
 fi
 popularity=/etc/popularity-contest.conf
 if [ -e "$popularity" ] && ! grep -q '^MY_HOSTID=' "$popularity"; then

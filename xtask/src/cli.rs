@@ -234,11 +234,12 @@ pub struct ReleaseFlags {
     #[arg(long, help_heading = ON_EC2, value_name = "CHOICE", value_enum, conflicts_with = "local")]
     #[arg(hide_possible_values = true)]
     pub reach: Option<Reach>,
-    /// The instance profile of the machines, by its name or ARN [default: the recipe's, else none]
+    /// The instance profile of the machines, by its name or ARN; '' for none [default: the recipe's, else none]
     #[arg(long, help_heading = ON_EC2, value_name = "NAME|ARN", conflicts_with = "local")]
     pub instance_profile: Option<String>,
-    /// A proxy for apt on the machine that the image is made on; it is not in the image [default: the recipe's, else none]
-    #[arg(long, help_heading = ON_EC2, value_name = "URL", conflicts_with = "local")]
+    /// A proxy for apt on the machine that the image is made on, '' for none; it is not in the image [default: the recipe's,
+    /// else none]
+    #[arg(long, help_heading = BUILD, value_name = "URL")]
     pub apt_proxy: Option<String>,
     /// The user to log in to the base as [default: by its owner and name, then the recipe's]
     #[arg(long, help_heading = BUILD, value_name = "NAME", value_parser = user_name)]

@@ -188,7 +188,7 @@ pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Re
         install_missing: install_missing && findings.is_empty(),
     };
     let mut preflight = cloud.preflight(&request).await?;
-    preflight.findings.splice(0..0, findings);
+    preflight.findings.splice(0..0, findings.into_iter().chain(request.image.description_finding()));
     if let Some(system_name) = &preflight.base_system {
         spec.system_name.clone_from(system_name);
         let system = spec.recipe.system(system_name)?;

@@ -53,6 +53,8 @@ pub struct Preflight {
     pub warnings: Vec<String>,
     /// The base's system, by its name in the recipe; `None` when it could not be found out.
     pub base_system: Option<String>,
+    /// The base's name in the image's description; `None` when it could not be found out.
+    pub base_name: Option<String>,
     /// What the base brings; `None` where only the files of facts say so.
     pub base_facts: Option<Facts>,
     /// The approximate duration of the build, without make.

@@ -116,17 +116,25 @@ pub struct Check {
     pub name: String,
     /// What is wrong; none if the check passed.
     pub fault: Option<String>,
+    /// Why it could not be tried on this machine; none if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
 }
 
 impl Verification {
     /// Adds a check.
     pub fn add(&mut self, name: impl Into<String>, fault: Option<String>) {
-        self.checks.push(Check { name: name.into(), fault });
+        self.checks.push(Check { name: name.into(), fault, skipped: None });
     }
 
     /// The checks that failed.
     pub fn faults(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| check.fault.is_some())
+    }
+
+    /// The names of the checks that could not be tried, each with the reason.
+    pub fn skipped(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.checks.iter().filter_map(|check| Some((check.name.as_str(), check.skipped.as_deref()?)))
     }
 }
 

@@ -109,9 +109,13 @@ fn done(step: &Step, result: &Value) -> Option<Words> {
             change("Launched", format_args!("{} to {} the image", result.as_str().unwrap_or_default(), role.word()))
         }
         Step::Verify(image) => {
-            let checks =
-                serde_json::from_value::<Verified>(result.clone()).map_or(0, |verified| verified.seen.checks.len());
-            change("Verified", format_args!("{image}: {checks} checks"))
+            let seen =
+                serde_json::from_value::<Verified>(result.clone()).map(|verified| verified.seen).unwrap_or_default();
+            let skipped = match seen.skipped().count() {
+                0 => String::new(),
+                count => format!(", {count} of them skipped"),
+            };
+            change("Verified", format_args!("{image}: {} checks{skipped}", seen.checks.len()))
         }
         Step::Block(region) => blocked(region),
         _ => return None,

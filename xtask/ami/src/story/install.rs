@@ -1,6 +1,6 @@
 //! Installs the payload on the instance: the binaries, the checkout's files, and the manifest.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::Utf8PathBuf;
@@ -32,6 +32,10 @@ pub const PAYLOAD_TAR: &str = "payload.tar";
 const RC_LOCAL_UNIT: &str = include_str!("rc-local.service");
 const RC_LOCAL_UNIT_PATH: &str = "/etc/systemd/system/wallaroo-rc-local.service";
 
+/// What provision.sh writes on every machine, or on those whose packages need it.
+const WRITTEN: [&str; 3] =
+    ["/etc/rc.local", "/usr/share/wallaroo/identity", "/etc/systemd/system/wallaroo-identity.service"];
+
 /// What the machine has before the payload is installed.
 pub struct Found {
     /// All packages.
@@ -58,7 +62,9 @@ pub async fn payload(
     sha256.insert(RC_LOCAL_UNIT_PATH.to_owned(), sha256::sha256(RC_LOCAL_UNIT.as_bytes()));
     let sbom = bill_of_materials(run, base, parts, &sha256, found)?;
     sha256.insert(sbom::PATH.to_owned(), sha256::sha256(sbom.as_bytes()));
-    let manifest = manifest(run, base, &sha256, found).text()?;
+    let written = written(machine, limit).await?;
+    let listed: Sources = sha256.clone().into_iter().chain(written.clone()).collect();
+    let manifest = manifest(run, base, &listed, found).text()?;
     sha256.insert(manifest::PATH.to_owned(), sha256::sha256(manifest.as_bytes()));
     for (name, text) in [(sbom::NAME, &sbom), (manifest::NAME, &manifest)] {
         let path = run.folder.join(name);
@@ -90,7 +96,18 @@ pub async fn payload(
     };
     run.events.record(Step::Install, payload, work).await?;
     std::fs::remove_file(&tar).with_context(|| format!("failed to remove {tar}"))?;
+    sha256.extend(written);
     Ok(sha256)
+}
+
+/// The SHA-256 of what provision.sh wrote, so that the manifest lists it, too.
+async fn written(machine: &impl Machine, limit: Duration) -> Result<Sources> {
+    let command = format!("sudo -n sha256sum -- {} 2> /dev/null || true", WRITTEN.join(" "));
+    let printed = machine.run("hashing what provision.sh wrote", &command, Input::None, limit).await?;
+    let is_sum = |sum: &str| sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let lines = printed.lines().filter_map(|line| line.split_once("  "));
+    let known = lines.filter(|(sum, path)| is_sum(sum) && WRITTEN.contains(path));
+    Ok(known.map(|(sum, path)| (path.to_owned(), sum.to_owned())).collect())
 }
 
 /// What the image is made of.

@@ -1,6 +1,6 @@
 //! `ami plan`: what a release would do.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use anyhow::Result;
 
@@ -54,6 +54,7 @@ pub fn document(order: &ReleaseSpec, preflight: &Preflight) -> Plan {
         dirty: order.source.dirty,
         system: Some(order.system_name.clone()).filter(|system| !system.is_empty()),
         left_out: left_out(order),
+        description: description(order, preflight),
         upgrade: order.recipe.packages.upgrade.to_string(),
         facts: preflight.facts.iter().map(fact).collect(),
         findings: preflight.findings.iter().map(finding).collect(),
@@ -61,6 +62,12 @@ pub fn document(order: &ReleaseSpec, preflight: &Preflight) -> Plan {
         estimated_secs: preflight.estimate.as_secs(),
         estimated_cost: preflight.cost.as_ref().map(cost),
     }
+}
+
+/// The image's description, with the name of its base, if that is known.
+fn description(order: &ReleaseSpec, preflight: &Preflight) -> Option<String> {
+    let image = order.new_image(preflight::NOT_BEGUN, SystemTime::now(), String::new(), preflight::NOT_BEGUN);
+    preflight.base_name.as_deref().map(|base| image.described(base))
 }
 
 /// The packages that the system lacks, with the reasons why the image does without them.
@@ -93,6 +100,7 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
             lines.push(("Left out".to_owned(), format!("{package}, which {} lacks: {reason}", order.system_name)));
         }
     }
+    lines.extend(description(order, preflight).map(|description| ("Described".to_owned(), description)));
     let upgrades = match order.recipe.packages.upgrade {
         recipe::Upgrade::None => "none of the base's packages",
         recipe::Upgrade::Security => "the base's packages that have security updates",

@@ -131,9 +131,10 @@ async fn an_image_of_that_name_without_our_tags_is_seen() {
 #[tokio::test(start_paused = true)]
 async fn a_description_is_no_longer_than_ec2_takes() {
     let mut rig = Rig::private();
-    rig.order.recipe.description = "x".repeat(300);
+    rig.order.recipe.description = format!("{} on {{base}}, all", "x".repeat(235));
     rig.release().await.report();
-    assert!(rig.endpoint.images()[0].1.description.len() <= 255);
+    let description = &rig.endpoint.images()[0].1.description;
+    assert!(description.len() == 255 && description.ends_with("..., all"), "{description}");
 }
 
 #[tokio::test(start_paused = true)]

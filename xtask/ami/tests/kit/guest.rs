@@ -88,6 +88,7 @@ impl Disk {
         match word(command) {
             // Without packages, what an instance of a kept base has stays.
             "prepare" => {
+                self.files.insert("/etc/rc.local".to_owned(), sha256::sha256(b"rc.local"));
                 let given = words.into_iter().skip_while(|word| word != "prepare").skip(1);
                 let given: Vec<String> = given.filter(|word| !word.starts_with("--")).collect();
                 if !given.is_empty() {
@@ -109,7 +110,7 @@ impl Disk {
             }
             "install" => {
                 ensure!(!self.staged.is_empty(), "nothing was uploaded");
-                self.files = std::mem::take(&mut self.staged);
+                self.files.extend(std::mem::take(&mut self.staged));
             }
             "machine-id" => return Ok(format!("{}\n", self.machine_id)),
             "seal" => {

@@ -123,6 +123,9 @@ fn a_release_of_the_sample_and_what_one_does_with_it() {
     }
     assert_eq!((&manifest["version"], &manifest["target_cpu"]), (&"0.6.1".into(), &"sandybridge".into()));
     assert!(manifest["packages"]["numactl"].is_string(), "{manifest}");
+    for path in ["/etc/rc.local", "/etc/systemd/system/wallaroo-rc-local.service"] {
+        assert!(manifest["sha256"][path].is_string(), "{path}: {manifest}");
+    }
     expect_the_sum_of_the_base(&bench, &report, &manifest);
     expect_the_documents(&bench, &report, &manifest);
     let checks = report["verification"]["checks"].as_array().expect("checks");

@@ -19,6 +19,7 @@ mod network;
 mod builds;
 mod diff;
 mod regions;
+mod settings;
 mod stream;
 mod terminal;
 #[path = "../kit/schema.rs"]

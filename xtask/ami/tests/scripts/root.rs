@@ -113,6 +113,11 @@ impl Root {
         std::fs::read_to_string(path_in(&self.path, path)).ok()
     }
 
+    /// The length of a file in bytes; 0 if it isn't there.
+    pub fn length(&self, path: &str) -> u64 {
+        path_in(&self.path, path).metadata().map_or(0, |metadata| metadata.len())
+    }
+
     /// From now on the machine has booted after all files were written.
     pub fn reboot(&self) {
         self.write("/stat", "cpu 0\nbtime 2100000000\n");

@@ -132,7 +132,7 @@ impl Ec2 {
         facts.extend(base.as_ref().map(|base| ("Base".to_owned(), base.fact(SystemTime::now()))));
         facts.extend(self.network_facts(placements));
         facts.extend(self.ssh_facts(base.as_ref().map(|base| &base.base)));
-        facts.extend(self.recipe.apt.shown().map(|proxy| ("Apt proxy".to_owned(), proxy)));
+        facts.extend(self.recipe.facts());
         let given_group =
             self.settings.security_group.as_ref().map(|group| format!("the addresses that {group} permits"));
         let no_port = self.opens_no_port().then(|| "nowhere: no port is opened".to_owned());
@@ -231,7 +231,8 @@ impl Ec2 {
         let cost = price::cost(&self.build_region, &request.regions, type_name, disk_gib, estimate);
         let (findings, warnings) = collector.finish(&caller.arn);
         let base_system = base.map(|found| found.base.system.clone());
-        Preflight { facts, findings, warnings, base_system, base_facts: None, estimate, cost: Some(cost) }
+        let base_name = base.map(|found| found.base.described());
+        Preflight { facts, findings, warnings, base_system, base_name, base_facts: None, estimate, cost: Some(cost) }
     }
 
     fn network_facts(&self, placements: &[Placement]) -> Vec<(String, String)> {

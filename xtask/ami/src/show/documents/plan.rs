@@ -46,6 +46,8 @@ pub struct Plan {
     pub system: Option<String>,
     /// The packages of the recipe that this system lacks, with the reasons why the image does without them.
     pub left_out: BTreeMap<String, String>,
+    /// The image's description, which is public; null when its base could not be found out.
+    pub description: Option<String>,
     /// Which of the base's packages are brought up to date: `none`, `security` or `all`.
     pub upgrade: String,
     /// What the cloud told, for people.

@@ -20,8 +20,17 @@ async fn a_release_is_public_everywhere_and_leaves_nothing_else() {
     }
     assert!(report.public);
     assert_eq!(rig.cloud.copyable(), REGIONS);
-    let installed = &report.sha256;
-    assert_eq!(installed.len(), 7, "four binaries, a unit, the manifest and the bill of materials: {installed:?}");
+    let sums = &report.sha256;
+    assert_eq!(
+        sums.len(),
+        8,
+        "four binaries, rc.local, a unit for it, the manifest and the bill of materials: {sums:?}"
+    );
+    let manifest = std::fs::read_to_string(rig.build.folder.join("manifest.json")).expect("a manifest");
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
+    for path in ["/etc/rc.local", "/etc/systemd/system/wallaroo-rc-local.service"] {
+        assert_eq!(manifest["sha256"][path], sums[path].as_str(), "{path}");
+    }
     assert!(report.packages.contains_key("libpython2.7"), "{:?}", report.packages);
     assert!(report.verification.checks.len() > 5, "{:?}", report.verification);
     assert!(rig.build.folder.join("report.json").exists());
