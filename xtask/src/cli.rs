@@ -10,11 +10,15 @@ use crate::{
     version::Version,
 };
 
+pub use diff::{DiffFlags, DiffFormat};
+pub use install_into::InstallFlags;
 pub use list::{ListFlags, ListFormat};
 pub use test::TestFlags;
 pub use unfinished::{CleanFlags, ResumeFlags};
 use values::{cidr, expiry, plain_name, tag, user_name};
 
+mod install_into;
+mod diff;
 mod list;
 mod test;
 mod unfinished;
@@ -36,6 +40,8 @@ pub enum Task {
     Ami(Box<Ami>),
     /// Run every check of this repository; installs what the checks need
     Test(TestFlags),
+    /// Install this tool in a Wallaroo checkout; shows what it will write, and asks first
+    InstallInto(InstallFlags),
 }
 
 /// `cargo xtask ami`: a release, or one of the commands that manage what releases made.
@@ -71,6 +77,8 @@ pub enum Command {
     /// Check that a version is public, and alike in every region; or, with --deep, what an image still has of the machine
     /// that it was made on
     Check(CheckFlags),
+    /// Show what changed from image A to image B: binaries, packages, base, files, settings
+    Diff(DiffFlags),
     /// Remove a version: deregister its images and delete their snapshots in every region, after its number is typed; also
     /// the account's other images of that name
     Retire(ImageFlags),
@@ -109,7 +117,7 @@ pub struct CommonFlags {
     /// Do not ask for confirmation, and with --local install missing programs; required where stdin is no terminal
     #[arg(long, short, help_heading = GLOBAL, global = true)]
     pub yes: bool,
-    /// Print the result as JSON (`list`, `plan`, `check` and releases; see `ami schema`)
+    /// Print the result as JSON (`list`, `plan`, `check`, `diff` and releases; see `ami schema`)
     #[arg(long, help_heading = GLOBAL, global = true)]
     pub json: bool,
     /// The AWS profile to use [default: $AWS_PROFILE, else `default`]
@@ -299,6 +307,8 @@ pub enum Document {
     Plan,
     /// What `check --json` prints
     Check,
+    /// What `diff --json` prints
+    Diff,
     /// What a release prints with `--json`, and keeps in `report.json`
     Report,
     /// A line of `--log-format json`, and of a build's journal

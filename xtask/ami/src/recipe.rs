@@ -15,6 +15,7 @@ use xtask::{
 mod apt;
 mod instance;
 mod owner;
+mod packages;
 mod private;
 mod several;
 mod ssh;
@@ -25,6 +26,7 @@ mod volume;
 pub use apt::Apt;
 pub use instance::{DEFAULT_VOLUME_TYPE, Instance, Limits};
 pub use owner::Owner;
+pub use packages::{Packages, Upgrade};
 pub use ssh::{KeyType, Ssh};
 pub use system::{File, Package, System, is_of_library};
 pub use tags::OwnTags;
@@ -75,9 +77,12 @@ pub struct Recipe {
     /// How the machine that the image is made on reaches its package sources.
     #[serde(default)]
     pub apt: Apt,
+    /// How the base's own packages are treated.
+    #[serde(default, deserialize_with = "packages::table")]
+    pub packages: Packages,
     /// The packages to install on every system.
-    #[serde(default, rename = "package")]
-    packages: Vec<Package>,
+    #[serde(default, rename = "package", deserialize_with = "packages::list")]
+    shared_packages: Vec<Package>,
     /// Files of the checkout to install on every system, beside the binaries.
     #[serde(default, rename = "file")]
     files: Vec<File>,
@@ -166,7 +171,9 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::read`].
     pub fn parse(path: &Utf8Path, text: &str) -> Result<Recipe> {
-        let hint = |fault: &str| nearest_key(fault).map(|known| format!("did you mean `{known}`?"));
+        let hint = |fault: &str| {
+            nearest_key(fault).or_else(|| packages::meant(fault)).map(|meant| format!("did you mean `{meant}`?"))
+        };
         let mut recipe: Recipe =
             several::from_toml(text, hint).map_err(|faults| anyhow!("failed to parse the recipe {path}: {faults}"))?;
         recipe.share();
@@ -180,7 +187,7 @@ impl Recipe {
     /// Gives every system what is installed on all of them.
     fn share(&mut self) {
         for (name, system) in &mut self.systems {
-            let packages = self.packages.iter().filter(|package| !package.except.contains(name)).cloned();
+            let packages = self.shared_packages.iter().filter(|package| !package.except.contains(name)).cloned();
             system.packages = packages.chain(std::mem::take(&mut system.packages)).collect();
             let files = self.files.iter().filter(|file| !file.except.contains(name)).cloned();
             system.files = files.chain(std::mem::take(&mut system.files)).collect();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{
-        facts::{Base, Timing, Verification},
+        facts::{Base, Timing, Upgrades, Verification},
         ids::{ImageId, Images},
     },
     record::state::State,
@@ -53,6 +53,9 @@ pub struct Report {
     pub sha256: BTreeMap<String, String>,
     /// The packages that the recipe lists, with their versions.
     pub packages: BTreeMap<String, String>,
+    /// The base's packages that have another version in the image.
+    #[serde(default)]
+    pub upgraded: Upgrades,
     /// The checks of the booted image.
     pub verification: Verification,
     /// The warnings.
@@ -101,6 +104,7 @@ impl Report {
             reused_base: disk.reused_base,
             sha256: disk.sha256,
             packages: disk.packages,
+            upgraded: disk.upgraded,
             verification: state.verification()?.context("the journal has no verification")?,
             warnings: state.warnings.clone(),
             timings: state.timings.clone(),

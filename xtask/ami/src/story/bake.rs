@@ -29,6 +29,7 @@ use crate::{
     ground::wait::{self, Pace, Patience, Poll},
     machine::{Input, Job, Machine, keys::LoginKey},
     record::{folder, state::baking::Begun},
+    ship::inventory::Inventory,
 };
 
 /// Prefix of the files with the login keys of instances that were imaged, in the build's folder.
@@ -211,16 +212,18 @@ async fn launch<'a, C: Compute + Imaging + Account>(
 /// Installs the packages, or sees to it that a reused base has them.
 async fn install_packages<C: Compute>(cloud: &C, run: &Run, on: &Resumed<'_, C>) -> Result<()> {
     let (session, reused) = (&on.session, run.reused_base());
-    let packages = if reused.is_some() { Vec::new() } else { packages::words(run)? };
+    let packages = packages::words(run)?;
     if reused.is_none() {
         let (count, instance) = (packages.len(), session.instance.clone());
         run.events.say(Progress::InstallingPackages { count, instance });
     }
     let prepared = async {
-        packages::provision(run, session, &packages).await?;
         match reused {
-            Some(_) => reuse::check(run, session, &on.base).await,
-            None => Ok(()),
+            Some(_) => {
+                packages::provision(run, session, None).await?;
+                reuse::check(run, session, &on.base).await
+            }
+            None => packages::provision(run, session, Some(&packages)).await,
         }
     };
     let prepared = run.events.record(Step::Packages, packages.join(" "), prepared).await;
@@ -236,8 +239,13 @@ async fn finish(
     begun: Option<&Handle>,
 ) -> Result<SealedDisk> {
     let limit = run.spec.recipe.limits.script;
-    let packages = packages::installed(machine, run).await?;
-    let sha256 = install::payload(machine, run, base, parts, (&packages, begun)).await?;
+    let mut found = packages::installed(machine, run).await?;
+    if run.reused_base().is_some() {
+        // What the machine had before is the kept base's, which has the upgrades.
+        found.inventory.upgraded = reuse::upgraded(run, machine).await?;
+    }
+    let sha256 = install::payload(machine, run, base, parts, (&found, begun)).await?;
+    let install::Found { inventory: Inventory { upgraded, .. }, packages } = found;
     let machine_id = machine.run("reading the machine id", "cat /etc/machine-id", Input::None, limit).await?;
     let seal = run.spec.scripts.text(&run.spec.scripts.seal)?;
     // Once it has removed the login key, only the console tells how it ended.
@@ -256,7 +264,8 @@ async fn finish(
     marks.extend(keys);
     let machine_id = machine_id.trim().to_owned();
     marks.insert(machine_id.clone(), "machine id".to_owned());
-    Ok(SealedDisk { base: base.clone(), reused_base: run.reused_base(), sha256, packages, machine_id, marks })
+    let (base, reused_base) = (base.clone(), run.reused_base());
+    Ok(SealedDisk { base, reused_base, sha256, packages, upgraded, machine_id, marks })
 }
 
 async fn make_image<C: Compute + Imaging + Account>(

@@ -1,13 +1,12 @@
 //! The recipe's packages on a machine: installing them, and which of them it has.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 
-use super::run::Run;
+use super::{install::Found, run::Run};
 use crate::{
     machine::{Input, Job, Machine},
     recipe::Package,
+    ship::inventory::{self, Inventory},
 };
 
 /// The recipe's packages, as provision.sh takes them.
@@ -18,14 +17,16 @@ pub fn words(run: &Run) -> Result<Vec<String>> {
     Ok(run.system()?.packages.iter().map(Package::word).collect())
 }
 
-/// Prepares an instance with provision.sh, which installs these packages.
+/// Prepares an instance with provision.sh, which upgrades the base and installs these packages; none where that is done.
 ///
 /// # Errors
 /// When the script fails.
-pub async fn provision(run: &Run, machine: &impl Machine, packages: &[String]) -> Result<()> {
+pub async fn provision(run: &Run, machine: &impl Machine, packages: Option<&[String]>) -> Result<()> {
     let provision = run.spec.scripts.text(&run.spec.scripts.provision)?;
     let provision = with_proxy(run.spec.recipe.apt.proxy.as_deref(), provision)?;
-    let arguments = std::iter::once("prepare".to_owned()).chain(packages.iter().cloned());
+    let upgrade = format!("--upgrade={}", run.spec.recipe.packages.upgrade);
+    let packages = packages.map(|packages| [&[upgrade], packages].concat()).unwrap_or_default();
+    let arguments = std::iter::once("prepare".to_owned()).chain(packages);
     let limit = run.spec.recipe.limits.script;
     let job = Job::new("preparing the instance (provision.sh)", "prepare", provision, limit);
     machine.script(&mut job.arguments(arguments)).await.map(drop)
@@ -37,33 +38,17 @@ fn with_proxy(proxy: Option<&str>, script: String) -> Result<String> {
     Ok(format!("export WALLAROO_APT_PROXY={}\n{script}", shlex::try_quote(proxy)?))
 }
 
-/// The versions of the recipe's packages, by the names that the machine has them under.
+/// The packages that the machine has, all of them and the recipe's.
 ///
 /// # Errors
 /// When the machine fails.
-pub async fn installed(machine: &impl Machine, run: &Run) -> Result<BTreeMap<String, String>> {
-    let packages = &run.system()?.packages;
-    if packages.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let mut patterns: Vec<String> = packages.iter().filter_map(Package::known_name).map(str::to_owned).collect();
-    let libraries = packages.iter().filter(|package| package.development.is_some());
-    patterns
-        .extend(libraries.flat_map(|package| ["[0-9]*", "-[0-9]*"].map(|rest| format!("'{}{rest}'", package.name))));
-    // It fails for a pattern that matches nothing, and for a package that was left out. provision.sh has looked.
-    let command =
-        format!("dpkg-query -W -f '${{Package}} ${{Version}}\\n' {} 2> /dev/null || true", patterns.join(" "));
+pub async fn installed(machine: &impl Machine, run: &Run) -> Result<Found> {
     let limit = run.spec.recipe.limits.script;
-    let listed = machine.run("reading the packages' versions", &command, Input::None, limit).await?;
-    let mut versions = versions(&listed);
-    versions.retain(|name, _| packages.iter().any(|package| package.is_called(name)));
-    Ok(versions)
-}
-
-/// Parses lines of a package's name and its version. A package that is not installed has no version.
-fn versions(listed: &str) -> BTreeMap<String, String> {
-    let pairs = listed.lines().filter_map(|line| line.split_once(' ')).filter(|(_, version)| !version.is_empty());
-    pairs.map(|(name, version)| (name.to_owned(), version.to_owned())).collect()
+    let listed = machine.run("listing the machine's packages", inventory::QUERY, Input::None, limit).await?;
+    let inventory = Inventory::parse(&listed)?;
+    let of_recipe = &run.system()?.packages;
+    let packages = inventory.versions(|name| of_recipe.iter().any(|package| package.is_called(name)));
+    Ok(Found { inventory, packages })
 }
 
 #[cfg(test)]
@@ -71,10 +56,7 @@ mod tests {
     use camino::Utf8Path;
 
     use super::*;
-    use crate::{
-        ask::scripts::Scripts,
-        ground::untrusted::{check, text},
-    };
+    use crate::ask::scripts::Scripts;
 
     /// Runs provision.sh's part for the proxy on this computer.
     #[test]
@@ -97,20 +79,5 @@ mod tests {
             assert!(printed.contains(&format!("Acquire::{kind}::Proxy {proxy}\n")), "{output:?}");
         }
         assert!(printed.ends_with(&format!("{proxy} {proxy} none /run/wallaroo-apt-proxy.conf\n")), "{printed}");
-    }
-
-    #[test]
-    fn a_package_that_is_not_installed_has_no_version() {
-        let versions = versions("libc6 2.36-9+deb12u10\nnumactl \n");
-        assert_eq!(versions, BTreeMap::from([("libc6".to_owned(), "2.36-9+deb12u10".to_owned())]));
-    }
-
-    #[test]
-    fn whatever_dpkg_lists_a_version_belongs_to_the_name_before_it() {
-        check(1000, text("libc6 2.36-9+deb12u10\nnumactl 2.0.16-1\npython3 3.11.2-1+b1\n"), |listed| {
-            for (name, version) in versions(&listed) {
-                assert!(listed.contains(&format!("{name} {version}")) && !name.contains(' '), "{listed:?}");
-            }
-        });
     }
 }

@@ -1,6 +1,9 @@
 //! The release, from the first instance to the result, and the cleanup when it fails or is interrupted.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use futures_util::future::{OptionFuture, maybe_done};
@@ -11,9 +14,12 @@ use crate::{
     cloud::Cloud,
     event::{
         How,
+        facts::SealedDisk,
+        ids::Images,
         step::{Role, Step},
     },
     ground::{outcome::Failure, signals::Signals},
+    ship::provenance,
     show::result::Report,
 };
 
@@ -153,9 +159,11 @@ async fn pipeline<C: Cloud>(
         };
         open::through_the_gate(cloud, run, &home.disk.base, &images).await?;
         let report = run.events.state(|state| Report::of(state, &images, &run.folder))?;
-        if let Err(error) = report.keep(&run.folder) {
-            // The images are complete, so this is no reason to fail.
-            run.events.warn(format_args!("{error:#}"));
+        for kept in [report.keep(&run.folder), keep_provenance(run, &home.disk, &images)] {
+            if let Err(error) = kept {
+                // The images are complete, so this is no reason to fail.
+                run.events.warn(format_args!("{error:#}"));
+            }
         }
         tell(&report)?;
         Ok(report)
@@ -164,4 +172,13 @@ async fn pipeline<C: Cloud>(
         OptionFuture::from(home.instance.as_ref().map(|instance| launch::discard(cloud, run, Role::Bake, instance)));
     let (released, (), _) = tokio::join!(release, verify, discard);
     released
+}
+
+/// Writes the provenance of the images to the build's folder.
+fn keep_provenance(run: &Run, disk: &SealedDisk, images: &Images) -> Result<()> {
+    let about = run.events.state(|state| state.about().cloned())?;
+    let finished = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let path = run.folder.join(provenance::NAME);
+    std::fs::write(&path, provenance::text(&about, disk, images, &finished)?)
+        .with_context(|| format!("failed to write the provenance {path}"))
 }

@@ -16,17 +16,18 @@ use crate::{
         tags::{TAG_BASE_KEY, TAG_BUILD, TAG_EXPIRES, TAG_INSTANCE, TAG_SYSTEM},
     },
     event::{
-        facts::Base,
+        facts::{Base, Upgrades},
         ids::{ImageId, InstanceId},
         progress::Progress,
         step::{Handle, Step},
     },
     ground::{date, sha256},
     machine::{Input, Machine},
+    ship::manifest,
 };
 
 /// The manifest's path on a kept base; that of the payload replaces it.
-const MANIFEST: &str = super::install::MANIFEST;
+const MANIFEST: &str = manifest::PATH;
 
 /// A kept base that expires sooner is not started from: `clean` may remove it under the build.
 const LEAST_LEFT: Duration = Duration::from_secs(3600);
@@ -109,6 +110,7 @@ fn key(run: &Run, base: &Base) -> Result<String> {
         "base": base.sha256.as_ref().unwrap_or(&base.id),
         "system": base.system,
         "packages": packages::words(run)?,
+        "upgrade": run.spec.recipe.packages.upgrade.to_string(),
         "scripts": [scripts.text(&scripts.provision)?, scripts.text(&scripts.seal)?],
         "disk": [instance.root_volume_gib.to_string(), instance.volume_type.clone(), format!("{:?}", instance.volume_iops)],
         "encryption": [format!("{:?}", instance.encrypted), format!("{:?}", instance.kms_key)],
@@ -147,10 +149,12 @@ pub fn new_image(run: &Run, Order { base, key }: &Order, made_of: &InstanceId) -
 /// # Errors
 /// When the machine fails.
 pub async fn mark(run: &Run, machine: &impl Machine, Order { base, key }: &Order) -> Result<()> {
+    let found = packages::installed(machine, run).await?;
     let manifest = json!({
         "kept_base": key,
         "base": { "name": base.name, "system": base.system, "sha256": base.sha256 },
-        "packages": packages::installed(machine, run).await?,
+        "packages": found.packages,
+        "upgraded": found.inventory.upgraded,
     });
     let command = format!("sudo -n sh -c 'mkdir -p $(dirname {MANIFEST}) && cat > {MANIFEST}'");
     let limit = run.spec.recipe.limits.script;
@@ -162,12 +166,9 @@ pub async fn mark(run: &Run, machine: &impl Machine, Order { base, key }: &Order
 /// # Errors
 /// When it is another one, or lacks a package.
 pub async fn check(run: &Run, machine: &impl Machine, base: &Base) -> Result<()> {
-    let limit = run.spec.recipe.limits.script;
-    let manifest =
-        machine.run("reading the kept base's manifest", &format!("sudo -n cat {MANIFEST}"), Input::None, limit).await?;
-    let manifest: Value = serde_json::from_str(&manifest).context("the kept base's manifest is no JSON")?;
+    let manifest = read(run, machine).await?;
     ensure!(manifest["kept_base"] == key(run, base)?, "the kept base was made of another base, or in another way");
-    let installed = packages::installed(machine, run).await?;
+    let installed = packages::installed(machine, run).await?.packages;
     let wanted = run.system()?.packages.iter().filter(|package| package.optional.is_none());
     let missing: Vec<String> = wanted
         .filter(|package| !installed.keys().any(|name| package.is_called(name)))
@@ -175,6 +176,22 @@ pub async fn check(run: &Run, machine: &impl Machine, base: &Base) -> Result<()>
         .collect();
     ensure!(missing.is_empty(), "the kept base lacks {}", missing.join(", "));
     Ok(())
+}
+
+/// The base's packages that were upgraded when the base was kept. The payload's manifest, which replaces the kept base's, says
+/// it, too.
+///
+/// # Errors
+/// When the machine fails, or its manifest does not say.
+pub async fn upgraded(run: &Run, machine: &impl Machine) -> Result<Upgrades> {
+    let manifest = read(run, machine).await?;
+    serde_json::from_value(manifest["upgraded"].clone()).context("the manifest does not say what was upgraded")
+}
+
+async fn read(run: &Run, machine: &impl Machine) -> Result<Value> {
+    let (command, limit) = (format!("sudo -n cat {MANIFEST}"), run.spec.recipe.limits.script);
+    let manifest = machine.run("reading the kept base's manifest", &command, Input::None, limit).await?;
+    serde_json::from_str(&manifest).context("the kept base's manifest is no JSON")
 }
 
 /// The result of work with an instance. If it failed, and the instance is launched from a kept base, the error says how to do

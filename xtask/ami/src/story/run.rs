@@ -220,6 +220,7 @@ fn about(spec: &ReleaseSpec, id: &str, began: SystemTime, identity: Identity) ->
         began: humantime::format_rfc3339_seconds(began).to_string(),
         root: spec.source.root.clone(),
         commit: spec.source.commit.clone(),
+        commit_secs: spec.source.commit_secs,
         branch: spec.source.branch.clone(),
         dirty: spec.source.dirty,
         local: spec.local,

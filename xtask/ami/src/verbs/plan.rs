@@ -54,6 +54,7 @@ pub fn document(order: &ReleaseSpec, preflight: &Preflight) -> Plan {
         dirty: order.source.dirty,
         system: Some(order.system_name.clone()).filter(|system| !system.is_empty()),
         left_out: left_out(order),
+        upgrade: order.recipe.packages.upgrade.to_string(),
         facts: preflight.facts.iter().map(fact).collect(),
         findings: preflight.findings.iter().map(finding).collect(),
         warnings: preflight.warnings.clone(),
@@ -92,6 +93,12 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
             lines.push(("Left out".to_owned(), format!("{package}, which {} lacks: {reason}", order.system_name)));
         }
     }
+    let upgrades = match order.recipe.packages.upgrade {
+        recipe::Upgrade::None => "none of the base's packages",
+        recipe::Upgrade::Security => "the base's packages that have security updates",
+        recipe::Upgrade::All => "all of the base's packages",
+    };
+    lines.push(("Upgrades".to_owned(), upgrades.to_owned()));
     if order.reuse_base {
         let life = humantime::format_duration(order.recipe.reuse_base_for);
         let text = format!("a base with the packages is started from if one is kept, else one is kept for {life}");

@@ -86,9 +86,12 @@ impl Disk {
     pub fn answer(&mut self, scripts: &Scripts, command: &str, input: Input<'_>) -> Result<String> {
         let words = shlex::split(command).context("words")?;
         match word(command) {
-            // Without packages, what an instance of a kept base has stays.
+            // Without a word, what an instance of a kept base has stays.
             "prepare" if words.last().is_some_and(|word| word == "prepare") => {}
-            "prepare" => self.packages = words.into_iter().skip_while(|word| word != "prepare").skip(1).collect(),
+            "prepare" => {
+                let given = words.into_iter().skip_while(|word| word != "prepare").skip(1);
+                self.packages = given.filter(|word| !word.starts_with("--")).collect();
+            }
             "mark" => {
                 let Input::Text(manifest) = input else { bail!("there is no manifest") };
                 manifest.clone_into(&mut self.manifest);
@@ -96,7 +99,7 @@ impl Disk {
             "manifest" => return Ok(self.manifest.clone()),
             "packages" => {
                 let names = self.packages.iter().map(|word| word.split(['=', ':', '?']).next().unwrap_or_default());
-                return Ok(names.map(|name| format!("{name} 1.0-1\n")).collect());
+                return Ok(names.map(|name| format!("ii \t{name}\tamd64\t1.0-1\t{name}\t1.0-1\n")).collect());
             }
             "upload" => {
                 let Input::File(path) = input else { bail!("there is nothing to unpack") };

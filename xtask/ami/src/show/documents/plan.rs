@@ -46,6 +46,8 @@ pub struct Plan {
     pub system: Option<String>,
     /// The packages of the recipe that this system lacks, with the reasons why the image does without them.
     pub left_out: BTreeMap<String, String>,
+    /// Which of the base's packages are brought up to date: `none`, `security` or `all`.
+    pub upgrade: String,
     /// What the cloud told, for people.
     pub facts: Vec<Fact>,
     /// What stands in the way; empty, when nothing does.
