@@ -219,11 +219,8 @@ async fn install_packages<C: Compute>(cloud: &C, run: &Run, on: &Resumed<'_, C>)
     }
     let prepared = async {
         match reused {
-            Some(_) => {
-                packages::provision(run, session, None).await?;
-                reuse::check(run, session, &on.base).await
-            }
-            None => packages::provision(run, session, Some(&packages)).await,
+            Some(_) => reuse::check(run, session, &on.base).await,
+            None => packages::provision(run, session, &packages).await,
         }
     };
     let prepared = run.events.record(Step::Packages, packages.join(" "), prepared).await;

@@ -17,16 +17,15 @@ pub fn words(run: &Run) -> Result<Vec<String>> {
     Ok(run.system()?.packages.iter().map(Package::word).collect())
 }
 
-/// Prepares an instance with provision.sh, which upgrades the base and installs these packages; none where that is done.
+/// Prepares an instance with provision.sh, which upgrades the base and installs these packages.
 ///
 /// # Errors
 /// When the script fails.
-pub async fn provision(run: &Run, machine: &impl Machine, packages: Option<&[String]>) -> Result<()> {
+pub async fn provision(run: &Run, machine: &impl Machine, packages: &[String]) -> Result<()> {
     let provision = run.spec.scripts.text(&run.spec.scripts.provision)?;
     let provision = with_proxy(run.spec.recipe.apt.proxy.as_deref(), provision)?;
     let upgrade = format!("--upgrade={}", run.spec.recipe.packages.upgrade);
-    let packages = packages.map(|packages| [&[upgrade], packages].concat()).unwrap_or_default();
-    let arguments = std::iter::once("prepare".to_owned()).chain(packages);
+    let arguments = ["prepare".to_owned(), upgrade].into_iter().chain(packages.iter().cloned());
     let limit = run.spec.recipe.limits.script;
     let job = Job::new("preparing the instance (provision.sh)", "prepare", provision, limit);
     machine.script(&mut job.arguments(arguments)).await.map(drop)

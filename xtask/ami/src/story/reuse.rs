@@ -29,6 +29,10 @@ use crate::{
 /// The manifest's path on a kept base; that of the payload replaces it.
 const MANIFEST: &str = manifest::PATH;
 
+/// Holds back the timers by which Ubuntu updates itself soon after a boot, as provision.sh does on a fresh base.
+const HOLD_BACK: &str = "sudo -n sh -c 'units=\"apt-daily.timer apt-daily-upgrade.timer\"; systemctl stop $units; \
+                         systemctl mask --runtime --quiet $units apt-daily.service apt-daily-upgrade.service' || true";
+
 /// A kept base that expires sooner is not started from: `clean` may remove it under the build.
 const LEAST_LEFT: Duration = Duration::from_secs(3600);
 
@@ -161,11 +165,14 @@ pub async fn mark(run: &Run, machine: &impl Machine, Order { base, key }: &Order
     machine.run("marking the kept base", &command, Input::Text(&format!("{manifest:#}\n")), limit).await.map(drop)
 }
 
-/// Sees to it that a machine that was launched from a kept base is one, and has the packages.
+/// Sees to it that a machine that was launched from a kept base is one, and has the packages. cloud-init may still be at work
+/// there, for which seal.sh waits.
 ///
 /// # Errors
 /// When it is another one, or lacks a package.
 pub async fn check(run: &Run, machine: &impl Machine, base: &Base) -> Result<()> {
+    let limit = run.spec.recipe.limits.script;
+    machine.run("holding back apt's timers", HOLD_BACK, Input::None, limit).await?;
     let manifest = read(run, machine).await?;
     ensure!(manifest["kept_base"] == key(run, base)?, "the kept base was made of another base, or in another way");
     let installed = packages::installed(machine, run).await?.packages;
