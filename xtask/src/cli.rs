@@ -14,7 +14,6 @@ pub use diff::{DiffFlags, DiffFormat};
 pub use install_into::InstallFlags;
 pub use list::{ListFlags, ListFormat};
 pub use retire::RetireFlags;
-pub use reuse::ReuseFlags;
 pub use test::TestFlags;
 pub use unfinished::{CleanFlags, ResumeFlags};
 use values::{cidr, expiry, plain_name, tag, user_name};
@@ -22,7 +21,6 @@ use values::{cidr, expiry, plain_name, tag, user_name};
 mod install_into;
 mod diff;
 mod list;
-mod reuse;
 mod retire;
 mod test;
 mod unfinished;
@@ -189,9 +187,12 @@ pub struct ReleaseFlags {
     /// Release even if the file VERSION names another version
     #[arg(long, help_heading = BUILD)]
     pub allow_version_mismatch: bool,
-    /// Whether to start from a kept base.
-    #[command(flatten)]
-    pub reuse: ReuseFlags,
+    /// Start from a base that has the packages, kept by an earlier build; keep one if there is none [default: for private images]
+    #[arg(long, help_heading = BUILD, overrides_with = "no_reuse_base")]
+    pub reuse_base: bool,
+    /// Install the packages on a fresh base, and keep none
+    #[arg(long, help_heading = BUILD, overrides_with = "reuse_base")]
+    pub no_reuse_base: bool,
     /// Keep the machines running after a failure, and print how to log in
     #[arg(long, help_heading = BUILD)]
     pub keep_on_failure: bool,

@@ -9,7 +9,7 @@ use xtask::{
     cli::ReleaseFlags,
     duration,
     region::{self, Region},
-    version::{self, Version},
+    version::Version,
 };
 
 mod apt;
@@ -202,7 +202,7 @@ impl Recipe {
     /// # Errors
     /// When EC2 doesn't permit the name.
     pub fn image_name(&self, version: &Version) -> Result<String> {
-        legal_name(self.name.replace("{version}", version.as_str()))
+        private::legal_name(self.name.replace("{version}", version.as_str()))
     }
 
     /// The version in an image's name; `None` when the name doesn't match the recipe's.
@@ -342,20 +342,6 @@ fn set_or_clear(setting: &mut Option<String>, given: Option<&str>) {
     if let Some(given) = given {
         *setting = Some(given.to_owned()).filter(|given| !given.is_empty());
     }
-}
-
-/// The name, if EC2 permits it.
-fn legal_name(name: String) -> Result<String> {
-    let length = name.chars().count();
-    if !(version::IMAGE_NAME_MIN_CHARS..=version::IMAGE_NAME_MAX_CHARS).contains(&length) {
-        bail!(
-            "the image name `{name}` has {length} characters; EC2 permits {} to {}",
-            version::IMAGE_NAME_MIN_CHARS,
-            version::IMAGE_NAME_MAX_CHARS
-        );
-    }
-    version::illegal_in_image_name(&name).map_err(|fault| anyhow!("the image name `{name}`: {fault}"))?;
-    Ok(name)
 }
 
 fn outside_the_checkout(at: &str, path: &Utf8Path) -> Option<String> {

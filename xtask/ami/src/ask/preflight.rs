@@ -104,7 +104,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         profile: common.profile.clone().or_else(profile_of_environment).filter(|_| !common.local),
         invocation: Invocation { words: std::env::args().skip(1).collect(), folder: current_folder()? },
         skip_build: flags.skip_build,
-        reuse_base: flags.reuse.reuse_base || is_private(flags) && !flags.reuse.no_reuse_base,
+        reuse_base: flags.reuse_base || is_private(flags) && !flags.no_reuse_base,
         unique,
         keep_on_failure: flags.keep_on_failure,
         skip_failed_regions: flags.skip_failed_regions,

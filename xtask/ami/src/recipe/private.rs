@@ -2,14 +2,14 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow, bail};
 use serde::Deserialize as _;
 use xtask::{
     duration,
     version::{self, Version},
 };
 
-use super::{Recipe, legal_name};
+use super::Recipe;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -41,6 +41,20 @@ pub(super) fn faults(name: &str) -> Option<String> {
         Some(_) => Some(format!("private_name: its placeholders can be {}", known.join(", "))),
         None => version::illegal_in_image_name(&rest).err().map(|fault| format!("private_name: {fault}")),
     }
+}
+
+/// The name, if EC2 permits it.
+pub(super) fn legal_name(name: String) -> Result<String> {
+    let length = name.chars().count();
+    if !(version::IMAGE_NAME_MIN_CHARS..=version::IMAGE_NAME_MAX_CHARS).contains(&length) {
+        bail!(
+            "the image name `{name}` has {length} characters; EC2 permits {} to {}",
+            version::IMAGE_NAME_MIN_CHARS,
+            version::IMAGE_NAME_MAX_CHARS
+        );
+    }
+    version::illegal_in_image_name(&name).map_err(|fault| anyhow!("the image name `{name}`: {fault}"))?;
+    Ok(name)
 }
 
 impl Recipe {

@@ -213,18 +213,15 @@ async fn launch<'a, C: Compute + Imaging + Account>(
 /// Installs the packages, or sees to it that a reused base has them.
 async fn install_packages<C: Compute>(cloud: &C, run: &Run, on: &Resumed<'_, C>) -> Result<()> {
     let (session, reused) = (&on.session, run.reused_base());
-    let packages = if reused.is_some() { Vec::new() } else { packages::words(run)? };
+    let packages = packages::words(run)?;
     if reused.is_none() {
         let (count, instance) = (packages.len(), session.instance.clone());
         run.events.say(Progress::InstallingPackages { count, instance });
     }
     let prepared = async {
-        // What a reused base has is as it was kept.
-        let upgrade = if reused.is_some() { Upgrade::None } else { run.spec.recipe.packages.upgrade };
-        packages::provision(run, session, (&packages, upgrade)).await?;
         match reused {
             Some(_) => reuse::check(run, session, &on.base).await,
-            None => Ok(()),
+            None => packages::provision(run, session, &packages).await,
         }
     };
     let prepared = run.events.record(Step::Packages, packages.join(" "), prepared).await;
@@ -240,8 +237,9 @@ async fn finish(
     begun: Option<&Handle>,
 ) -> Result<SealedDisk> {
     let limit = run.spec.recipe.limits.script;
-    let mut found = packages::found(machine, run).await?;
+    let mut found = packages::installed(machine, run).await?;
     if run.reused_base().is_some() {
+        // What the machine had before is the kept base's, which has the upgrades.
         found.inventory.upgraded = reuse::upgraded(run, machine).await?;
     }
     let sha256 = install::payload(machine, run, base, parts, (&found, begun)).await?;
@@ -264,8 +262,8 @@ async fn finish(
     marks.extend(keys);
     let machine_id = machine_id.trim().to_owned();
     marks.insert(machine_id.clone(), "machine id".to_owned());
-    let reused_base = run.reused_base();
-    Ok(SealedDisk { base: base.clone(), reused_base, sha256, packages, upgraded, machine_id, marks })
+    let (base, reused_base) = (base.clone(), run.reused_base());
+    Ok(SealedDisk { base, reused_base, sha256, packages, upgraded, machine_id, marks })
 }
 
 async fn make_image<C: Compute + Imaging + Account>(

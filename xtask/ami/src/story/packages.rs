@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{install::Found, run::Run};
 use crate::{
     machine::{Input, Job, Machine},
-    recipe::{Package, Upgrade},
+    recipe::Package,
     ship::inventory::{self, Inventory},
 };
 
@@ -17,14 +17,15 @@ pub fn words(run: &Run) -> Result<Vec<String>> {
     Ok(run.system()?.packages.iter().map(Package::word).collect())
 }
 
-/// Prepares an instance with provision.sh, which upgrades the base's packages, and installs these.
+/// Prepares an instance with provision.sh, which upgrades the base and installs these packages.
 ///
 /// # Errors
 /// When the script fails.
-pub async fn provision(run: &Run, machine: &impl Machine, (packages, upgrade): (&[String], Upgrade)) -> Result<()> {
+pub async fn provision(run: &Run, machine: &impl Machine, packages: &[String]) -> Result<()> {
     let provision = run.spec.scripts.text(&run.spec.scripts.provision)?;
     let provision = with_proxy(run.spec.recipe.apt.proxy.as_deref(), provision)?;
-    let arguments = ["prepare".to_owned(), format!("--upgrade={upgrade}")].into_iter().chain(packages.iter().cloned());
+    let upgrade = format!("--upgrade={}", run.spec.recipe.packages.upgrade);
+    let arguments = ["prepare".to_owned(), upgrade].into_iter().chain(packages.iter().cloned());
     let limit = run.spec.recipe.limits.script;
     let job = Job::new("preparing the instance (provision.sh)", "prepare", provision, limit);
     machine.script(&mut job.arguments(arguments)).await.map(drop)
@@ -36,11 +37,11 @@ fn with_proxy(proxy: Option<&str>, script: String) -> Result<String> {
     Ok(format!("export WALLAROO_APT_PROXY={}\n{script}", shlex::try_quote(proxy)?))
 }
 
-/// The packages that a machine has, all of them and the recipe's.
+/// The packages that the machine has, all of them and the recipe's.
 ///
 /// # Errors
 /// When the machine fails.
-pub async fn found(machine: &impl Machine, run: &Run) -> Result<Found> {
+pub async fn installed(machine: &impl Machine, run: &Run) -> Result<Found> {
     let limit = run.spec.recipe.limits.script;
     let listed = machine.run("listing the machine's packages", inventory::QUERY, Input::None, limit).await?;
     let inventory = Inventory::parse(&listed)?;

@@ -23,10 +23,15 @@ use crate::{
     },
     ground::{date, sha256},
     machine::{Input, Machine},
+    ship::manifest,
 };
 
 /// The manifest's path on a kept base; that of the payload replaces it.
-const MANIFEST: &str = crate::ship::manifest::PATH;
+const MANIFEST: &str = manifest::PATH;
+
+/// Holds back the timers by which Ubuntu updates itself soon after a boot, as provision.sh does on a fresh base.
+const HOLD_BACK: &str = "sudo -n sh -c 'units=\"apt-daily.timer apt-daily-upgrade.timer\"; systemctl stop $units; \
+                         systemctl mask --runtime --quiet $units apt-daily.service apt-daily-upgrade.service' || true";
 
 /// A kept base that expires sooner is not started from: `clean` may remove it under the build.
 const LEAST_LEFT: Duration = Duration::from_secs(3600);
@@ -148,7 +153,7 @@ pub fn new_image(run: &Run, Order { base, key }: &Order, made_of: &InstanceId) -
 /// # Errors
 /// When the machine fails.
 pub async fn mark(run: &Run, machine: &impl Machine, Order { base, key }: &Order) -> Result<()> {
-    let found = packages::found(machine, run).await?;
+    let found = packages::installed(machine, run).await?;
     let manifest = json!({
         "kept_base": key,
         "base": { "name": base.name, "system": base.system, "sha256": base.sha256 },
@@ -160,14 +165,17 @@ pub async fn mark(run: &Run, machine: &impl Machine, Order { base, key }: &Order
     machine.run("marking the kept base", &command, Input::Text(&format!("{manifest:#}\n")), limit).await.map(drop)
 }
 
-/// Sees to it that a machine that was launched from a kept base is one, and has the packages.
+/// Sees to it that a machine that was launched from a kept base is one, and has the packages. cloud-init may still be at work
+/// there, for which seal.sh waits.
 ///
 /// # Errors
 /// When it is another one, or lacks a package.
 pub async fn check(run: &Run, machine: &impl Machine, base: &Base) -> Result<()> {
-    let manifest = manifest_on(run, machine).await?;
+    let limit = run.spec.recipe.limits.script;
+    machine.run("holding back apt's timers", HOLD_BACK, Input::None, limit).await?;
+    let manifest = read(run, machine).await?;
     ensure!(manifest["kept_base"] == key(run, base)?, "the kept base was made of another base, or in another way");
-    let installed = packages::found(machine, run).await?.packages;
+    let installed = packages::installed(machine, run).await?.packages;
     let wanted = run.system()?.packages.iter().filter(|package| package.optional.is_none());
     let missing: Vec<String> = wanted
         .filter(|package| !installed.keys().any(|name| package.is_called(name)))
@@ -177,20 +185,19 @@ pub async fn check(run: &Run, machine: &impl Machine, base: &Base) -> Result<()>
     Ok(())
 }
 
-/// The base's packages that were brought to other versions before a base was kept, of the manifest on a machine that was
-/// launched from it: the kept base's, or that of the payload, which repeats it.
+/// The base's packages that were upgraded when the base was kept. The payload's manifest, which replaces the kept base's, says
+/// it, too.
 ///
 /// # Errors
-/// When the machine fails.
+/// When the machine fails, or its manifest does not say.
 pub async fn upgraded(run: &Run, machine: &impl Machine) -> Result<Upgrades> {
-    let mut manifest = manifest_on(run, machine).await?;
-    Ok(serde_json::from_value(manifest["upgraded"].take()).unwrap_or_default())
+    let manifest = read(run, machine).await?;
+    serde_json::from_value(manifest["upgraded"].clone()).context("the manifest does not say what was upgraded")
 }
 
-async fn manifest_on(run: &Run, machine: &impl Machine) -> Result<Value> {
-    let limit = run.spec.recipe.limits.script;
-    let manifest =
-        machine.run("reading the kept base's manifest", &format!("sudo -n cat {MANIFEST}"), Input::None, limit).await?;
+async fn read(run: &Run, machine: &impl Machine) -> Result<Value> {
+    let (command, limit) = (format!("sudo -n cat {MANIFEST}"), run.spec.recipe.limits.script);
+    let manifest = machine.run("reading the kept base's manifest", &command, Input::None, limit).await?;
     serde_json::from_str(&manifest).context("the kept base's manifest is no JSON")
 }
 

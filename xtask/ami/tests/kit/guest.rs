@@ -86,14 +86,11 @@ impl Disk {
     pub fn answer(&mut self, scripts: &Scripts, command: &str, input: Input<'_>) -> Result<String> {
         let words = shlex::split(command).context("words")?;
         match word(command) {
-            // Without packages, what an instance of a kept base has stays.
+            "hold-back" => {}
             "prepare" => {
                 self.files.insert("/etc/rc.local".to_owned(), sha256::sha256(b"rc.local"));
                 let given = words.into_iter().skip_while(|word| word != "prepare").skip(1);
-                let given: Vec<String> = given.filter(|word| !word.starts_with("--")).collect();
-                if !given.is_empty() {
-                    self.packages = given;
-                }
+                self.packages = given.filter(|word| !word.starts_with("--")).collect();
             }
             "mark" => {
                 let Input::Text(manifest) = input else { bail!("there is no manifest") };
@@ -142,13 +139,14 @@ impl Disk {
 /// A word for each command of the pipeline; another command is a mistake of the pipeline, or new to this file.
 pub fn word(command: &str) -> &'static str {
     let begins = [
-        ("sudo -n bash -s -- prepare", "prepare"),
+        ("sudo -n bash -s -- prepare ", "prepare"),
         ("dpkg-query -W ", "packages"),
         ("sudo -n sh -c 'rm -rf /var/tmp/wallaroo-staging ", "upload"),
         ("sudo -n bash -s -- install ", "install"),
         ("cat /etc/machine-id", "machine-id"),
         ("sudo -n sh -c 'mkdir -p $(dirname /usr/share/wallaroo/manifest.json) ", "mark"),
         ("sudo -n cat /usr/share/wallaroo/manifest.json", "manifest"),
+        ("sudo -n sh -c 'units=", "hold-back"),
         ("sudo -n sha256sum -- ", "sums"),
         ("sudo -n bash -s -- ", "check"),
         ("sudo -n bash -s", "seal"),
