@@ -10,11 +10,13 @@ use crate::{
     version::Version,
 };
 
+pub use completions::CompletionsFlags;
 pub use list::{ListFlags, ListFormat};
 pub use test::TestFlags;
 pub use unfinished::{CleanFlags, ResumeFlags};
 use values::{cidr, expiry, plain_name, tag, user_name};
 
+mod completions;
 mod list;
 mod test;
 mod unfinished;
@@ -78,6 +80,8 @@ pub enum Command {
     IamPolicy(RegionFlags),
     /// Print the JSON Schema of an output format
     Schema(SchemaFlags),
+    /// Print a script that completes these commands in a shell
+    Completions(CompletionsFlags),
     /// Install the programs that --local needs on this computer
     Setup,
     /// Boot a local image on this computer and log in
@@ -358,6 +362,7 @@ impl Ami {
             Some(
                 Command::Check(CheckFlags { deep: Some(_), .. })
                     | Command::Boot(_)
+                    | Command::Completions(_)
                     | Command::Setup
                     | Command::IamPolicy(_)
                     | Command::Schema(_)

@@ -13,13 +13,20 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use xtask::cli::{Ami, Cli, Task};
+use xtask::{
+    cli::{Ami, Cli, Command as Subcommand, Task},
+    completion,
+};
 
 mod test;
 
 fn main() -> ExitCode {
+    completion::answer();
     let ended = match Cli::parse().task {
-        Task::Ami(ami) => hand_over(&ami),
+        Task::Ami(ami) => match &ami.command {
+            Some(Subcommand::Completions(flags)) => print(&completion::script(flags.shell)),
+            _ => hand_over(&ami),
+        },
         Task::Test(flags) => test::run(&flags),
     };
     match ended {
@@ -30,6 +37,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints a text.
+fn print(text: &str) -> Result<ExitCode> {
+    std::io::stdout().write_all(text.as_bytes()).context("failed to print")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Replaces this process with the tool, which cargo compiles first if necessary.
