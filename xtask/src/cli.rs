@@ -14,6 +14,7 @@ pub use completions::CompletionsFlags;
 pub use list::{ListFlags, ListFormat};
 pub use test::TestFlags;
 pub use unfinished::{CleanFlags, ResumeFlags};
+pub use values::image_name;
 use values::{cidr, expiry, plain_name, tag, user_name};
 
 mod completions;
@@ -175,6 +176,9 @@ pub struct ReleaseFlags {
     /// Do not run `make`; use the binaries that are in the checkout
     #[arg(long, help_heading = BUILD)]
     pub skip_build: bool,
+    /// Run `make` in a container of this image, with podman or docker [default: the recipe's, else on this computer]
+    #[arg(long, help_heading = BUILD, value_name = "IMAGE", value_parser = image_name, conflicts_with = "skip_build")]
+    pub build_container: Option<String>,
     /// Release even if the checkout has uncommitted changes
     #[arg(long, help_heading = BUILD)]
     pub allow_dirty: bool,

@@ -13,6 +13,7 @@ use xtask::{
 };
 
 mod apt;
+mod container;
 mod instance;
 mod owner;
 mod several;
@@ -22,6 +23,7 @@ mod tags;
 mod volume;
 
 pub use apt::Apt;
+pub use container::Container;
 pub use instance::{DEFAULT_VOLUME_TYPE, Instance, Limits};
 pub use owner::Owner;
 pub use ssh::{KeyType, Ssh};
@@ -88,9 +90,9 @@ pub struct MakeSettings {
     /// Make variables for every binary, as `name=value`.
     #[serde(default)]
     pub variables: Vec<String>,
-    /// A command to run `make` with, for instance in a container; `{root}` is the checkout. Empty for none.
+    /// What make runs in.
     #[serde(default)]
-    pub container: Vec<String>,
+    pub container: Container,
 }
 
 /// A program to build and install.
@@ -236,6 +238,9 @@ impl Recipe {
             recipe.ssh.user = Some(user.clone());
         }
         recipe.ssh.key_type = flags.key_type.or(recipe.ssh.key_type);
+        if let Some(image) = &flags.build_container {
+            recipe.build.container = Container::Image(image.clone());
+        }
         let of_line = flags.ssh_through.as_deref().and_then(|line| recipe.ssh.set_through(line).err());
         let instance = &mut recipe.instance;
         if let Some(volume_type) = &flags.volume_type {
@@ -306,6 +311,7 @@ impl Recipe {
             faults.extend(not_variables(&at, &binary.variables));
         }
         faults.extend(not_variables("build", &self.build.variables));
+        faults.extend(self.build.container.fault());
         faults.extend(self.base.owner.faults());
         for (key, system) in [("base", &self.base.system), ("local_base", &self.local_base.system)] {
             if !self.systems.contains_key(system) {
