@@ -1,6 +1,20 @@
-//! What make runs in, instead of this computer itself.
+//! The settings of make, and what it runs in.
 
 use serde::Deserialize;
+
+/// The settings of make.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MakeSettings {
+    /// The CPU that ponyc compiles for, passed to make as `target_cpu=…`.
+    pub target_cpu: String,
+    /// Make variables for every binary, as `name=value`.
+    #[serde(default)]
+    pub variables: Vec<String>,
+    /// What make runs in.
+    #[serde(default)]
+    pub container: Container,
+}
 
 /// What make runs in.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

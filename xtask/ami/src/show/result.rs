@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{
-        facts::{Base, Timing, Verification},
+        facts::{Base, Timing, Upgrades, Verification},
         ids::{ImageId, Images},
     },
     record::state::State,
@@ -45,10 +45,17 @@ pub struct Report {
     pub dirty: bool,
     /// The base that it was made from.
     pub base: Base,
+    /// The kept base of an earlier build that its instance was launched from, which was made from that base; null if it was
+    /// launched from the base itself.
+    #[serde(default)]
+    pub reused_base: Option<ImageId>,
     /// The SHA-256 of each file that was installed, by its path on the image.
     pub sha256: BTreeMap<String, String>,
     /// The packages that the recipe lists, with their versions.
     pub packages: BTreeMap<String, String>,
+    /// The base's packages that have another version in the image.
+    #[serde(default)]
+    pub upgraded: Upgrades,
     /// The checks of the booted image.
     pub verification: Verification,
     /// The warnings.
@@ -94,8 +101,10 @@ impl Report {
             commit: about.commit.clone(),
             dirty: about.dirty,
             base: disk.base,
+            reused_base: disk.reused_base,
             sha256: disk.sha256,
             packages: disk.packages,
+            upgraded: disk.upgraded,
             verification: state.verification()?.context("the journal has no verification")?,
             warnings: state.warnings.clone(),
             timings: state.timings.clone(),

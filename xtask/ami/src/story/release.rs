@@ -1,19 +1,25 @@
 //! The release, from the first instance to the result, and the cleanup when it fails or is interrupted.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
-use futures_util::future::OptionFuture;
+use futures_util::future::{OptionFuture, maybe_done};
 use tokio::sync::oneshot;
 
-use super::{bake, copy, launch, open, resumed, run::Run, teardown, verify};
+use super::{bake, copy, keep, launch, open, resumed, reuse::Order, run::Run, teardown, verify};
 use crate::{
     cloud::Cloud,
     event::{
         How,
+        facts::SealedDisk,
+        ids::Images,
         step::{Role, Step},
     },
     ground::{outcome::Failure, signals::Signals},
+    ship::provenance,
     show::result::Report,
 };
 
@@ -36,11 +42,7 @@ pub async fn release<C: Cloud>(
     tell: impl Fn(&Report) -> Result<()>,
 ) -> Result<Report, Failure> {
     let swept = Cell::new(false);
-    // Boxed, because the SDK's futures within ours are nested too deeply for the compiler.
-    let outcome = tokio::select! {
-        outcome = Box::pin(pipeline(cloud, run, &swept, &tell)) => outcome.map_err(Failure::Failed),
-        signal = signals.next() => Err(Failure::Interrupted(signal)),
-    };
+    let outcome = work(cloud, run, &swept, signals, &tell).await;
     let mut kept = Vec::new();
     if let Err(failure) = &outcome {
         failure.report(&run.events);
@@ -88,6 +90,38 @@ pub async fn release<C: Cloud>(
     failure.map_err(|failure| Failure::Reported(failure.exit_code()))
 }
 
+/// Runs the pipeline, and keeps a base beside it, which ends with a pipeline that fails. A signal that comes after the result
+/// ends only the latter.
+async fn work<C: Cloud>(
+    cloud: &C,
+    run: &Run,
+    swept: &Cell<bool>,
+    signals: &mut Signals,
+    tell: &impl Fn(&Report) -> Result<()>,
+) -> Result<Report, Failure> {
+    let (keeping, ordered) = oneshot::channel();
+    let mut keep = Box::pin(maybe_done(keep::beside(cloud, run, ordered)));
+    let beside = async {
+        keep.as_mut().await;
+        std::future::pending().await
+    };
+    // Boxed, because the SDK's futures within ours are nested too deeply for the compiler.
+    let outcome = tokio::select! {
+        outcome = Box::pin(pipeline(cloud, run, swept, keeping, tell)) => outcome.map_err(Failure::Failed),
+        signal = signals.next() => Err(Failure::Interrupted(signal)),
+        never = beside => never,
+    };
+    if outcome.is_ok() {
+        tokio::select! {
+            () = keep => {}
+            signal = signals.next() => {
+                run.events.warn(format_args!("{signal}: the image is complete, and no base is kept for later builds"));
+            }
+        }
+    }
+    outcome
+}
+
 /// The pipeline. Nothing is public before the image is verified and the copy in every region is available. Instances that
 /// have done their work terminate meanwhile.
 /// Sets `swept` once what earlier processes left is gone.
@@ -95,12 +129,13 @@ async fn pipeline<C: Cloud>(
     cloud: &C,
     run: &Run,
     swept: &Cell<bool>,
-    tell: impl Fn(&Report) -> Result<()>,
+    keeping: oneshot::Sender<Order>,
+    tell: &impl Fn(&Report) -> Result<()>,
 ) -> Result<Report> {
     let resumed = resumed::resume(cloud, run).await;
     teardown::sweep(cloud, run).await?;
     swept.set(true);
-    let home = bake::bake(cloud, run, resumed).await?;
+    let home = bake::bake(cloud, run, resumed, keeping).await?;
     let (pass_on, verified) = oneshot::channel();
     let verify = async {
         // The step names the image: the checks of one image say nothing about its replacement.
@@ -124,9 +159,11 @@ async fn pipeline<C: Cloud>(
         };
         open::through_the_gate(cloud, run, &home.disk.base, &images).await?;
         let report = run.events.state(|state| Report::of(state, &images, &run.folder))?;
-        if let Err(error) = report.keep(&run.folder) {
-            // The images are complete, so this is no reason to fail.
-            run.events.warn(format_args!("{error:#}"));
+        for kept in [report.keep(&run.folder), keep_provenance(run, &home.disk, &images)] {
+            if let Err(error) = kept {
+                // The images are complete, so this is no reason to fail.
+                run.events.warn(format_args!("{error:#}"));
+            }
         }
         tell(&report)?;
         Ok(report)
@@ -135,4 +172,13 @@ async fn pipeline<C: Cloud>(
         OptionFuture::from(home.instance.as_ref().map(|instance| launch::discard(cloud, run, Role::Bake, instance)));
     let (released, (), _) = tokio::join!(release, verify, discard);
     released
+}
+
+/// Writes the provenance of the images to the build's folder.
+fn keep_provenance(run: &Run, disk: &SealedDisk, images: &Images) -> Result<()> {
+    let about = run.events.state(|state| state.about().cloned())?;
+    let finished = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let path = run.folder.join(provenance::NAME);
+    std::fs::write(&path, provenance::text(&about, disk, images, &finished)?)
+        .with_context(|| format!("failed to write the provenance {path}"))
 }

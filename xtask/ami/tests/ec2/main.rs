@@ -34,6 +34,8 @@ mod machines;
 mod interruptions;
 mod publishing;
 mod names;
+mod kept;
+mod retiring;
 mod resumed;
 mod results;
 mod changes;

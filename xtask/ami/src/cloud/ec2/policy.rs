@@ -13,7 +13,7 @@ use xtask::instance::KmsKey;
 use crate::{cloud::tags::TAG_BUILD, ground::partition::Partition, recipe::Instance};
 
 /// Reads.
-pub const READS: [&str; 20] = [
+pub const READS: [&str; 22] = [
     "DescribeImages",
     "DescribeInstanceTypeOfferings",
     "DescribeInstanceTypes",
@@ -34,6 +34,8 @@ pub const READS: [&str; 20] = [
     "GetImageBlockPublicAccessState",
     "GetInstanceMetadataDefaults",
     "GetSnapshotBlockPublicAccessState",
+    "ListImagesInRecycleBin",
+    "ListSnapshotsInRecycleBin",
 ];
 
 /// Reads of what this tool created.
@@ -63,6 +65,9 @@ pub const CHANGES: [&str; 12] = [
     "StopInstances",
     "TerminateInstances",
 ];
+
+/// Disable and enable images that this tool created; only `retire` does.
+pub const RETIRES: [&str; 2] = ["DisableImage", "EnableImage"];
 
 /// The kinds of resources that this tool creates and later changes.
 const OWN_KINDS: [&str; 6] = ["image", "instance", "key-pair", "security-group", "snapshot", "volume"];
@@ -153,7 +158,7 @@ fn changing(partition: &str) -> Vec<Value> {
     vec![
         tagged("LaunchWithOwnKeys", &["RunInstances"], &["key-pair"]),
         tagged("ImageOwnMachines", &IMAGES, &["instance"]),
-        tagged("ChangeOwn", &[&CHANGES[..], &OWN_READS].concat(), &OWN_KINDS),
+        tagged("ChangeOwn", &[&CHANGES[..], &RETIRES, &OWN_READS].concat(), &OWN_KINDS),
         // The VPC's default group, into which an instance is put before its own group is deleted, has no tag.
         allow(
             "ChangeGroups",

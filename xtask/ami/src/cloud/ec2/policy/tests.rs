@@ -55,6 +55,7 @@ fn listed() -> BTreeSet<&'static str> {
         .chain(RULES)
         .chain(CHANGES)
         .chain(UNBLOCKS)
+        .chain(RETIRES)
         .collect()
 }
 
