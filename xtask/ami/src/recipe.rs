@@ -13,6 +13,7 @@ use xtask::{
 };
 
 mod apt;
+mod container;
 mod instance;
 mod owner;
 mod packages;
@@ -26,6 +27,7 @@ mod volume;
 mod words;
 
 pub use apt::Apt;
+pub use container::{Container, MakeSettings};
 pub use instance::{DEFAULT_VOLUME_TYPE, Instance, Limits};
 pub use owner::Owner;
 pub use packages::{Packages, Upgrade};
@@ -92,20 +94,6 @@ pub struct Recipe {
     /// The supported systems of a base, by `ID-VERSION_ID` of /etc/os-release.
     #[serde(rename = "system")]
     pub systems: BTreeMap<String, System>,
-}
-
-/// The settings of make.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MakeSettings {
-    /// The CPU that ponyc compiles for, passed to make as `target_cpu=…`.
-    pub target_cpu: String,
-    /// Make variables for every binary, as `name=value`.
-    #[serde(default)]
-    pub variables: Vec<String>,
-    /// A command to run `make` with, for instance in a container; `{root}` is the checkout. Empty for none.
-    #[serde(default)]
-    pub container: Vec<String>,
 }
 
 /// A program to build and install.
@@ -243,6 +231,9 @@ impl Recipe {
             recipe.ssh.user = Some(user.clone());
         }
         recipe.ssh.key_type = flags.key_type.or(recipe.ssh.key_type);
+        if let Some(image) = &flags.build_container {
+            recipe.build.container = Container::Image(image.clone());
+        }
         let of_line = flags.ssh_through.as_deref().and_then(|line| recipe.ssh.set_through(line).err());
         let instance = &mut recipe.instance;
         if let Some(volume_type) = &flags.volume_type {
@@ -314,6 +305,7 @@ impl Recipe {
             faults.extend(not_variables(&at, &binary.variables));
         }
         faults.extend(not_variables("build", &self.build.variables));
+        faults.extend(self.build.container.fault());
         faults.extend(self.base.owner.faults());
         for (key, system) in [("base", &self.base.system), ("local_base", &self.local_base.system)] {
             if !self.systems.contains_key(system) {

@@ -2,6 +2,7 @@
 //! image is made of.
 
 pub mod binaries;
+pub mod container;
 pub mod inventory;
 pub mod manifest;
 pub mod payload;

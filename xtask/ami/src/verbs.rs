@@ -64,6 +64,9 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     if let Some(Command::Schema(flags)) = &ami.command {
         return schema::schema(flags.name).map_err(Failure::Failed);
     }
+    if let Some(Command::Completions(flags)) = &ami.command {
+        return print(&xtask::completion::script(flags.shell)).map_err(Failure::Failed);
+    }
     let state_dir = StateDir::find().map_err(Failure::Refused)?;
     let (ami, resumed) = resume::command_line(ami, &state_dir).map_err(Failure::Refused)?;
     if let Some(Command::Clean(flags)) = &ami.command {
@@ -203,6 +206,7 @@ async fn on<C: Cloud>(
             }
             // These have been run above.
             Command::Resume(_)
+            | Command::Completions(_)
             | Command::Setup
             | Command::Boot(_)
             | Command::IamPolicy(_)

@@ -63,3 +63,15 @@ pub(super) fn plain_name(text: &str) -> Result<String, String> {
     let plain = !text.is_empty() && !text.starts_with(['-', '.']) && text.chars().all(is_plain);
     if plain { Ok(text.to_owned()) } else { Err("not one plain word".to_owned()) }
 }
+
+/// The name of a container image. What it means, only an engine knows; it is one word, and no flag.
+///
+/// # Errors
+/// When it is none.
+pub fn image_name(text: &str) -> Result<String, String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+    if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(legal) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("`{text}` is not the name of a container image, such as localhost/wallaroo-build:16.04"))
+}

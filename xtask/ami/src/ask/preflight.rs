@@ -24,7 +24,7 @@ use crate::{
     },
     event::about::Invocation,
     ground::{environment, finding::Finding, partition::Partition},
-    ship::{binaries, payload},
+    ship::{binaries, container::Engine, payload},
 };
 
 /// The default of `--expires`: the age at which `clean` may delete a private image.
@@ -73,7 +73,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         findings.extend(source.refusals(&flags.version, flags.allow_dirty, flags.allow_version_mismatch));
     }
     // The local cloud can install make. For EC2, and for the program of a container, a missing one is a finding.
-    let is_package = common.local && recipe.build.container.is_empty();
+    let is_package = common.local && recipe.build.container.is_none();
     let is_built = purpose == Purpose::Resume { is_built: true };
     if !(flags.skip_build || is_package || is_built) {
         findings.extend(binaries::missing_program(recipe));
@@ -170,7 +170,10 @@ fn refuse_grantees_elsewhere(grantees: &[Grantee], build_region: &Region) -> Res
 /// # Errors
 /// When the checks can't run at all.
 pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Result<(ReleaseSpec, Preflight)> {
-    let Draft { mut spec, findings } = draft;
+    let Draft { mut spec, mut findings } = draft;
+    if let Some(image) = spec.recipe.build.container.image().filter(|_| !spec.skip_build) {
+        findings.extend(Engine::find(image, &spec.source.root).await.err());
+    }
     let now = SystemTime::now();
     let request = Request {
         version: spec.version.clone(),
