@@ -11,11 +11,13 @@ use crate::{
 };
 
 pub use list::{ListFlags, ListFormat};
+pub use promote::PromoteFlags;
 pub use test::TestFlags;
 pub use unfinished::{CleanFlags, ResumeFlags};
 use values::{cidr, expiry, plain_name, tag, user_name};
 
 mod list;
+mod promote;
 mod test;
 mod unfinished;
 mod values;
@@ -71,6 +73,8 @@ pub enum Command {
     /// Check that a version is public, and alike in every region; or, with --deep, what an image still has of the machine
     /// that it was made on
     Check(CheckFlags),
+    /// Publish a verified release candidate under its release name, without building
+    Promote(PromoteFlags),
     /// Remove a version: deregister its images and delete their snapshots in every region, after its number is typed; also
     /// the account's other images of that name
     Retire(ImageFlags),

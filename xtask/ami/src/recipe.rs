@@ -268,10 +268,11 @@ impl Recipe {
 
     /// Faults of the settings that flags can override.
     fn setting_faults(&self) -> Vec<String> {
+        let binaries: Vec<&str> = self.binaries.iter().map(|binary| binary.name.as_str()).collect();
         self.instance
             .faults()
             .into_iter()
-            .chain(tags::faults(&self.tags))
+            .chain(tags::faults(&self.tags, &binaries))
             .chain(self.apt.faults())
             .chain(self.ssh.faults())
             .collect()

@@ -28,6 +28,7 @@ pub mod deep;
 mod guest;
 pub mod list;
 pub mod plan;
+pub mod promote;
 pub mod release;
 pub mod resume;
 pub mod retire;
@@ -118,6 +119,9 @@ async fn on_ec2(
     };
     let build_region = match (flags, &ami.command) {
         (Some(flags), _) => checkout.regions(flags).map_err(Failure::Refused)?.0,
+        (None, Some(Command::Promote(flags))) => {
+            checkout.regions_of_promotion(&flags.published).map_err(Failure::Refused)?.0
+        }
         (None, Some(Command::Clean(CleanFlags { build: Some(id), .. }))) => match build_region_of(state_dir, id) {
             Some(region) => region,
             None => checkout.home_region(&published, region_of_user(settings.profile.as_deref()).await),
@@ -167,6 +171,12 @@ async fn on<C: Cloud>(
 ) -> Result<(), Failure> {
     let Ami { command, release, common } = ami;
     let App { cloud, checkout, state_dir, events, .. } = *app;
+    if let Some(Command::Promote(flags)) = &command {
+        return match resumed {
+            Some(id) => promote::resume(app, flags, &common, &id, signals).await,
+            None => promote::promote(app, flags, &common, signals).await,
+        };
+    }
     let Some(command) = command else {
         let flags = release.ok_or_else(|| Failure::Refused(anyhow!("give a --version, or a command: see --help")))?;
         return match resumed {
@@ -196,6 +206,7 @@ async fn on<C: Cloud>(
             }
             // These have been run above.
             Command::Resume(_)
+            | Command::Promote(_)
             | Command::Setup
             | Command::Boot(_)
             | Command::IamPolicy(_)

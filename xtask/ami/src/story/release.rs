@@ -6,11 +6,12 @@ use anyhow::{Context as _, Error, Result, anyhow, bail};
 use futures_util::future::OptionFuture;
 use tokio::sync::oneshot;
 
-use super::{bake, copy, launch, open, resumed, run::Run, teardown, verify};
+use super::{bake, copy, launch, mark, open, promote, resumed, run::Run, teardown, verify};
 use crate::{
     cloud::Cloud,
     event::{
         How,
+        ids::Images,
         step::{Role, Step},
     },
     ground::{outcome::Failure, signals::Signals},
@@ -37,8 +38,18 @@ pub async fn release<C: Cloud>(
 ) -> Result<Report, Failure> {
     let swept = Cell::new(false);
     // Boxed, because the SDK's futures within ours are nested too deeply for the compiler.
+    let work = async {
+        match &run.spec.promotes {
+            None => Box::pin(pipeline(cloud, run, &swept, &tell)).await,
+            Some(promotion) => {
+                // It launches nothing, so no earlier process left anything.
+                swept.set(true);
+                Box::pin(promote::promote(cloud, run, promotion, &tell)).await
+            }
+        }
+    };
     let outcome = tokio::select! {
-        outcome = Box::pin(pipeline(cloud, run, &swept, &tell)) => outcome.map_err(Failure::Failed),
+        outcome = work => outcome.map_err(Failure::Failed),
         signal = signals.next() => Err(Failure::Interrupted(signal)),
     };
     let mut kept = Vec::new();
@@ -106,6 +117,9 @@ async fn pipeline<C: Cloud>(
         // The step names the image: the checks of one image say nothing about its replacement.
         let step = Step::Verify(home.image.clone());
         let verified = run.events.once(step, &home.image, verify::verify(cloud, run, &home)).await;
+        if let Ok(verified) = &verified {
+            mark::verified(cloud, run, &home.image, verified).await;
+        }
         let instance = verified.as_ref().ok().map(|verified| verified.instance.clone());
         // The receiver also waits for the copies, so it still exists.
         let _ = pass_on.send(verified);
@@ -123,16 +137,24 @@ async fn pipeline<C: Cloud>(
             (Err(verify), Err(copy)) => bail!("{verify:#}\nand {copy:#}"),
         };
         open::through_the_gate(cloud, run, &home.disk.base, &images).await?;
-        let report = run.events.state(|state| Report::of(state, &images, &run.folder))?;
-        if let Err(error) = report.keep(&run.folder) {
-            // The images are complete, so this is no reason to fail.
-            run.events.warn(format_args!("{error:#}"));
-        }
-        tell(&report)?;
-        Ok(report)
+        tell_result(run, &images, &tell)
     };
     let discard =
         OptionFuture::from(home.instance.as_ref().map(|instance| launch::discard(cloud, run, Role::Bake, instance)));
     let (released, (), _) = tokio::join!(release, verify, discard);
     released
+}
+
+/// Makes the report, keeps it, and tells it.
+///
+/// # Errors
+/// When the journal lacks a part of it, or it cannot be told.
+pub fn tell_result(run: &Run, images: &Images, tell: impl Fn(&Report) -> Result<()>) -> Result<Report> {
+    let report = run.events.state(|state| Report::of(state, images, &run.folder))?;
+    if let Err(error) = report.keep(&run.folder) {
+        // The images are complete, so this is no reason to fail.
+        run.events.warn(format_args!("{error:#}"));
+    }
+    tell(&report)?;
+    Ok(report)
 }

@@ -15,12 +15,15 @@ use crate::{
         inputs,
         spec::{ReleaseSpec, Visibility},
     },
-    cloud::{NewImage, tags::Tags},
+    cloud::{
+        NewImage,
+        tags::{self, Tags},
+    },
     event::{
         about::{About, Identity},
-        facts::Base,
+        facts::{Base, Built},
         ids::InstanceId,
-        step::Role,
+        step::{Role, Step},
     },
     events::Events,
     ground::locks::lock_builds,
@@ -151,7 +154,11 @@ impl Run {
     #[must_use]
     pub fn new_image(&self, region: &Region, base_name: &str, made_of: &InstanceId) -> NewImage {
         let token = self.token(&format!("image-{region}"));
-        let image = self.spec.new_image(&self.id, self.began, token, &made_of.0);
+        let mut image = self.spec.new_image(&self.id, self.began, token, &made_of.0);
+        let built = self.events.state(|state| state.result::<Vec<Built>>(&Step::Binaries));
+        // What cannot be read is an error where it is needed.
+        let built = built.ok().flatten().unwrap_or_default().into_iter();
+        image.tags.extend(tags::sha256(&built.map(|binary| (binary.name, binary.sha256)).collect()));
         image.for_base(base_name, &self.spec.system_name)
     }
 
@@ -223,6 +230,7 @@ fn about(spec: &ReleaseSpec, id: &str, began: SystemTime, identity: Identity) ->
         system: spec.system_name.clone(),
         call: spec.invocation.clone(),
         inputs: inputs::files(spec),
+        promotes: spec.promotes.clone().map(Box::new),
     }
 }
 

@@ -54,6 +54,7 @@ pub fn order(folder: &Utf8Path, visibility: Visibility, build_region: &str, regi
         skip_build: true,
         keep_on_failure: false,
         skip_failed_regions: false,
+        promotes: None,
         unblock_public_access: false,
     }
 }
