@@ -15,6 +15,8 @@ use crate::{
     show::documents::check::FaultKind,
 };
 
+mod contents;
+
 /// A version as it was seen in some regions.
 #[derive(Clone, Debug)]
 pub struct Checked {
@@ -77,6 +79,7 @@ pub async fn check<C: Cloud>(cloud: &C, recipe: &Recipe, version: &Version, regi
         .collect();
     let description = usual(&regions, |image| Some(image.description.clone()));
     let hardware = usual(&regions, |image| image.hardware.as_ref().map(|it| it.attributes.clone()));
+    let tags = contents::usual(&regions);
     let single = regions.iter().filter_map(|seen| Some((&seen.region, only(seen)?)));
     let copyable = everywhere::for_each(single, |region, entry| cloud.snapshots_are_public(region, &entry.image.id));
     let copyable = copyable.await;
@@ -90,7 +93,8 @@ pub async fn check<C: Cloud>(cloud: &C, recipe: &Recipe, version: &Version, regi
         let failed = copyable.failed.iter().find(|(region, _)| *region == seen.region);
         let unknown = failed.map(|(_, error)| Fault::unanswered("look at the image's snapshots", error));
         let hardware = hardware.as_ref().map(|usual| other_hardware(seen, usual)).unwrap_or_default();
-        seen.faults.extend([private, unknown, described].into_iter().flatten().chain(hardware));
+        let contents = contents::faults(seen, &tags);
+        seen.faults.extend([private, unknown, described].into_iter().flatten().chain(hardware).chain(contents));
     }
     Ok(Checked { name, description, regions })
 }

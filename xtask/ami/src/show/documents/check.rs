@@ -64,6 +64,10 @@ pub enum FaultKind {
     OtherDescription,
     /// It has another boot mode, architecture or the like than in most regions.
     OtherHardware,
+    /// Its tags say another SHA-256 of a binary than in most regions, or none.
+    OtherSha256,
+    /// Its tag says another commit than in most regions, or none.
+    OtherCommit,
     /// It has other disks than its root.
     OtherDisks,
     /// Its machines do not require IMDSv2, though the recipe wants that.
