@@ -89,10 +89,7 @@ pub fn spec(
         recipe_path: script("ami.toml"),
         facts_folders: checkout::facts_folders(root, workspace),
         profile: common.profile.clone().or_else(preflight::profile_of_environment).filter(|_| !common.local),
-        invocation: Invocation {
-            words: std::env::args().skip(1).collect(),
-            folder: preflight::current_folder()?,
-        },
+        invocation: Invocation { words: std::env::args().skip(1).collect(), folder: preflight::current_folder()? },
         skip_build: true,
         keep_on_failure: false,
         skip_failed_regions: flags.skip_failed_regions,
@@ -246,7 +243,8 @@ fn is_commit(text: &str) -> bool {
 
 fn promotion(version: &Version, entry: &Entry) -> Result<Promotion> {
     let Entry { region, image, .. } = entry;
-    let tag = |key: &str| image.tag(key).map(str::to_owned).with_context(|| format!("{} lacks the tag {key}", image.id));
+    let tag =
+        |key: &str| image.tag(key).map(str::to_owned).with_context(|| format!("{} lacks the tag {key}", image.id));
     let Origin::ThisTool { build } = image.origin() else { bail!("{} was not made by this tool", image.id) };
     Ok(Promotion {
         version: version.clone(),

@@ -41,7 +41,9 @@ pub fn faults(tags: &OwnTags, binaries: &[&str]) -> Vec<String> {
     let most = MAX_KEY_CHARS - TAG_SHA256.chars().count();
     let long = binaries.iter().filter(|name| name.chars().count() > most);
     faults.extend(long.map(|name| {
-        format!("binaries: {name:?} is too long for a tag with its SHA-256; EC2 permits names of at most {most} characters")
+        format!(
+            "binaries: {name:?} is too long for a tag with its SHA-256; EC2 permits names of at most {most} characters"
+        )
     }));
     faults
 }

@@ -8,7 +8,12 @@ use anyhow::{Context as _, Result, bail};
 use super::{copy, open, release, run::Run};
 use crate::{
     cloud::{Account, Imaging, Opening},
-    event::{facts::Provenance, ids::Images, promotion::{Promotion, binary_path}, step::Step},
+    event::{
+        facts::Provenance,
+        ids::Images,
+        promotion::{Promotion, binary_path},
+        step::Step,
+    },
     record::{
         folder::JOURNAL,
         journal::{self, Reading},

@@ -33,6 +33,7 @@ mod connections;
 mod machines;
 mod interruptions;
 mod publishing;
+mod promote;
 mod names;
 mod resumed;
 mod results;

@@ -18,7 +18,10 @@ use super::{
     tags::tags,
 };
 use crate::{
-    cloud::{ClosedDisk, Image, ImageState, Imaging, NewImage, tags::{TAG_BUILD, Tags}},
+    cloud::{
+        ClosedDisk, Image, ImageState, Imaging, NewImage,
+        tags::{TAG_BUILD, Tags},
+    },
     event::ids::{ImageId, InstanceId},
     ground::{
         api_error::ApiError,

@@ -10,7 +10,11 @@
 use serde_json::{Value, json};
 use xtask::instance::KmsKey;
 
-use crate::{cloud::tags::{TAG_BUILD, TAG_VERIFIED}, ground::partition::Partition, recipe::Instance};
+use crate::{
+    cloud::tags::{TAG_BUILD, TAG_VERIFIED},
+    ground::partition::Partition,
+    recipe::Instance,
+};
 
 /// Reads.
 pub const READS: [&str; 20] = [
