@@ -38,7 +38,7 @@ impl Books {
             self.violation(6, format!("{region}: {id} becomes public with other bytes than were built"));
         }
         for other in self.regions.clone() {
-            let is_copy = |it: &SimImage| it.is_good() && it.origin == image.origin;
+            let is_copy = |it: &SimImage| it.is_good() && it.origin == image.origin && it.new.name == image.new.name;
             let here = self.images.iter().find(|((at, _), it)| *at == other && is_copy(it)).map(|(_, it)| it);
             let snapshots = here.is_some_and(|it| it.snapshots_public);
             if here.is_none() || is_image && !snapshots {
@@ -47,10 +47,15 @@ impl Books {
         }
     }
 
+    /// The images of the build.
+    fn made(&self) -> impl Iterator<Item = (&(Region, ImageId), &SimImage)> {
+        self.images.iter().filter(|((_, id), _)| self.candidate.as_ref() != Some(id))
+    }
+
     /// Whether the image is public in some regions, and not in all of them.
     pub fn is_half_public(&self) -> bool {
         let is_public =
-            |region: &Region| self.images.iter().any(|((at, _), image)| at == region && !image.gone && image.public);
+            |region: &Region| self.made().any(|((at, _), image)| at == region && !image.gone && image.public);
         let public = self.regions.iter().filter(|region| is_public(region)).count();
         public > 0 && public < self.regions.len()
     }
@@ -58,7 +63,7 @@ impl Books {
     /// A release came to its good end.
     pub fn judge_released(&mut self, shared_with: usize) {
         for region in self.regions.clone() {
-            let here = self.images.iter().filter(|((at, _), image)| *at == region && !image.gone);
+            let here = self.made().filter(|((at, _), image)| *at == region && !image.gone);
             let here: Vec<SimImage> = here.map(|(_, image)| image.clone()).collect();
             let [image] = here.as_slice() else {
                 self.violation(3, format!("{region} has {} images after the release", here.len()));

@@ -11,6 +11,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokio::time::{Instant, sleep, timeout};
 use xtask_ami::{
     ask::spec::{ReleaseSpec, Visibility},
+    event::{
+        ids::{ImageId, InstanceId},
+        promotion::Promotion,
+    },
     events::Events,
     record::{folder::JOURNAL, journal::Reading},
 };
@@ -96,7 +100,9 @@ impl Story {
     fn new(seed: u64, order: &ReleaseSpec, built: &BTreeMap<String, String>, folder: &Utf8Path) -> Story {
         let mut random = Random::new(seed);
         let mut order = order.clone();
+        order.promotes = random.happens(200).then(|| promotion(&order, built));
         order.visibility = match random.below(5) {
+            _ if order.promotes.is_some() => Visibility::Public,
             0 => private(&[]),
             1 => private(&["123456789012"]),
             _ => Visibility::Public,
@@ -115,7 +121,11 @@ impl Story {
         }
         let odds = Odds::of(&mut random);
         // The cloud's numbers are others than the story's.
-        let cloud = Cloud::new(books, Weather::new(Random::new(!seed)));
+        let mut weather = Weather::new(Random::new(!seed));
+        if let Some(promotion) = &order.promotes {
+            books.add_candidate(promotion, &mut weather);
+        }
+        let cloud = Cloud::new(books, weather);
         let desk = Desk::new(folder);
         Story { cloud, random, order, desk, build: String::new(), odds, blocks: Vec::new(), read: Rc::default() }
     }
@@ -150,6 +160,8 @@ impl Story {
             "public images are no longer blocked where they were",
         );
         self.judge_journal();
+        let launches = self.order.promotes.is_some() && !self.cloud.books.borrow().instances.is_empty();
+        self.expect(!launches, 4, "a promotion launches an instance");
         let is_half_public = self.cloud.books.borrow().is_half_public();
         self.expect(!is_half_public, 9, "the image is public in some regions, and not in all");
         if came == Came::Released { Ending::Released } else { Ending::Cleaned }
@@ -355,5 +367,24 @@ impl Story {
         for (law, fault) in judge_journal(&journal) {
             self.expect(false, law, fault);
         }
+    }
+}
+
+/// What there is to promote: an image in the build region, of another build.
+fn promotion(order: &ReleaseSpec, built: &BTreeMap<String, String>) -> Promotion {
+    let name = |path: &String| path.rsplit('/').next().unwrap_or_default().to_owned();
+    Promotion {
+        version: "0.6.1-rc1".parse().expect("a version"),
+        name: "Wallaroo 0.6.1-rc1".to_owned(),
+        region: order.build_region.clone(),
+        image: ImageId("ami-0000000000000cafe".to_owned()),
+        build: "20260101T000000Z-0.6.1-rc1-cafe".to_owned(),
+        made_of: InstanceId("i-0000000000000cafe".to_owned()),
+        description: "Wallaroo 0.6.1-rc1".to_owned(),
+        system: "ubuntu-16.04".to_owned(),
+        commit: "a".repeat(40),
+        sha256: built.iter().map(|(path, sum)| (name(path), sum.clone())).collect(),
+        verified: "2026-01-01T00:00:00Z, 42 checks".to_owned(),
+        hardware: None,
     }
 }
