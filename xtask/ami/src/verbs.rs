@@ -199,10 +199,10 @@ async fn on<C: Cloud>(
                 let regions = checkout.published(&flags.published).map_err(Failure::Refused)?;
                 check::check(cloud, recipe, version, &regions, &common).await
             }
-            Command::List(flags) => list::list(cloud, recipe, &used(app).await?, flags, &common, events).await,
-            Command::Clean(flags) => clean::clean(cloud, state_dir, &used(app).await?, flags, &common, events).await,
+            Command::List(flags) => list::list(cloud, recipe, &used(app).await.map_err(Failure::Refused)?, flags, &common, events).await,
+            Command::Clean(flags) => clean::clean(cloud, state_dir, &used(app).await.map_err(Failure::Refused)?, flags, &common, events).await,
             Command::Retire(flags) => {
-                retire::retire(cloud, recipe, &flags.version, &used(app).await?, &common, events).await
+                retire::retire(cloud, recipe, &flags.version, &used(app).await.map_err(Failure::Refused)?, &common, events).await
             }
             // These have been run above.
             Command::Resume(_)
@@ -218,13 +218,13 @@ async fn on<C: Cloud>(
 }
 
 /// The regions that are in use.
-async fn used<C: Cloud>(app: &App<'_, C>) -> Result<BTreeSet<Region>, Failure> {
-    let identity = app.cloud.identity().await.map_err(Failure::Refused)?;
+async fn used<C: Cloud>(app: &App<'_, C>) -> Result<BTreeSet<Region>> {
+    let identity = app.cloud.identity().await?;
     // Without the file, the builds' journals still name regions.
     let mut listed = app.checkout.region_file(None).unwrap_or_default();
     // The credentials of one partition are not known in another.
     listed.retain(|region| app.partition.is_none_or(|partition| partition.id == Partition::of(region).id));
-    regions::used(&listed, app.state_dir, &identity).map_err(Failure::Refused)
+    regions::used(&listed, app.state_dir, &identity)
 }
 
 /// The result of the work, if no signal comes first.

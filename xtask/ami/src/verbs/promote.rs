@@ -54,10 +54,7 @@ pub async fn resume<C: Cloud>(
 async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &PromoteFlags, common: &CommonFlags) -> Result<Run> {
     let App { cloud, checkout, state_dir, events, .. } = *app;
     promotion::refuse_at_once(checkout, flags)?;
-    let used = used(app).await.map_err(|failure| match failure {
-        Failure::Refused(error) | Failure::Failed(error) => error,
-        other => anyhow::anyhow!("{other:?}"),
-    })?;
+    let used = used(app).await?;
     let found = promotion::find(cloud, &checkout.recipe, flags, &used, events).await?;
     let facts = facts(&found);
     let spec = promotion::spec(checkout, flags, common, found)?;
