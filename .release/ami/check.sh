@@ -17,6 +17,8 @@ trap 'echo "check.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND" >&2
 # The tool puts its text here.
 # shellcheck source=/dev/null
 source "${BASH_SOURCE%/*}/cloud-init.sh"
+# shellcheck source=/dev/null
+source "${BASH_SOURCE%/*}/bill.sh"
 
 readonly MANIFEST=/usr/share/wallaroo/manifest.json
 readonly BOOT_LIMIT_SECS=300
@@ -53,6 +55,7 @@ main() {
     check "manifest" manifest_is_sound
     check "file sums" files_are_those_built
     check "packages" packages_are_those_listed
+    check "bill of materials" bill_lists_what_is_installed
     check "wallaroo python package" wallaroo_can_be_imported
 
     check "rc.local" rc_local_ran

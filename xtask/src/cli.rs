@@ -10,14 +10,22 @@ use crate::{
     version::Version,
 };
 
+pub use diff::{DiffFlags, DiffFormat};
+pub use install_into::InstallFlags;
 pub use list::{ListFlags, ListFormat};
 pub use promote::PromoteFlags;
+pub use retire::RetireFlags;
+pub use reuse::ReuseFlags;
 pub use test::TestFlags;
 pub use unfinished::{CleanFlags, ResumeFlags};
 use values::{cidr, expiry, plain_name, tag, user_name};
 
+mod install_into;
+mod diff;
 mod list;
 mod promote;
+mod reuse;
+mod retire;
 mod test;
 mod unfinished;
 mod values;
@@ -38,6 +46,8 @@ pub enum Task {
     Ami(Box<Ami>),
     /// Run every check of this repository; installs what the checks need
     Test(TestFlags),
+    /// Install this tool in a Wallaroo checkout; shows what it will write, and asks first
+    InstallInto(InstallFlags),
 }
 
 /// `cargo xtask ami`: a release, or one of the commands that manage what releases made.
@@ -75,9 +85,11 @@ pub enum Command {
     Check(CheckFlags),
     /// Publish a verified release candidate under its release name, without building
     Promote(PromoteFlags),
+    /// Show what changed from image A to image B: binaries, packages, base, files, settings
+    Diff(DiffFlags),
     /// Remove a version: deregister its images and delete their snapshots in every region, after its number is typed; also
-    /// the account's other images of that name
-    Retire(ImageFlags),
+    /// the account's other images of that name. Or deprecate or disable them
+    Retire(RetireFlags),
     /// Print the minimal IAM policy that these commands need, as JSON
     IamPolicy(RegionFlags),
     /// Print the JSON Schema of an output format
@@ -113,7 +125,7 @@ pub struct CommonFlags {
     /// Do not ask for confirmation, and with --local install missing programs; required where stdin is no terminal
     #[arg(long, short, help_heading = GLOBAL, global = true)]
     pub yes: bool,
-    /// Print the result as JSON (`list`, `plan`, `check` and releases; see `ami schema`)
+    /// Print the result as JSON (`list`, `plan`, `check`, `diff` and releases; see `ami schema`)
     #[arg(long, help_heading = GLOBAL, global = true)]
     pub json: bool,
     /// The AWS profile to use [default: $AWS_PROFILE, else `default`]
@@ -146,7 +158,7 @@ pub struct ReleaseFlags {
     /// The version to release; the image is named `Wallaroo X`
     #[arg(long, value_name = "X")]
     pub version: Version,
-    /// Make a private image, in one region and with an expiry date
+    /// Make a private image, with an expiry date, in the build region only or in those of --regions
     #[arg(long, help_heading = AUDIENCE)]
     pub private: bool,
     /// Make a private image, and share it with these accounts and organizations
@@ -181,6 +193,9 @@ pub struct ReleaseFlags {
     /// Release even if the file VERSION names another version
     #[arg(long, help_heading = BUILD)]
     pub allow_version_mismatch: bool,
+    /// Whether to start from a kept base.
+    #[command(flatten)]
+    pub reuse: ReuseFlags,
     /// Keep the machines running after a failure, and print how to log in
     #[arg(long, help_heading = BUILD)]
     pub keep_on_failure: bool,
@@ -246,14 +261,6 @@ pub struct ReleaseFlags {
     pub unblock_public_access: bool,
 }
 
-/// Which version a command is about.
-#[derive(Clone, Debug, Args)]
-pub struct ImageFlags {
-    /// The version, as it was given to the release
-    #[arg(long, value_name = "X")]
-    pub version: Version,
-}
-
 /// What to check.
 #[derive(Clone, Debug, Args)]
 pub struct CheckFlags {
@@ -297,6 +304,8 @@ pub enum Document {
     Plan,
     /// What `check --json` prints
     Check,
+    /// What `diff --json` prints
+    Diff,
     /// What a release prints with `--json`, and keeps in `report.json`
     Report,
     /// A line of `--log-format json`, and of a build's journal

@@ -12,15 +12,24 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Parser as _;
 use xtask::cli::{Ami, Cli, Task};
 
+mod compile;
+mod install_into;
+mod rustc;
 mod test;
 
 fn main() -> ExitCode {
+    if let Some(error) = rustc::stand_in() {
+        let _ = writeln!(std::io::stderr(), "error: failed to start rustc: {error}");
+        return ExitCode::FAILURE;
+    }
     let ended = match Cli::parse().task {
         Task::Ami(ami) => hand_over(&ami),
         Task::Test(flags) => test::run(&flags),
+        Task::InstallInto(flags) => workspace().and_then(|workspace| install_into::run(&flags, &workspace)),
     };
     match ended {
         Ok(code) => code,
@@ -36,6 +45,9 @@ fn main() -> ExitCode {
 fn hand_over(ami: &Ami) -> Result<ExitCode> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["run", "--package", "xtask-ami"]);
+    if let Some(wrapper) = rustc::wrapper() {
+        cargo.arg("--config").arg(format!("build.rustc-wrapper='{wrapper}'"));
+    }
     if !ami.needs_aws() {
         cargo.arg("--no-default-features");
     }
@@ -43,8 +55,14 @@ fn hand_over(ami: &Ami) -> Result<ExitCode> {
     let folder = env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
     let sdk_is_compiled = || has_file(&folder.join("deps"), "libaws_sdk_ec2-", ".rlib");
     if ami.needs_aws() && !sdk_is_compiled() {
-        let note = "note: the AWS SDK is compiled first, once: this takes several minutes and up to 9 GB of memory";
-        let _ = writeln!(std::io::stderr(), "{note}");
+        let line = match compile::of_the_sdk() {
+            Ok(line) => line,
+            Err(error) => {
+                let _ = writeln!(std::io::stderr(), "error: {error:#}");
+                return Ok(ExitCode::from(2));
+            }
+        };
+        let _ = writeln!(std::io::stderr(), "{line}");
     } else if folder.join("xtask-ami").exists() {
         cargo.arg("--quiet");
     }
@@ -52,6 +70,13 @@ fn hand_over(ami: &Ami) -> Result<ExitCode> {
     cargo.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
     cargo.arg("--").args(env::args_os().skip(1));
     Err(cargo.exec()).context("failed to start cargo")
+}
+
+/// The folder that the tool lies in.
+fn workspace() -> Result<Utf8PathBuf> {
+    // Cargo says where it runs the dispatcher; the place where it was compiled may have been moved since.
+    let package = env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    Ok(Utf8Path::new(&package).parent().context("xtask lies in the workspace")?.to_owned())
 }
 
 /// Whether a folder has a file whose name begins with `begin` and ends with `end`.

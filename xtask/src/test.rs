@@ -44,6 +44,9 @@ const MOTO: [&str; 6] = [
     "python-hcl2==8.1.4",
 ];
 
+/// CycloneDX's own library, which has the schema of bills of materials.
+const CYCLONEDX: [&str; 1] = ["cyclonedx-python-lib[json-validation]==11.12.0"];
+
 /// The folder of the witnesses, which know AWS's models and not this tool, with the packages that they read.
 const WITNESS: &str = "xtask/ami/tests/witness";
 
@@ -59,7 +62,11 @@ const LIGHT: [&str; 2] = ["--workspace", "--no-default-features"];
 /// When something that they need cannot be installed.
 pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     let sh = Shell::new()?;
-    sh.change_dir(workspace()?);
+    sh.change_dir(crate::workspace()?);
+    if let Some(wrapper) = crate::rustc::wrapper() {
+        // For every cargo that is started from here.
+        sh.set_var("CARGO_BUILD_RUSTC_WRAPPER", wrapper);
+    }
     install_programs(&sh)?;
     if flags.seed.is_some() || flags.seeds.is_some() {
         return simulation(&sh, flags);
@@ -87,12 +94,16 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     }
     checks.run(
         "tests without machines",
-        cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test floors --test untrusted --test refusals --test scripts --test ssh --test simulation"),
+        cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test floors --test install_into --test docs --test rustc --test untrusted --test refusals --test scripts --test ssh --test simulation"),
     );
     if !flags.quick {
         // Serially: on two cores, two machines at a time are slower than one after the other.
         let machines = cmd!(sh, "cargo test {LIGHT...} --test local -- --test-threads=1 --nocapture");
-        checks.run("virtual machines", machines);
+        let bills = sh.current_dir().join("xtask/target/tmp/bills-of-materials");
+        sh.remove_path(&bills)?;
+        checks.run("virtual machines", machines.env("BILLS_OF_MATERIALS", &bills));
+        let python = python_environment(&sh, "cyclonedx", &CYCLONEDX, &CYCLONEDX.join("\n"))?.join("bin/python");
+        checks.run("bills of materials, by their schema", cmd!(sh, "{python} {WITNESS}/bill.py {bills}"));
         // Last, because these compile the AWS SDK, minutes the first time.
         checks.run("lints with the AWS SDK", cmd!(sh, "cargo clippy --workspace --all-targets -- --deny warnings"));
         // The library's own tests again, because its EC2 part is only compiled here.
@@ -239,12 +250,6 @@ fn scripts(sh: &Shell) -> Result<Vec<String>> {
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
-}
-
-fn workspace() -> Result<PathBuf> {
-    // Cargo says where it runs the dispatcher; the place where it was compiled may have been moved since.
-    let package = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
-    Ok(Path::new(&package).parent().context("xtask lies in the workspace")?.to_owned())
 }
 
 fn say(line: impl std::fmt::Display) {

@@ -74,8 +74,9 @@ fn versions_of_dependencies_stand_in_one_place() {
 fn what_is_laid_over_a_checkout_stays_clear_of_its_files() {
     // Wallaroo has these itself; the ones here belong to this repository alone.
     let overlay = ["Cargo.toml", "Cargo.lock", "regions"];
-    let of_this_repository = ["README.md", "LICENSE", "clippy.toml", "deny.toml", "rustfmt.toml"];
-    let folders = [".cargo/", ".ci/", ".release/ami/", "findings/", "xtask/"];
+    let of_this_repository =
+        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "clippy.toml", "deny.toml", "rustfmt.toml"];
+    let folders = [".cargo/", ".ci/", ".release/ami/", "docs/", "findings/", "xtask/"];
     let known = |name: &String| {
         overlay.contains(&name.as_str())
             || of_this_repository.contains(&name.as_str())

@@ -45,6 +45,7 @@ pub fn about() -> About {
         began: "2026-11-22T00:00:00Z".to_owned(),
         root: "/wallaroo".into(),
         commit: None,
+        commit_secs: None,
         branch: None,
         dirty: false,
         local: false,

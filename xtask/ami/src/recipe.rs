@@ -15,6 +15,8 @@ use xtask::{
 mod apt;
 mod instance;
 mod owner;
+mod packages;
+mod private;
 mod several;
 mod ssh;
 mod system;
@@ -24,6 +26,7 @@ mod volume;
 pub use apt::Apt;
 pub use instance::{DEFAULT_VOLUME_TYPE, Instance, Limits};
 pub use owner::Owner;
+pub use packages::{Packages, Upgrade};
 pub use ssh::{KeyType, Ssh};
 pub use system::{File, Package, System, is_of_library};
 pub use tags::OwnTags;
@@ -34,6 +37,12 @@ pub use tags::OwnTags;
 pub struct Recipe {
     /// The image's name, with the placeholder `{version}`.
     pub name: String,
+    /// The name of a private image, with the placeholders of [`Recipe::private_image_name`].
+    #[serde(default = "private::default_name")]
+    pub private_name: String,
+    /// How long a base with the packages is kept for private images.
+    #[serde(default = "private::default_base_life", deserialize_with = "private::base_life")]
+    pub reuse_base_for: Duration,
     /// The image's description, with the placeholders `{version}`, `{commit}` and `{base}`.
     pub description: String,
     /// The region that the image is made in.
@@ -68,9 +77,12 @@ pub struct Recipe {
     /// How the machine that the image is made on reaches its package sources.
     #[serde(default)]
     pub apt: Apt,
+    /// How the base's own packages are treated.
+    #[serde(default, deserialize_with = "packages::table")]
+    pub packages: Packages,
     /// The packages to install on every system.
-    #[serde(default, rename = "package")]
-    packages: Vec<Package>,
+    #[serde(default, rename = "package", deserialize_with = "packages::list")]
+    shared_packages: Vec<Package>,
     /// Files of the checkout to install on every system, beside the binaries.
     #[serde(default, rename = "file")]
     files: Vec<File>,
@@ -159,7 +171,9 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::read`].
     pub fn parse(path: &Utf8Path, text: &str) -> Result<Recipe> {
-        let hint = |fault: &str| nearest_key(fault).map(|known| format!("did you mean `{known}`?"));
+        let hint = |fault: &str| {
+            nearest_key(fault).or_else(|| packages::meant(fault)).map(|meant| format!("did you mean `{meant}`?"))
+        };
         let mut recipe: Recipe =
             several::from_toml(text, hint).map_err(|faults| anyhow!("failed to parse the recipe {path}: {faults}"))?;
         recipe.share();
@@ -173,7 +187,7 @@ impl Recipe {
     /// Gives every system what is installed on all of them.
     fn share(&mut self) {
         for (name, system) in &mut self.systems {
-            let packages = self.packages.iter().filter(|package| !package.except.contains(name)).cloned();
+            let packages = self.shared_packages.iter().filter(|package| !package.except.contains(name)).cloned();
             system.packages = packages.chain(std::mem::take(&mut system.packages)).collect();
             let files = self.files.iter().filter(|file| !file.except.contains(name)).cloned();
             system.files = files.chain(std::mem::take(&mut system.files)).collect();
@@ -185,17 +199,7 @@ impl Recipe {
     /// # Errors
     /// When EC2 doesn't permit the name.
     pub fn image_name(&self, version: &Version) -> Result<String> {
-        let name = self.name.replace("{version}", version.as_str());
-        let length = name.chars().count();
-        if !(version::IMAGE_NAME_MIN_CHARS..=version::IMAGE_NAME_MAX_CHARS).contains(&length) {
-            bail!(
-                "the image name `{name}` has {length} characters; EC2 permits {} to {}",
-                version::IMAGE_NAME_MIN_CHARS,
-                version::IMAGE_NAME_MAX_CHARS
-            );
-        }
-        version::illegal_in_image_name(&name).map_err(|fault| anyhow!("the image name `{name}`: {fault}"))?;
-        Ok(name)
+        legal_name(self.name.replace("{version}", version.as_str()))
     }
 
     /// The version in an image's name; `None` when the name doesn't match the recipe's.
@@ -284,6 +288,7 @@ impl Recipe {
         if !self.name.contains("{version}") {
             faults.push("name: it must contain {version}, or every release has the same name".to_owned());
         }
+        faults.extend(private::faults(&self.private_name));
         if let Some(illegal) = self.description.chars().find(|c| !(' '..='~').contains(c)) {
             // EC2 answers "Character sets beyond ASCII are not supported", at the end of the build.
             faults.push(format!("description: EC2 permits only printable ASCII characters, not {illegal:?}"));
@@ -328,6 +333,20 @@ impl Recipe {
         self.systems.iter().for_each(|(name, system)| faults.extend(system.faults(name)));
         faults
     }
+}
+
+/// The name, if EC2 permits it.
+fn legal_name(name: String) -> Result<String> {
+    let length = name.chars().count();
+    if !(version::IMAGE_NAME_MIN_CHARS..=version::IMAGE_NAME_MAX_CHARS).contains(&length) {
+        bail!(
+            "the image name `{name}` has {length} characters; EC2 permits {} to {}",
+            version::IMAGE_NAME_MIN_CHARS,
+            version::IMAGE_NAME_MAX_CHARS
+        );
+    }
+    version::illegal_in_image_name(&name).map_err(|fault| anyhow!("the image name `{name}`: {fault}"))?;
+    Ok(name)
 }
 
 fn outside_the_checkout(at: &str, path: &Utf8Path) -> Option<String> {

@@ -54,6 +54,12 @@ impl StateDir {
         self.0.join("builds").join(id)
     }
 
+    /// The journals of retirements.
+    #[must_use]
+    pub fn retirements(&self) -> Utf8PathBuf {
+        self.0.join("retirements")
+    }
+
     /// The cached base images of the local cloud.
     #[must_use]
     pub fn bases(&self) -> Utf8PathBuf {

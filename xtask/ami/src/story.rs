@@ -2,6 +2,9 @@
 
 pub mod release;
 pub mod bake;
+pub mod reuse;
+pub mod keep;
+pub mod packages;
 pub mod make;
 pub mod install;
 pub mod verify;

@@ -25,6 +25,8 @@ pub mod boot;
 pub mod check;
 pub mod clean;
 pub mod deep;
+pub mod diff;
+mod github;
 mod guest;
 pub mod list;
 pub mod plan;
@@ -70,7 +72,11 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
         clean::refuse_other_kind(flags, &ami.common, &state_dir).map_err(Failure::Refused)?;
     }
     let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
-    if ami.needs_aws() {
+    let is_known_here = match &ami.command {
+        Some(Command::Diff(flags)) => diff::is_known_here(&state_dir, flags).map_err(Failure::Refused)?,
+        _ => false,
+    };
+    if ami.needs_aws() && !is_known_here {
         return on_ec2(ami, resumed, &state_dir, &checkout, events, &mut signals).await;
     }
     if let Some(Command::SystemFacts(flags)) = &ami.command {
@@ -199,10 +205,18 @@ async fn on<C: Cloud>(
                 let regions = checkout.published(&flags.published).map_err(Failure::Refused)?;
                 check::check(cloud, recipe, version, &regions, &common).await
             }
-            Command::List(flags) => list::list(cloud, recipe, &used(app).await.map_err(Failure::Refused)?, flags, &common, events).await,
-            Command::Clean(flags) => clean::clean(cloud, state_dir, &used(app).await.map_err(Failure::Refused)?, flags, &common, events).await,
+            Command::List(flags) => {
+                let used = used(app).await.map_err(Failure::Refused)?;
+                list::list(cloud, recipe, &used, flags, &common, events).await
+            }
+            Command::Clean(flags) => {
+                let used = used(app).await.map_err(Failure::Refused)?;
+                clean::clean(cloud, state_dir, &used, flags, &common, events).await
+            }
+            Command::Diff(flags) => diff::diff(app, flags, &common).await,
             Command::Retire(flags) => {
-                retire::retire(cloud, recipe, &flags.version, &used(app).await.map_err(Failure::Refused)?, &common, events).await
+                let used = used(app).await.map_err(Failure::Refused)?;
+                retire::retire(cloud, recipe, state_dir, flags, &used, &common, events).await
             }
             // These have been run above.
             Command::Resume(_)

@@ -26,7 +26,7 @@ pub struct CleanFlags {
     /// Only clean builds that began longer ago than this
     #[arg(long, value_name = "DURATION", value_parser = age, default_value = "1d", conflicts_with = "build")]
     pub older_than: humantime::Duration,
-    /// Remove expired private images, and nothing else
+    /// Remove expired private images and expired kept bases, and nothing else
     #[arg(long, conflicts_with = "build")]
     pub expired: bool,
 }

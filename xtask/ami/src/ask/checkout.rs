@@ -48,10 +48,8 @@ impl Checkout {
     pub fn regions(&self, flags: &ReleaseFlags) -> Result<(Region, Vec<Region>)> {
         let given = flags.build_region.clone();
         let build_region = given.clone().unwrap_or_else(|| self.recipe.build_region.clone());
-        let mut regions = if is_private(flags) {
-            if !flags.regions.is_empty() || flags.region_file.is_some() {
-                bail!("a private image is in one region only: give it with --build-region, without --regions");
-            }
+        let is_in_one = is_private(flags) && flags.regions.is_empty() && flags.region_file.is_none();
+        let mut regions = if is_in_one {
             vec![build_region.clone()]
         } else if flags.regions.is_empty() {
             self.region_file(flags.region_file.as_deref())?

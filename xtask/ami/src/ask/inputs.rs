@@ -64,6 +64,9 @@ pub fn as_it_began(mut spec: ReleaseSpec, state: &State) -> Result<ReleaseSpec> 
             id = about.id
         );
     }
+    if about.commit_secs.is_some() || about.commit != spec.source.commit {
+        spec.source.commit_secs = about.commit_secs;
+    }
     spec.source.commit.clone_from(&about.commit);
     spec.source.branch.clone_from(&about.branch);
     spec.source.dirty = about.dirty;

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8PathBuf;
+use rand::Rng as _;
 use xtask::{
     cli::{CommonFlags, ReleaseFlags},
     grantee::Grantee,
@@ -55,11 +56,17 @@ pub struct Draft {
 /// When the checkout has no sources, or flags contradict each other or the recipe.
 pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, purpose: Purpose) -> Result<Draft> {
     let Checkout { root, workspace, recipe } = checkout;
-    let name = recipe.image_name(&flags.version)?;
     let visibility = visibility(flags)?;
     let (build_region, regions) = checkout.regions(flags)?;
     refuse_grantees_elsewhere(&flags.share, &build_region)?;
     let source = Source::read(root, recipe, workspace)?;
+    let unique = if is_private(flags) { format!("{:08x}", rand::rng().next_u32()) } else { String::new() };
+    let name = match visibility {
+        Visibility::Public => recipe.image_name(&flags.version)?,
+        Visibility::Private { .. } => {
+            recipe.private_image_name(&flags.version, &user(), &source.commit_word(), &unique)?
+        }
+    };
     let mut findings = Vec::new();
     // Private and local images are for trials, also of uncommitted changes.
     if !is_private(flags) && !common.local && purpose == Purpose::Begin {
@@ -97,6 +104,8 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         profile: common.profile.clone().or_else(profile_of_environment).filter(|_| !common.local),
         invocation: Invocation { words: std::env::args().skip(1).collect(), folder: current_folder()? },
         skip_build: flags.skip_build,
+        reuse_base: flags.reuse.reuse_base || is_private(flags) && !flags.reuse.no_reuse_base,
+        unique,
         keep_on_failure: flags.keep_on_failure,
         skip_failed_regions: flags.skip_failed_regions,
         promotes: None,
@@ -110,6 +119,13 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
 pub(super) fn profile_of_environment() -> Option<String> {
     let has_keys = environment::variable("AWS_ACCESS_KEY_ID").is_some();
     environment::profile().filter(|_| !has_keys)
+}
+
+/// The login name of whoever uses this computer.
+fn user() -> String {
+    let of_system = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
+    // A container may run as a user that its system has no name for.
+    of_system.or_else(|| environment::variable("USER")).unwrap_or_default()
 }
 
 pub(super) fn current_folder() -> Result<Utf8PathBuf> {

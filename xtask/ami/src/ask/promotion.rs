@@ -91,6 +91,8 @@ pub fn spec(
         profile: common.profile.clone().or_else(preflight::profile_of_environment).filter(|_| !common.local),
         invocation: Invocation { words: std::env::args().skip(1).collect(), folder: preflight::current_folder()? },
         skip_build: true,
+        reuse_base: false,
+        unique: String::new(),
         keep_on_failure: false,
         skip_failed_regions: flags.skip_failed_regions,
         promotes: Some(promotion),

@@ -73,6 +73,14 @@ impl Source {
         if self.dirty { format!("{commit}{DIRTY}") } else { commit.clone() }
     }
 
+    /// The commit for names: eight digits, and `-dirty` when files differ from it.
+    #[must_use]
+    pub fn commit_word(&self) -> String {
+        let Some(commit) = &self.commit else { return UNKNOWN.to_owned() };
+        let short: String = commit.chars().take(8).collect();
+        if self.dirty { format!("{short}{DIRTY}") } else { short }
+    }
+
     /// Findings against a release of this checkout as `version`.
     #[must_use]
     pub fn refusals(&self, version: &Version, allow_dirty: bool, allow_version_mismatch: bool) -> Vec<Finding> {
@@ -88,7 +96,10 @@ impl Source {
             });
         }
         let file = self.version_file.as_deref().unwrap_or(version.as_str());
-        if file != version.as_str() && !allow_version_mismatch {
+        // A candidate, such as 0.6.1-rc1, is promoted as it is, so its tree already has the version of the release.
+        let rest = version.as_str().strip_prefix(file);
+        let agrees = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+        if !agrees && !allow_version_mismatch {
             refusals.push(Finding {
                 problem: format!("{} says {file}, but --version says {version}", shown(&self.root.join("VERSION"))),
                 remedy: format!(
@@ -344,7 +355,9 @@ mod tests {
         assert_eq!(shlex::split(command).expect("words"), ["--version", "0.6.1 (it's a test)"]);
         assert_eq!(source.refusals(&version, true, true), []);
         assert_eq!(source.refusals(&version, false, true).len(), 1);
-        assert_eq!(source.refusals(&"0.6.1".parse().expect("a version"), true, false), []);
+        for (version, refused) in [("0.6.1", 0), ("0.6.1-rc1", 0), ("0.6.1-me", 0), ("0.6.10", 1), ("0.6", 1)] {
+            assert_eq!(source.refusals(&version.parse().expect(version), true, false).len(), refused, "{version}");
+        }
         let without = Source { version_file: None, dirty: false, ..source };
         assert_eq!(without.refusals(&version, false, false), []);
     }

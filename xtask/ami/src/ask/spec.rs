@@ -54,6 +54,10 @@ pub struct ReleaseSpec {
     pub invocation: Invocation,
     /// `--skip-build`: use the existing binaries.
     pub skip_build: bool,
+    /// `--reuse-base`, or the default of it: start from a kept base, and keep one if there is none.
+    pub reuse_base: bool,
+    /// The end of the build's id, which no other build has. Empty where one of a few digits is good enough.
+    pub unique: String,
     /// `--keep-on-failure`: keep the machine when something fails on it.
     pub keep_on_failure: bool,
     /// `--skip-failed-regions`: publish in the other regions when copies to some fail.
@@ -125,7 +129,10 @@ impl ReleaseSpec {
             name: self.name.clone(),
             description,
             tags,
-            deprecate_at: (self.visibility == Visibility::Public).then(|| began + self.recipe.deprecate_after),
+            deprecate_at: Some(match self.visibility {
+                Visibility::Public => began + self.recipe.deprecate_after,
+                Visibility::Private { expires, .. } => began + expires,
+            }),
             require_imds_v2: self.recipe.require_imds_v2,
         }
     }

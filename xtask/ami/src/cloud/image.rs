@@ -63,6 +63,14 @@ pub struct Image {
     pub deprecate_at: Option<String>,
     /// What its machines are like. None where the cloud does not tell.
     pub hardware: Option<Hardware>,
+    /// The ids of its snapshots.
+    pub snapshots: Vec<String>,
+    /// When it was last launched, RFC 3339, as far as its owner is told: EC2 reports a launch a day late (EC2 user guide,
+    /// "Check when an Amazon EC2 AMI was last used").
+    pub last_launched: Option<String>,
+    /// Whether it cannot be deregistered before its protection is lifted (EC2 user guide, "Protect an Amazon EC2 AMI from
+    /// deregistration").
+    pub protected: bool,
 }
 
 impl Image {

@@ -11,16 +11,20 @@ pub const TAG_VERSION: &str = "wallaroo:version";
 pub const TAG_EXPIRES: &str = "wallaroo:expires";
 /// The commit of the checkout, with [`DIRTY`] after it where files differed from it; or [`UNKNOWN`].
 pub const TAG_COMMIT: &str = "wallaroo:commit";
+/// What the tags with the SHA-256 of the binaries on an image begin with; the name of the binary follows.
+pub const TAG_SHA256: &str = "wallaroo:sha256:";
 /// On an image, the id of the instance that it was made from.
 pub const TAG_INSTANCE: &str = "wallaroo:instance";
 /// On an image, its system, such as `ubuntu-16.04`.
 pub const TAG_SYSTEM: &str = "wallaroo:system";
+/// On a kept base, the key of what it was made of and with: a build that needs the same starts from it.
+pub const TAG_BASE_KEY: &str = "wallaroo:base-key";
+/// On an image, the id of the kept base that its instance was launched from.
+pub const TAG_REUSED_BASE: &str = "wallaroo:reused-base";
 /// On a home image, since it was verified, when that was and how many checks it passed.
 pub const TAG_VERIFIED: &str = "wallaroo:verified";
 /// On an image that was promoted, the image that it is a copy of.
 pub const TAG_PROMOTED_FROM: &str = "wallaroo:promoted-from";
-/// The beginning of the tags with the SHA-256 of the binaries on an image: `wallaroo:sha256:machida`.
-pub const TAG_SHA256: &str = "wallaroo:sha256:";
 
 /// The end of the commit's tag where files differed from the commit.
 pub const DIRTY: &str = "-dirty";

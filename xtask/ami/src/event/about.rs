@@ -26,6 +26,9 @@ pub struct About {
     pub root: Utf8PathBuf,
     /// The commit that is checked out, if git knows of one.
     pub commit: Option<String>,
+    /// When that commit was made, in seconds since 1970.
+    #[serde(default)]
+    pub commit_secs: Option<u64>,
     /// The branch.
     pub branch: Option<String>,
     /// Whether the checkout has uncommitted changes.

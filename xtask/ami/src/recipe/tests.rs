@@ -40,6 +40,31 @@ fn an_unknown_key_is_shown_with_the_nearest_known_one() {
 }
 
 #[test]
+fn security_updates_are_the_default_of_what_is_upgraded() {
+    let setting = "[packages]\nupgrade = \"security\"\n";
+    assert!(SHIPPED.contains(setting));
+    let upgrade = |text: &str| parse(&SHIPPED.replacen(setting, text, 1)).expect("a recipe").packages.upgrade;
+    assert_eq!([upgrade(""), upgrade("[packages]\n"), upgrade(setting)], [Upgrade::Security; 3]);
+    assert_eq!(upgrade("[packages]\nupgrade = \"none\"\n"), Upgrade::None);
+    assert_eq!(upgrade("[packages]\nupgrade = \"all\"\n"), Upgrade::All);
+}
+
+#[test]
+fn a_wrong_setting_of_the_packages_is_shown_with_what_is_right() {
+    for (setting, words) in [
+        ("[packages]\nupgrade = \"secure\"\n", "`none`, `security`, `all`"),
+        ("[packages]\nupgrade = true\n", "none, security or all"),
+        ("[packages]\nupgrades = \"all\"\n", "did you mean `upgrade`?"),
+        ("[packges]\nupgrade = \"all\"\n", "did you mean `packages`?"),
+        ("[package]\nupgrade = \"all\"\n", "did you mean `[packages]`?"),
+        ("[[packages]]\nname = \"numactl\"\nwhy = \"x\"\n", "did you mean `[[package]]`?"),
+    ] {
+        let error = complaint("[packages]\nupgrade = \"security\"\n", setting);
+        assert!(error.contains(words), "{setting}: {error}");
+    }
+}
+
+#[test]
 fn all_faults_are_reported_together() {
     let text = SHIPPED
         .replacen("Wallaroo {version}\"", "Wallaroo\"", 1)

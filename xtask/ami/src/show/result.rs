@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{
-        facts::{AvailableImage, Base, Provenance, SealedDisk, Timing, Verification},
+        facts::{AvailableImage, Base, Provenance, SealedDisk, Timing, Upgrades, Verification},
         ids::{ImageId, Images},
         promotion::{Promotion, binary_path},
         step::Step,
@@ -49,10 +49,17 @@ pub struct Report {
     pub promoted_from: Option<PromotedFrom>,
     /// The base that it was made from; of a promotion, the candidate itself where its build was on another computer.
     pub base: Base,
+    /// The kept base of an earlier build that its instance was launched from, which was made from that base; null if it was
+    /// launched from the base itself.
+    #[serde(default)]
+    pub reused_base: Option<ImageId>,
     /// The SHA-256 of each file that was installed, by its path on the image.
     pub sha256: BTreeMap<String, String>,
     /// The packages that the recipe lists, with their versions.
     pub packages: BTreeMap<String, String>,
+    /// The base's packages that have another version in the image.
+    #[serde(default)]
+    pub upgraded: Upgrades,
     /// The checks of the booted image.
     pub verification: Verification,
     /// The warnings.
@@ -125,8 +132,10 @@ impl Report {
             dirty: about.dirty,
             promoted_from: about.promotes.as_deref().map(PromotedFrom::of),
             base: disk.base,
+            reused_base: disk.reused_base,
             sha256: disk.sha256,
             packages: disk.packages,
+            upgraded: disk.upgraded,
             verification,
             warnings: state.warnings.clone(),
             timings: state.timings.clone(),
@@ -174,8 +183,15 @@ fn promoted(state: &State, promotion: &Promotion) -> Result<Provenance> {
     let known = state.result::<Option<Provenance>>(&Step::Candidate)?.flatten();
     Ok(known.unwrap_or_else(|| {
         let sha256 = promotion.sha256.iter().map(|(name, sum)| (binary_path(name), sum.clone()));
-        let (packages, machine_id, marks) = Default::default();
-        let disk = SealedDisk { base: promotion.as_base(), sha256: sha256.collect(), packages, machine_id, marks };
+        let disk = SealedDisk {
+            base: promotion.as_base(),
+            reused_base: None,
+            sha256: sha256.collect(),
+            packages: BTreeMap::new(),
+            upgraded: Upgrades::default(),
+            machine_id: String::new(),
+            marks: BTreeMap::new(),
+        };
         Provenance { disk, verification: Verification::default() }
     }))
 }

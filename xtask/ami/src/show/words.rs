@@ -11,7 +11,7 @@ use crate::{
         Event,
         facts::Verified,
         progress::Progress,
-        step::{Handle, Step},
+        step::{Handle, Role, Step},
     },
     record::state::State,
 };
@@ -102,6 +102,9 @@ fn intended(step: &Step, by: &Handle) -> Option<Words> {
 
 fn done(step: &Step, result: &Value) -> Option<Words> {
     Some(match step {
+        Step::Launch(Role::Keep) => {
+            change("Launched", format_args!("{} to keep a base for later builds", result.as_str().unwrap_or_default()))
+        }
         Step::Launch(role) => {
             change("Launched", format_args!("{} to {} the image", result.as_str().unwrap_or_default(), role.word()))
         }
@@ -135,6 +138,12 @@ fn moved_on(progress: &Progress) -> Words {
         }
         Progress::Resumed { instance } => change("Resumed", format_args!("{instance}, which was being provisioned")),
         Progress::Replacing { instance, why } => change("Replacing", format_args!("{instance}: {why}")),
+        Progress::Reusing { image, created } => {
+            change("Reusing", format_args!("the kept base {image} of {created}, which has the packages"))
+        }
+        Progress::NotReused { image, why } => change("Leaving", format_args!("the kept base {image} alone: {why}")),
+        Progress::Keeping { instance } => change("Keeping", format_args!("a base of {instance} for later builds")),
+        Progress::Kept { image, until } => change("Kept", format_args!("the base {image} until {until}")),
         Progress::InstallingPackages { count, instance } => {
             change("Installing", format_args!("{count} packages on {instance}"))
         }

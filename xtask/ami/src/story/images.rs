@@ -77,7 +77,16 @@ pub async fn complete<C: Imaging + Account>(
     run.events.record(Step::Available(region.clone()), id, work).await
 }
 
-async fn wait_available<C: Imaging + Account>(cloud: &C, run: &Run, region: &Region, id: &ImageId) -> Result<Image> {
+/// Waits until an image is available.
+///
+/// # Errors
+/// When it fails or is disabled, or the limit passes.
+pub async fn wait_available<C: Imaging + Account>(
+    cloud: &C,
+    run: &Run,
+    region: &Region,
+    id: &ImageId,
+) -> Result<Image> {
     let is_copy = region != run.build_region() || run.spec.promotes.is_some();
     let phase = if is_copy { Phase::Copy } else { Phase::Image };
     let patience = Patience { limit: run.spec.recipe.limits.image, pace: cloud.pace(phase) };

@@ -1,20 +1,25 @@
 //! The release, from the first instance to the result, and the cleanup when it fails or is interrupted.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
-use futures_util::future::OptionFuture;
+use futures_util::future::{OptionFuture, maybe_done};
 use tokio::sync::oneshot;
 
-use super::{bake, copy, launch, mark, open, promote, resumed, run::Run, teardown, verify};
+use super::{bake, copy, keep, launch, mark, open, promote, resumed, reuse::Order, run::Run, teardown, verify};
 use crate::{
     cloud::Cloud,
     event::{
         How,
+        facts::SealedDisk,
         ids::Images,
         step::{Role, Step},
     },
     ground::{outcome::Failure, signals::Signals},
+    ship::provenance,
     show::result::Report,
 };
 
@@ -37,21 +42,7 @@ pub async fn release<C: Cloud>(
     tell: impl Fn(&Report) -> Result<()>,
 ) -> Result<Report, Failure> {
     let swept = Cell::new(false);
-    // Boxed, because the SDK's futures within ours are nested too deeply for the compiler.
-    let work = async {
-        match &run.spec.promotes {
-            None => Box::pin(pipeline(cloud, run, &swept, &tell)).await,
-            Some(promotion) => {
-                // It launches nothing, so no earlier process left anything.
-                swept.set(true);
-                Box::pin(promote::promote(cloud, run, promotion, &tell)).await
-            }
-        }
-    };
-    let outcome = tokio::select! {
-        outcome = work => outcome.map_err(Failure::Failed),
-        signal = signals.next() => Err(Failure::Interrupted(signal)),
-    };
+    let outcome = work(cloud, run, &swept, signals, &tell).await;
     let mut kept = Vec::new();
     if let Err(failure) = &outcome {
         failure.report(&run.events);
@@ -99,6 +90,46 @@ pub async fn release<C: Cloud>(
     failure.map_err(|failure| Failure::Reported(failure.exit_code()))
 }
 
+/// Runs the pipeline, and keeps a base beside it, which ends with a pipeline that fails. A signal that comes after the result
+/// ends only the latter.
+async fn work<C: Cloud>(
+    cloud: &C,
+    run: &Run,
+    swept: &Cell<bool>,
+    signals: &mut Signals,
+    tell: &impl Fn(&Report) -> Result<()>,
+) -> Result<Report, Failure> {
+    if let Some(promotion) = &run.spec.promotes {
+        // It launches nothing, so no earlier process left anything.
+        swept.set(true);
+        return tokio::select! {
+            outcome = Box::pin(promote::promote(cloud, run, promotion, tell)) => outcome.map_err(Failure::Failed),
+            signal = signals.next() => Err(Failure::Interrupted(signal)),
+        };
+    }
+    let (keeping, ordered) = oneshot::channel();
+    let mut keep = Box::pin(maybe_done(keep::beside(cloud, run, ordered)));
+    let beside = async {
+        keep.as_mut().await;
+        std::future::pending().await
+    };
+    // Boxed, because the SDK's futures within ours are nested too deeply for the compiler.
+    let outcome = tokio::select! {
+        outcome = Box::pin(pipeline(cloud, run, swept, keeping, tell)) => outcome.map_err(Failure::Failed),
+        signal = signals.next() => Err(Failure::Interrupted(signal)),
+        never = beside => never,
+    };
+    if outcome.is_ok() {
+        tokio::select! {
+            () = keep => {}
+            signal = signals.next() => {
+                run.events.warn(format_args!("{signal}: the image is complete, and no base is kept for later builds"));
+            }
+        }
+    }
+    outcome
+}
+
 /// The pipeline. Nothing is public before the image is verified and the copy in every region is available. Instances that
 /// have done their work terminate meanwhile.
 /// Sets `swept` once what earlier processes left is gone.
@@ -106,12 +137,13 @@ async fn pipeline<C: Cloud>(
     cloud: &C,
     run: &Run,
     swept: &Cell<bool>,
-    tell: impl Fn(&Report) -> Result<()>,
+    keeping: oneshot::Sender<Order>,
+    tell: &impl Fn(&Report) -> Result<()>,
 ) -> Result<Report> {
     let resumed = resumed::resume(cloud, run).await;
     teardown::sweep(cloud, run).await?;
     swept.set(true);
-    let home = bake::bake(cloud, run, resumed).await?;
+    let home = bake::bake(cloud, run, resumed, keeping).await?;
     let (pass_on, verified) = oneshot::channel();
     let verify = async {
         // The step names the image: the checks of one image say nothing about its replacement.
@@ -137,6 +169,10 @@ async fn pipeline<C: Cloud>(
             (Err(verify), Err(copy)) => bail!("{verify:#}\nand {copy:#}"),
         };
         open::through_the_gate(cloud, run, &home.disk.base, &images).await?;
+        if let Err(error) = keep_provenance(run, &home.disk, &images) {
+            // The images are complete, so this is no reason to fail.
+            run.events.warn(format_args!("{error:#}"));
+        }
         tell_result(run, &images, &tell)
     };
     let discard =
@@ -157,4 +193,13 @@ pub fn tell_result(run: &Run, images: &Images, tell: impl Fn(&Report) -> Result<
     }
     tell(&report)?;
     Ok(report)
+}
+
+/// Writes the provenance of the images to the build's folder.
+fn keep_provenance(run: &Run, disk: &SealedDisk, images: &Images) -> Result<()> {
+    let about = run.events.state(|state| state.about().cloned())?;
+    let finished = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let path = run.folder.join(provenance::NAME);
+    std::fs::write(&path, provenance::text(&about, disk, images, &finished)?)
+        .with_context(|| format!("failed to write the provenance {path}"))
 }

@@ -35,6 +35,8 @@ mod interruptions;
 mod publishing;
 mod promote;
 mod names;
+mod kept;
+mod retiring;
 mod resumed;
 mod results;
 mod changes;

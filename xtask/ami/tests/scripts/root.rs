@@ -103,6 +103,11 @@ impl Root {
         std::fs::write(path, text).expect("a file");
     }
 
+    /// The folder itself.
+    pub fn folder(&self) -> &Utf8Path {
+        &self.path
+    }
+
     /// The text of a file; none if it isn't there.
     pub fn read(&self, path: &str) -> Option<String> {
         std::fs::read_to_string(path_in(&self.path, path)).ok()

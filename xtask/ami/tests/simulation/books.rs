@@ -42,6 +42,10 @@ pub struct Books {
     pub scripts: Scripts,
     /// A cleaning is under way, so good images may go.
     pub cleaning: bool,
+    /// The name of the images that are being retired.
+    pub retires: Option<String>,
+    /// The images that were removed since.
+    pub retired: Vec<String>,
     pub instances: BTreeMap<InstanceId, SimInstance>,
     pub images: BTreeMap<(Region, ImageId), SimImage>,
     /// Snapshots that belong to no image.

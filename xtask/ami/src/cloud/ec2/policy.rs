@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Reads.
-pub const READS: [&str; 20] = [
+pub const READS: [&str; 22] = [
     "DescribeImages",
     "DescribeInstanceTypeOfferings",
     "DescribeInstanceTypes",
@@ -38,6 +38,8 @@ pub const READS: [&str; 20] = [
     "GetImageBlockPublicAccessState",
     "GetInstanceMetadataDefaults",
     "GetSnapshotBlockPublicAccessState",
+    "ListImagesInRecycleBin",
+    "ListSnapshotsInRecycleBin",
 ];
 
 /// Reads of what this tool created.
@@ -70,6 +72,9 @@ pub const CHANGES: [&str; 12] = [
     "StopInstances",
     "TerminateInstances",
 ];
+
+/// Disable and enable images that this tool created; only `retire` does.
+pub const RETIRES: [&str; 2] = ["DisableImage", "EnableImage"];
 
 /// The kinds of resources that this tool creates and later changes.
 const OWN_KINDS: [&str; 6] = ["image", "instance", "key-pair", "security-group", "snapshot", "volume"];
@@ -160,7 +165,7 @@ fn changing(partition: &str) -> Vec<Value> {
     vec![
         tagged("LaunchWithOwnKeys", &["RunInstances"], &["key-pair"]),
         tagged("ImageOwnMachines", &IMAGES, &["instance"]),
-        tagged("ChangeOwn", &[&CHANGES[..], &OWN_READS].concat(), &OWN_KINDS),
+        tagged("ChangeOwn", &[&CHANGES[..], &RETIRES, &OWN_READS].concat(), &OWN_KINDS),
         // Nothing else may be written on what exists, so that no image comes to be another build's.
         allow(
             "MarkOwnImages",

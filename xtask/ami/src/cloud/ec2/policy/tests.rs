@@ -53,6 +53,7 @@ fn listed() -> BTreeSet<&'static str> {
         .chain(CHANGES)
         .chain(MARKS)
         .chain(UNBLOCKS)
+        .chain(RETIRES)
         .collect()
 }
 

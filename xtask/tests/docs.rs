@@ -1,0 +1,105 @@
+//! What the documents say can be typed, and what they link to is there.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::{Parser as _, error::ErrorKind};
+use xtask::cli::Cli;
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+}
+
+/// The documents for people, with their text.
+fn documents() -> Vec<(PathBuf, String)> {
+    let folders = ["", "docs", "xtask/ami", "xtask/ami/sample"].map(|folder| workspace().join(folder));
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("a folder").flatten());
+    let paths = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|kind| kind == "md"));
+    let mut documents: Vec<_> =
+        paths.map(|path| (path.clone(), fs::read_to_string(path).expect("a document"))).collect();
+    documents.sort();
+    assert!(documents.len() > 5, "there are {} documents only", documents.len());
+    documents
+}
+
+/// The commands of this repository in a document: lines of code, and words between backticks. A line that ends with a
+/// backslash goes on, and what comes after ` #` is a remark.
+fn commands(text: &str) -> Vec<String> {
+    let text = text.replace("\\\n", " ");
+    let lines = text.lines().map(|line| line.trim().trim_start_matches("$ ").trim_start_matches("- run: "));
+    let lines = lines.filter(|line| line.starts_with("cargo xtask"));
+    let paragraphs = text.replace('\n', " ");
+    let spans = paragraphs.split('`').skip(1).step_by(2).filter(|span| span.starts_with("cargo xtask"));
+    let all = lines.map(str::to_owned).chain(spans.map(str::to_owned));
+    all.map(|command| command.split(" #").next().unwrap_or_default().trim().to_owned()).collect()
+}
+
+/// Whether a command is as clap wants it. One with `…` is no command, but speaks of several.
+fn fault(command: &str) -> Option<String> {
+    if command.contains('…') || ["cargo xtask", "cargo xtask ami"].contains(&command) {
+        return None;
+    }
+    let ends = [" | ", " > ", " && ", " || ", "; "];
+    let end = ends.iter().filter_map(|end| command.find(end)).min().unwrap_or(command.len());
+    let words = shlex::split(command.get(..end)?)?;
+    match Cli::try_parse_from(words.iter().skip(1)) {
+        Ok(_) => None,
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => None,
+        Err(error) => Some(format!("`{command}`: {error}")),
+    }
+}
+
+#[test]
+fn every_command_in_the_documents_can_be_typed() {
+    let mut count = 0;
+    let mut faults = Vec::new();
+    for (path, text) in documents() {
+        for command in commands(&text) {
+            count += 1;
+            faults.extend(fault(&command).map(|fault| format!("{}: {fault}", path.display())));
+        }
+    }
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+    assert!(count > 30, "{count} commands were found");
+}
+
+#[test]
+fn a_command_that_cannot_be_typed_is_found() {
+    let text =
+        "Type `cargo xtask\nami lisst`, or:\n\n    $ cargo xtask ami list --version\n    cargo xtask ami list # fine\n";
+    let commands = commands(text);
+    assert_eq!(commands, ["cargo xtask ami list --version", "cargo xtask ami list", "cargo xtask ami lisst"]);
+    assert_eq!(commands.iter().filter_map(|command| fault(command)).count(), 2);
+}
+
+/// A heading as the address that a link to it has.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches(['#', ' ']).to_lowercase();
+    kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn what_the_documents_link_to_is_there() {
+    let mut faults = Vec::new();
+    for (path, text) in documents() {
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://")) {
+            let (file, heading) =
+                target.split_once('#').map_or((target, None), |(file, heading)| (file, Some(heading)));
+            let file = if file.is_empty() { path.clone() } else { path.with_file_name("").join(file) };
+            let Ok(linked) = fs::read_to_string(&file).or_else(|_| fs::read_dir(&file).map(|_| String::new())) else {
+                faults.push(format!("{}: {target}: there is no such file", path.display()));
+                continue;
+            };
+            let mut headings = linked.lines().filter(|line| line.starts_with('#')).map(anchor);
+            if heading.is_some_and(|heading| !headings.any(|there| there == heading)) {
+                faults.push(format!("{}: {target}: there is no such heading", path.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
