@@ -272,11 +272,10 @@ impl Recipe {
 
     /// Faults of the settings that flags can override.
     fn setting_faults(&self) -> Vec<String> {
-        let binaries: Vec<&str> = self.binaries.iter().map(|binary| binary.name.as_str()).collect();
         self.instance
             .faults()
             .into_iter()
-            .chain(tags::faults(&self.tags, &binaries))
+            .chain(tags::faults(&self.tags, &self.binaries))
             .chain(self.apt.faults())
             .chain(self.ssh.faults())
             .collect()

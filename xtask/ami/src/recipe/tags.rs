@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Binary;
 use crate::cloud::tags::TAG_SHA256;
 
 /// Keys and values of the recipe's tags.
@@ -27,7 +28,12 @@ const PREFIX: &str = "wallaroo:";
 
 /// Faults of tags, by EC2's rules. EC2 itself permits any character in a tag, but a request cannot carry control
 /// characters.
-pub fn faults(tags: &OwnTags, binaries: &[&str]) -> Vec<String> {
+pub fn faults(tags: &OwnTags, binaries: &[Binary]) -> Vec<String> {
+    let binaries: Vec<&str> = binaries.iter().map(|binary| binary.name.as_str()).collect();
+    faults_beside(tags, &binaries)
+}
+
+fn faults_beside(tags: &OwnTags, binaries: &[&str]) -> Vec<String> {
     let mut faults: Vec<String> = tags.iter().flat_map(|(key, value)| faults_of(key, value)).collect();
     let own = TAGS_OF_THIS_TOOL + binaries.len();
     if tags.len() + own > MAX_TAGS {
@@ -80,7 +86,7 @@ mod tests {
 
     fn faults_with(pairs: &[(&str, &str)]) -> String {
         let tags = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        faults(&tags, &[]).join("\n")
+        faults_beside(&tags, &[]).join("\n")
     }
 
     #[test]
@@ -133,14 +139,14 @@ mod tests {
     fn the_number_of_tags_leaves_room_for_those_of_this_tool() {
         let of = |count: usize| (0..count).map(|number| (format!("key{number}"), String::new())).collect();
         let binaries = ["machida", "sender"];
-        assert_eq!(faults(&of(39), &binaries), [""; 0]);
-        let [fault] = faults(&of(40), &binaries).try_into().expect("one fault");
+        assert_eq!(faults_beside(&of(39), &binaries), [""; 0]);
+        let [fault] = faults_beside(&of(40), &binaries).try_into().expect("one fault");
         assert!(fault.ends_with("give at most 39"), "{fault}");
         let many = vec!["machida"; 43];
-        let [fault] = faults(&of(0), &many).try_into().expect("one fault");
+        let [fault] = faults_beside(&of(0), &many).try_into().expect("one fault");
         assert!(fault.contains("52 of which this tool needs") && fault.ends_with("give at most 0"), "{fault}");
         let longest = "m".repeat(112);
-        assert_eq!(faults(&of(0), &[&longest]), [""; 0]);
-        assert_eq!(faults(&of(0), &[&format!("{longest}m")]).len(), 1);
+        assert_eq!(faults_beside(&of(0), &[&longest]), [""; 0]);
+        assert_eq!(faults_beside(&of(0), &[&format!("{longest}m")]).len(), 1);
     }
 }

@@ -11,16 +11,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokio::time::{Instant, sleep, timeout};
 use xtask_ami::{
     ask::spec::{ReleaseSpec, Visibility},
-    event::{
-        ids::{ImageId, InstanceId},
-        promotion::Promotion,
-    },
     events::Events,
     record::{folder::JOURNAL, journal::Reading},
 };
 
 use crate::{
     books::{Books, LAG},
+    candidate::promotion,
     cloud::Cloud,
     crash::Crash,
     kit::{Desk, FOR_EVER, Random, desk::release_to_end, private},
@@ -390,24 +387,5 @@ impl Story {
         for (law, fault) in judge_journal(&journal) {
             self.expect(false, law, fault);
         }
-    }
-}
-
-/// What there is to promote: an image in the build region, of another build.
-fn promotion(order: &ReleaseSpec, built: &BTreeMap<String, String>) -> Promotion {
-    let name = |path: &String| path.rsplit('/').next().unwrap_or_default().to_owned();
-    Promotion {
-        version: "0.6.1-rc1".parse().expect("a version"),
-        name: "Wallaroo 0.6.1-rc1".to_owned(),
-        region: order.build_region.clone(),
-        image: ImageId("ami-0000000000000cafe".to_owned()),
-        build: "20260101T000000Z-0.6.1-rc1-cafe".to_owned(),
-        made_of: InstanceId("i-0000000000000cafe".to_owned()),
-        description: "Wallaroo 0.6.1-rc1".to_owned(),
-        system: "ubuntu-16.04".to_owned(),
-        commit: "a".repeat(40),
-        sha256: built.iter().map(|(path, sum)| (name(path), sum.clone())).collect(),
-        verified: "2026-01-01T00:00:00Z, 42 checks".to_owned(),
-        hardware: None,
     }
 }
