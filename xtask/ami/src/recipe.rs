@@ -18,10 +18,12 @@ mod owner;
 mod packages;
 mod private;
 mod several;
+mod shown;
 mod ssh;
 mod system;
 mod tags;
 mod volume;
+mod words;
 
 pub use apt::Apt;
 pub use instance::{DEFAULT_VOLUME_TYPE, Instance, Limits};
@@ -30,6 +32,7 @@ pub use packages::{Packages, Upgrade};
 pub use ssh::{KeyType, Ssh};
 pub use system::{File, Package, System, is_of_library};
 pub use tags::OwnTags;
+pub use words::{is_plain_name, is_url};
 
 /// How the image is named, built and installed.
 #[derive(Clone, Debug, Deserialize)]
@@ -258,8 +261,8 @@ impl Recipe {
         instance.kms_key = flags.kms_key.clone().or(instance.kms_key.take());
         instance.public_address = flags.public_address.or(instance.public_address);
         instance.reach = flags.reach.or(instance.reach);
-        instance.instance_profile = flags.instance_profile.clone().or(instance.instance_profile.take());
-        recipe.apt.proxy = flags.apt_proxy.clone().or(recipe.apt.proxy.take());
+        set_or_clear(&mut instance.instance_profile, flags.instance_profile.as_deref());
+        set_or_clear(&mut recipe.apt.proxy, flags.apt_proxy.as_deref());
         let faults: Vec<String> = of_line.into_iter().chain(recipe.setting_faults()).collect();
         if !faults.is_empty() {
             bail!(
@@ -334,6 +337,13 @@ impl Recipe {
     }
 }
 
+/// Sets what a flag gives; an empty word switches off what the recipe sets.
+fn set_or_clear(setting: &mut Option<String>, given: Option<&str>) {
+    if let Some(given) = given {
+        *setting = Some(given.to_owned()).filter(|given| !given.is_empty());
+    }
+}
+
 /// The name, if EC2 permits it.
 fn legal_name(name: String) -> Result<String> {
     let length = name.chars().count();
@@ -356,20 +366,6 @@ fn outside_the_checkout(at: &str, path: &Utf8Path) -> Option<String> {
 fn not_variables<'a>(at: &'a str, variables: &'a [String]) -> impl Iterator<Item = String> + 'a {
     let wrong = variables.iter().filter(|variable| !variable.contains('=') || variable.starts_with(['=', '-']));
     wrong.map(move |variable| format!("{at}: variables: `{variable}` is not name=value"))
-}
-
-/// Whether this is one word that no program takes for a flag.
-#[must_use]
-pub fn is_plain_name(name: &str) -> bool {
-    let legal = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
-    !name.is_empty() && !name.starts_with(['-', '.']) && name.chars().all(legal)
-}
-
-/// Whether this is a URL, and one word both in a sources.list and to a shell.
-#[must_use]
-pub fn is_url(text: &str) -> bool {
-    let legal = |c: char| c.is_ascii_graphic() && !"'\"\\$`<>|".contains(c);
-    text.contains(":/") && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(legal)
 }
 
 /// The known key nearest to the unknown key in serde's message ``unknown field `x`, expected one of `y`, `z` ``.
