@@ -14,6 +14,7 @@ pub use completions::CompletionsFlags;
 pub use diff::{DiffFlags, DiffFormat};
 pub use install_into::InstallFlags;
 pub use list::{ListFlags, ListFormat};
+pub use promote::PromoteFlags;
 pub use retire::RetireFlags;
 pub use test::TestFlags;
 pub use unfinished::{CleanFlags, ResumeFlags};
@@ -24,6 +25,7 @@ mod completions;
 mod install_into;
 mod diff;
 mod list;
+mod promote;
 mod retire;
 mod test;
 mod unfinished;
@@ -82,6 +84,8 @@ pub enum Command {
     /// Check that a version is public, and alike in every region; or, with --deep, what an image still has of the machine
     /// that it was made on
     Check(CheckFlags),
+    /// Publish a verified release candidate under its release name, without building
+    Promote(PromoteFlags),
     /// Show what changed from image A to image B: binaries, packages, base, files, settings
     Diff(DiffFlags),
     /// Remove a version: deregister its images and delete their snapshots in every region, after its number is typed; also

@@ -59,6 +59,7 @@ pub fn about() -> About {
         system: "ubuntu-16.04".to_owned(),
         call: Invocation::default(),
         inputs: Default::default(),
+        promotes: None,
     }
 }
 

@@ -269,7 +269,7 @@ impl Recipe {
         self.instance
             .faults()
             .into_iter()
-            .chain(tags::faults(&self.tags))
+            .chain(tags::faults(&self.tags, &self.binaries))
             .chain(self.apt.faults())
             .chain(self.ssh.faults())
             .collect()

@@ -9,6 +9,8 @@ pub mod make;
 pub mod install;
 pub mod verify;
 pub mod traces;
+pub mod mark;
+pub mod promote;
 pub mod copy;
 pub mod open;
 pub mod gate;

@@ -68,6 +68,19 @@ impl Checkout {
         Ok((build_region, regions))
     }
 
+    /// The region to ask first, and the regions to publish in, sorted, for an image that exists already.
+    ///
+    /// # Errors
+    /// As [`Checkout::published`].
+    pub fn regions_of_promotion(&self, flags: &RegionFlags) -> Result<(Region, Vec<Region>)> {
+        let mut regions = self.published(flags)?;
+        regions.sort();
+        regions.dedup();
+        let build_region = regions.iter().find(|region| **region == self.recipe.build_region);
+        let home = build_region.or(regions.first()).cloned().context("there is no region to publish in")?;
+        Ok((home, regions))
+    }
+
     /// The region to ask about all others: the recipe's build region, or, where the regions to publish in are of another
     /// partition, the first of these; or, where no flag names them and the user's own settings are about another one still,
     /// the region that they name.

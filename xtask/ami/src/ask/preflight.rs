@@ -108,6 +108,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         unique,
         keep_on_failure: flags.keep_on_failure,
         skip_failed_regions: flags.skip_failed_regions,
+        promotes: None,
         unblock_public_access: flags.unblock_public_access,
     };
     Ok(Draft { spec, findings })
@@ -115,7 +116,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
 
 /// The profile that the environment names, for commands to type later. Keys in the environment come before it, as in the
 /// AWS CLI.
-fn profile_of_environment() -> Option<String> {
+pub(super) fn profile_of_environment() -> Option<String> {
     let has_keys = environment::variable("AWS_ACCESS_KEY_ID").is_some();
     environment::profile().filter(|_| !has_keys)
 }
@@ -127,7 +128,7 @@ fn user() -> String {
     of_system.or_else(|| environment::variable("USER")).unwrap_or_default()
 }
 
-fn current_folder() -> Result<Utf8PathBuf> {
+pub(super) fn current_folder() -> Result<Utf8PathBuf> {
     let folder = std::env::current_dir().context("failed to get the current folder")?;
     Utf8PathBuf::try_from(folder).context("run this in a folder with a path in UTF-8")
 }
@@ -165,7 +166,7 @@ fn refuse_grantees_elsewhere(grantees: &[Grantee], build_region: &Region) -> Res
     Ok(())
 }
 
-/// Runs the preflight checks of the cloud, and completes the spec with the base's system.
+/// Runs the preflight checks of the cloud, and completes the spec with the base's system; a promotion has no base.
 ///
 /// # Errors
 /// When the checks can't run at all.
@@ -187,6 +188,7 @@ pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Re
         image: spec.new_image(NOT_BEGUN, now, NOT_BEGUN.to_owned(), NOT_BEGUN),
         encrypted: spec.recipe.instance.is_encrypted(),
         unblock_public_access: spec.unblock_public_access,
+        promotes: spec.promotes.as_ref().map(|promotion| (promotion.region.clone(), promotion.image.clone())),
         skip_build: spec.skip_build,
         install_missing: install_missing && findings.is_empty(),
     };

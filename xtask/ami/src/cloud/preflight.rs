@@ -6,6 +6,7 @@ use xtask::{region::Region, version::Version};
 
 use super::{Audience, NewImage, tags::Tags};
 use crate::elf::facts::Facts;
+use crate::event::ids::ImageId;
 use crate::ground::finding::Finding;
 
 /// In place of the id of a build, before the build begins.
@@ -34,6 +35,8 @@ pub struct Request {
     pub image: NewImage,
     /// Whether the recipe or a flag asks for encryption.
     pub encrypted: bool,
+    /// The image to publish under another name, and its region, if that is all that the build does.
+    pub promotes: Option<(Region, ImageId)>,
     /// `--unblock-public-access`: lift blocks on public images while the image is published.
     pub unblock_public_access: bool,
     /// `--skip-build`: use the existing binaries, so make is not needed.

@@ -147,6 +147,15 @@ pub struct Verified {
     pub instance: InstanceId,
 }
 
+/// What the computer that made an image knows of it, beside what its tags say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Provenance {
+    /// The disk that it was made from.
+    pub disk: SealedDisk,
+    /// Its checks.
+    pub verification: Verification,
+}
+
 /// How long a step took.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Timing {

@@ -79,6 +79,10 @@ pub enum Step {
     Remove(Region, ImageId),
     /// The image is booted and verified.
     Verify(ImageId),
+    /// What this computer knows of an image that is promoted is kept.
+    Candidate,
+    /// It is written on the image, as a tag, that it is verified.
+    Mark(ImageId),
     /// The images are opened to their audience.
     Publish,
     /// The images are closed again.
@@ -111,6 +115,8 @@ impl fmt::Display for Step {
             Step::Copy(region) => write!(f, "copy {region}"),
             Step::Remove(region, image) => write!(f, "remove {region} {image}"),
             Step::Verify(image) => write!(f, "verify {image}"),
+            Step::Mark(image) => write!(f, "mark {image}"),
+            Step::Candidate => f.write_str("candidate"),
             Step::Publish => f.write_str("publish"),
             Step::Withdraw => f.write_str("withdraw"),
             Step::Unblock(region) => write!(f, "unblock {region}"),
@@ -133,6 +139,7 @@ impl FromStr for Step {
             ["keep", "base", instance] => Step::Kept(InstanceId((*instance).to_owned())),
             ["binaries"] => Step::Binaries,
             ["sources"] => Step::Sources,
+            ["candidate"] => Step::Candidate,
             ["publish"] => Step::Publish,
             ["withdraw"] => Step::Withdraw,
             ["bake", "packages"] => Step::Packages,
@@ -145,6 +152,7 @@ impl FromStr for Step {
             [word, "login"] => Step::Login(role(word)?),
             [word, "revoke"] => Step::Revoke(role(word)?),
             ["verify", image] => Step::Verify(ImageId((*image).to_owned())),
+            ["mark", image] => Step::Mark(ImageId((*image).to_owned())),
             ["image", name] => Step::Image(region(name)?),
             ["available", name] => Step::Available(region(name)?),
             ["copy", name] => Step::Copy(region(name)?),
@@ -206,7 +214,7 @@ mod tests {
     use super::*;
 
     /// One of each, as the journals of format 1 have them.
-    const STEPS: [&str; 30] = [
+    const STEPS: [&str; 32] = [
         "base",
         "reuse base",
         "keep base i-0123456789abcdef0",
@@ -233,6 +241,8 @@ mod tests {
         "copy eu-west-1",
         "remove eu-west-1 ami-0123456789abcdef0",
         "verify ami-0123456789abcdef0",
+        "candidate",
+        "mark ami-0123456789abcdef0",
         "publish",
         "withdraw",
         "unblock us-west-2",

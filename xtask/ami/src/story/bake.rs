@@ -28,7 +28,6 @@ use crate::{
     },
     ground::wait::{self, Pace, Patience, Poll},
     machine::{Input, Job, Machine, keys::LoginKey},
-    recipe::Upgrade,
     record::{folder, state::baking::Begun},
     ship::inventory::Inventory,
 };

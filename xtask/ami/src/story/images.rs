@@ -87,7 +87,8 @@ pub async fn wait_available<C: Imaging + Account>(
     region: &Region,
     id: &ImageId,
 ) -> Result<Image> {
-    let phase = if region == run.build_region() { Phase::Image } else { Phase::Copy };
+    let is_copy = region != run.build_region() || run.spec.promotes.is_some();
+    let phase = if is_copy { Phase::Copy } else { Phase::Image };
     let patience = Patience { limit: run.spec.recipe.limits.image, pace: cloud.pace(phase) };
     wait::until(format_args!("{id} in {region}"), patience, &run.events, async || {
         match cloud.image(region, id).await? {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Error, Result, anyhow, bail};
 use futures_util::future::{OptionFuture, maybe_done};
 use tokio::sync::oneshot;
 
-use super::{bake, copy, keep, launch, open, resumed, reuse::Order, run::Run, teardown, verify};
+use super::{bake, copy, keep, launch, mark, open, promote, resumed, reuse::Order, run::Run, teardown, verify};
 use crate::{
     cloud::Cloud,
     event::{
@@ -99,6 +99,14 @@ async fn work<C: Cloud>(
     signals: &mut Signals,
     tell: &impl Fn(&Report) -> Result<()>,
 ) -> Result<Report, Failure> {
+    if let Some(promotion) = &run.spec.promotes {
+        // It launches nothing, so no earlier process left anything.
+        swept.set(true);
+        return tokio::select! {
+            outcome = Box::pin(promote::promote(cloud, run, promotion, tell)) => outcome.map_err(Failure::Failed),
+            signal = signals.next() => Err(Failure::Interrupted(signal)),
+        };
+    }
     let (keeping, ordered) = oneshot::channel();
     let mut keep = Box::pin(maybe_done(keep::beside(cloud, run, ordered)));
     let beside = async {
@@ -141,6 +149,9 @@ async fn pipeline<C: Cloud>(
         // The step names the image: the checks of one image say nothing about its replacement.
         let step = Step::Verify(home.image.clone());
         let verified = run.events.once(step, &home.image, verify::verify(cloud, run, &home)).await;
+        if let Ok(verified) = &verified {
+            mark::verified(cloud, run, &home.image, verified).await;
+        }
         let instance = verified.as_ref().ok().map(|verified| verified.instance.clone());
         // The receiver also waits for the copies, so it still exists.
         let _ = pass_on.send(verified);
@@ -158,20 +169,30 @@ async fn pipeline<C: Cloud>(
             (Err(verify), Err(copy)) => bail!("{verify:#}\nand {copy:#}"),
         };
         open::through_the_gate(cloud, run, &home.disk.base, &images).await?;
-        let report = run.events.state(|state| Report::of(state, &images, &run.folder))?;
-        for kept in [report.keep(&run.folder), keep_provenance(run, &home.disk, &images)] {
-            if let Err(error) = kept {
-                // The images are complete, so this is no reason to fail.
-                run.events.warn(format_args!("{error:#}"));
-            }
+        if let Err(error) = keep_provenance(run, &home.disk, &images) {
+            // The images are complete, so this is no reason to fail.
+            run.events.warn(format_args!("{error:#}"));
         }
-        tell(&report)?;
-        Ok(report)
+        tell_result(run, &images, &tell)
     };
     let discard =
         OptionFuture::from(home.instance.as_ref().map(|instance| launch::discard(cloud, run, Role::Bake, instance)));
     let (released, (), _) = tokio::join!(release, verify, discard);
     released
+}
+
+/// Makes the report, keeps it, and tells it.
+///
+/// # Errors
+/// When the journal lacks a part of it, or it cannot be told.
+pub fn tell_result(run: &Run, images: &Images, tell: impl Fn(&Report) -> Result<()>) -> Result<Report> {
+    let report = run.events.state(|state| Report::of(state, images, &run.folder))?;
+    if let Err(error) = report.keep(&run.folder) {
+        // The images are complete, so this is no reason to fail.
+        run.events.warn(format_args!("{error:#}"));
+    }
+    tell(&report)?;
+    Ok(report)
 }
 
 /// Writes the provenance of the images to the build's folder.

@@ -17,11 +17,11 @@ use crate::{
     },
     cloud::{
         NewImage,
-        tags::{TAG_REUSED_BASE, Tags},
+        tags::{self, TAG_REUSED_BASE, Tags},
     },
     event::{
         about::{About, Identity},
-        facts::Base,
+        facts::{Base, Built},
         ids::{ImageId, InstanceId},
         step::{Role, Step},
     },
@@ -161,6 +161,10 @@ impl Run {
     pub fn new_image(&self, region: &Region, base_name: &str, made_of: &InstanceId) -> NewImage {
         let token = self.token(&format!("image-{region}"));
         let mut image = self.spec.new_image(&self.id, self.began, token, &made_of.0);
+        let built = self.events.state(|state| state.result::<Vec<Built>>(&Step::Binaries));
+        // What cannot be read is an error where it is needed.
+        let built = built.ok().flatten().unwrap_or_default().into_iter();
+        image.tags.extend(tags::sha256(&built.map(|binary| (binary.name, binary.sha256)).collect()));
         image.tags.extend(self.reused_base().map(|kept| (TAG_REUSED_BASE.to_owned(), kept.0)));
         image.for_base(base_name, &self.spec.system_name)
     }
@@ -234,6 +238,7 @@ fn about(spec: &ReleaseSpec, id: &str, began: SystemTime, identity: Identity) ->
         system: spec.system_name.clone(),
         call: spec.invocation.clone(),
         inputs: inputs::files(spec),
+        promotes: spec.promotes.clone().map(Box::new),
     }
 }
 

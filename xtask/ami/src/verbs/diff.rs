@@ -36,7 +36,8 @@ pub use known::Records;
 pub async fn diff<C: Cloud>(app: &App<'_, C>, flags: &DiffFlags, common: &CommonFlags) -> Result<(), Failure> {
     let App { cloud, checkout, state_dir, events, .. } = *app;
     let records = Records::read(state_dir, common.local).map_err(Failure::Refused)?;
-    let diff = document(cloud, &checkout.recipe, &used(app).await?, &records, flags, events).await?;
+    let diff =
+        document(cloud, &checkout.recipe, &used(app).await.map_err(Failure::Refused)?, &records, flags, events).await?;
     let format = if common.json { DiffFormat::Json } else { flags.format };
     let text = formats::text(&diff, format).map_err(Failure::Failed)?;
     print::print(&text).map_err(Failure::Failed)

@@ -217,6 +217,7 @@ impl Imaging for Simulated {
         image(region: &Region, id: &ImageId) -> Option<Image>;
         images(region: &Region) -> Vec<Image>;
         complete_image(region: &Region, id: &ImageId, image: &NewImage) -> ();
+        tag_image(region: &Region, id: &ImageId, tags: &Tags) -> ();
         deregister(region: &Region, id: &ImageId) -> ();
         disk(region: &Region, id: &ImageId, scratch: &Utf8Path) -> Option<Box<dyn ClosedDisk>>;
     }

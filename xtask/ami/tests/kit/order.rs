@@ -56,6 +56,7 @@ pub fn order(folder: &Utf8Path, visibility: Visibility, build_region: &str, regi
         unique: String::new(),
         keep_on_failure: false,
         skip_failed_regions: false,
+        promotes: None,
         unblock_public_access: false,
     }
 }

@@ -25,6 +25,7 @@ pub enum Verb {
     LookAtImage,
     ListImages,
     Complete,
+    Tag,
     SnapshotsPublic,
     SnapshotsPrivate,
     ImagePublic,

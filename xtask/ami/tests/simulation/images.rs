@@ -168,6 +168,7 @@ impl Books {
     }
 
     pub fn deregister(&mut self, region: &Region, id: &ImageId, fate: &mut impl Fate) -> Result<()> {
+        self.changes(id);
         let is_half_public = self.is_half_public();
         let Some(image) = self.images.get_mut(&(region.clone(), id.clone())).filter(|image| !image.gone) else {
             return Ok(());
@@ -211,6 +212,7 @@ impl Books {
     }
 
     pub fn permit(&mut self, region: &Region, id: &ImageId, to: &Audience, permit: bool, what: &str) -> Result<()> {
+        self.changes(id);
         let blocked = permit && self.is_blocked(region);
         let image = self.known(region, id)?;
         match to {

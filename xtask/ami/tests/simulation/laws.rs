@@ -38,13 +38,18 @@ impl Books {
             self.violation(6, format!("{region}: {id} becomes public with other bytes than were built"));
         }
         for other in self.regions.clone() {
-            let is_copy = |it: &SimImage| it.is_good() && it.origin == image.origin;
+            let is_copy = |it: &SimImage| it.is_good() && it.origin == image.origin && it.new.name == image.new.name;
             let here = self.images.iter().find(|((at, _), it)| *at == other && is_copy(it)).map(|(_, it)| it);
             let snapshots = here.is_some_and(|it| it.snapshots_public);
             if here.is_none() || is_image && !snapshots {
                 self.violation(2, format!("{region}: {id} becomes public, and {other} isn't ready for it"));
             }
         }
+    }
+
+    /// The images of the build.
+    fn made(&self) -> impl Iterator<Item = (&(Region, ImageId), &SimImage)> {
+        self.images.iter().filter(|((_, id), _)| self.candidate.as_ref() != Some(id))
     }
 
     /// A version was retired: nothing of it is left, and all of the others is.
@@ -66,7 +71,7 @@ impl Books {
     /// Whether the image is public in some regions, and not in all of them.
     pub fn is_half_public(&self) -> bool {
         let is_public =
-            |region: &Region| self.images.iter().any(|((at, _), image)| at == region && !image.gone && image.public);
+            |region: &Region| self.made().any(|((at, _), image)| at == region && !image.gone && image.public);
         let public = self.regions.iter().filter(|region| is_public(region)).count();
         public > 0 && public < self.regions.len()
     }
@@ -75,7 +80,7 @@ impl Books {
     pub fn judge_released(&mut self, shared_with: usize) {
         for region in self.regions.clone() {
             let is_of_it = |image: &SimImage| !image.gone && !image.is_kept_base();
-            let here = self.images.iter().filter(|((at, _), image)| *at == region && is_of_it(image));
+            let here = self.made().filter(|((at, _), image)| *at == region && is_of_it(image));
             let here: Vec<SimImage> = here.map(|(_, image)| image.clone()).collect();
             let [image] = here.as_slice() else {
                 self.violation(3, format!("{region} has {} images after the release", here.len()));

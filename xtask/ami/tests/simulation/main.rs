@@ -20,6 +20,7 @@ mod crash;
 mod cloud;
 mod verbs;
 mod books;
+mod candidate;
 mod machines;
 mod images;
 mod laws;

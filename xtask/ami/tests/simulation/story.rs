@@ -17,6 +17,7 @@ use xtask_ami::{
 
 use crate::{
     books::{Books, LAG},
+    candidate::promotion,
     cloud::Cloud,
     crash::Crash,
     kit::{Desk, FOR_EVER, Random, desk::release_to_end, private},
@@ -100,7 +101,9 @@ impl Story {
     fn new(seed: u64, order: &ReleaseSpec, built: &BTreeMap<String, String>, folder: &Utf8Path) -> Story {
         let mut random = Random::new(seed);
         let mut order = order.clone();
+        order.promotes = random.happens(200).then(|| promotion(&order, built));
         order.visibility = match random.below(5) {
+            _ if order.promotes.is_some() => Visibility::Public,
             0 => private(&[]),
             1 => private(&["123456789012"]),
             _ => Visibility::Public,
@@ -120,7 +123,11 @@ impl Story {
         }
         let odds = Odds::of(&mut random);
         // The cloud's numbers are others than the story's.
-        let cloud = Cloud::new(books, Weather::new(Random::new(!seed)));
+        let mut weather = Weather::new(Random::new(!seed));
+        if let Some(promotion) = &order.promotes {
+            books.add_candidate(promotion, &mut weather);
+        }
+        let cloud = Cloud::new(books, weather);
         let desk = Desk::new(folder);
         Story { cloud, random, order, desk, build: String::new(), odds, blocks: Vec::new(), read: Rc::default() }
     }
@@ -158,6 +165,8 @@ impl Story {
             "public images are no longer blocked where they were",
         );
         self.judge_journal();
+        let launches = self.order.promotes.is_some() && !self.cloud.books.borrow().instances.is_empty();
+        self.expect(!launches, 4, "a promotion launches an instance");
         self.cloud.books.borrow_mut().judge_kept();
         let is_half_public = self.cloud.books.borrow().is_half_public();
         self.expect(!is_half_public, 9, "the image is public in some regions, and not in all");

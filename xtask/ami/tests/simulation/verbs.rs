@@ -14,6 +14,7 @@ use xtask_ami::{
         NewImage, Opening, Paced, Permission, Phase, Recycled, Retiring, Shutdown, SshAccess,
         ec2::commands,
         preflight::{Preflight, Request},
+        tags::Tags,
     },
     event::{
         about::Identity,
@@ -111,7 +112,15 @@ impl<F: Fate> Imaging for Cloud<F> {
         images(region: &Region) -> Vec<Image>:
             Verb::ListImages, region, "", |books, _| Ok(books.listed(region).map(|(id, image)| image.seen(id)).collect());
         complete_image(region: &Region, id: &ImageId, _image: &NewImage) -> ():
-            Verb::Complete, region, id, |books, _| books.known(region, id).map(|image| image.completed = true);
+            Verb::Complete, region, id, |books, _| {
+                books.changes(id);
+                books.known(region, id).map(|image| image.completed = true)
+            };
+        tag_image(region: &Region, id: &ImageId, tags: &Tags) -> (): Verb::Tag, region, id,
+            |books, _| {
+                books.changes(id);
+                books.known(region, id).map(|image| image.new.tags.extend(tags.iter().cloned()))
+            };
         deregister(region: &Region, id: &ImageId) -> ():
             Verb::Deregister, region, id, |books, fate| books.deregister(region, id, fate);
     }

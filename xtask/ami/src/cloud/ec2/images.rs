@@ -18,7 +18,10 @@ use super::{
     tags::tags,
 };
 use crate::{
-    cloud::{ClosedDisk, Image, ImageState, Imaging, NewImage, tags::TAG_BUILD},
+    cloud::{
+        ClosedDisk, Image, ImageState, Imaging, NewImage,
+        tags::{TAG_BUILD, Tags},
+    },
     event::ids::{ImageId, InstanceId},
     ground::{
         api_error::ApiError,
@@ -51,6 +54,10 @@ impl Imaging for Ec2 {
 
     async fn complete_image(&self, region: &Region, id: &ImageId, image: &NewImage) -> Result<()> {
         self.explained(Box::pin(self.complete(region, id, image))).await
+    }
+
+    async fn tag_image(&self, region: &Region, id: &ImageId, tags: &Tags) -> Result<()> {
+        self.explained(Box::pin(self.add_tags(region, id, tags))).await
     }
 
     async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
@@ -210,6 +217,14 @@ impl Ec2 {
             self.once_visible(&id.0, require).await?;
         }
         Ok(())
+    }
+
+    pub(super) async fn add_tags(&self, region: &Region, id: &ImageId, tags: &Tags) -> Result<()> {
+        let add = async || {
+            let request = requests::image::add_tags(&self.client(region), &id.0, tags);
+            request.send().await.answer("CreateTags", region.as_str()).map(drop)
+        };
+        Ok(self.once_visible(&id.0, add).await?)
     }
 
     pub(super) async fn remove_image(&self, region: &Region, id: &ImageId) -> Result<()> {

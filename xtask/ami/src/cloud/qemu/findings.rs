@@ -38,6 +38,11 @@ impl Qemu {
     /// Runs all checks of the request.
     pub(super) async fn run_preflight(&self, request: &Request) -> Result<Preflight> {
         let mut preflight = Preflight::default();
+        if request.promotes.is_some() {
+            // Copies are links to the same disk, and nothing runs.
+            preflight.findings.extend(self.name_finding(request)?);
+            return Ok(preflight);
+        }
         let base = match self.base_file {
             Some(_) => None,
             None => base::cached(&self.state_dir, &self.recipe.local_base, self.local_system()?).await?,

@@ -10,6 +10,7 @@ use xtask_ami::{
     cloud::{
         Account, Audience, ClosedDisk, HowTo, Image, Imaging, Leftover, NewImage, Opening, Paced, Permission, Phase,
         preflight::{Preflight, Request},
+        tags::Tags,
     },
     event::{
         about::Identity,
@@ -55,6 +56,9 @@ impl Imaging for Publisher<'_> {
     }
     async fn complete_image(&self, _: &Region, _: &ImageId, _: &NewImage) -> Result<()> {
         Ok(())
+    }
+    async fn tag_image(&self, _: &Region, id: &ImageId, _: &Tags) -> Result<()> {
+        bail!("{id} is not tagged here")
     }
     async fn deregister(&self, _: &Region, id: &ImageId) -> Result<()> {
         bail!("{id} is not deregistered here")

@@ -147,7 +147,7 @@ fn left_out(base: &Disks) -> Option<String> {
     (!devices.is_empty()).then(|| format!("beside its root, the base has {devices}; the image is made without them"))
 }
 
-fn encryption_findings(machine: &Instance, request: &Request) -> Vec<Finding> {
+pub(super) fn encryption_findings(machine: &Instance, request: &Request) -> Vec<Finding> {
     if !machine.is_encrypted() {
         return Vec::new();
     }
