@@ -64,16 +64,6 @@ prepare() {
     write_identity_unit
 }
 
-# Ubuntu updates itself soon after boot, and then holds apt's locks for minutes. Masks in /run last until the next boot,
-# so instances of the image still update themselves. An update that already runs is not killed, because that could leave
-# packages half installed; install_packages waits for its locks.
-hold_back_background_apt() {
-    [[ -d /run/systemd/system ]] || return 0
-    local timers=(apt-daily.timer apt-daily-upgrade.timer)
-    systemctl stop "${timers[@]}" 2> /dev/null || true
-    systemctl mask --runtime --quiet "${timers[@]}" apt-daily.service apt-daily-upgrade.service
-}
-
 # The recipe's apt.proxy is in WALLAROO_APT_PROXY. Packages that download something while they are installed get it,
 # too.
 use_proxy() {

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Brings the base's own packages up to date, for provision.sh, which takes this in: it has `apt_get` and `say`.
+# Brings the base's own packages up to date, and keeps the base from doing so meanwhile, for provision.sh, which takes this
+# in: it has `apt_get` and `say`.
 
 # In /run, so that neither is in the image.
 readonly BASE_PACKAGES=/run/wallaroo-base-packages
@@ -12,6 +13,16 @@ note_base_packages() {
     # shellcheck disable=SC2016
     dpkg-query -W -f '${db:Status-Abbrev}\t${Package}\t${Architecture}\t${Version}\n' > "$BASE_PACKAGES.new"
     mv "$BASE_PACKAGES.new" "$BASE_PACKAGES"
+}
+
+# Ubuntu updates itself soon after boot, and then holds apt's locks for minutes. Masks in /run last until the next boot,
+# so instances of the image still update themselves. An update that already runs is not killed, because that could leave
+# packages half installed; install_packages waits for its locks.
+hold_back_background_apt() {
+    [[ -d /run/systemd/system ]] || return 0
+    local timers=(apt-daily.timer apt-daily-upgrade.timer)
+    systemctl stop "${timers[@]}" 2> /dev/null || true
+    systemctl mask --runtime --quiet "${timers[@]}" apt-daily.service apt-daily-upgrade.service
 }
 
 # Upgrades nothing, what has security updates, or all. No package is ever removed, and one that was put on hold stays.

@@ -33,7 +33,7 @@ pub use owner::Owner;
 pub use packages::{Packages, Upgrade};
 pub use ssh::{KeyType, Ssh};
 pub use system::{File, Package, System, is_of_library};
-pub use tags::OwnTags;
+pub use tags::{OwnTags, TAG_SHA256};
 pub use words::{is_plain_name, is_url};
 
 /// How the image is named, built and installed.

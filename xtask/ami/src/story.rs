@@ -16,6 +16,7 @@ pub mod open;
 pub mod gate;
 pub mod block;
 pub mod images;
+pub mod told;
 pub mod teardown;
 pub mod resumed;
 pub mod launch;

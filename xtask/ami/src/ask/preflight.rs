@@ -56,13 +56,15 @@ pub struct Draft {
 /// When the checkout has no sources, or flags contradict each other or the recipe.
 pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, purpose: Purpose) -> Result<Draft> {
     let Checkout { root, workspace, recipe } = checkout;
+    // Also of a private image, whose name is longer still: a version that is too long is one for any image.
+    let public_name = recipe.image_name(&flags.version)?;
     let visibility = visibility(flags)?;
     let (build_region, regions) = checkout.regions(flags)?;
     refuse_grantees_elsewhere(&flags.share, &build_region)?;
     let source = Source::read(root, recipe, workspace)?;
     let unique = if is_private(flags) { format!("{:08x}", rand::rng().next_u32()) } else { String::new() };
     let name = match visibility {
-        Visibility::Public => recipe.image_name(&flags.version)?,
+        Visibility::Public => public_name,
         Visibility::Private { .. } => {
             recipe.private_image_name(&flags.version, &user(), &source.commit_word(), &unique)?
         }

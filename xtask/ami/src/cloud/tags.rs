@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+pub use crate::recipe::TAG_SHA256;
+
 /// The id of the build.
 pub const TAG_BUILD: &str = "wallaroo:build";
 /// The version.
@@ -11,8 +13,6 @@ pub const TAG_VERSION: &str = "wallaroo:version";
 pub const TAG_EXPIRES: &str = "wallaroo:expires";
 /// The commit of the checkout, with [`DIRTY`] after it where files differed from it; or [`UNKNOWN`].
 pub const TAG_COMMIT: &str = "wallaroo:commit";
-/// What the tags with the SHA-256 of the binaries on an image begin with; the name of the binary follows.
-pub const TAG_SHA256: &str = "wallaroo:sha256:";
 /// On an image, the id of the instance that it was made from.
 pub const TAG_INSTANCE: &str = "wallaroo:instance";
 /// On an image, its system, such as `ubuntu-16.04`.

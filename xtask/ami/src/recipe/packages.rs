@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{
     Deserialize, Deserializer,
     de::{
-        MapAccess, SeqAccess, Visitor,
+        self, MapAccess, SeqAccess, Visitor,
         value::{MapAccessDeserializer, SeqAccessDeserializer},
     },
 };
@@ -26,8 +26,7 @@ pub struct Packages {
 }
 
 /// Which of the base's packages are brought up to date.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase", expecting = "expected none, security or all, in quotes")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Upgrade {
     /// None, except those that a package of the recipe needs in another version.
     None,
@@ -36,6 +35,34 @@ pub enum Upgrade {
     Security,
     /// All, as by `apt-get upgrade --with-new-pkgs`.
     All,
+}
+
+impl Upgrade {
+    /// The words for them.
+    const WORDS: [&str; 3] = ["none", "security", "all"];
+}
+
+impl<'de> Deserialize<'de> for Upgrade {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Upgrade, D::Error> {
+        struct Word;
+        impl Visitor<'_> for Word {
+            type Value = Upgrade;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("none, security or all, in quotes")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Upgrade, E> {
+                match word {
+                    "none" => Ok(Upgrade::None),
+                    "security" => Ok(Upgrade::Security),
+                    "all" => Ok(Upgrade::All),
+                    _ => Err(E::unknown_variant(word, &Upgrade::WORDS)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Word)
+    }
 }
 
 impl fmt::Display for Upgrade {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::Binary;
-use crate::cloud::tags::TAG_SHA256;
 
 /// Keys and values of the recipe's tags.
 pub type OwnTags = BTreeMap<String, String>;
@@ -25,6 +24,9 @@ const RESERVED: &str = "aws:";
 /// without their case (IAM user guide, `aws:ResourceTag`), and the policy of this tool depends on them.
 const NAME: &str = "Name";
 const PREFIX: &str = "wallaroo:";
+
+/// What the tag with the SHA-256 of a binary begins with; the name of the binary follows.
+pub const TAG_SHA256: &str = "wallaroo:sha256:";
 
 /// Faults of tags, by EC2's rules. EC2 itself permits any character in a tag, but a request cannot carry control
 /// characters.

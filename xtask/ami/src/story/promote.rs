@@ -5,7 +5,7 @@
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{copy, open, release, run::Run};
+use super::{copy, open, run::Run, told};
 use crate::{
     cloud::{Account, Imaging, Opening},
     event::{
@@ -44,7 +44,7 @@ pub async fn promote<C: Imaging + Opening + Account>(
         bail!("the image could not be copied to any region");
     }
     open::through_the_gate(cloud, run, &base, &images).await?;
-    release::tell_result(run, &images, tell)
+    told::result(run, &images, tell)
 }
 
 /// What the candidate's build wrote down, where it was made on this computer. Its manifest is copied.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Error, Result, anyhow, bail};
 use futures_util::future::{OptionFuture, maybe_done};
 use tokio::sync::oneshot;
 
-use super::{bake, copy, keep, launch, mark, open, promote, resumed, reuse::Order, run::Run, teardown, verify};
+use super::{bake, copy, keep, launch, mark, open, promote, resumed, reuse::Order, run::Run, teardown, told, verify};
 use crate::{
     cloud::Cloud,
     event::{
@@ -173,26 +173,12 @@ async fn pipeline<C: Cloud>(
             // The images are complete, so this is no reason to fail.
             run.events.warn(format_args!("{error:#}"));
         }
-        tell_result(run, &images, &tell)
+        told::result(run, &images, &tell)
     };
     let discard =
         OptionFuture::from(home.instance.as_ref().map(|instance| launch::discard(cloud, run, Role::Bake, instance)));
     let (released, (), _) = tokio::join!(release, verify, discard);
     released
-}
-
-/// Makes the report, keeps it, and tells it.
-///
-/// # Errors
-/// When the journal lacks a part of it, or it cannot be told.
-pub fn tell_result(run: &Run, images: &Images, tell: impl Fn(&Report) -> Result<()>) -> Result<Report> {
-    let report = run.events.state(|state| Report::of(state, images, &run.folder))?;
-    if let Err(error) = report.keep(&run.folder) {
-        // The images are complete, so this is no reason to fail.
-        run.events.warn(format_args!("{error:#}"));
-    }
-    tell(&report)?;
-    Ok(report)
 }
 
 /// Writes the provenance of the images to the build's folder.

@@ -49,4 +49,3 @@ mod regions;
 mod denials;
 mod speed;
 mod stream;
-mod diff;

@@ -123,7 +123,7 @@ async fn an_image_of_that_name_without_our_tags_is_seen() {
     rig.endpoint.put("eu-west-1", image);
     let cloud = rig.ec2().await;
     let images = made.map(|image| (image.region.parse().expect("a region"), image.id.clone())).collect();
-    let expected = Expected { name: "Wallaroo 0.6.1", hardware: None, requires_imds_v2: false };
+    let expected = Expected { name: "Wallaroo 0.6.1", description: None, hardware: None, requires_imds_v2: false };
     let faults = gate::faults(&cloud, &expected, &images, Openness::Public).await.expect("a look");
     assert!(gate::listed(&faults).contains("ami-z"), "{faults:?}");
 }

@@ -20,7 +20,7 @@ pub enum Outcome {
 }
 
 /// An image.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Image {
     pub id: String,
     pub owner: String,
@@ -111,7 +111,7 @@ impl Image {
 }
 
 /// What an image has from the instance that it was made of, and its instances from it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Hardware {
     pub root_device: String,
     /// `ebs` or `instance-store`.

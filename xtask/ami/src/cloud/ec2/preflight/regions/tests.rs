@@ -22,6 +22,7 @@ fn request() -> Request {
         encrypted: false,
         unblock_public_access: false,
         skip_build: true,
+        promotes: None,
         install_missing: false,
     }
 }
