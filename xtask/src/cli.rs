@@ -12,12 +12,14 @@ use crate::{
 
 pub use install_into::InstallFlags;
 pub use list::{ListFlags, ListFormat};
+pub use report::ReportFlags;
 pub use test::TestFlags;
 pub use unfinished::{CleanFlags, ResumeFlags};
 use values::{cidr, expiry, plain_name, tag, user_name};
 
 mod install_into;
 mod list;
+mod report;
 mod test;
 mod unfinished;
 mod values;
@@ -78,6 +80,8 @@ pub enum Command {
     /// Remove a version: deregister its images and delete their snapshots in every region, after its number is typed; also
     /// the account's other images of that name
     Retire(ImageFlags),
+    /// Make the page of a build, from its journal, and print its path
+    Report(ReportFlags),
     /// Print the minimal IAM policy that these commands need, as JSON
     IamPolicy(RegionFlags),
     /// Print the JSON Schema of an output format
@@ -363,6 +367,7 @@ impl Ami {
                 Command::Check(CheckFlags { deep: Some(_), .. })
                     | Command::Boot(_)
                     | Command::Setup
+                    | Command::Report(_)
                     | Command::IamPolicy(_)
                     | Command::Schema(_)
                     | Command::SystemFacts(_)
