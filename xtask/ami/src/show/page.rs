@@ -7,7 +7,7 @@ use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context, value::Serde};
 use sha2::{Digest as _, Sha256};
 
 use crate::record::folder::{self, JOURNAL, PAGE};
@@ -41,7 +41,7 @@ pub fn html(journal: &[u8], folder: &Utf8Path, is_running: bool) -> Result<Strin
     for (name, text) in TEMPLATES {
         environment.add_template(name, text).context("a template of the page cannot be parsed")?;
     }
-    let page = content::content(&read, folder, is_running);
+    let page = Serde(content::content(&read, folder, is_running));
     // Browsers read the end of a line as a line feed, and hash it so.
     let hash = base64(&Sha256::digest(SCRIPT));
     let template = environment.get_template("page.html").context("the page has no template")?;
