@@ -6,7 +6,12 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use camino::Utf8Path;
 use xtask::{cli::ReportFlags, region::nearest};
 
-use crate::{ground::outcome::Failure, record::unfinished, show::{page, print::print}, state_dir::StateDir};
+use crate::{
+    ground::outcome::Failure,
+    record::unfinished,
+    show::{page, print::print},
+    state_dir::StateDir,
+};
 
 /// How many builds an error names.
 const NAMED: usize = 3;

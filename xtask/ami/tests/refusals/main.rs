@@ -18,6 +18,7 @@ mod facts;
 mod network;
 mod builds;
 mod regions;
+mod report;
 mod stream;
 mod terminal;
 #[path = "../kit/schema.rs"]

@@ -12,7 +12,10 @@ use super::{
     journal::{Attempt, Lines},
     span::{clock, span},
 };
-use crate::event::{Event, step::{Role, Step}};
+use crate::event::{
+    Event,
+    step::{Role, Step},
+};
 
 /// More rows than this in a group are drawn thin, and folded up at first.
 const MANY_ROWS: usize = 40;
@@ -39,8 +42,28 @@ const GROUPS: [(Group, &str); 6] = [
 
 /// Distances between marks that people can read, in milliseconds.
 const NICE_MS: [u64; 22] = [
-    1, 5, 10, 50, 100, 500, 1000, 5000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000,
-    3_600_000, 7_200_000, 14_400_000, 43_200_000, 86_400_000, 604_800_000,
+    1,
+    5,
+    10,
+    50,
+    100,
+    500,
+    1000,
+    5000,
+    10_000,
+    30_000,
+    60_000,
+    120_000,
+    300_000,
+    600_000,
+    900_000,
+    1_800_000,
+    3_600_000,
+    7_200_000,
+    14_400_000,
+    43_200_000,
+    86_400_000,
+    604_800_000,
 ];
 
 /// The timeline.
@@ -181,14 +204,16 @@ impl Scale {
     }
 
     fn pauses(&self) -> Vec<Pause> {
-        let pairs = self.attempts.iter().zip(self.attempts.iter().skip(1)).enumerate();
-        let pause = |(index, ((one, _), (next, from_ms))): (usize, (&(Attempt, u64), &(Attempt, u64)))| Pause {
-            x: self.percent(from_ms.saturating_sub(self.pause_ms)),
-            width: self.percent(self.pause_ms),
-            before: index + 2,
-            took: span(next.start_ms.saturating_sub(one.end_ms)),
-        };
-        pairs.map(pause).collect()
+        let pairs = self.attempts.windows(2).enumerate().filter_map(|(index, pair)| match pair {
+            [(one, _), (next, from_ms)] => Some(Pause {
+                x: self.percent(from_ms.saturating_sub(self.pause_ms)),
+                width: self.percent(self.pause_ms),
+                before: index + 2,
+                took: span(next.start_ms.saturating_sub(one.end_ms)),
+            }),
+            _ => None,
+        });
+        pairs.collect()
     }
 
     fn stretches(&self) -> Vec<Stretch> {
@@ -219,7 +244,8 @@ pub(super) fn chart(read: &Lines) -> Chart {
     let bars = super::bars::bars(read);
     let path = critical::path(&bars, build_region);
     let scale = Scale::new(&read.attempts);
-    let shown: Vec<Shown> = bars.iter().enumerate().map(|(i, bar)| show(bar, path.contains(&i), &names, &scale)).collect();
+    let shown: Vec<Shown> =
+        bars.iter().enumerate().map(|(i, bar)| show(bar, path.contains(&i), &names, &scale)).collect();
     let groups = GROUPS.into_iter().filter_map(|(group, name)| {
         let members = bars.iter().zip(&shown).filter(|(bar, _)| names.group(&bar.work) == group);
         rows(group, name, members.map(|(bar, shown)| (names.row(&bar.work), shown.clone())).collect())

@@ -225,7 +225,9 @@ fn next(read: &Lines, is_running: bool) -> Vec<Next> {
         Next { words: before.to_owned(), command: Some(command) }
     };
     if state.ended.is_none() {
-        next.push(words("The process ended without a word: it was killed, or the computer stopped. Instances may run."));
+        next.push(words(
+            "The process ended without a word: it was killed, or the computer stopped. Instances may run.",
+        ));
     }
     if !state.images.is_empty() {
         next.push(words("Images exist; they are listed below."));

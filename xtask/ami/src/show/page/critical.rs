@@ -77,9 +77,8 @@ pub(super) fn path(bars: &[Bar], build_region: Option<&Region>) -> BTreeSet<usiz
     };
     let last_attempt = bars.iter().map(|bar| bar.attempt).max();
     let failed = |bar: &Bar| Some(bar.attempt) == last_attempt && matches!(bar.end, End::Failed(_));
-    let published = |bar: &Bar| {
-        Some(bar.attempt) == last_attempt && bar.work == Work::Step(Step::Publish) && bar.end == End::Done
-    };
+    let published =
+        |bar: &Bar| Some(bar.attempt) == last_attempt && bar.work == Work::Step(Step::Publish) && bar.end == End::Done;
     // A copy that failed may have been made again before the images were published.
     let mut at = last(&published).or_else(|| last(&failed)).or_else(|| last(&|_| true));
     let mut path = BTreeSet::new();

@@ -15,7 +15,11 @@ pub(super) fn span(ms: u64) -> String {
 pub(super) fn clock(ms: u64) -> String {
     let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
     let tenths = if ms.is_multiple_of(1000) { String::new() } else { format!(".{}", ms % 1000 / 100) };
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}{tenths}") } else { format!("{minutes}:{seconds:02}{tenths}") }
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}{tenths}")
+    } else {
+        format!("{minutes}:{seconds:02}{tenths}")
+    }
 }
 
 /// A date with its time in UTC, such as `2026-11-22 16:17:46 UTC`.
