@@ -6,8 +6,8 @@
 #
 # It runs as root, from a file or from stdin, on an instance that was launched with the login key. A mark is a regular
 # expression for something that names the machine that the image was made on. Each check prints one
-# line on stdout, `ok NAME` or `not ok NAME: FAULT`, and a failure does not stop the others. The last line, `checked N`,
-# shows that all of them ran. The exit code is 1 if any check failed.
+# line on stdout, `ok NAME`, `not ok NAME: FAULT` or `skipped NAME: REASON`, and a failure does not stop the others. The
+# last line, `checked N`, shows that all of them ran. The exit code is 1 if any check failed.
 # It starts few processes, because starting one is slow on the emulated CPUs that this also runs on.
 
 # shellcheck disable=SC2317 # check() calls the functions by name.
@@ -17,10 +17,14 @@ trap 'echo "check.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND" >&2
 # The tool puts its text here.
 # shellcheck source=/dev/null
 source "${BASH_SOURCE%/*}/cloud-init.sh"
+# shellcheck source=/dev/null
+source "${BASH_SOURCE%/*}/bill.sh"
 
 readonly MANIFEST=/usr/share/wallaroo/manifest.json
 readonly BOOT_LIMIT_SECS=300
 readonly HELP_LIMIT_SECS=20
+readonly RC_LOCAL_TRACE=/run/wallaroo/rc.local
+readonly SKIPPED=77
 
 main() {
     export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -53,6 +57,7 @@ main() {
     check "manifest" manifest_is_sound
     check "file sums" files_are_those_built
     check "packages" packages_are_those_listed
+    check "bill of materials" bill_lists_what_is_installed
     check "wallaroo python package" wallaroo_can_be_imported
 
     check "rc.local" rc_local_ran
@@ -77,6 +82,7 @@ main() {
     check "host keys" host_keys_are_new
     check "identities" identities_are_new
     check "no old logs" no_file_before_the_boot /var/log
+    check "no old mail and jobs" no_mail_and_jobs_before_the_boot
     check "no old temporary files" no_file_before_the_boot /tmp /var/tmp
     check "no traces" no_file_names_the_machine_it_was_made_on
     check "dpkg" dpkg --audit
@@ -85,11 +91,16 @@ main() {
     exit "$failed"
 }
 
-# Runs a check: a command that prints one fault a line, or nothing if it passes.
+# Runs a check: a command that prints one fault a line, or nothing if it passes. With the exit code SKIPPED it prints why it
+# cannot be tried on this machine.
 check() {
     local name=$1 faults status=0
     checked=$((checked + 1))
     faults=$("${@:2}" 2>&1) || status=$?
+    if [[ $status == "$SKIPPED" ]]; then
+        echo "skipped $name: ${faults//$'\n'/; }"
+        return
+    fi
     if [[ -z $faults && $status != 0 ]]; then
         faults="the check itself failed with exit code $status"
     fi
@@ -220,7 +231,7 @@ wallaroo_can_be_imported() {
 }
 
 rc_local_ran() {
-    local trace=/run/wallaroo/rc.local unit state states=
+    local trace=$RC_LOCAL_TRACE unit state states=
     [[ -x /etc/rc.local ]] || echo "/etc/rc.local is missing, or not executable"
     # systemd's own unit, or the image's where systemd has none that boots.
     for unit in rc-local.service wallaroo-rc-local.service; do
@@ -245,6 +256,10 @@ one_thread_a_core() {
             seen+=" $siblings "
         fi
     done
+    if [[ -z $seen ]] && grep -qsx 'offline: none' "$RC_LOCAL_TRACE"; then
+        echo "no core of this machine has a second thread that /etc/rc.local could have taken offline"
+        return "$SKIPPED"
+    fi
 }
 
 root_is_locked() {
@@ -321,7 +336,8 @@ identities_are_new() {
         /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem /etc/dhcpcd.duid \
         /etc/dhcpcd.secret /var/lib/dhcpcd /var/lib/dhcp /var/lib/dhclient /var/lib/NetworkManager \
         /var/lib/lastlog /var/lib/wtmpdb /var/lib/libuuid/clock.txt /var/lib/systemd/random-seed \
-        /var/lib/systemd/credential.secret /etc/machine-id; do
+        /var/lib/systemd/credential.secret /etc/machine-id /etc/hostid /etc/bind/rndc.key /var/lib/docker/engine-id \
+        /var/lib/docker/network/files/local-kv.db; do
         [[ ! -e $file ]] || files+=("$file")
     done
     ((${#files[@]} == 0)) || no_file_before_the_boot "${files[@]}"
@@ -339,6 +355,17 @@ no_token_before_the_boot() {
         [[ ! -e $file ]] || files+=("$file")
     done
     ((${#files[@]} == 0)) || no_file_before_the_boot "${files[@]}"
+}
+
+# Those that wait in the queues of programs.
+no_mail_and_jobs_before_the_boot() {
+    local folder folders=()
+    for folder in /var/mail /var/spool/mail /var/spool/exim4 /var/spool/mqueue* /var/spool/nullmailer /var/spool/dma \
+        /var/spool/postfix/[abcfhimst]* /var/spool/postfix/defer* /var/spool/cron/atjobs /var/spool/cron/atspool \
+        /var/spool/at; do
+        [[ ! -d $folder || -L $folder ]] || folders+=("$folder")
+    done
+    ((${#folders[@]} == 0)) || no_file_before_the_boot "${folders[@]}"
 }
 
 no_file_before_the_boot() {

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Turns a freshly booted base machine into one that runs Wallaroo applications.
 #
-#   provision.sh prepare WORD...      waits for cloud-init, installs packages, writes /etc/rc.local
+#   provision.sh prepare [--upgrade=none|security|all] WORD...
+#                                     waits for cloud-init, upgrades the base, installs packages, writes /etc/rc.local
 #   provision.sh install FOLDER       copies FOLDER/root to /, verified by FOLDER/SHA256SUMS, and removes FOLDER
 #
 # A word is the name of a package, or LIBRARY:DEVELOPMENT for the package of a library on which a development package
@@ -17,6 +18,8 @@ trap 'echo "provision.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND"
 # The tool puts its text here.
 # shellcheck source=/dev/null
 source "${BASH_SOURCE%/*}/cloud-init.sh"
+# shellcheck source=/dev/null
+source "${BASH_SOURCE%/*}/upgrade.sh"
 
 readonly APT_LOCK_LIMIT_SECS=600
 readonly APT_ATTEMPTS=5
@@ -39,15 +42,22 @@ main() {
 }
 
 usage() {
-    echo "usage: provision.sh prepare PACKAGE... | install FOLDER" >&2
+    echo "usage: provision.sh prepare [--upgrade=none|security|all] PACKAGE... | install FOLDER" >&2
     exit 2
 }
 
 prepare() {
+    upgrade=none
+    if [[ ${1:-} == --upgrade=* ]]; then
+        upgrade=${1#--upgrade=}
+        [[ $upgrade =~ ^(none|security|all)$ ]] || usage
+        shift
+    fi
+    note_base_packages
     wait_for_cloud_init
     hold_back_background_apt
     use_proxy "$PROXY_SETTINGS"
-    if (($# > 0)); then
+    if [[ $# -gt 0 || $upgrade != none ]]; then
         install_packages "$@"
     fi
     write_rc_local
@@ -81,8 +91,11 @@ install_packages() {
     take_known_names "$@"
     for ((attempt = 1; attempt <= APT_ATTEMPTS; attempt++)); do
         wait_until "$APT_LOCK_LIMIT_SECS" "apt's locks are free" apt_is_free
-        if update_lists "$log" && { ((${#packages[@]} > 0)) || look_up "$@"; }; then
-            if apt_get "$log" install --no-install-recommends -- "${packages[@]}"; then
+        if update_lists "$log" && upgrade_base "$log" "$upgrade" &&
+                { (($# == 0)) || ((${#packages[@]} > 0)) || look_up "$@"; }; then
+            if (($# == 0)); then
+                break
+            elif apt_get "$log" install --no-install-recommends -- "${packages[@]}"; then
                 # apt also takes a name for which another package stands.
                 [[ -z $looked_up && -n $(missing_packages "${packages[@]}") ]] || break
                 packages=()
@@ -104,7 +117,7 @@ install_packages() {
     ((attempt <= APT_ATTEMPTS)) ||
         fail "failed to install packages in $APT_ATTEMPTS attempts: $(grep -E '^[EW]:' "$log" | tail -n 3 || true)"
     rm -f "$log"
-    verify_packages "${packages[@]}"
+    (($# == 0)) || verify_packages "${packages[@]}"
 }
 
 # Sets `packages` to the names, or to none if one is not known.
@@ -294,7 +307,7 @@ RC_LOCAL
 write_identity_unit() {
     local unit=/etc/systemd/system/wallaroo-identity.service
     [[ -e /etc/nvme/hostnqn || -e /etc/nvme/hostid || -e /etc/ssl/private/ssl-cert-snakeoil.key ||
-        -e /etc/popularity-contest.conf ]] || return 0
+        -e /etc/popularity-contest.conf || -e /etc/hostid || -e /etc/bind/rndc.key ]] || return 0
     mkdir -p /usr/share/wallaroo "${unit%/*}/basic.target.wants"
     cat > /usr/share/wallaroo/identity << 'IDENTITY'
 #!/bin/sh -e
@@ -307,6 +320,13 @@ if [ -d /etc/nvme ] && command -v nvme > /dev/null; then
 fi
 if command -v make-ssl-cert > /dev/null && [ ! -s /etc/ssl/private/ssl-cert-snakeoil.key ]; then
     make-ssl-cert generate-default-snakeoil --force-overwrite
+fi
+if [ -e /etc/hostid ] && [ ! -s /etc/hostid ]; then
+    head -c 4 /dev/urandom > /etc/hostid
+fi
+if command -v rndc-confgen > /dev/null && [ -d /etc/bind ] && [ ! -s /etc/bind/rndc.key ]; then
+    rndc-confgen -a -u bind > /dev/null
+    chmod 640 /etc/bind/rndc.key
 fi
 popularity=/etc/popularity-contest.conf
 if [ -e "$popularity" ] && ! grep -q '^MY_HOSTID=' "$popularity"; then

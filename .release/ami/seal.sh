@@ -48,8 +48,16 @@ unwanted_files=(
     /etc/nvme/hostnqn /etc/nvme/hostid /etc/openvswitch/system-id.conf '/var/lib/openvswitch/conf.db*'
     '/etc/openvswitch/conf.db*' /var/lib/snmp/snmpd.conf /etc/multipath/bindings /etc/multipath/wwids
     /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem
+    /etc/bind/rndc.key
+    # Docker's id of this machine, and the networks that it found here.
+    /var/lib/docker/engine-id /var/lib/docker/network/files/local-kv.db
     # Logs, mail and dumps.
     '/var/log/*' '/var/mail/*' '/var/spool/mail/*' '/var/crash/*' '/var/lib/systemd/coredump/*' core 'core.[0-9]*'
+    # Mail that waits to be sent, also of a Postfix whose chroot has other files beside it, and jobs of at. An instance would
+    # send and run them once more.
+    '/var/spool/exim4/*' '/var/spool/mqueue*/*' '/var/spool/nullmailer/*' '/var/spool/dma/*' /var/lib/postfix/prng_exch
+    '/var/spool/postfix/[abcfhimst]*/*' '/var/spool/postfix/defer*/*'
+    '/var/spool/cron/atjobs/*' '/var/spool/cron/atspool/*' '/var/spool/at/*'
     # Package lists and archives, which `apt-get` downloads again, and temporary files.
     '/var/lib/apt/lists/*' '/var/cache/apt/*' '/tmp/*' '/var/tmp/*'
 )
@@ -58,6 +66,7 @@ unwanted_files=(
 written_at_boot=(
     /etc/hostname '/etc/netplan/*cloud-init*' '/etc/network/interfaces.d/*cloud-init*'
     '/etc/systemd/network/*cloud-init*' '/etc/NetworkManager/*/*cloud-init*' /etc/udev/rules.d/70-persistent-net.rules
+    '/var/spool/cron/crontabs/*'
 )
 # These folders hold no user's files, and packages may have files with such names there. cloud-init's seed belongs to
 # the base.
@@ -78,7 +87,7 @@ declare -A credentials=(
     ['aws_(secret_access_key|session_token)[" ]*[=:][" ]*[A-Za-z0-9+/]{16}']='AWS secret key'
     ['(^|[^A-Za-z0-9])(gh[opsur]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{22}|glpat-[A-Za-z0-9_-]{20})']='token'
     ['(^|[^A-Za-z0-9])(xox[abprs]-[A-Za-z0-9-]{10}|hvs\.[A-Za-z0-9_-]{20}|AIza[A-Za-z0-9_-]{35})']='token'
-    ['_auth(Token)?[[:space:]]*=|(dckr_pat_|npm_|pypi-AgE)[A-Za-z0-9_-]{20}']='registry token'
+    ['(^|[^A-Za-z0-9])_auth(Token)?[[:space:]]*=|(dckr_pat_|npm_|pypi-AgE)[A-Za-z0-9_-]{20}']='registry token'
     ['"(auth|identitytoken)"[[:space:]]*:[[:space:]]*"[A-Za-z0-9+/]{8}']='registry token'
     ['^[[:space:]]*(machine[[:space:]]+[^[:space:]]+|default)[[:space:]]+login[[:space:]]']='netrc'
     ['"(machineToken|contractToken)"[[:space:]]*:[[:space:]]*"[^"]']='machine token'
@@ -268,6 +277,8 @@ renew_identities() {
     local file=/etc/iscsi/initiatorname.iscsi name
     # open-iscsi makes a name when it starts, if the file says so.
     [[ ! -e $file ]] || echo "GenerateName=yes" > "$file"
+    # Empty, it tells the image's unit to make another.
+    [[ ! -e /etc/hostid ]] || : > /etc/hostid
     file=/etc/popularity-contest.conf
     [[ ! -e $file ]] || sed -i '/^MY_HOSTID=/d' "$file"
     # cloud-init notes when it wrote them. It takes the files for its own without that, too.

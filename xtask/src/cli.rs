@@ -10,16 +10,23 @@ use crate::{
     version::Version,
 };
 
+pub use completions::CompletionsFlags;
+pub use diff::{DiffFlags, DiffFormat};
 pub use install_into::InstallFlags;
 pub use list::{ListFlags, ListFormat};
-pub use report::ReportFlags;
+pub use promote::PromoteFlags;
+pub use retire::RetireFlags;
 pub use test::TestFlags;
-pub use unfinished::{CleanFlags, ResumeFlags};
+pub use unfinished::{CleanFlags, ReportFlags, ResumeFlags};
+pub use values::image_name;
 use values::{cidr, expiry, plain_name, tag, user_name};
 
+mod completions;
 mod install_into;
+mod diff;
 mod list;
-mod report;
+mod promote;
+mod retire;
 mod test;
 mod unfinished;
 mod values;
@@ -77,15 +84,21 @@ pub enum Command {
     /// Check that a version is public, and alike in every region; or, with --deep, what an image still has of the machine
     /// that it was made on
     Check(CheckFlags),
+    /// Publish a verified release candidate under its release name, without building
+    Promote(PromoteFlags),
+    /// Show what changed from image A to image B: binaries, packages, base, files, settings
+    Diff(DiffFlags),
     /// Remove a version: deregister its images and delete their snapshots in every region, after its number is typed; also
-    /// the account's other images of that name
-    Retire(ImageFlags),
+    /// the account's other images of that name. Or deprecate or disable them
+    Retire(RetireFlags),
     /// Make the page of a build, from its journal, and print its path
     Report(ReportFlags),
     /// Print the minimal IAM policy that these commands need, as JSON
     IamPolicy(RegionFlags),
     /// Print the JSON Schema of an output format
     Schema(SchemaFlags),
+    /// Print a script that completes these commands in a shell
+    Completions(CompletionsFlags),
     /// Install the programs that --local needs on this computer
     Setup,
     /// Boot a local image on this computer and log in
@@ -117,7 +130,7 @@ pub struct CommonFlags {
     /// Do not ask for confirmation, and with --local install missing programs; required where stdin is no terminal
     #[arg(long, short, help_heading = GLOBAL, global = true)]
     pub yes: bool,
-    /// Print the result as JSON (`list`, `plan`, `check` and releases; see `ami schema`)
+    /// Print the result as JSON (`list`, `plan`, `check`, `diff` and releases; see `ami schema`)
     #[arg(long, help_heading = GLOBAL, global = true)]
     pub json: bool,
     /// The AWS profile to use [default: $AWS_PROFILE, else `default`]
@@ -150,7 +163,7 @@ pub struct ReleaseFlags {
     /// The version to release; the image is named `Wallaroo X`
     #[arg(long, value_name = "X")]
     pub version: Version,
-    /// Make a private image, in one region and with an expiry date
+    /// Make a private image, with an expiry date, in the build region only or in those of --regions
     #[arg(long, help_heading = AUDIENCE)]
     pub private: bool,
     /// Make a private image, and share it with these accounts and organizations
@@ -179,12 +192,21 @@ pub struct ReleaseFlags {
     /// Do not run `make`; use the binaries that are in the checkout
     #[arg(long, help_heading = BUILD)]
     pub skip_build: bool,
+    /// Run `make` in a container of this image, with podman or docker [default: the recipe's, else on this computer]
+    #[arg(long, help_heading = BUILD, value_name = "IMAGE", value_parser = image_name, conflicts_with = "skip_build")]
+    pub build_container: Option<String>,
     /// Release even if the checkout has uncommitted changes
     #[arg(long, help_heading = BUILD)]
     pub allow_dirty: bool,
     /// Release even if the file VERSION names another version
     #[arg(long, help_heading = BUILD)]
     pub allow_version_mismatch: bool,
+    /// Start from a base that has the packages, kept by an earlier build; keep one if there is none [default: for private images]
+    #[arg(long, help_heading = BUILD, overrides_with = "no_reuse_base")]
+    pub reuse_base: bool,
+    /// Install the packages on a fresh base, and keep none
+    #[arg(long, help_heading = BUILD, overrides_with = "reuse_base")]
+    pub no_reuse_base: bool,
     /// Keep the machines running after a failure, and print how to log in
     #[arg(long, help_heading = BUILD)]
     pub keep_on_failure: bool,
@@ -227,11 +249,12 @@ pub struct ReleaseFlags {
     #[arg(long, help_heading = ON_EC2, value_name = "CHOICE", value_enum, conflicts_with = "local")]
     #[arg(hide_possible_values = true)]
     pub reach: Option<Reach>,
-    /// The instance profile of the machines, by its name or ARN [default: the recipe's, else none]
+    /// The instance profile of the machines, by its name or ARN; '' for none [default: the recipe's, else none]
     #[arg(long, help_heading = ON_EC2, value_name = "NAME|ARN", conflicts_with = "local")]
     pub instance_profile: Option<String>,
-    /// A proxy for apt on the machine that the image is made on; it is not in the image [default: the recipe's, else none]
-    #[arg(long, help_heading = ON_EC2, value_name = "URL", conflicts_with = "local")]
+    /// A proxy for apt on the machine that the image is made on, '' for none; it is not in the image [default: the recipe's,
+    /// else none]
+    #[arg(long, help_heading = BUILD, value_name = "URL")]
     pub apt_proxy: Option<String>,
     /// The user to log in to the base as [default: by its owner and name, then the recipe's]
     #[arg(long, help_heading = BUILD, value_name = "NAME", value_parser = user_name)]
@@ -248,14 +271,6 @@ pub struct ReleaseFlags {
     /// Lift the account's block on public images while publishing, then restore it
     #[arg(long, help_heading = ON_EC2, conflicts_with_all = ["local", "private", "share"])]
     pub unblock_public_access: bool,
-}
-
-/// Which version a command is about.
-#[derive(Clone, Debug, Args)]
-pub struct ImageFlags {
-    /// The version, as it was given to the release
-    #[arg(long, value_name = "X")]
-    pub version: Version,
 }
 
 /// What to check.
@@ -301,6 +316,8 @@ pub enum Document {
     Plan,
     /// What `check --json` prints
     Check,
+    /// What `diff --json` prints
+    Diff,
     /// What a release prints with `--json`, and keeps in `report.json`
     Report,
     /// A line of `--log-format json`, and of a build's journal
@@ -366,6 +383,7 @@ impl Ami {
             Some(
                 Command::Check(CheckFlags { deep: Some(_), .. })
                     | Command::Boot(_)
+                    | Command::Completions(_)
                     | Command::Setup
                     | Command::Report(_)
                     | Command::IamPolicy(_)

@@ -19,6 +19,10 @@ pub const PRIVATE_LIFE: RangeInclusive<Duration> = Duration::from_secs(60)..=TEN
 /// AMI".
 pub const DEPRECATED_AT: RangeInclusive<Duration> = DAY..=Duration::from_secs(730 * 86_400);
 
+/// How long it is until an image is deprecated. EC2 counts in minutes, and takes ten years at most (EC2 user guide, "Deprecate
+/// an Amazon EC2 AMI").
+pub const UNTIL_DEPRECATED: RangeInclusive<Duration> = Duration::from_secs(60)..=TEN_YEARS;
+
 /// How long a phase of a build may take: with no time it always fails, and no phase takes a month.
 pub const PHASE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
 

@@ -3,8 +3,10 @@
 //! They are a library so that flags are checked, and `--help` is answered, before anything heavier is compiled.
 
 pub mod cli;
+pub mod completion;
 pub mod duration;
 pub mod grantee;
+pub mod home;
 pub mod instance;
 pub mod region;
 pub mod version;

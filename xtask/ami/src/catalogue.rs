@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Error, Result};
-use xtask::{region::Region, version::Version};
+use xtask::{
+    region::{Region, nearest},
+    version::Version,
+};
 
 use crate::{
     cloud::{Cloud, Image, Origin, tags::TAG_VERSION},
@@ -67,6 +70,13 @@ impl Catalogue {
         let mut entries: Vec<Entry> = found.into_iter().flat_map(|(_, entries)| entries).collect();
         entries.sort_by(|a, b| (&a.image.name, &a.region, &a.image.id).cmp(&(&b.image.name, &b.region, &b.image.id)));
         Catalogue { entries }
+    }
+
+    /// The known version that is most similar to one that is not known, for a message.
+    #[must_use]
+    pub fn near(&self, version: &str) -> String {
+        let known: Vec<&str> = self.entries.iter().filter_map(|entry| entry.version.as_deref()).collect();
+        nearest(version, &known).map(|near| format!("; did you mean {near}?")).unwrap_or_default()
     }
 
     /// The images of a version, by tag and by name: an image named like it is in the way of a release of it, whatever made

@@ -1,5 +1,5 @@
-//! The API that the pipeline needs of a cloud, in four traits: [`Compute`], [`Imaging`], [`Opening`] and [`Account`].
-//! The pipeline knows nothing else of a cloud.
+//! The API that the pipeline needs of a cloud, in five traits: [`Compute`], [`Imaging`], [`Opening`], [`Retiring`]
+//! and [`Account`]. The pipeline knows nothing else of a cloud.
 //!
 //! Every method that creates something takes a token or a unique name and is idempotent in it: called again after a
 //! lost answer or a crash, it returns the first result.
@@ -17,6 +17,7 @@ pub mod name_conflict;
 mod opening;
 pub mod preflight;
 pub mod qemu;
+mod retiring;
 pub mod tags;
 
 pub use account::{Account, HowTo};
@@ -26,11 +27,12 @@ pub use imaging::{ClosedDisk, DiskFiles, Imaging};
 pub use instance::{Instance, InstanceState, Launch, LaunchSource, Shutdown, SshAccess};
 pub use leftover::{Leftover, LeftoverKind};
 pub use opening::{Audience, Opening, Permission};
+pub use retiring::{Recycled, Retiring};
 
-/// A whole cloud: it launches machines, makes and keeps images, and opens them.
-pub trait Cloud: Compute + Imaging + Opening + Account {}
+/// A whole cloud: it launches machines, makes and keeps images, opens them, and retires them.
+pub trait Cloud: Compute + Imaging + Opening + Retiring + Account {}
 
-impl<C: Compute + Imaging + Opening + Account> Cloud for C {}
+impl<C: Compute + Imaging + Opening + Retiring + Account> Cloud for C {}
 
 /// A cloud whose long-running work is polled.
 pub trait Paced {

@@ -120,14 +120,6 @@ fn shared<R: Read + Seek>(image: &Image<'_, R>, target: Target) -> Result<Librar
     Ok(Library { target, interpreter: image.interpreter()?, soname, versions: version::defined(image, &dynamic)? })
 }
 
-impl Elf {
-    /// Whether it needs only the kernel.
-    #[must_use]
-    pub fn is_static(&self) -> bool {
-        self.interpreter.is_none() && self.needed.is_empty()
-    }
-}
-
 impl Target {
     /// 64-bit x86.
     pub const X86_64: Target = Target { bits: 64, big_endian: false, machine: elf::EM_X86_64.0 };

@@ -15,6 +15,7 @@ pub mod facts;
 pub mod hardware;
 pub mod ids;
 pub mod progress;
+pub mod promotion;
 pub mod step;
 
 use about::About;

@@ -45,6 +45,7 @@ pub fn about() -> About {
         began: "2026-11-22T00:00:00Z".to_owned(),
         root: "/wallaroo".into(),
         commit: None,
+        commit_secs: None,
         branch: None,
         dirty: false,
         local: false,
@@ -58,6 +59,7 @@ pub fn about() -> About {
         system: "ubuntu-16.04".to_owned(),
         call: Invocation::default(),
         inputs: Default::default(),
+        promotes: None,
     }
 }
 

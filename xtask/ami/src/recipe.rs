@@ -9,24 +9,32 @@ use xtask::{
     cli::ReleaseFlags,
     duration,
     region::{self, Region},
-    version::{self, Version},
+    version::Version,
 };
 
 mod apt;
+mod container;
 mod instance;
 mod owner;
+mod packages;
+mod private;
 mod several;
+mod shown;
 mod ssh;
 mod system;
 mod tags;
 mod volume;
+mod words;
 
 pub use apt::Apt;
+pub use container::{Container, MakeSettings};
 pub use instance::{DEFAULT_VOLUME_TYPE, Instance, Limits};
 pub use owner::Owner;
+pub use packages::{Packages, Upgrade};
 pub use ssh::{KeyType, Ssh};
 pub use system::{File, Package, System, is_of_library};
 pub use tags::OwnTags;
+pub use words::{is_plain_name, is_url};
 
 /// How the image is named, built and installed.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,6 +42,12 @@ pub use tags::OwnTags;
 pub struct Recipe {
     /// The image's name, with the placeholder `{version}`.
     pub name: String,
+    /// The name of a private image, with the placeholders of [`Recipe::private_image_name`].
+    #[serde(default = "private::default_name")]
+    pub private_name: String,
+    /// How long a base with the packages is kept for private images.
+    #[serde(default = "private::default_base_life", deserialize_with = "private::base_life")]
+    pub reuse_base_for: Duration,
     /// The image's description, with the placeholders `{version}`, `{commit}` and `{base}`.
     pub description: String,
     /// The region that the image is made in.
@@ -68,29 +82,18 @@ pub struct Recipe {
     /// How the machine that the image is made on reaches its package sources.
     #[serde(default)]
     pub apt: Apt,
+    /// How the base's own packages are treated.
+    #[serde(default, deserialize_with = "packages::table")]
+    pub packages: Packages,
     /// The packages to install on every system.
-    #[serde(default, rename = "package")]
-    packages: Vec<Package>,
+    #[serde(default, rename = "package", deserialize_with = "packages::list")]
+    shared_packages: Vec<Package>,
     /// Files of the checkout to install on every system, beside the binaries.
     #[serde(default, rename = "file")]
     files: Vec<File>,
     /// The supported systems of a base, by `ID-VERSION_ID` of /etc/os-release.
     #[serde(rename = "system")]
     pub systems: BTreeMap<String, System>,
-}
-
-/// The settings of make.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MakeSettings {
-    /// The CPU that ponyc compiles for, passed to make as `target_cpu=…`.
-    pub target_cpu: String,
-    /// Make variables for every binary, as `name=value`.
-    #[serde(default)]
-    pub variables: Vec<String>,
-    /// A command to run `make` with, for instance in a container; `{root}` is the checkout. Empty for none.
-    #[serde(default)]
-    pub container: Vec<String>,
 }
 
 /// A program to build and install.
@@ -159,7 +162,9 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::read`].
     pub fn parse(path: &Utf8Path, text: &str) -> Result<Recipe> {
-        let hint = |fault: &str| nearest_key(fault).map(|known| format!("did you mean `{known}`?"));
+        let hint = |fault: &str| {
+            nearest_key(fault).or_else(|| packages::meant(fault)).map(|meant| format!("did you mean `{meant}`?"))
+        };
         let mut recipe: Recipe =
             several::from_toml(text, hint).map_err(|faults| anyhow!("failed to parse the recipe {path}: {faults}"))?;
         recipe.share();
@@ -173,7 +178,7 @@ impl Recipe {
     /// Gives every system what is installed on all of them.
     fn share(&mut self) {
         for (name, system) in &mut self.systems {
-            let packages = self.packages.iter().filter(|package| !package.except.contains(name)).cloned();
+            let packages = self.shared_packages.iter().filter(|package| !package.except.contains(name)).cloned();
             system.packages = packages.chain(std::mem::take(&mut system.packages)).collect();
             let files = self.files.iter().filter(|file| !file.except.contains(name)).cloned();
             system.files = files.chain(std::mem::take(&mut system.files)).collect();
@@ -185,17 +190,7 @@ impl Recipe {
     /// # Errors
     /// When EC2 doesn't permit the name.
     pub fn image_name(&self, version: &Version) -> Result<String> {
-        let name = self.name.replace("{version}", version.as_str());
-        let length = name.chars().count();
-        if !(version::IMAGE_NAME_MIN_CHARS..=version::IMAGE_NAME_MAX_CHARS).contains(&length) {
-            bail!(
-                "the image name `{name}` has {length} characters; EC2 permits {} to {}",
-                version::IMAGE_NAME_MIN_CHARS,
-                version::IMAGE_NAME_MAX_CHARS
-            );
-        }
-        version::illegal_in_image_name(&name).map_err(|fault| anyhow!("the image name `{name}`: {fault}"))?;
-        Ok(name)
+        private::legal_name(self.name.replace("{version}", version.as_str()))
     }
 
     /// The version in an image's name; `None` when the name doesn't match the recipe's.
@@ -236,6 +231,9 @@ impl Recipe {
             recipe.ssh.user = Some(user.clone());
         }
         recipe.ssh.key_type = flags.key_type.or(recipe.ssh.key_type);
+        if let Some(image) = &flags.build_container {
+            recipe.build.container = Container::Image(image.clone());
+        }
         let of_line = flags.ssh_through.as_deref().and_then(|line| recipe.ssh.set_through(line).err());
         let instance = &mut recipe.instance;
         if let Some(volume_type) = &flags.volume_type {
@@ -254,8 +252,8 @@ impl Recipe {
         instance.kms_key = flags.kms_key.clone().or(instance.kms_key.take());
         instance.public_address = flags.public_address.or(instance.public_address);
         instance.reach = flags.reach.or(instance.reach);
-        instance.instance_profile = flags.instance_profile.clone().or(instance.instance_profile.take());
-        recipe.apt.proxy = flags.apt_proxy.clone().or(recipe.apt.proxy.take());
+        set_or_clear(&mut instance.instance_profile, flags.instance_profile.as_deref());
+        set_or_clear(&mut recipe.apt.proxy, flags.apt_proxy.as_deref());
         let faults: Vec<String> = of_line.into_iter().chain(recipe.setting_faults()).collect();
         if !faults.is_empty() {
             bail!(
@@ -271,7 +269,7 @@ impl Recipe {
         self.instance
             .faults()
             .into_iter()
-            .chain(tags::faults(&self.tags))
+            .chain(tags::faults(&self.tags, &self.binaries))
             .chain(self.apt.faults())
             .chain(self.ssh.faults())
             .collect()
@@ -283,6 +281,7 @@ impl Recipe {
         if !self.name.contains("{version}") {
             faults.push("name: it must contain {version}, or every release has the same name".to_owned());
         }
+        faults.extend(private::faults(&self.private_name));
         if let Some(illegal) = self.description.chars().find(|c| !(' '..='~').contains(c)) {
             // EC2 answers "Character sets beyond ASCII are not supported", at the end of the build.
             faults.push(format!("description: EC2 permits only printable ASCII characters, not {illegal:?}"));
@@ -306,6 +305,7 @@ impl Recipe {
             faults.extend(not_variables(&at, &binary.variables));
         }
         faults.extend(not_variables("build", &self.build.variables));
+        faults.extend(self.build.container.fault());
         faults.extend(self.base.owner.faults());
         for (key, system) in [("base", &self.base.system), ("local_base", &self.local_base.system)] {
             if !self.systems.contains_key(system) {
@@ -329,6 +329,13 @@ impl Recipe {
     }
 }
 
+/// Sets what a flag gives; an empty word switches off what the recipe sets.
+fn set_or_clear(setting: &mut Option<String>, given: Option<&str>) {
+    if let Some(given) = given {
+        *setting = Some(given.to_owned()).filter(|given| !given.is_empty());
+    }
+}
+
 fn outside_the_checkout(at: &str, path: &Utf8Path) -> Option<String> {
     let outside = path.is_absolute() || path.as_str().is_empty() || path.components().any(|part| part.as_str() == "..");
     outside.then(|| format!("{at}: `{path}` must be a path below the root of the checkout"))
@@ -337,20 +344,6 @@ fn outside_the_checkout(at: &str, path: &Utf8Path) -> Option<String> {
 fn not_variables<'a>(at: &'a str, variables: &'a [String]) -> impl Iterator<Item = String> + 'a {
     let wrong = variables.iter().filter(|variable| !variable.contains('=') || variable.starts_with(['=', '-']));
     wrong.map(move |variable| format!("{at}: variables: `{variable}` is not name=value"))
-}
-
-/// Whether this is one word that no program takes for a flag.
-#[must_use]
-pub fn is_plain_name(name: &str) -> bool {
-    let legal = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
-    !name.is_empty() && !name.starts_with(['-', '.']) && name.chars().all(legal)
-}
-
-/// Whether this is a URL, and one word both in a sources.list and to a shell.
-#[must_use]
-pub fn is_url(text: &str) -> bool {
-    let legal = |c: char| c.is_ascii_graphic() && !"'\"\\$`<>|".contains(c);
-    text.contains(":/") && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(legal)
 }
 
 /// The known key nearest to the unknown key in serde's message ``unknown field `x`, expected one of `y`, `z` ``.

@@ -2,6 +2,7 @@
 
 pub mod unfinished;
 pub mod ownership;
+pub mod retirement;
 pub mod folder;
 pub mod journal;
 pub mod state;

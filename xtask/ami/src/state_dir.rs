@@ -1,12 +1,9 @@
 //! The state folder: journals, local images, cached bases, keys of running builds.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use etcetera::BaseStrategy as _;
-use xtask::region::Region;
-
-/// The environment variable for another folder than the default.
-pub const VARIABLE: &str = "WALLAROO_AMI_HOME";
+pub use xtask::home::VARIABLE;
+use xtask::{home, region::Region};
 
 /// The state folder. Its subfolders are created when needed.
 #[derive(Clone, Debug)]
@@ -18,16 +15,7 @@ impl StateDir {
     /// # Errors
     /// When neither the variable is set nor a home directory exists, or the path isn't UTF-8.
     pub fn find() -> Result<StateDir> {
-        if let Some(folder) = std::env::var_os(VARIABLE).filter(|folder| !folder.is_empty()) {
-            let folder = Utf8PathBuf::try_from(std::path::PathBuf::from(folder))
-                .with_context(|| format!("{VARIABLE} must be a path in UTF-8"))?;
-            let folder = camino::absolute_utf8(&folder).with_context(|| format!("failed to resolve {folder}"))?;
-            return Ok(StateDir(folder));
-        }
-        let strategy = etcetera::choose_base_strategy()
-            .with_context(|| format!("no home directory to keep state in; set {VARIABLE} to a folder"))?;
-        let folder = strategy.data_dir().join("wallaroo-ami");
-        Ok(StateDir(Utf8PathBuf::try_from(folder).with_context(|| format!("set {VARIABLE} to a path in UTF-8"))?))
+        home::folder().map(StateDir).map_err(anyhow::Error::msg)
     }
 
     /// The state in this folder.
@@ -52,6 +40,12 @@ impl StateDir {
     #[must_use]
     pub fn build(&self, id: &str) -> Utf8PathBuf {
         self.0.join("builds").join(id)
+    }
+
+    /// The journals of retirements.
+    #[must_use]
+    pub fn retirements(&self) -> Utf8PathBuf {
+        self.0.join("retirements")
     }
 
     /// The cached base images of the local cloud.

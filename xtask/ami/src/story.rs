@@ -2,10 +2,15 @@
 
 pub mod release;
 pub mod bake;
+pub mod reuse;
+pub mod keep;
+pub mod packages;
 pub mod make;
 pub mod install;
 pub mod verify;
 pub mod traces;
+pub mod mark;
+pub mod promote;
 pub mod copy;
 pub mod open;
 pub mod gate;

@@ -25,9 +25,12 @@ pub mod boot;
 pub mod check;
 pub mod clean;
 pub mod deep;
+pub mod diff;
+mod github;
 mod guest;
 pub mod list;
 pub mod plan;
+pub mod promote;
 pub mod release;
 pub mod report;
 pub mod resume;
@@ -63,6 +66,9 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     if let Some(Command::Schema(flags)) = &ami.command {
         return schema::schema(flags.name).map_err(Failure::Failed);
     }
+    if let Some(Command::Completions(flags)) = &ami.command {
+        return print(&xtask::completion::script(flags.shell)).map_err(Failure::Failed);
+    }
     let state_dir = StateDir::find().map_err(Failure::Refused)?;
     if let Some(Command::Report(flags)) = &ami.command {
         return report::report(flags, &state_dir);
@@ -73,7 +79,11 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
         clean::refuse_other_kind(flags, &ami.common, &state_dir).map_err(Failure::Refused)?;
     }
     let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
-    if ami.needs_aws() {
+    let is_known_here = match &ami.command {
+        Some(Command::Diff(flags)) => diff::is_known_here(&state_dir, flags).map_err(Failure::Refused)?,
+        _ => false,
+    };
+    if ami.needs_aws() && !is_known_here {
         return on_ec2(ami, resumed, &state_dir, &checkout, events, &mut signals).await;
     }
     if let Some(Command::SystemFacts(flags)) = &ami.command {
@@ -122,6 +132,9 @@ async fn on_ec2(
     };
     let build_region = match (flags, &ami.command) {
         (Some(flags), _) => checkout.regions(flags).map_err(Failure::Refused)?.0,
+        (None, Some(Command::Promote(flags))) => {
+            checkout.regions_of_promotion(&flags.published).map_err(Failure::Refused)?.0
+        }
         (None, Some(Command::Clean(CleanFlags { build: Some(id), .. }))) => match build_region_of(state_dir, id) {
             Some(region) => region,
             None => checkout.home_region(&published, region_of_user(settings.profile.as_deref()).await),
@@ -171,6 +184,12 @@ async fn on<C: Cloud>(
 ) -> Result<(), Failure> {
     let Ami { command, release, common } = ami;
     let App { cloud, checkout, state_dir, events, .. } = *app;
+    if let Some(Command::Promote(flags)) = &command {
+        return match resumed {
+            Some(id) => promote::resume(app, flags, &common, &id, signals).await,
+            None => promote::promote(app, flags, &common, signals).await,
+        };
+    }
     let Some(command) = command else {
         let flags = release.ok_or_else(|| Failure::Refused(anyhow!("give a --version, or a command: see --help")))?;
         return match resumed {
@@ -193,13 +212,23 @@ async fn on<C: Cloud>(
                 let regions = checkout.published(&flags.published).map_err(Failure::Refused)?;
                 check::check(cloud, recipe, version, &regions, &common).await
             }
-            Command::List(flags) => list::list(cloud, recipe, &used(app).await?, flags, &common, events).await,
-            Command::Clean(flags) => clean::clean(cloud, state_dir, &used(app).await?, flags, &common, events).await,
+            Command::List(flags) => {
+                let used = used(app).await.map_err(Failure::Refused)?;
+                list::list(cloud, recipe, &used, flags, &common, events).await
+            }
+            Command::Clean(flags) => {
+                let used = used(app).await.map_err(Failure::Refused)?;
+                clean::clean(cloud, state_dir, &used, flags, &common, events).await
+            }
+            Command::Diff(flags) => diff::diff(app, flags, &common).await,
             Command::Retire(flags) => {
-                retire::retire(cloud, recipe, &flags.version, &used(app).await?, &common, events).await
+                let used = used(app).await.map_err(Failure::Refused)?;
+                retire::retire(cloud, recipe, state_dir, flags, &used, &common, events).await
             }
             // These have been run above.
             Command::Resume(_)
+            | Command::Completions(_)
+            | Command::Promote(_)
             | Command::Setup
             | Command::Boot(_)
             | Command::Report(_)
@@ -212,13 +241,13 @@ async fn on<C: Cloud>(
 }
 
 /// The regions that are in use.
-async fn used<C: Cloud>(app: &App<'_, C>) -> Result<BTreeSet<Region>, Failure> {
-    let identity = app.cloud.identity().await.map_err(Failure::Refused)?;
+async fn used<C: Cloud>(app: &App<'_, C>) -> Result<BTreeSet<Region>> {
+    let identity = app.cloud.identity().await?;
     // Without the file, the builds' journals still name regions.
     let mut listed = app.checkout.region_file(None).unwrap_or_default();
     // The credentials of one partition are not known in another.
     listed.retain(|region| app.partition.is_none_or(|partition| partition.id == Partition::of(region).id));
-    regions::used(&listed, app.state_dir, &identity).map_err(Failure::Refused)
+    regions::used(&listed, app.state_dir, &identity)
 }
 
 /// The result of the work, if no signal comes first.

@@ -105,3 +105,39 @@ fn a_setting_of_the_machines_is_given_for_one_build() {
         assert!(flags(wrong).is_none(), "{wrong}");
     }
 }
+
+#[test]
+fn an_image_is_deprecated_at_a_time_to_come() {
+    use std::time::{Duration, SystemTime};
+    let at = |date: &str| -> Result<SystemTime, clap::Error> {
+        match parse(&format!("retire --version 0.6.1 --deprecate {date}"))?.command {
+            Some(Command::Retire(flags)) => Ok(flags.deprecate.expect("a date")),
+            other => panic!("{other:?}"),
+        }
+    };
+    let year = Duration::from_secs(365 * 86_400);
+    let next = humantime::format_rfc3339_seconds(SystemTime::now() + year).to_string();
+    for date in [next.clone(), next[..10].to_owned(), "30d".to_owned(), "1year".to_owned()] {
+        let at = at(&date).unwrap_or_else(|error| panic!("{date}: {error}"));
+        assert!(at > SystemTime::now() && at <= SystemTime::now() + year * 2, "{date}: {at:?}");
+    }
+    assert_eq!(at(&next[..10]).ok(), humantime::parse_rfc3339(&format!("{}T00:00:00Z", &next[..10])).ok());
+    for (date, why) in [
+        ("2020-01-31", "in the past"),
+        ("2020-01-31T12:00:00Z", "in the past"),
+        ("1970-01-01", "in the past"),
+        ("2027-02-30", "no such date"),
+        ("2027-13-01T00:00:00Z", "no such date"),
+        ("2099-01-01", "ten years"),
+        ("0s", "too short"),
+        ("20y", "too long"),
+        ("soon", "expected number"),
+        ("-30d", "unexpected"),
+    ] {
+        let error = at(date).expect_err(date).to_string();
+        assert!(error.contains(why), "{date}: {error}");
+    }
+    for words in ["--disable --enable", "--deprecate 30d --disable", "--enable --deprecate 30d", "--disable --local"] {
+        assert!(parse(&format!("retire --version 0.6.1 {words}")).is_err(), "{words}");
+    }
+}

@@ -48,10 +48,8 @@ impl Checkout {
     pub fn regions(&self, flags: &ReleaseFlags) -> Result<(Region, Vec<Region>)> {
         let given = flags.build_region.clone();
         let build_region = given.clone().unwrap_or_else(|| self.recipe.build_region.clone());
-        let mut regions = if is_private(flags) {
-            if !flags.regions.is_empty() || flags.region_file.is_some() {
-                bail!("a private image is in one region only: give it with --build-region, without --regions");
-            }
+        let is_in_one = is_private(flags) && flags.regions.is_empty() && flags.region_file.is_none();
+        let mut regions = if is_in_one {
             vec![build_region.clone()]
         } else if flags.regions.is_empty() {
             self.region_file(flags.region_file.as_deref())?
@@ -68,6 +66,19 @@ impl Checkout {
             _ => bail!("the build region {build_region} must be one of the regions: {}", everywhere::names(&regions)),
         };
         Ok((build_region, regions))
+    }
+
+    /// The region to ask first, and the regions to publish in, sorted, for an image that exists already.
+    ///
+    /// # Errors
+    /// As [`Checkout::published`].
+    pub fn regions_of_promotion(&self, flags: &RegionFlags) -> Result<(Region, Vec<Region>)> {
+        let mut regions = self.published(flags)?;
+        regions.sort();
+        regions.dedup();
+        let build_region = regions.iter().find(|region| **region == self.recipe.build_region);
+        let home = build_region.or(regions.first()).cloned().context("there is no region to publish in")?;
+        Ok((home, regions))
     }
 
     /// The region to ask about all others: the recipe's build region, or, where the regions to publish in are of another

@@ -22,7 +22,9 @@ use crate::{
 #[must_use]
 pub fn files(spec: &ReleaseSpec) -> BTreeMap<String, String> {
     let sum = |path: &Utf8PathBuf| (path.to_string(), sum_of(path));
-    std::iter::once(&spec.recipe_path).chain(spec.scripts.all()).map(sum).collect()
+    // A promotion runs nothing on a machine.
+    let scripts = spec.scripts.all().into_iter().filter(|_| spec.promotes.is_none());
+    std::iter::once(&spec.recipe_path).chain(scripts).map(sum).collect()
 }
 
 /// The SHA-256 of the files that are installed from the checkout, by path on the image.
@@ -50,6 +52,7 @@ pub fn as_it_began(mut spec: ReleaseSpec, state: &State) -> Result<ReleaseSpec> 
     spec.system_name.clone_from(&about.system);
     spec.regions.clone_from(&about.regions);
     spec.build_region.clone_from(&about.build_region);
+    spec.promotes = about.promotes.as_deref().cloned();
     spec.visibility = visibility(about, &spec)?;
     let changed = changes(&spec, state, about)?;
     if !changed.is_empty() {
@@ -60,6 +63,9 @@ pub fn as_it_began(mut spec: ReleaseSpec, state: &State) -> Result<ReleaseSpec> 
             ownership::flags(about),
             id = about.id
         );
+    }
+    if about.commit_secs.is_some() || about.commit != spec.source.commit {
+        spec.source.commit_secs = about.commit_secs;
     }
     spec.source.commit.clone_from(&about.commit);
     spec.source.branch.clone_from(&about.branch);

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8PathBuf;
+use rand::Rng as _;
 use xtask::{
     cli::{CommonFlags, ReleaseFlags},
     grantee::Grantee,
@@ -23,7 +24,7 @@ use crate::{
     },
     event::about::Invocation,
     ground::{environment, finding::Finding, partition::Partition},
-    ship::{binaries, payload},
+    ship::{binaries, container::Engine, payload},
 };
 
 /// The default of `--expires`: the age at which `clean` may delete a private image.
@@ -55,18 +56,24 @@ pub struct Draft {
 /// When the checkout has no sources, or flags contradict each other or the recipe.
 pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, purpose: Purpose) -> Result<Draft> {
     let Checkout { root, workspace, recipe } = checkout;
-    let name = recipe.image_name(&flags.version)?;
     let visibility = visibility(flags)?;
     let (build_region, regions) = checkout.regions(flags)?;
     refuse_grantees_elsewhere(&flags.share, &build_region)?;
     let source = Source::read(root, recipe, workspace)?;
+    let unique = if is_private(flags) { format!("{:08x}", rand::rng().next_u32()) } else { String::new() };
+    let name = match visibility {
+        Visibility::Public => recipe.image_name(&flags.version)?,
+        Visibility::Private { .. } => {
+            recipe.private_image_name(&flags.version, &user(), &source.commit_word(), &unique)?
+        }
+    };
     let mut findings = Vec::new();
     // Private and local images are for trials, also of uncommitted changes.
     if !is_private(flags) && !common.local && purpose == Purpose::Begin {
         findings.extend(source.refusals(&flags.version, flags.allow_dirty, flags.allow_version_mismatch));
     }
     // The local cloud can install make. For EC2, and for the program of a container, a missing one is a finding.
-    let is_package = common.local && recipe.build.container.is_empty();
+    let is_package = common.local && recipe.build.container.is_none();
     let is_built = purpose == Purpose::Resume { is_built: true };
     if !(flags.skip_build || is_package || is_built) {
         findings.extend(binaries::missing_program(recipe));
@@ -97,8 +104,11 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         profile: common.profile.clone().or_else(profile_of_environment).filter(|_| !common.local),
         invocation: Invocation { words: std::env::args().skip(1).collect(), folder: current_folder()? },
         skip_build: flags.skip_build,
+        reuse_base: flags.reuse_base || is_private(flags) && !flags.no_reuse_base,
+        unique,
         keep_on_failure: flags.keep_on_failure,
         skip_failed_regions: flags.skip_failed_regions,
+        promotes: None,
         unblock_public_access: flags.unblock_public_access,
     };
     Ok(Draft { spec, findings })
@@ -106,12 +116,19 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
 
 /// The profile that the environment names, for commands to type later. Keys in the environment come before it, as in the
 /// AWS CLI.
-fn profile_of_environment() -> Option<String> {
+pub(super) fn profile_of_environment() -> Option<String> {
     let has_keys = environment::variable("AWS_ACCESS_KEY_ID").is_some();
     environment::profile().filter(|_| !has_keys)
 }
 
-fn current_folder() -> Result<Utf8PathBuf> {
+/// The login name of whoever uses this computer.
+fn user() -> String {
+    let of_system = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
+    // A container may run as a user that its system has no name for.
+    of_system.or_else(|| environment::variable("USER")).unwrap_or_default()
+}
+
+pub(super) fn current_folder() -> Result<Utf8PathBuf> {
     let folder = std::env::current_dir().context("failed to get the current folder")?;
     Utf8PathBuf::try_from(folder).context("run this in a folder with a path in UTF-8")
 }
@@ -149,12 +166,15 @@ fn refuse_grantees_elsewhere(grantees: &[Grantee], build_region: &Region) -> Res
     Ok(())
 }
 
-/// Runs the preflight checks of the cloud, and completes the spec with the base's system.
+/// Runs the preflight checks of the cloud, and completes the spec with the base's system; a promotion has no base.
 ///
 /// # Errors
 /// When the checks can't run at all.
 pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Result<(ReleaseSpec, Preflight)> {
-    let Draft { mut spec, findings } = draft;
+    let Draft { mut spec, mut findings } = draft;
+    if let Some(image) = spec.recipe.build.container.image().filter(|_| !spec.skip_build) {
+        findings.extend(Engine::find(image, &spec.source.root).await.err());
+    }
     let now = SystemTime::now();
     let request = Request {
         version: spec.version.clone(),
@@ -168,11 +188,12 @@ pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Re
         image: spec.new_image(NOT_BEGUN, now, NOT_BEGUN.to_owned(), NOT_BEGUN),
         encrypted: spec.recipe.instance.is_encrypted(),
         unblock_public_access: spec.unblock_public_access,
+        promotes: spec.promotes.as_ref().map(|promotion| (promotion.region.clone(), promotion.image.clone())),
         skip_build: spec.skip_build,
         install_missing: install_missing && findings.is_empty(),
     };
     let mut preflight = cloud.preflight(&request).await?;
-    preflight.findings.splice(0..0, findings);
+    preflight.findings.splice(0..0, findings.into_iter().chain(request.image.description_finding()));
     if let Some(system_name) = &preflight.base_system {
         spec.system_name.clone_from(system_name);
         let system = spec.recipe.system(system_name)?;

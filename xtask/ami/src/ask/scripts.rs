@@ -17,6 +17,10 @@ pub struct Scripts {
     pub check: Utf8PathBuf,
     /// Functions that the others take in: what they know of cloud-init.
     pub cloud_init: Utf8PathBuf,
+    /// Functions that provision.sh takes in: how the base's own packages are brought up to date.
+    pub upgrade: Utf8PathBuf,
+    /// Functions that check.sh takes in: whether the bill of materials lists what is installed.
+    pub bill: Utf8PathBuf,
 }
 
 impl Scripts {
@@ -27,19 +31,21 @@ impl Scripts {
             seal: path("seal.sh"),
             check: path("check.sh"),
             cloud_init: path("cloud-init.sh"),
+            upgrade: path("upgrade.sh"),
+            bill: path("bill.sh"),
         }
     }
 
     /// All of them.
     #[must_use]
-    pub fn all(&self) -> [&Utf8PathBuf; 4] {
-        [&self.provision, &self.seal, &self.check, &self.cloud_init]
+    pub fn all(&self) -> [&Utf8PathBuf; 6] {
+        [&self.provision, &self.seal, &self.check, &self.cloud_init, &self.upgrade, &self.bill]
     }
 
     /// The text of one of them, with what it takes in.
     ///
     /// # Errors
-    /// When a file cannot be read, or it takes in anything but `cloud-init.sh`.
+    /// When a file cannot be read, or it takes in anything but these shared ones.
     pub fn text(&self, path: &Utf8Path) -> Result<String> {
         let read = |path: &Utf8Path| {
             std::fs::read_to_string(path).with_context(|| format!("failed to read the script {path}"))
@@ -48,8 +54,15 @@ impl Scripts {
         let mut whole = String::with_capacity(text.len());
         for line in text.split_inclusive('\n') {
             match line.strip_prefix(TAKES_IN).and_then(|rest| rest.trim_end().strip_suffix('"')) {
-                Some(name) if Some(name) == self.cloud_init.file_name() => whole.push_str(&read(&self.cloud_init)?),
-                Some(name) => bail!("the script {path} takes in {name}, and only cloud-init.sh can be taken in"),
+                Some(name) => {
+                    let shared = [&self.cloud_init, &self.upgrade, &self.bill];
+                    match shared.into_iter().find(|shared| shared.file_name() == Some(name)) {
+                        Some(shared) => whole.push_str(&read(shared)?),
+                        None => bail!(
+                            "the script {path} takes in {name}, and only cloud-init.sh, upgrade.sh and bill.sh can be taken in"
+                        ),
+                    }
+                }
                 None => whole.push_str(line),
             }
         }

@@ -8,6 +8,7 @@ use xshell::{Shell, cmd};
 use xtask::version::Version;
 
 use crate::{
+    cloud::tags::{DIRTY, UNKNOWN},
     ground::{finding::Finding, process},
     recipe::{Binary, Recipe},
 };
@@ -63,6 +64,21 @@ impl Source {
         let Some(commit) = &self.commit else { return "unknown".to_owned() };
         let short: String = commit.chars().take(12).collect();
         if self.dirty { format!("{short} with changes") } else { short }
+    }
+
+    /// The commit for tags: whole, and marked when files differ from it.
+    #[must_use]
+    pub fn commit_tag(&self) -> String {
+        let Some(commit) = &self.commit else { return UNKNOWN.to_owned() };
+        if self.dirty { format!("{commit}{DIRTY}") } else { commit.clone() }
+    }
+
+    /// The commit for names: eight digits, and `-dirty` when files differ from it.
+    #[must_use]
+    pub fn commit_word(&self) -> String {
+        let Some(commit) = &self.commit else { return UNKNOWN.to_owned() };
+        let short: String = commit.chars().take(8).collect();
+        if self.dirty { format!("{short}{DIRTY}") } else { short }
     }
 
     /// Findings against a release of this checkout as `version`.

@@ -10,10 +10,13 @@ use crate::{
     ask::{scripts::Scripts, source::Source},
     cloud::{
         Audience, NewImage,
-        tags::{TAG_BUILD, TAG_COMMIT, TAG_EXPIRES, TAG_INSTANCE, TAG_SYSTEM, TAG_VERSION, Tags},
+        tags::{
+            self, TAG_BUILD, TAG_COMMIT, TAG_EXPIRES, TAG_INSTANCE, TAG_PROMOTED_FROM, TAG_SYSTEM, TAG_VERIFIED,
+            TAG_VERSION, Tags,
+        },
     },
     elf::{facts::Facts, host::Host},
-    event::about::Invocation,
+    event::{about::Invocation, promotion::Promotion},
     recipe::Recipe,
     record::unfinished::Release,
 };
@@ -51,10 +54,16 @@ pub struct ReleaseSpec {
     pub invocation: Invocation,
     /// `--skip-build`: use the existing binaries.
     pub skip_build: bool,
+    /// `--reuse-base`, or the default of it: start from a kept base, and keep one if there is none.
+    pub reuse_base: bool,
+    /// The end of the build's id, which no other build has. Empty where one of a few digits is good enough.
+    pub unique: String,
     /// `--keep-on-failure`: keep the machine when something fails on it.
     pub keep_on_failure: bool,
     /// `--skip-failed-regions`: publish in the other regions when copies to some fail.
     pub skip_failed_regions: bool,
+    /// What is published under another name, if that is all that the build does.
+    pub promotes: Option<Promotion>,
     /// `--unblock-public-access`: lift blocks on public images while the image is published.
     pub unblock_public_access: bool,
 }
@@ -88,7 +97,7 @@ impl ReleaseSpec {
             ("Name".to_owned(), self.name.clone()),
             (TAG_BUILD.to_owned(), build.to_owned()),
             (TAG_VERSION.to_owned(), self.version.to_string()),
-            (TAG_COMMIT.to_owned(), self.source.commit.clone().unwrap_or_else(|| "unknown".to_owned())),
+            (TAG_COMMIT.to_owned(), self.source.commit_tag()),
             (TAG_SYSTEM.to_owned(), self.system_name.clone()),
         ];
         if let Visibility::Private { expires, .. } = self.visibility {
@@ -101,15 +110,29 @@ impl ReleaseSpec {
     /// The image that a build makes of an instance. Its description has `{base}` until its base is known.
     #[must_use]
     pub fn new_image(&self, build: &str, began: SystemTime, token: String, made_of: &str) -> NewImage {
-        let description = self.recipe.description.replace("{version}", self.version.as_str());
+        let description = match &self.promotes {
+            Some(promotion) => promotion.description_as(&self.version),
+            None => {
+                let description = self.recipe.description.replace("{version}", self.version.as_str());
+                description.replace("{commit}", &self.source.commit_text())
+            }
+        };
         let mut tags = self.tags(build, began);
         tags.push((TAG_INSTANCE.to_owned(), made_of.to_owned()));
+        if let Some(promotion) = &self.promotes {
+            tags.push((TAG_VERIFIED.to_owned(), promotion.verified.clone()));
+            tags.push((TAG_PROMOTED_FROM.to_owned(), promotion.origin()));
+            tags.extend(tags::sha256(&promotion.sha256));
+        }
         NewImage {
             token,
             name: self.name.clone(),
-            description: description.replace("{commit}", &self.source.commit_text()),
+            description,
             tags,
-            deprecate_at: (self.visibility == Visibility::Public).then(|| began + self.recipe.deprecate_after),
+            deprecate_at: Some(match self.visibility {
+                Visibility::Public => began + self.recipe.deprecate_after,
+                Visibility::Private { expires, .. } => began + expires,
+            }),
             require_imds_v2: self.recipe.require_imds_v2,
         }
     }

@@ -8,12 +8,14 @@ use xtask::{region::Region, version::Version};
 
 use crate::{
     catalogue::{Catalogue, Entry},
-    cloud::{Cloud, HowTo, Image, ImageState},
+    cloud::{Cloud, HowTo, Image, ImageState, tags::TAG_EXPIRES},
     event::hardware::Hardware,
     ground::everywhere,
     recipe::Recipe,
     show::documents::check::FaultKind,
 };
+
+pub mod alike;
 
 /// A version as it was seen in some regions.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub struct Checked {
     pub name: String,
     /// The description that most of them have.
     pub description: Option<String>,
+    /// The known version that is most similar, where there is no image of this one; for a message.
+    pub near: String,
     /// What was seen in each region, in the regions' order.
     pub regions: Vec<Seen>,
 }
@@ -33,6 +37,8 @@ pub struct Seen {
     pub region: Region,
     /// Its images there.
     pub images: Vec<Entry>,
+    /// Whether the snapshots of its one image are public; `None` where that is not known.
+    pub snapshots_public: Option<bool>,
     /// What is wrong.
     pub faults: Vec<Fault>,
 }
@@ -66,13 +72,15 @@ pub async fn check<C: Cloud>(cloud: &C, recipe: &Recipe, version: &Version, regi
     let mut regions: Vec<Seen> = regions
         .iter()
         .map(|region| {
-            let images = catalogue.of_version(version, &name).filter(|entry| entry.region == *region);
+            let here = catalogue.of_version(version, &name).filter(|entry| entry.region == *region);
+            // A private image of the version is in nobody's way, unless it has the name.
+            let images = here.filter(|entry| entry.image.name == name || entry.image.tag(TAG_EXPIRES).is_none());
             let images: Vec<Entry> = images.cloned().collect();
             let faults = match unanswered.iter().find(|(silent, _)| silent == region) {
                 Some((_, error)) => vec![Fault::unanswered("list the images", error)],
                 None => faults_of(cloud, &images, &name, recipe.require_imds_v2),
             };
-            Seen { region: region.clone(), images, faults }
+            Seen { region: region.clone(), images, snapshots_public: None, faults }
         })
         .collect();
     let description = usual(&regions, |image| Some(image.description.clone()));
@@ -82,7 +90,9 @@ pub async fn check<C: Cloud>(cloud: &C, recipe: &Recipe, version: &Version, regi
     let copyable = copyable.await;
     for seen in &mut regions {
         let described = description.as_deref().and_then(|usual| other_description(seen, usual));
-        let is_private = copyable.done.iter().any(|(region, public)| *region == seen.region && !public);
+        let answered = copyable.done.iter().find(|(region, _)| *region == seen.region);
+        seen.snapshots_public = answered.map(|(_, public)| *public);
+        let is_private = seen.snapshots_public == Some(false);
         let private = only(seen).filter(|_| is_private).map(|entry| {
             let message = format!("{} has private snapshots: only this account can copy it", entry.image.id);
             Fault::new(FaultKind::PrivateSnapshots, message)
@@ -92,11 +102,15 @@ pub async fn check<C: Cloud>(cloud: &C, recipe: &Recipe, version: &Version, regi
         let hardware = hardware.as_ref().map(|usual| other_hardware(seen, usual)).unwrap_or_default();
         seen.faults.extend([private, unknown, described].into_iter().flatten().chain(hardware));
     }
-    Ok(Checked { name, description, regions })
+    alike::compare(&mut regions);
+    let is_known = regions.iter().any(|seen| !seen.images.is_empty());
+    let near = if is_known { String::new() } else { catalogue.near(version.as_str()) };
+    Ok(Checked { name, description, near, regions })
 }
 
 /// The one image of the version in a region, if it is one.
-fn only(seen: &Seen) -> Option<&Entry> {
+#[must_use]
+pub fn only(seen: &Seen) -> Option<&Entry> {
     match seen.images.as_slice() {
         [entry] => Some(entry),
         _ => None,
@@ -187,9 +201,12 @@ mod tests {
             created: String::new(),
             deprecate_at: None,
             hardware: Some(Hardware { attributes: own.clone(), ..Hardware::default() }),
+            snapshots: Vec::new(),
+            last_launched: None,
+            protected: false,
         };
         let entry = Entry { region: region.clone(), image, version: None };
-        let seen = Seen { region, images: vec![entry], faults: Vec::new() };
+        let seen = Seen { region, images: vec![entry], snapshots_public: None, faults: Vec::new() };
         assert_eq!(other_hardware(&seen, &own), []);
         let usual = attributes(&[("boot mode", "legacy-bios"), ("TPM support", "v2.0"), ("architecture", "x86_64")]);
         let messages: Vec<String> = other_hardware(&seen, &usual).into_iter().map(|fault| fault.message).collect();

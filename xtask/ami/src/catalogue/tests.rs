@@ -22,6 +22,9 @@ fn entry(id: &str, name: &str, tags: &[(&str, &str)]) -> Option<Entry> {
         created: "2026-11-22T20:00:00.000Z".to_owned(),
         deprecate_at: None,
         hardware: None,
+        snapshots: Vec::new(),
+        last_launched: None,
+        protected: false,
     };
     Entry::new(&"us-west-2".parse().expect("a region"), image, &fixture::recipe())
 }

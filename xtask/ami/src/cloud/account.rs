@@ -67,4 +67,10 @@ pub enum HowTo<'a> {
     Deregister(&'a Region, &'a ImageId),
     /// Enable a disabled image.
     Enable(&'a Region, &'a ImageId),
+    /// Lift an image's protection from being deregistered.
+    Unprotect(&'a Region, &'a ImageId),
+    /// Open an image to every account.
+    Publish(&'a Region, &'a ImageId),
+    /// Get an image or a snapshot, by its id, back from the Recycle Bin.
+    Restore(&'a Region, &'a str),
 }

@@ -54,6 +54,8 @@ mod reach;
 #[cfg(feature = "ec2")]
 mod requests;
 #[cfg(feature = "ec2")]
+mod retiring;
+#[cfg(feature = "ec2")]
 mod session;
 #[cfg(feature = "ec2")]
 mod tags;

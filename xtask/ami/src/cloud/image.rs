@@ -5,7 +5,10 @@ use std::{fmt, time::SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::tags::{TAG_BUILD, TAG_SYSTEM, Tags};
-use crate::event::{hardware::Hardware, ids::ImageId};
+use crate::{
+    event::{hardware::Hardware, ids::ImageId},
+    ground::finding::Finding,
+};
 
 /// The attributes of an image to create or to copy.
 #[derive(Clone, Debug, Default)]
@@ -27,18 +30,50 @@ pub struct NewImage {
 /// The placeholder of a description for the base's name.
 const BASE: &str = "{base}";
 
-/// The longest description that EC2 gives an image (API reference, `CreateImage`). A longer one is cut at its end, where
-/// the base is, because names of bases can be long.
+/// The longest description that EC2 gives an image (API reference, `CreateImage`). Of a longer one the base's name is cut.
 const MAX_DESCRIPTION_CHARS: usize = 255;
+
+/// What stands for the rest of a base's name. EC2 takes no character beyond ASCII here.
+const CUT: &str = "...";
 
 impl NewImage {
     /// The image as it is made from a base of this name and system.
     #[must_use]
     pub fn for_base(&self, name: &str, system: &str) -> NewImage {
         let mut image = self.clone();
-        image.description = self.description.replace(BASE, name).chars().take(MAX_DESCRIPTION_CHARS).collect();
+        image.description = self.described(name);
         image.tags.iter_mut().filter(|(key, _)| key == TAG_SYSTEM).for_each(|(_, value)| system.clone_into(value));
         image
+    }
+
+    /// The description of an image that is made from a base of this name, which is cut where the whole would be too long.
+    #[must_use]
+    pub fn described(&self, base: &str) -> String {
+        let room = MAX_DESCRIPTION_CHARS.saturating_sub(self.chars_without_base());
+        let room = room / self.description.matches(BASE).count().max(1);
+        let name = if base.chars().count() <= room {
+            base.to_owned()
+        } else {
+            base.chars().take(room.saturating_sub(CUT.len())).chain(CUT.chars()).collect()
+        };
+        self.description.replace(BASE, &name).chars().take(MAX_DESCRIPTION_CHARS).collect()
+    }
+
+    /// Why EC2 would refuse the description, whatever the base is called.
+    #[must_use]
+    pub fn description_finding(&self) -> Option<Finding> {
+        let (length, bases) = (self.chars_without_base(), self.description.matches(BASE).count());
+        (length + bases * CUT.len() > MAX_DESCRIPTION_CHARS).then(|| Finding {
+            problem: format!(
+                "the description of the image has {length} characters without the name of its base, and EC2 takes \
+                 {MAX_DESCRIPTION_CHARS}"
+            ),
+            remedy: "shorten `description` in .release/ami/ami.toml".to_owned(),
+        })
+    }
+
+    fn chars_without_base(&self) -> usize {
+        self.description.replace(BASE, "").chars().count()
     }
 }
 
@@ -63,6 +98,14 @@ pub struct Image {
     pub deprecate_at: Option<String>,
     /// What its machines are like. None where the cloud does not tell.
     pub hardware: Option<Hardware>,
+    /// The ids of its snapshots.
+    pub snapshots: Vec<String>,
+    /// When it was last launched, RFC 3339, as far as its owner is told: EC2 reports a launch a day late (EC2 user guide,
+    /// "Check when an Amazon EC2 AMI was last used").
+    pub last_launched: Option<String>,
+    /// Whether it cannot be deregistered before its protection is lifted (EC2 user guide, "Protect an Amazon EC2 AMI from
+    /// deregistration").
+    pub protected: bool,
 }
 
 impl Image {
@@ -126,5 +169,30 @@ impl fmt::Display for ImageState {
             ImageState::Failed(reason) => write!(f, "failed: {reason}"),
             ImageState::Disabled => f.write_str("disabled"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_name_of_the_base_is_cut_from_a_description() {
+        let image = |description: String| NewImage { description, ..NewImage::default() };
+        let long = "ubuntu/images/".repeat(20);
+        for before in [0, 100, 240, 243] {
+            let whole = image(format!("{} on {{base}}, all", "x".repeat(before)));
+            let described = whole.described(&long);
+            assert!(whole.description_finding().is_none() && described.chars().count() == 255, "{described}");
+            assert!(described.ends_with("..., all") && described.is_ascii(), "{described}");
+        }
+        assert_eq!(image("Made of {base}.".to_owned()).described("debian-13"), "Made of debian-13.");
+        let twice = image(format!("{{base}}{}{{base}}", "x".repeat(200)));
+        assert!(twice.described(&long).chars().count() <= 255 && twice.described(&long).ends_with("..."));
+        for (description, length) in [("x".repeat(256), 256), (format!("{}{{base}}", "x".repeat(253)), 253)] {
+            let finding = image(description).description_finding().expect("a finding");
+            assert!(finding.problem.contains(&format!("has {length} characters")), "{finding}");
+        }
+        assert!(image("x".repeat(255)).description_finding().is_none());
     }
 }

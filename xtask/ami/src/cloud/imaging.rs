@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 use xtask::region::Region;
 
-use super::{Image, NewImage, Paced};
+use super::{Image, NewImage, Paced, tags::Tags};
 use crate::event::ids::{ImageId, InstanceId};
 
 /// Creates images and keeps them.
@@ -40,6 +40,12 @@ pub trait Imaging: Paced {
     /// # Errors
     /// When the cloud refuses.
     async fn complete_image(&self, region: &Region, id: &ImageId, image: &NewImage) -> Result<()>;
+
+    /// Adds tags to an available image. Those of its snapshots stay as they are.
+    ///
+    /// # Errors
+    /// When the cloud refuses.
+    async fn tag_image(&self, region: &Region, id: &ImageId, tags: &Tags) -> Result<()>;
 
     /// Deregisters an image and deletes its snapshots. Does nothing when it is already gone.
     ///

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     Image,
-    tags::{TAG_BUILD, TAG_EXPIRES, TAG_VERSION, Tags},
+    tags::{TAG_BASE_KEY, TAG_BUILD, TAG_EXPIRES, TAG_VERSION, Tags},
 };
 
 /// A resource with a build's tag.
@@ -40,6 +40,8 @@ pub enum LeftoverKind {
     SecurityGroup,
     /// An image with its snapshots.
     Image,
+    /// A base that is kept for the next builds, with its snapshots.
+    KeptBase,
     /// A snapshot that belongs to no image.
     Snapshot,
 }
@@ -56,7 +58,8 @@ impl Leftover {
     /// An image as a leftover. `None` when its tags name no build.
     #[must_use]
     pub fn image(image: &Image) -> Option<Leftover> {
-        let found = Leftover::tagged(LeftoverKind::Image, &image.id.0, &image.tags)?;
+        let kind = if image.tag(TAG_BASE_KEY).is_some() { LeftoverKind::KeptBase } else { LeftoverKind::Image };
+        let found = Leftover::tagged(kind, &image.id.0, &image.tags)?;
         Some(Leftover { public: image.public, ..found })
     }
 }
@@ -69,6 +72,7 @@ impl fmt::Display for LeftoverKind {
             LeftoverKind::KeyPair => "key pair",
             LeftoverKind::SecurityGroup => "security group",
             LeftoverKind::Image => "image",
+            LeftoverKind::KeptBase => "kept base",
             LeftoverKind::Snapshot => "snapshot",
         })
     }

@@ -6,6 +6,7 @@ use xtask::{region::Region, version::Version};
 
 use super::{Audience, NewImage, tags::Tags};
 use crate::elf::facts::Facts;
+use crate::event::ids::ImageId;
 use crate::ground::finding::Finding;
 
 /// In place of the id of a build, before the build begins.
@@ -34,6 +35,8 @@ pub struct Request {
     pub image: NewImage,
     /// Whether the recipe or a flag asks for encryption.
     pub encrypted: bool,
+    /// The image to publish under another name, and its region, if that is all that the build does.
+    pub promotes: Option<(Region, ImageId)>,
     /// `--unblock-public-access`: lift blocks on public images while the image is published.
     pub unblock_public_access: bool,
     /// `--skip-build`: use the existing binaries, so make is not needed.
@@ -53,6 +56,8 @@ pub struct Preflight {
     pub warnings: Vec<String>,
     /// The base's system, by its name in the recipe; `None` when it could not be found out.
     pub base_system: Option<String>,
+    /// The base's name in the image's description; `None` when it could not be found out.
+    pub base_name: Option<String>,
     /// What the base brings; `None` where only the files of facts say so.
     pub base_facts: Option<Facts>,
     /// The approximate duration of the build, without make.

@@ -47,6 +47,7 @@ mod network;
 mod opening;
 pub mod packages;
 pub mod programs;
+mod retiring;
 mod rights;
 pub mod seed;
 pub mod sources;

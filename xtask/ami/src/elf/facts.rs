@@ -113,7 +113,11 @@ impl Facts {
     pub fn read(path: &Utf8Path) -> Result<Facts> {
         let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {path}"))?;
         Facts::parse(&text).with_context(|| {
-            format!("{path} does not say what a system brings; `cargo xtask ami system-facts` makes it anew")
+            let system = path.file_stem().unwrap_or("NAME");
+            format!(
+                "{path} does not say what a system brings; to make it anew from a disk, or with --suite from packages: \
+                 cargo xtask ami system-facts --system {system} --image FILE"
+            )
         })
     }
 
@@ -128,7 +132,8 @@ impl Facts {
         }
         // First, because another format may have other keys.
         let Format { format } = read(text)?;
-        ensure!(format == FORMAT, "its format is {format}, and this tool reads {FORMAT}");
+        let newer = if format > FORMAT { ": use the version of this tool that wrote it" } else { "" };
+        ensure!(format == FORMAT, "its format is {format}, and this tool reads {FORMAT}{newer}");
         let facts: Facts = read(text)?;
         if let Some(count) = facts.libraries.filter(|count| *count != facts.count()) {
             bail!("it was cut short, or changed: it lists {} libraries, not {count}", facts.count());

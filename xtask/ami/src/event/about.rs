@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xtask::{region::Region, version::Version};
 
+use super::promotion::Promotion;
+
 /// What is being built, where and for whom. A resumed build takes these from its journal, not from the checkout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct About {
@@ -24,6 +26,9 @@ pub struct About {
     pub root: Utf8PathBuf,
     /// The commit that is checked out, if git knows of one.
     pub commit: Option<String>,
+    /// When that commit was made, in seconds since 1970.
+    #[serde(default)]
+    pub commit_secs: Option<u64>,
     /// The branch.
     pub branch: Option<String>,
     /// Whether the checkout has uncommitted changes.
@@ -56,6 +61,9 @@ pub struct About {
     pub call: Invocation,
     /// The SHA-256 of the recipe and the scripts, by their paths.
     pub inputs: BTreeMap<String, String>,
+    /// What is published under another name, if that is what this build does. It makes no image then but copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotes: Option<Box<Promotion>>,
 }
 
 impl About {

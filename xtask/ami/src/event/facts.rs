@@ -57,15 +57,33 @@ pub struct Built {
 /// The SHA-256 of files, by their places on the image.
 pub type Sources = BTreeMap<String, String>;
 
+/// A package of the base that was brought to another version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Upgrade {
+    /// The base's version.
+    pub from: String,
+    /// The image's version.
+    pub to: String,
+}
+
+/// The packages of the base that were brought to other versions, by name.
+pub type Upgrades = BTreeMap<String, Upgrade>;
+
 /// An instance that is ready to be imaged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SealedDisk {
     /// The base that it was made from.
     pub base: Base,
+    /// The kept base of an earlier build that it was launched from, which was made from that base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused_base: Option<ImageId>,
     /// The SHA-256 of each file that was installed, by its path on the image.
     pub sha256: BTreeMap<String, String>,
     /// The packages that the recipe lists, with the versions that were installed.
     pub packages: BTreeMap<String, String>,
+    /// The base's packages that have another version in the image.
+    #[serde(default)]
+    pub upgraded: Upgrades,
     /// The instance's machine id, as in machine-id(5). Instances of the image must have different ones.
     pub machine_id: String,
     /// What else names that instance: addresses, ids and public keys, each with its kind, such as `host key`.
@@ -98,17 +116,25 @@ pub struct Check {
     pub name: String,
     /// What is wrong; none if the check passed.
     pub fault: Option<String>,
+    /// Why it could not be tried on this machine; none if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
 }
 
 impl Verification {
     /// Adds a check.
     pub fn add(&mut self, name: impl Into<String>, fault: Option<String>) {
-        self.checks.push(Check { name: name.into(), fault });
+        self.checks.push(Check { name: name.into(), fault, skipped: None });
     }
 
     /// The checks that failed.
     pub fn faults(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| check.fault.is_some())
+    }
+
+    /// The names of the checks that could not be tried, each with the reason.
+    pub fn skipped(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.checks.iter().filter_map(|check| Some((check.name.as_str(), check.skipped.as_deref()?)))
     }
 }
 
@@ -119,6 +145,15 @@ pub struct Verified {
     pub seen: Verification,
     /// The instance that it was verified on. Its termination has been ordered.
     pub instance: InstanceId,
+}
+
+/// What the computer that made an image knows of it, beside what its tags say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Provenance {
+    /// The disk that it was made from.
+    pub disk: SealedDisk,
+    /// Its checks.
+    pub verification: Verification,
 }
 
 /// How long a step took.

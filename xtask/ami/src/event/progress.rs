@@ -76,6 +76,32 @@ pub enum Progress {
         /// Why.
         why: String,
     },
+    /// The instance is launched from a kept base, which has the packages.
+    Reusing {
+        /// The kept base.
+        image: ImageId,
+        /// When it was made, RFC 3339.
+        created: String,
+    },
+    /// There is a kept base, and the instance is not launched from it.
+    NotReused {
+        /// The kept base.
+        image: ImageId,
+        /// Why.
+        why: String,
+    },
+    /// A base is being kept for later builds.
+    Keeping {
+        /// The instance that it is made of.
+        instance: InstanceId,
+    },
+    /// A base is kept for later builds.
+    Kept {
+        /// The kept base.
+        image: ImageId,
+        /// Until when, RFC 3339.
+        until: String,
+    },
     /// The recipe's packages are being installed.
     InstallingPackages {
         /// How many.

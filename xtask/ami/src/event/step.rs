@@ -15,11 +15,13 @@ pub enum Role {
     Bake,
     /// The image is verified on it.
     Verify,
+    /// A base for later builds is made of it.
+    Keep,
 }
 
 impl Role {
-    /// Both.
-    pub const ALL: [Role; 2] = [Role::Bake, Role::Verify];
+    /// All.
+    pub const ALL: [Role; 3] = [Role::Bake, Role::Verify, Role::Keep];
 
     /// A word for names and tokens.
     #[must_use]
@@ -27,6 +29,7 @@ impl Role {
         match self {
             Role::Bake => "bake",
             Role::Verify => "verify",
+            Role::Keep => "keep",
         }
     }
 }
@@ -40,6 +43,10 @@ impl Role {
 pub enum Step {
     /// The base is found or made.
     Base,
+    /// A kept base is looked for. The result is its id, or null.
+    Reuse,
+    /// A base with the packages is made of the instance, for later builds. The result is its id.
+    Kept(InstanceId),
     /// A key pair and a security group are created for the instance of a role.
     Access(Role),
     /// The instance of a role is launched.
@@ -72,6 +79,10 @@ pub enum Step {
     Remove(Region, ImageId),
     /// The image is booted and verified.
     Verify(ImageId),
+    /// What this computer knows of an image that is promoted is kept.
+    Candidate,
+    /// It is written on the image, as a tag, that it is verified.
+    Mark(ImageId),
     /// The images are opened to their audience.
     Publish,
     /// The images are closed again.
@@ -86,6 +97,8 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::Base => f.write_str("base"),
+            Step::Reuse => f.write_str("reuse base"),
+            Step::Kept(instance) => write!(f, "keep base {instance}"),
             Step::Access(role) => write!(f, "{} access", role.word()),
             Step::Launch(role) => write!(f, "{} launch", role.word()),
             Step::Login(role) => write!(f, "{} login", role.word()),
@@ -102,6 +115,8 @@ impl fmt::Display for Step {
             Step::Copy(region) => write!(f, "copy {region}"),
             Step::Remove(region, image) => write!(f, "remove {region} {image}"),
             Step::Verify(image) => write!(f, "verify {image}"),
+            Step::Mark(image) => write!(f, "mark {image}"),
+            Step::Candidate => f.write_str("candidate"),
             Step::Publish => f.write_str("publish"),
             Step::Withdraw => f.write_str("withdraw"),
             Step::Unblock(region) => write!(f, "unblock {region}"),
@@ -120,8 +135,11 @@ impl FromStr for Step {
         let role = |word: &str| Role::ALL.into_iter().find(|role| role.word() == word).ok_or_else(unknown);
         Ok(match words.as_slice() {
             ["base"] => Step::Base,
+            ["reuse", "base"] => Step::Reuse,
+            ["keep", "base", instance] => Step::Kept(InstanceId((*instance).to_owned())),
             ["binaries"] => Step::Binaries,
             ["sources"] => Step::Sources,
+            ["candidate"] => Step::Candidate,
             ["publish"] => Step::Publish,
             ["withdraw"] => Step::Withdraw,
             ["bake", "packages"] => Step::Packages,
@@ -134,6 +152,7 @@ impl FromStr for Step {
             [word, "login"] => Step::Login(role(word)?),
             [word, "revoke"] => Step::Revoke(role(word)?),
             ["verify", image] => Step::Verify(ImageId((*image).to_owned())),
+            ["mark", image] => Step::Mark(ImageId((*image).to_owned())),
             ["image", name] => Step::Image(region(name)?),
             ["available", name] => Step::Available(region(name)?),
             ["copy", name] => Step::Copy(region(name)?),
@@ -195,8 +214,14 @@ mod tests {
     use super::*;
 
     /// One of each, as the journals of format 1 have them.
-    const STEPS: [&str; 24] = [
+    const STEPS: [&str; 32] = [
         "base",
+        "reuse base",
+        "keep base i-0123456789abcdef0",
+        "keep access",
+        "keep launch",
+        "keep login",
+        "keep revoke",
         "bake access",
         "verify access",
         "bake launch",
@@ -216,6 +241,8 @@ mod tests {
         "copy eu-west-1",
         "remove eu-west-1 ami-0123456789abcdef0",
         "verify ami-0123456789abcdef0",
+        "candidate",
+        "mark ami-0123456789abcdef0",
         "publish",
         "withdraw",
         "unblock us-west-2",

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::Binary;
+use crate::cloud::tags::TAG_SHA256;
+
 /// Keys and values of the recipe's tags.
 pub type OwnTags = BTreeMap<String, String>;
 
@@ -11,8 +14,9 @@ const MAX_TAGS: usize = 50;
 const MAX_KEY_CHARS: usize = 128;
 const MAX_VALUE_CHARS: usize = 256;
 
-/// How many tags this tool itself puts on a resource at most: on a private image.
-const TAGS_OF_THIS_TOOL: usize = 7;
+/// How many tags this tool itself puts on a resource at most, beside one for each binary: on a private image that is
+/// verified and was made from a kept base.
+const TAGS_OF_THIS_TOOL: usize = 9;
 
 /// The prefix that AWS reserves, in any case (EC2 user guide, "Tag restrictions").
 const RESERVED: &str = "aws:";
@@ -24,16 +28,29 @@ const PREFIX: &str = "wallaroo:";
 
 /// Faults of tags, by EC2's rules. EC2 itself permits any character in a tag, but a request cannot carry control
 /// characters.
-pub fn faults(tags: &OwnTags) -> Vec<String> {
+pub fn faults(tags: &OwnTags, binaries: &[Binary]) -> Vec<String> {
+    let binaries: Vec<&str> = binaries.iter().map(|binary| binary.name.as_str()).collect();
+    faults_beside(tags, &binaries)
+}
+
+fn faults_beside(tags: &OwnTags, binaries: &[&str]) -> Vec<String> {
     let mut faults: Vec<String> = tags.iter().flat_map(|(key, value)| faults_of(key, value)).collect();
-    let most = MAX_TAGS - TAGS_OF_THIS_TOOL;
-    if tags.len() > most {
+    let own = TAGS_OF_THIS_TOOL + binaries.len();
+    if tags.len() + own > MAX_TAGS {
         faults.push(format!(
-            "tags: there are {}, but EC2 permits {MAX_TAGS} on a resource, {TAGS_OF_THIS_TOOL} of which this tool needs: \
-             give at most {most}",
-            tags.len()
+            "tags: there are {}, but EC2 permits {MAX_TAGS} on a resource, {own} of which this tool needs for itself and for \
+             each binary: give at most {}",
+            tags.len(),
+            MAX_TAGS.saturating_sub(own)
         ));
     }
+    let most = MAX_KEY_CHARS - TAG_SHA256.chars().count();
+    let long = binaries.iter().filter(|name| name.chars().count() > most);
+    faults.extend(long.map(|name| {
+        format!(
+            "binaries: {name:?} is too long for a tag with its SHA-256; EC2 permits names of at most {most} characters"
+        )
+    }));
     faults
 }
 
@@ -69,7 +86,7 @@ mod tests {
 
     fn faults_with(pairs: &[(&str, &str)]) -> String {
         let tags = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        faults(&tags).join("\n")
+        faults_beside(&tags, &[]).join("\n")
     }
 
     #[test]
@@ -121,8 +138,15 @@ mod tests {
     #[test]
     fn the_number_of_tags_leaves_room_for_those_of_this_tool() {
         let of = |count: usize| (0..count).map(|number| (format!("key{number}"), String::new())).collect();
-        assert_eq!(faults(&of(43)), [""; 0]);
-        let [fault] = faults(&of(44)).try_into().expect("one fault");
-        assert!(fault.ends_with("give at most 43"), "{fault}");
+        let binaries = ["machida", "sender"];
+        assert_eq!(faults_beside(&of(39), &binaries), [""; 0]);
+        let [fault] = faults_beside(&of(40), &binaries).try_into().expect("one fault");
+        assert!(fault.ends_with("give at most 39"), "{fault}");
+        let many = vec!["machida"; 43];
+        let [fault] = faults_beside(&of(0), &many).try_into().expect("one fault");
+        assert!(fault.contains("52 of which this tool needs") && fault.ends_with("give at most 0"), "{fault}");
+        let longest = "m".repeat(112);
+        assert_eq!(faults_beside(&of(0), &[&longest]), [""; 0]);
+        assert_eq!(faults_beside(&of(0), &[&format!("{longest}m")]).len(), 1);
     }
 }

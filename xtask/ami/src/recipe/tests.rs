@@ -40,6 +40,31 @@ fn an_unknown_key_is_shown_with_the_nearest_known_one() {
 }
 
 #[test]
+fn security_updates_are_the_default_of_what_is_upgraded() {
+    let setting = "[packages]\nupgrade = \"security\"\n";
+    assert!(SHIPPED.contains(setting));
+    let upgrade = |text: &str| parse(&SHIPPED.replacen(setting, text, 1)).expect("a recipe").packages.upgrade;
+    assert_eq!([upgrade(""), upgrade("[packages]\n"), upgrade(setting)], [Upgrade::Security; 3]);
+    assert_eq!(upgrade("[packages]\nupgrade = \"none\"\n"), Upgrade::None);
+    assert_eq!(upgrade("[packages]\nupgrade = \"all\"\n"), Upgrade::All);
+}
+
+#[test]
+fn a_wrong_setting_of_the_packages_is_shown_with_what_is_right() {
+    for (setting, words) in [
+        ("[packages]\nupgrade = \"secure\"\n", "`none`, `security`, `all`"),
+        ("[packages]\nupgrade = true\n", "none, security or all"),
+        ("[packages]\nupgrades = \"all\"\n", "did you mean `upgrade`?"),
+        ("[packges]\nupgrade = \"all\"\n", "did you mean `packages`?"),
+        ("[package]\nupgrade = \"all\"\n", "did you mean `[packages]`?"),
+        ("[[packages]]\nname = \"numactl\"\nwhy = \"x\"\n", "did you mean `[[package]]`?"),
+    ] {
+        let error = complaint("[packages]\nupgrade = \"security\"\n", setting);
+        assert!(error.contains(words), "{setting}: {error}");
+    }
+}
+
+#[test]
 fn all_faults_are_reported_together() {
     let text = SHIPPED
         .replacen("Wallaroo {version}\"", "Wallaroo\"", 1)
@@ -198,6 +223,13 @@ fn flags_override_the_settings_of_the_recipe_one_by_one() {
     assert_eq!(with("--volume-type io2 --volume-iops 400").instance.volume_iops, Some(400));
     let proxy = "http://proxy.example.com:3128";
     assert_eq!(with(&format!("--apt-proxy {proxy}")).apt.proxy.as_deref(), Some(proxy));
+    assert_eq!(with("--instance-profile other").instance.instance_profile.as_deref(), Some("other"));
+    let set = SHIPPED.replacen("[apt]", &format!("[apt]\nproxy = \"{proxy}\""), 1);
+    let set = set.replacen("[instance]", "[instance]\ninstance_profile = \"builder\"", 1);
+    let none = || Some(String::new());
+    let off = ReleaseFlags { apt_proxy: none(), instance_profile: none(), ..flags("") };
+    let off = parse(&set).expect("a recipe").with(&off).expect("nothing wrong");
+    assert_eq!((off.apt.proxy, off.instance.instance_profile), (None, None));
     let (no_iops, loopback) =
         (recipe.with(&flags("--volume-type io2")), recipe.with(&flags("--apt-proxy http://localhost:1")));
     assert!(no_iops.expect_err("a fault").to_string().contains("--volume-iops"));
@@ -227,6 +259,46 @@ fn the_way_to_the_machines_is_given_for_one_build_as_a_line_of_shell() {
     ] {
         let error = with(line, "--tag aws:x=1").expect_err(line).to_string();
         assert!(error.contains(fault) && error.contains("aws:x"), "{line}: {error}");
+    }
+}
+
+/// The keys that a table of the recipe may have, as serde lists them for one that it does not know.
+fn keys_of(header: &str) -> Vec<String> {
+    let text = match SHIPPED.split_once(&format!("\n{header}\n")) {
+        _ if header.is_empty() => format!("nonsense = 1\n{SHIPPED}"),
+        Some((before, after)) => format!("{before}\n{header}\nnonsense = 1\n{after}"),
+        None => format!("{SHIPPED}\n{header}\nnonsense = 1\n"),
+    };
+    let error = parse(&text).expect_err(header).to_string();
+    let line = error.lines().find(|line| line.contains("unknown field `nonsense`"));
+    let line = line.unwrap_or_else(|| panic!("{header}: {error}"));
+    line.split('`').skip(3).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_shipped_recipe_shows_each_key_that_there_is() {
+    let (system, package) = ("[system.\"debian-14\"]", "[[system.\"ubuntu-16.04\".package]]");
+    for (header, known) in [
+        ("", "build_region"),
+        ("[instance]", "kms_key"),
+        ("[limits]", "login"),
+        ("[ssh]", "through"),
+        ("[apt]", "proxy"),
+        ("[build]", "container"),
+        ("[[binary]]", "variables"),
+        ("[base]", "owner"),
+        ("[local_base]", "uefi_firmware"),
+        (system, "glibc"),
+        (package, "libraries"),
+        ("[[file]]", "except"),
+    ] {
+        let keys = keys_of(header);
+        assert!(keys.iter().any(|key| key == known), "{header}: {keys:?}");
+        // An older name of `machine_lifetime`.
+        for key in keys.iter().filter(|key| *key != "machine") {
+            let forms = [format!("{key} ="), format!("`{key}`"), format!("[{key}]"), format!("[{key}.")];
+            assert!(forms.iter().any(|form| SHIPPED.contains(form)), "the recipe shows no `{key}` of {header}");
+        }
     }
 }
 

@@ -264,10 +264,13 @@ impl State {
             && self.has_image()
     }
 
-    /// Whether the image in the build region was ordered, or was about to be.
+    /// Whether the image in the build region was ordered, or was about to be; of a promotion, any copy.
     #[must_use]
     pub fn has_image(&self) -> bool {
-        self.about.as_ref().is_some_and(|about| self.intended(&Step::Image(about.build_region.clone())))
+        self.about.as_ref().is_some_and(|about| match about.promotes {
+            Some(_) => self.steps.keys().any(|step| matches!(step, Step::Copy(_))),
+            None => self.intended(&Step::Image(about.build_region.clone())),
+        })
     }
 
     /// Whether the build may have left something that is neither released nor cleaned up.

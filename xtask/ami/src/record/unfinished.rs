@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use xtask::{
-    cli::{Ami, Cli, Task},
+    cli::{Ami, Cli, Command, Task},
     region::Region,
 };
 
@@ -190,8 +190,12 @@ impl Unfinished {
         let call = self.about()?.call.clone();
         let words = std::iter::once("xtask".to_owned()).chain(call.words.iter().cloned());
         match Cli::try_parse_from(words) {
-            Ok(Cli { task: Task::Ami(ami) }) if ami.release.is_some() => Ok((*ami, call)),
-            Ok(_) => Err(anyhow!("the command line in the journal is not a release: {}", call.words.join(" "))),
+            Ok(Cli { task: Task::Ami(ami) })
+                if ami.release.is_some() || matches!(ami.command, Some(Command::Promote(_))) =>
+            {
+                Ok((*ami, call))
+            }
+            Ok(_) => Err(anyhow!("the command line in the journal begins no build: {}", call.words.join(" "))),
             Err(error) => {
                 Err(anyhow!("this version of the tool cannot parse the command line in the journal: {error}"))
             }

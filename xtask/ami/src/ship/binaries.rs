@@ -21,7 +21,8 @@ use crate::{
         locks::{self, Lock, Share},
         process, programs,
     },
-    recipe::{Binary, Recipe},
+    recipe::{Binary, Container, Recipe},
+    ship::container::{Engine, container_name},
 };
 
 /// Variables that cargo, rustup and make set for this process. A make started from here must not inherit them.
@@ -57,9 +58,13 @@ pub struct Job<'a> {
 /// When make fails or doesn't write a result.
 pub async fn build(job: &Job<'_>, clean: bool, events: &Events) -> Result<Vec<Built>> {
     let _lock = lock_checkout(job, Share::Exclusive, events).await?;
+    let engine = match job.recipe.build.container.image() {
+        Some(image) => Some(Engine::find(image, job.root).await.map_err(|finding| anyhow!("{finding}"))?),
+        None => None,
+    };
     let mut built = Vec::new();
     for binary in &job.recipe.binaries {
-        built.push(build_one(job, binary, clean, events).await?);
+        built.push(build_one(job, engine.as_ref(), binary, clean, events).await?);
     }
     Ok(built)
 }
@@ -112,7 +117,12 @@ pub fn missing_program(recipe: &Recipe) -> Option<Finding> {
 }
 
 fn missing_program_in(recipe: &Recipe, path: &std::ffi::OsStr) -> Option<Finding> {
-    let program = recipe.build.container.first().map_or("make", String::as_str);
+    let program = match &recipe.build.container {
+        Container::Command(words) => words.first().map_or("make", String::as_str),
+        // The engine has its own check.
+        Container::Image(image) if !image.is_empty() => return None,
+        Container::Image(_) => "make",
+    };
     if programs::find_in(path, program).is_some() {
         return None;
     }
@@ -133,7 +143,7 @@ impl Job<'_> {
                 let fault = "is the result path of another binary, too, so --skip-build cannot tell which one is there; build it instead";
                 faults.push(format!("{}: {} {fault}", binary.name, binary.result));
             } else if !self.root.join(&binary.result).is_file() {
-                let command = process::display(&self.make(binary, &binary.make));
+                let command = process::display(&self.make(None, binary, &binary.make));
                 faults.push(format!("{}: {} does not exist; `{command}` builds it", binary.name, binary.result));
             }
         }
@@ -141,10 +151,16 @@ impl Job<'_> {
     }
 
     /// The make command for this binary, run in the checkout's root.
-    fn make(&self, binary: &Binary, words: &[String]) -> Command {
+    fn make(&self, engine: Option<&Engine>, binary: &Binary, words: &[String]) -> Command {
         let build = &self.recipe.build;
-        let container = build.container.iter().map(|word| word.replace("{root}", self.root.as_str()));
-        let mut line: Vec<String> = container.chain(["make".to_owned()]).collect();
+        let mut line = match (engine, &build.container) {
+            (Some(engine), _) => engine.line(&self.container(binary), self.root),
+            (None, Container::Command(words)) => {
+                words.iter().map(|word| word.replace("{root}", self.root.as_str())).collect()
+            }
+            (None, Container::Image(_)) => Vec::new(),
+        };
+        line.push("make".to_owned());
         line.extend_from_slice(words);
         // Variables on the command line override those in a Makefile.
         line.push(format!("target_cpu={}", build.target_cpu));
@@ -163,6 +179,11 @@ impl Job<'_> {
         command
     }
 
+    /// The name of the container that make runs in.
+    fn container(&self, binary: &Binary) -> String {
+        container_name(&format!("{}-{}", self.folder.file_name().unwrap_or_default(), binary.name))
+    }
+
     fn log(&self, binary: &Binary) -> Utf8PathBuf {
         self.folder.join(format!("make-{}.log", binary.name))
     }
@@ -177,7 +198,13 @@ fn shares_its_result(recipe: &Recipe, binary: &Binary) -> bool {
     recipe.binaries.iter().filter(|other| other.result == binary.result).count() > 1
 }
 
-async fn build_one(job: &Job<'_>, binary: &Binary, clean: bool, events: &Events) -> Result<Built> {
+async fn build_one(
+    job: &Job<'_>,
+    engine: Option<&Engine>,
+    binary: &Binary,
+    clean: bool,
+    events: &Events,
+) -> Result<Built> {
     let (name, log, result) = (&binary.name, job.log(binary), job.root.join(&binary.result));
     std::fs::create_dir_all(job.folder).with_context(|| format!("failed to create the folder {}", job.folder))?;
     events.say(Progress::Building { binary: name.clone() });
@@ -186,11 +213,11 @@ async fn build_one(job: &Job<'_>, binary: &Binary, clean: bool, events: &Events)
     // Make would take the other variant at this path for an up-to-date result.
     let clean = clean || shares_its_result(job.recipe, binary);
     if clean && !binary.clean.is_empty() {
-        run(job, "cleaning", binary, &binary.clean, events).await?;
+        run(job, engine, "cleaning", binary, &binary.clean, events).await?;
     }
     let before = fingerprint(&result);
-    run(job, "building", binary, &binary.make, events).await?;
-    let command = process::display(&job.make(binary, &binary.make));
+    run(job, engine, "building", binary, &binary.make, events).await?;
+    let command = process::display(&job.make(engine, binary, &binary.make));
     match fingerprint(&result) {
         None => bail!(
             "`{command}` succeeded, but the file {result} does not exist: see {log}, or correct `result` of the binary \
@@ -209,9 +236,20 @@ async fn build_one(job: &Job<'_>, binary: &Binary, clean: bool, events: &Events)
     Ok(built)
 }
 
-async fn run(job: &Job<'_>, doing: &str, binary: &Binary, words: &[String], events: &Events) -> Result<()> {
-    let command = job.make(binary, words);
+async fn run(
+    job: &Job<'_>,
+    engine: Option<&Engine>,
+    doing: &str,
+    binary: &Binary,
+    words: &[String],
+    events: &Events,
+) -> Result<()> {
+    let command = job.make(engine, binary, words);
     let what = format!("{doing} {} (`{}` in {})", binary.name, process::display(&command), job.root);
+    let command = match engine {
+        Some(engine) => engine.guarded(&job.container(binary), &command),
+        None => command,
+    };
     let limit = job.recipe.limits.make;
     let ended = tokio::time::timeout(limit, process::run(&what, command, &job.log(binary), events)).await;
     ended.map_err(|_| anyhow!("{what} timed out after {}", humantime::format_duration(limit)))?

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub mod check;
+pub mod diff;
 pub mod list;
 pub mod plan;
 

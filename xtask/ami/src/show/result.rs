@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{
-        facts::{Base, Timing, Verification},
+        facts::{AvailableImage, Base, Provenance, SealedDisk, Timing, Upgrades, Verification},
         ids::{ImageId, Images},
+        promotion::{Promotion, binary_path},
+        step::Step,
     },
     record::state::State,
 };
@@ -43,12 +45,21 @@ pub struct Report {
     pub commit: Option<String>,
     /// Whether the checkout had changes that were not committed.
     pub dirty: bool,
-    /// The base that it was made from.
+    /// What it was promoted from; null when it was built.
+    pub promoted_from: Option<PromotedFrom>,
+    /// The base that it was made from; of a promotion, the candidate itself where its build was on another computer.
     pub base: Base,
+    /// The kept base of an earlier build that its instance was launched from, which was made from that base; null if it was
+    /// launched from the base itself.
+    #[serde(default)]
+    pub reused_base: Option<ImageId>,
     /// The SHA-256 of each file that was installed, by its path on the image.
     pub sha256: BTreeMap<String, String>,
     /// The packages that the recipe lists, with their versions.
     pub packages: BTreeMap<String, String>,
+    /// The base's packages that have another version in the image.
+    #[serde(default)]
+    pub upgraded: Upgrades,
     /// The checks of the booted image.
     pub verification: Verification,
     /// The warnings.
@@ -57,6 +68,23 @@ pub struct Report {
     pub timings: Vec<Timing>,
     /// The folder of journal, logs and manifest.
     pub folder: String,
+}
+
+/// The image that was published under another name.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PromotedFrom {
+    /// Its version.
+    pub version: String,
+    /// Its name.
+    pub name: String,
+    /// The region that the copies were made from.
+    pub region: String,
+    /// Its id there.
+    pub image: ImageId,
+    /// The build that made it.
+    pub build: String,
+    /// When it was verified, and how many checks it passed.
+    pub verified: String,
 }
 
 /// The image in one region.
@@ -75,8 +103,17 @@ impl Report {
     /// When the journal lacks a part of it.
     pub fn of(state: &State, images: &Images, folder: &Utf8Path) -> Result<Report> {
         let about = state.about()?;
-        let image = state.home_image()?.context("the journal has no available image")?;
-        let disk = state.sealed_disk()?.context("the journal does not say what is on the image")?;
+        let Provenance { disk, verification } = match &about.promotes {
+            Some(promotion) => promoted(state, promotion)?,
+            None => Provenance {
+                disk: state.sealed_disk()?.context("the journal does not say what is on the image")?,
+                verification: state.verification()?.context("the journal has no verification")?,
+            },
+        };
+        // A promotion may have left its build region out.
+        let (region, _) = images.iter().next().context("there is no image")?;
+        let image = state.result::<AvailableImage>(&Step::Available(region.clone()))?;
+        let image = image.context("the journal has no available image")?;
         let published = |(region, id): (&xtask::region::Region, &ImageId)| PublishedImage {
             region: region.to_string(),
             id: id.clone(),
@@ -93,10 +130,13 @@ impl Report {
             shared_with: about.shared_with.clone(),
             commit: about.commit.clone(),
             dirty: about.dirty,
+            promoted_from: about.promotes.as_deref().map(PromotedFrom::of),
             base: disk.base,
+            reused_base: disk.reused_base,
             sha256: disk.sha256,
             packages: disk.packages,
-            verification: state.verification()?.context("the journal has no verification")?,
+            upgraded: disk.upgraded,
+            verification,
             warnings: state.warnings.clone(),
             timings: state.timings.clone(),
             folder: folder.to_string(),
@@ -123,4 +163,35 @@ impl Report {
         }
         Ok(self.images.iter().map(|image| format!("{}: {}\n", image.region, image.id)).collect())
     }
+}
+
+impl PromotedFrom {
+    fn of(promotion: &Promotion) -> PromotedFrom {
+        PromotedFrom {
+            version: promotion.version.to_string(),
+            name: promotion.name.clone(),
+            region: promotion.region.to_string(),
+            image: promotion.image.clone(),
+            build: promotion.build.clone(),
+            verified: promotion.verified.clone(),
+        }
+    }
+}
+
+/// What is known of a promoted image: what its build wrote down, or else what its tags say.
+fn promoted(state: &State, promotion: &Promotion) -> Result<Provenance> {
+    let known = state.result::<Option<Provenance>>(&Step::Candidate)?.flatten();
+    Ok(known.unwrap_or_else(|| {
+        let sha256 = promotion.sha256.iter().map(|(name, sum)| (binary_path(name), sum.clone()));
+        let disk = SealedDisk {
+            base: promotion.as_base(),
+            reused_base: None,
+            sha256: sha256.collect(),
+            packages: BTreeMap::new(),
+            upgraded: Upgrades::default(),
+            machine_id: String::new(),
+            marks: BTreeMap::new(),
+        };
+        Provenance { disk, verification: Verification::default() }
+    }))
 }

@@ -11,7 +11,7 @@ use crate::{
         Event,
         facts::Verified,
         progress::Progress,
-        step::{Handle, Step},
+        step::{Handle, Role, Step},
     },
     record::state::State,
 };
@@ -102,13 +102,20 @@ fn intended(step: &Step, by: &Handle) -> Option<Words> {
 
 fn done(step: &Step, result: &Value) -> Option<Words> {
     Some(match step {
+        Step::Launch(Role::Keep) => {
+            change("Launched", format_args!("{} to keep a base for later builds", result.as_str().unwrap_or_default()))
+        }
         Step::Launch(role) => {
             change("Launched", format_args!("{} to {} the image", result.as_str().unwrap_or_default(), role.word()))
         }
         Step::Verify(image) => {
-            let checks =
-                serde_json::from_value::<Verified>(result.clone()).map_or(0, |verified| verified.seen.checks.len());
-            change("Verified", format_args!("{image}: {checks} checks"))
+            let seen =
+                serde_json::from_value::<Verified>(result.clone()).map(|verified| verified.seen).unwrap_or_default();
+            let skipped = match seen.skipped().count() {
+                0 => String::new(),
+                count => format!(", {count} of them skipped"),
+            };
+            change("Verified", format_args!("{image}: {} checks{skipped}", seen.checks.len()))
         }
         Step::Block(region) => blocked(region),
         _ => return None,
@@ -135,6 +142,12 @@ fn moved_on(progress: &Progress) -> Words {
         }
         Progress::Resumed { instance } => change("Resumed", format_args!("{instance}, which was being provisioned")),
         Progress::Replacing { instance, why } => change("Replacing", format_args!("{instance}: {why}")),
+        Progress::Reusing { image, created } => {
+            change("Reusing", format_args!("the kept base {image} of {created}, which has the packages"))
+        }
+        Progress::NotReused { image, why } => change("Leaving", format_args!("the kept base {image} alone: {why}")),
+        Progress::Keeping { instance } => change("Keeping", format_args!("a base of {instance} for later builds")),
+        Progress::Kept { image, until } => change("Kept", format_args!("the base {image} until {until}")),
         Progress::InstallingPackages { count, instance } => {
             change("Installing", format_args!("{count} packages on {instance}"))
         }

@@ -1,15 +1,18 @@
 //! From a base to an available image in the build region: launch, install, seal, stop, image.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use tokio::sync::oneshot;
 use xtask::region::Region;
 
 use super::{
     images, install, kept_login, launch,
     make::{self, Parts},
+    packages,
     resumed::Resumed,
+    reuse::{self, Found, Order},
     run::Run,
     session::Session,
     stop, traces,
@@ -25,8 +28,8 @@ use crate::{
     },
     ground::wait::{self, Pace, Patience, Poll},
     machine::{Input, Job, Machine, keys::LoginKey},
-    recipe::Package,
     record::{folder, state::baking::Begun},
+    ship::inventory::Inventory,
 };
 
 /// Prefix of the files with the login keys of instances that were imaged, in the build's folder.
@@ -54,7 +57,8 @@ pub struct HomeImage {
 }
 
 /// Makes the image, of the `resumed` instance if there is one. The binaries are compiled while the instance boots and
-/// installs packages; a failure in one ends both.
+/// installs packages; a failure in one ends both. `keeping` gets the order to keep a base, once the instance is launched, if
+/// there is one to give.
 ///
 /// # Errors
 /// When any part fails; the caller terminates what was launched.
@@ -62,13 +66,14 @@ pub async fn bake<C: Compute + Imaging + Account>(
     cloud: &C,
     run: &Run,
     resumed: Option<Resumed<'_, C>>,
+    keeping: oneshot::Sender<Order>,
 ) -> Result<HomeImage> {
     if let Some(home) = made_earlier(cloud, run).await? {
         let Some(Resumed { session, .. }) = resumed else { return Ok(home) };
         launch::terminate(cloud, run, &session.instance).await;
         return Ok(HomeImage { instance: Some(session.instance), ..home });
     }
-    let prepared = prepare(cloud, run, resumed);
+    let prepared = prepare(cloud, run, resumed, keeping);
     let (parts, Resumed { base, session, begun }) = tokio::try_join!(make::parts(cloud, run), prepared)?;
     let instance = session.instance.clone();
     let disk = run.events.record(Step::Sealed(instance.clone()), &instance, async {
@@ -162,18 +167,24 @@ async fn prepare<'a, C: Compute + Imaging + Account>(
     cloud: &'a C,
     run: &'a Run,
     resumed: Option<Resumed<'a, C>>,
+    keeping: oneshot::Sender<Order>,
 ) -> Result<Resumed<'a, C>> {
     let instance = match resumed {
         Some(resumed) => resumed,
-        None => launch(cloud, run).await?,
+        None => launch(cloud, run, keeping).await?,
     };
     if !instance.begun.has_packages {
-        install_packages(cloud, run, &instance.session).await?;
+        let prepared = install_packages(cloud, run, &instance).await;
+        reuse::advise(run, prepared)?;
     }
     Ok(instance)
 }
 
-async fn launch<'a, C: Compute + Imaging + Account>(cloud: &'a C, run: &'a Run) -> Result<Resumed<'a, C>> {
+async fn launch<'a, C: Compute + Imaging + Account>(
+    cloud: &'a C,
+    run: &'a Run,
+    keeping: oneshot::Sender<Order>,
+) -> Result<Resumed<'a, C>> {
     let base = run.events.record(Step::Base, Handle::NONE, cloud.base(&run.log("base"))).await?;
     ensure!(
         base.system == run.spec.system_name,
@@ -182,29 +193,38 @@ async fn launch<'a, C: Compute + Imaging + Account>(cloud: &'a C, run: &'a Run) 
         base.system,
         run.spec.system_name
     );
-    let session = launch::log_in(cloud, run, Role::Bake, LaunchSource::Base(base.clone()), &base).await?;
+    // Without packages there is nothing to keep.
+    let is_worth_it = run.spec.reuse_base && !run.system()?.packages.is_empty();
+    let found = if is_worth_it { Some(reuse::find(cloud, run, &base).await?) } else { None };
+    let source = match &found {
+        Some(Found { kept: Some(kept), .. }) => LaunchSource::Image(kept.clone()),
+        _ => LaunchSource::Base(base.clone()),
+    };
+    let launched = reuse::advise(run, launch::launch(cloud, run, Role::Bake, source, &base).await)?;
+    if let Some(key) = found.and_then(|found| found.to_be_kept) {
+        // Only now, so that the image's own instance is the one that a full quota lets in.
+        let _ = keeping.send(Order { base: base.clone(), key });
+    }
+    let session = reuse::advise(run, launch::first_login(cloud, run, Role::Bake, launched).await)?;
     Ok(Resumed { base, session, begun: Begun::default() })
 }
 
-async fn install_packages<C: Compute>(cloud: &C, run: &Run, session: &Session<'_, C>) -> Result<()> {
-    let packages: Vec<String> = run.system()?.packages.iter().map(Package::word).collect();
-    let (count, instance) = (packages.len(), session.instance.clone());
-    run.events.say(Progress::InstallingPackages { count, instance });
-    let provision = run.spec.scripts.text(&run.spec.scripts.provision)?;
-    let provision = with_proxy(run.spec.recipe.apt.proxy.as_deref(), provision)?;
-    let arguments = std::iter::once("prepare".to_owned()).chain(packages.iter().cloned());
-    let limit = run.spec.recipe.limits.script;
-    let job = Job::new("preparing the instance (provision.sh)", "prepare", provision, limit);
-    let mut job = job.arguments(arguments);
-    let prepared = async { session.script(&mut job).await.map(drop) };
+/// Installs the packages, or sees to it that a reused base has them.
+async fn install_packages<C: Compute>(cloud: &C, run: &Run, on: &Resumed<'_, C>) -> Result<()> {
+    let (session, reused) = (&on.session, run.reused_base());
+    let packages = packages::words(run)?;
+    if reused.is_none() {
+        let (count, instance) = (packages.len(), session.instance.clone());
+        run.events.say(Progress::InstallingPackages { count, instance });
+    }
+    let prepared = async {
+        match reused {
+            Some(_) => reuse::check(run, session, &on.base).await,
+            None => packages::provision(run, session, &packages).await,
+        }
+    };
     let prepared = run.events.record(Step::Packages, packages.join(" "), prepared).await;
     launch::with_its_state(cloud, run, &session.instance, prepared).await
-}
-
-/// The script with the proxy of apt in a variable: neither the machine's logs nor this computer's show it.
-fn with_proxy(proxy: Option<&str>, script: String) -> Result<String> {
-    let Some(proxy) = proxy else { return Ok(script) };
-    Ok(format!("export WALLAROO_APT_PROXY={}\n{script}", shlex::try_quote(proxy)?))
 }
 
 /// Installs the payload, unless the installation of one was `begun` by an earlier process, and seals the instance.
@@ -216,8 +236,13 @@ async fn finish(
     begun: Option<&Handle>,
 ) -> Result<SealedDisk> {
     let limit = run.spec.recipe.limits.script;
-    let packages = installed_packages(machine, run).await?;
-    let sha256 = install::payload(machine, run, base, parts, (&packages, begun)).await?;
+    let mut found = packages::installed(machine, run).await?;
+    if run.reused_base().is_some() {
+        // What the machine had before is the kept base's, which has the upgrades.
+        found.inventory.upgraded = reuse::upgraded(run, machine).await?;
+    }
+    let sha256 = install::payload(machine, run, base, parts, (&found, begun)).await?;
+    let install::Found { inventory: Inventory { upgraded, .. }, packages } = found;
     let machine_id = machine.run("reading the machine id", "cat /etc/machine-id", Input::None, limit).await?;
     let seal = run.spec.scripts.text(&run.spec.scripts.seal)?;
     // Once it has removed the login key, only the console tells how it ended.
@@ -236,33 +261,8 @@ async fn finish(
     marks.extend(keys);
     let machine_id = machine_id.trim().to_owned();
     marks.insert(machine_id.clone(), "machine id".to_owned());
-    Ok(SealedDisk { base: base.clone(), sha256, packages, machine_id, marks })
-}
-
-/// The versions of the recipe's packages, by the names that the machine has them under.
-async fn installed_packages(machine: &impl Machine, run: &Run) -> Result<BTreeMap<String, String>> {
-    let packages = &run.system()?.packages;
-    if packages.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let mut patterns: Vec<String> = packages.iter().filter_map(Package::known_name).map(str::to_owned).collect();
-    let libraries = packages.iter().filter(|package| package.development.is_some());
-    patterns
-        .extend(libraries.flat_map(|package| ["[0-9]*", "-[0-9]*"].map(|rest| format!("'{}{rest}'", package.name))));
-    // It fails for a pattern that matches nothing, and for a package that was left out. provision.sh has looked.
-    let command =
-        format!("dpkg-query -W -f '${{Package}} ${{Version}}\\n' {} 2> /dev/null || true", patterns.join(" "));
-    let limit = run.spec.recipe.limits.script;
-    let listed = machine.run("reading the packages' versions", &command, Input::None, limit).await?;
-    let mut versions = versions(&listed);
-    versions.retain(|name, _| packages.iter().any(|package| package.is_called(name)));
-    Ok(versions)
-}
-
-/// Parses lines of a package's name and its version. A package that is not installed has no version.
-fn versions(listed: &str) -> BTreeMap<String, String> {
-    let pairs = listed.lines().filter_map(|line| line.split_once(' ')).filter(|(_, version)| !version.is_empty());
-    pairs.map(|(name, version)| (name.to_owned(), version.to_owned())).collect()
+    let (base, reused_base) = (base.clone(), run.reused_base());
+    Ok(SealedDisk { base, reused_base, sha256, packages, upgraded, machine_id, marks })
 }
 
 async fn make_image<C: Compute + Imaging + Account>(
@@ -281,51 +281,4 @@ async fn make_image<C: Compute + Imaging + Account>(
     // The instance has done its work. Terminated now, it does not have to be found later.
     launch::terminate(cloud, run, instance).await;
     available
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        ask::scripts::Scripts,
-        ground::untrusted::{check, text},
-    };
-
-    /// Runs provision.sh's part for the proxy on this computer.
-    #[test]
-    fn apt_gets_the_recipes_proxy_over_any_of_the_base_and_only_in_a_file_below_run() {
-        let (_guard, folder) = crate::fixture::folder();
-        let folder_of_scripts = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.release/ami");
-        let scripts = Scripts::found(|name| folder_of_scripts.join(name));
-        let script = scripts.text(&scripts.provision).expect("a script");
-        let (functions, _) = script.rsplit_once("main \"$@\"").expect("the call of main");
-        let calls = format!(
-            "{functions}\nuse_proxy {folder}/proxy\napt-config \"${{apt_settings[@]}}\" \
-             -o Acquire::Languages=none dump --format '%f %v%n' Acquire::http::Proxy Acquire::https::Proxy\n\
-             echo \"$http_proxy $https_proxy ${{WALLAROO_APT_PROXY-none}} $PROXY_SETTINGS\"\n"
-        );
-        let proxy = "http://user:pa$$w0rd%21@proxy.example.com:3128";
-        let script = with_proxy(Some(proxy), calls).expect("a script");
-        let output = std::process::Command::new("bash").args(["-c", &script]).output().expect("bash");
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        for kind in ["http", "https"] {
-            assert!(printed.contains(&format!("Acquire::{kind}::Proxy {proxy}\n")), "{output:?}");
-        }
-        assert!(printed.ends_with(&format!("{proxy} {proxy} none /run/wallaroo-apt-proxy.conf\n")), "{printed}");
-    }
-
-    #[test]
-    fn a_package_that_is_not_installed_has_no_version() {
-        let versions = versions("libc6 2.36-9+deb12u10\nnumactl \n");
-        assert_eq!(versions, BTreeMap::from([("libc6".to_owned(), "2.36-9+deb12u10".to_owned())]));
-    }
-
-    #[test]
-    fn whatever_dpkg_lists_a_version_belongs_to_the_name_before_it() {
-        check(1000, text("libc6 2.36-9+deb12u10\nnumactl 2.0.16-1\npython3 3.11.2-1+b1\n"), |listed| {
-            for (name, version) in versions(&listed) {
-                assert!(listed.contains(&format!("{name} {version}")) && !name.contains(' '), "{listed:?}");
-            }
-        });
-    }
 }

@@ -9,7 +9,8 @@ use crate::{
     cloud::{Account, Imaging},
     event::{
         Event,
-        ids::{ImageId, Images},
+        facts::Base,
+        ids::{ImageId, Images, InstanceId},
         progress::Progress,
         step::Step,
     },
@@ -19,15 +20,42 @@ use crate::{
 /// How many characters of the source's id are in the token of its copy. A token has at most 64 characters.
 const SOURCE_CHARS: usize = 6;
 
-/// Copies the image from the build region to all others, side by side, and waits until every copy is available. Returns
-/// the images of all regions, the build region's among them.
+/// What is copied.
+pub struct Original<'a> {
+    /// Where it is.
+    pub region: &'a Region,
+    /// The image.
+    pub image: &'a ImageId,
+    /// The instance that it was made from.
+    pub made_of: &'a InstanceId,
+    /// What it and its copies are like.
+    pub base: &'a Base,
+}
+
+/// Copies the image from the build region to all others. Returns the images of all regions, the build region's among them.
+///
+/// # Errors
+/// As [`to_each`].
+pub async fn everywhere<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Images> {
+    let (region, image) = (run.build_region(), &home.image);
+    let original = Original { region, image, made_of: &home.made_of, base: &home.disk.base };
+    let others = run.spec.regions.iter().filter(|other| *other != region);
+    let copies = to_each(cloud, run, &original, others).await?;
+    Ok(copies.into_iter().chain([(region.clone(), image.clone())]).collect())
+}
+
+/// Copies an image to these regions, side by side, and waits until every copy is available.
 ///
 /// # Errors
 /// When a copy fails and failed regions are not to be skipped. The other copies continue, and the message names all that
 /// failed.
-pub async fn everywhere<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeImage) -> Result<Images> {
-    let targets = run.spec.regions.iter().filter(|region| *region != run.build_region());
-    let results = join_all(targets.map(async |region| (region, copy(cloud, run, home, region).await))).await;
+pub async fn to_each<C: Imaging + Account>(
+    cloud: &C,
+    run: &Run,
+    original: &Original<'_>,
+    targets: impl Iterator<Item = &Region>,
+) -> Result<Vec<(Region, ImageId)>> {
+    let results = join_all(targets.map(async |region| (region, copy(cloud, run, original, region).await))).await;
     let all = results.len();
     let (mut copies, mut failed) = (Vec::new(), Vec::new());
     for (region, result) in results {
@@ -37,7 +65,7 @@ pub async fn everywhere<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeI
         }
     }
     if !copies.is_empty() {
-        run.events.say(Progress::Copied { image: home.image.clone(), regions: copies.len() });
+        run.events.say(Progress::Copied { image: original.image.clone(), regions: copies.len() });
     }
     // An earlier process may have opened the image of a region that fails now: it would stay open, and be left out.
     let may_skip = run.spec.skip_failed_regions && !run.events.state(State::is_half_open);
@@ -49,13 +77,13 @@ pub async fn everywhere<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeI
     for (region, error) in failed {
         run.events.emit(Event::GaveUp { region: region.clone(), why: format!("{error:#}") })?;
     }
-    Ok(copies.into_iter().chain([(run.build_region().clone(), home.image.clone())]).collect())
+    Ok(copies)
 }
 
-async fn copy<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeImage, region: &Region) -> Result<ImageId> {
-    let mut image = run.new_image(region, &home.disk.base.described(), &home.made_of);
+async fn copy<C: Imaging + Account>(cloud: &C, run: &Run, original: &Original<'_>, region: &Region) -> Result<ImageId> {
+    let mut image = run.new_image(region, &original.base.described(), original.made_of);
     // EC2 refuses a token that was used for a copy of another image.
-    let source = home.image.0.get(home.image.0.len().saturating_sub(SOURCE_CHARS)..).unwrap_or_default();
+    let source = original.image.0.get(original.image.0.len().saturating_sub(SOURCE_CHARS)..).unwrap_or_default();
     image.token = run.token(&format!("{region}-{source}"));
     let mut found = None;
     if run.attempt > 1 {
@@ -73,16 +101,16 @@ async fn copy<C: Imaging + Account>(cloud: &C, run: &Run, home: &HomeImage, regi
             found.id
         }
         None => {
-            let copied = cloud.copy_image(run.build_region(), &home.image, region, &image);
+            let copied = cloud.copy_image(original.region, original.image, region, &image);
             run.events.record(Step::Copy(region.clone()), &image.token, copied).await?
         }
     };
-    let available = images::complete(cloud, run, region, &id, &image, &home.disk.base).await?;
+    let available = images::complete(cloud, run, region, &id, &image, original.base).await?;
     match available.made_of {
-        Some(made_of) if made_of != home.made_of => bail!(
+        Some(made_of) if made_of != *original.made_of => bail!(
             "{id} is a copy of an earlier image of this build, which {} has replaced: clean the build up and begin again: \
              cargo xtask ami clean {}{}",
-            home.image,
+            original.image,
             run.id,
             cloud.flags()
         ),

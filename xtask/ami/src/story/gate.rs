@@ -33,6 +33,8 @@ pub enum Openness {
 pub struct Expected<'a> {
     /// Their name.
     pub name: &'a str,
+    /// Their description, if it is known; otherwise they only have to have the same one.
+    pub description: Option<&'a str>,
     /// What the base's machines are like. None where the cloud does not tell.
     pub hardware: Option<&'a Hardware>,
     /// Whether their machines have to require IMDSv2.
@@ -95,7 +97,7 @@ pub async fn faults<C: Imaging + Opening>(
 ) -> Result<Vec<Fault>> {
     let looks = images.iter().map(async |(region, id)| look(cloud, expected, region, id, openness).await);
     let mut faults = Vec::new();
-    let mut description: Option<String> = None;
+    let mut description = expected.description.map(str::to_owned);
     for (look, (region, id)) in join_all(looks).await.into_iter().zip(images.iter()) {
         let (found, of_region) = look.with_context(|| format!("failed to look at the image in {region}"))?;
         let in_region = |fault: Fault| Fault { text: format!("{region}: {}", fault.text), ..fault };
@@ -103,7 +105,8 @@ pub async fn faults<C: Imaging + Opening>(
         let Some(found) = found else { continue };
         let usual = description.get_or_insert_with(|| found.description.clone());
         if found.description != *usual {
-            let text = format!("{region}: {id} has another description than elsewhere: `{}`", found.description);
+            let than = if expected.description.is_some() { "it should have" } else { "elsewhere" };
+            let text = format!("{region}: {id} has another description than {than}: `{}`", found.description);
             faults.push(Fault { text, may_be_late: false });
         }
     }

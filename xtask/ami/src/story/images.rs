@@ -77,8 +77,18 @@ pub async fn complete<C: Imaging + Account>(
     run.events.record(Step::Available(region.clone()), id, work).await
 }
 
-async fn wait_available<C: Imaging + Account>(cloud: &C, run: &Run, region: &Region, id: &ImageId) -> Result<Image> {
-    let phase = if region == run.build_region() { Phase::Image } else { Phase::Copy };
+/// Waits until an image is available.
+///
+/// # Errors
+/// When it fails or is disabled, or the limit passes.
+pub async fn wait_available<C: Imaging + Account>(
+    cloud: &C,
+    run: &Run,
+    region: &Region,
+    id: &ImageId,
+) -> Result<Image> {
+    let is_copy = region != run.build_region() || run.spec.promotes.is_some();
+    let phase = if is_copy { Phase::Copy } else { Phase::Image };
     let patience = Patience { limit: run.spec.recipe.limits.image, pace: cloud.pace(phase) };
     wait::until(format_args!("{id} in {region}"), patience, &run.events, async || {
         match cloud.image(region, id).await? {

@@ -1,10 +1,9 @@
 //! Installs the payload on the instance: the binaries, the checkout's files, and the manifest.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::Utf8PathBuf;
-use serde_json::json;
 
 use super::{make::Parts, run::Run};
 use crate::{
@@ -15,7 +14,12 @@ use crate::{
     },
     ground::sha256,
     machine::{Input, Job, Machine},
-    ship::payload::Payload,
+    ship::{
+        inventory::Inventory,
+        manifest::{self, BaseOf, Manifest},
+        payload::Payload,
+        sbom,
+    },
 };
 
 /// Where the payload is unpacked on the instance.
@@ -24,12 +28,21 @@ const STAGING: &str = "/var/tmp/wallaroo-staging";
 /// The payload's name in the build's folder, until it is installed.
 pub const PAYLOAD_TAR: &str = "payload.tar";
 
-/// The manifest's path on the image.
-pub const MANIFEST: &str = "/usr/share/wallaroo/manifest.json";
-
 /// The unit that runs /etc/rc.local where systemd has no generator for it, and its path on the image.
 const RC_LOCAL_UNIT: &str = include_str!("rc-local.service");
 const RC_LOCAL_UNIT_PATH: &str = "/etc/systemd/system/wallaroo-rc-local.service";
+
+/// What provision.sh writes on every machine, or on those whose packages need it.
+const WRITTEN: [&str; 3] =
+    ["/etc/rc.local", "/usr/share/wallaroo/identity", "/etc/systemd/system/wallaroo-identity.service"];
+
+/// What the machine has before the payload is installed.
+pub struct Found {
+    /// All packages.
+    pub inventory: Inventory,
+    /// The versions of the recipe's packages, by name.
+    pub packages: BTreeMap<String, String>,
+}
 
 /// Installs the payload, and returns the SHA-256 of each file by its path on the image. Where an earlier process has `begun`
 /// to install it, that is followed to its end.
@@ -41,18 +54,25 @@ pub async fn payload(
     run: &Run,
     base: &Base,
     parts: &Parts,
-    (packages, begun): (&BTreeMap<String, String>, Option<&Handle>),
+    (found, begun): (&Found, Option<&Handle>),
 ) -> Result<BTreeMap<String, String>> {
     let (spec, limit) = (&run.spec, run.spec.recipe.limits.script);
     let mut sha256 = parts.sources.clone();
     sha256.extend(parts.binaries.iter().map(|binary| (format!("/usr/bin/{}", binary.name), binary.sha256.clone())));
     sha256.insert(RC_LOCAL_UNIT_PATH.to_owned(), sha256::sha256(RC_LOCAL_UNIT.as_bytes()));
-    let manifest = manifest(run, base, &sha256, packages);
-    std::fs::write(run.folder.join("manifest.json"), &manifest)
-        .with_context(|| format!("failed to write the manifest in {}", run.folder))?;
-    sha256.insert(MANIFEST.to_owned(), sha256::sha256(manifest.as_bytes()));
+    let sbom = bill_of_materials(run, base, parts, &sha256, found)?;
+    sha256.insert(sbom::PATH.to_owned(), sha256::sha256(sbom.as_bytes()));
+    let written = written(machine, limit).await?;
+    let listed: Sources = sha256.clone().into_iter().chain(written.clone()).collect();
+    let manifest = manifest(run, base, &listed, found).text()?;
+    sha256.insert(manifest::PATH.to_owned(), sha256::sha256(manifest.as_bytes()));
+    for (name, text) in [(sbom::NAME, &sbom), (manifest::NAME, &manifest)] {
+        let path = run.folder.join(name);
+        std::fs::write(&path, text).with_context(|| format!("failed to write {path}"))?;
+    }
     let tar = run.folder.join(PAYLOAD_TAR);
-    write(run, parts, manifest, tar.clone(), sha256.clone()).await?;
+    let made = [(RC_LOCAL_UNIT_PATH, RC_LOCAL_UNIT.to_owned()), (sbom::PATH, sbom), (manifest::PATH, manifest)];
+    write(run, parts, made, tar.clone(), sha256.clone()).await?;
     let payload = Handle::from(sha256::sha256(&serde_json::to_vec(&sha256)?));
     match begun {
         // It was uploaded whole, and may be installed by now.
@@ -76,35 +96,68 @@ pub async fn payload(
     };
     run.events.record(Step::Install, payload, work).await?;
     std::fs::remove_file(&tar).with_context(|| format!("failed to remove {tar}"))?;
+    sha256.extend(written);
     Ok(sha256)
 }
 
-/// The manifest: what the image is made of, and nothing of when and where, so the same parts give the same bytes. Which
-/// build made an image is in its tags.
-fn manifest(run: &Run, base: &Base, sha256: &Sources, packages: &BTreeMap<String, String>) -> String {
+/// The SHA-256 of what provision.sh wrote, so that the manifest lists it, too.
+async fn written(machine: &impl Machine, limit: Duration) -> Result<Sources> {
+    let command = format!("sudo -n sha256sum -- {} 2> /dev/null || true", WRITTEN.join(" "));
+    let printed = machine.run("hashing what provision.sh wrote", &command, Input::None, limit).await?;
+    let is_sum = |sum: &str| sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let lines = printed.lines().filter_map(|line| line.split_once("  "));
+    let known = lines.filter(|(sum, path)| is_sum(sum) && WRITTEN.contains(path));
+    Ok(known.map(|(sum, path)| (path.to_owned(), sum.to_owned())).collect())
+}
+
+/// What the image is made of.
+fn manifest(run: &Run, base: &Base, sha256: &Sources, found: &Found) -> Manifest {
     let spec = &run.spec;
-    let manifest = json!({
-        "name": spec.name,
-        "version": spec.version.as_str(),
-        "commit": spec.source.commit,
-        "branch": spec.source.branch,
-        "dirty": spec.source.dirty,
-        "target_cpu": spec.recipe.build.target_cpu,
-        "base": { "name": base.name, "system": base.system, "sha256": base.sha256 },
-        "sha256": sha256,
-        "packages": packages,
-    });
-    format!("{manifest:#}\n")
+    Manifest {
+        name: spec.name.clone(),
+        version: spec.version.to_string(),
+        commit: spec.source.commit.clone(),
+        branch: spec.source.branch.clone(),
+        dirty: spec.source.dirty,
+        target_cpu: spec.recipe.build.target_cpu.clone(),
+        base: BaseOf { name: base.name.clone(), system: base.system.clone(), sha256: base.sha256.clone() },
+        settings: manifest::settings(&spec.recipe),
+        sha256: sha256.clone(),
+        packages: found.packages.clone(),
+        upgraded: found.inventory.upgraded.clone(),
+    }
+}
+
+/// The bill of materials, of all files but itself and the manifest, which has its sum.
+fn bill_of_materials(run: &Run, base: &Base, parts: &Parts, sha256: &Sources, found: &Found) -> Result<String> {
+    let mut files = sha256.clone();
+    files.retain(|path, _| !parts.binaries.iter().any(|binary| *path == format!("/usr/bin/{}", binary.name)));
+    sbom::text(&sbom::Parts {
+        name: &run.spec.name,
+        version: run.spec.version.as_str(),
+        system: &base.system,
+        commit_secs: run.spec.source.commit_secs,
+        binaries: &parts.binaries,
+        files: &files,
+        packages: &found.inventory.packages,
+    })
 }
 
 /// Writes the payload as a tar. Its contents must be what was built and hashed.
-async fn write(run: &Run, parts: &Parts, manifest: String, tar: Utf8PathBuf, expected: Sources) -> Result<()> {
+async fn write(
+    run: &Run,
+    parts: &Parts,
+    made: [(&'static str, String); 3],
+    tar: Utf8PathBuf,
+    expected: Sources,
+) -> Result<()> {
     let (root, files, binaries) = (run.spec.source.root.clone(), run.system()?.files.clone(), parts.binaries.clone());
     // On another thread, because it reads every byte, and signals and the instance need this one meanwhile.
     let written = tokio::task::spawn_blocking(move || {
         let mut payload = Payload::gather(&binaries, &root, &files)?;
-        payload.add(RC_LOCAL_UNIT_PATH.into(), RC_LOCAL_UNIT.as_bytes().to_vec())?;
-        payload.add(MANIFEST.into(), manifest.into_bytes())?;
+        for (path, text) in made {
+            payload.add(path.into(), text.into_bytes())?;
+        }
         let written = payload.write(&tar)?;
         let written: Sources = written.into_iter().map(|(path, sum)| (path.into_string(), sum)).collect();
         let all = written.keys().chain(expected.keys().filter(|path| !written.contains_key(*path)));

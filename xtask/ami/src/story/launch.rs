@@ -37,7 +37,7 @@ const DETACH_LIMIT: Duration = Duration::from_secs(5);
 /// Launches an instance, and logs in as soon as possible. `base` is what it is made of in the end.
 ///
 /// # Errors
-/// When it cannot be launched, terminates, or accepts no login within the limit; the message has its console's last lines.
+/// As [`launch`] and [`first_login`].
 pub async fn log_in<'a, C: Compute>(
     cloud: &'a C,
     run: &'a Run,
@@ -45,6 +45,21 @@ pub async fn log_in<'a, C: Compute>(
     source: LaunchSource,
     base: &Base,
 ) -> Result<Session<'a, C>> {
+    let launched = launch(cloud, run, role, source, base).await?;
+    first_login(cloud, run, role, launched).await
+}
+
+/// Launches an instance. `base` is what it is made of in the end.
+///
+/// # Errors
+/// When the cloud refuses.
+pub async fn launch<C: Compute>(
+    cloud: &C,
+    run: &Run,
+    role: Role,
+    source: LaunchSource,
+    base: &Base,
+) -> Result<(InstanceId, Login)> {
     let (spec, region) = (&run.spec, run.build_region());
     let login = run.new_login(role, base, |configured| cloud.users(base, configured))?;
     let token = run.role_token(role, run.attempt);
@@ -70,7 +85,20 @@ pub async fn log_in<'a, C: Compute>(
     }
     let instance = launched?;
     run.logins.borrow_mut().push((instance.clone(), login.clone()));
-    let session = reach(cloud, run, role, (instance, login), spec.recipe.limits.login).await?;
+    Ok((instance, login))
+}
+
+/// Logs in to an instance that was launched just now.
+///
+/// # Errors
+/// When it terminates, or accepts no login within the limit; the message has its console's last lines.
+pub async fn first_login<'a, C: Compute>(
+    cloud: &'a C,
+    run: &'a Run,
+    role: Role,
+    launched: (InstanceId, Login),
+) -> Result<Session<'a, C>> {
+    let session = reach(cloud, run, role, launched, run.spec.recipe.limits.login).await?;
     if role == Role::Bake && cloud.machines_outlive_process() {
         // With the user that was let in.
         kept_login::keep(run, run.attempt, &session.login)?;

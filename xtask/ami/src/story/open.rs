@@ -42,8 +42,11 @@ pub async fn through_the_gate<C: Imaging + Opening + Account>(
     // An earlier process may have opened some of them already, after they had all passed.
     let began = run.events.state(|state| state.intended(&Step::Publish));
     let openness = if began { Openness::Either } else { Openness::Private };
+    let promotes = run.spec.promotes.as_ref();
+    let description = promotes.map(|it| run.new_image(run.build_region(), &it.name, &it.made_of).description);
     let expected = Expected {
         name: &run.spec.name,
+        description: description.as_deref(),
         hardware: base.hardware.as_ref(),
         requires_imds_v2: run.spec.recipe.require_imds_v2,
     };

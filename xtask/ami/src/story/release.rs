@@ -1,19 +1,25 @@
 //! The release, from the first instance to the result, and the cleanup when it fails or is interrupted.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
-use futures_util::future::OptionFuture;
+use futures_util::future::{OptionFuture, maybe_done};
 use tokio::sync::oneshot;
 
-use super::{bake, copy, launch, open, resumed, run::Run, teardown, verify};
+use super::{bake, copy, keep, launch, mark, open, promote, resumed, reuse::Order, run::Run, teardown, verify};
 use crate::{
     cloud::Cloud,
     event::{
         How,
+        facts::SealedDisk,
+        ids::Images,
         step::{Role, Step},
     },
     ground::{outcome::Failure, signals::Signals},
+    ship::provenance,
     show::{page, result::Report},
 };
 
@@ -36,11 +42,7 @@ pub async fn release<C: Cloud>(
     tell: impl Fn(&Report) -> Result<()>,
 ) -> Result<Report, Failure> {
     let swept = Cell::new(false);
-    // Boxed, because the SDK's futures within ours are nested too deeply for the compiler.
-    let outcome = tokio::select! {
-        outcome = Box::pin(pipeline(cloud, run, &swept, &tell)) => outcome.map_err(Failure::Failed),
-        signal = signals.next() => Err(Failure::Interrupted(signal)),
-    };
+    let outcome = work(cloud, run, &swept, signals, &tell).await;
     let mut kept = Vec::new();
     if let Err(failure) = &outcome {
         failure.report(&run.events);
@@ -98,6 +100,46 @@ async fn write_page(run: &Run) {
     }
 }
 
+/// Runs the pipeline, and keeps a base beside it, which ends with a pipeline that fails. A signal that comes after the result
+/// ends only the latter.
+async fn work<C: Cloud>(
+    cloud: &C,
+    run: &Run,
+    swept: &Cell<bool>,
+    signals: &mut Signals,
+    tell: &impl Fn(&Report) -> Result<()>,
+) -> Result<Report, Failure> {
+    if let Some(promotion) = &run.spec.promotes {
+        // It launches nothing, so no earlier process left anything.
+        swept.set(true);
+        return tokio::select! {
+            outcome = Box::pin(promote::promote(cloud, run, promotion, tell)) => outcome.map_err(Failure::Failed),
+            signal = signals.next() => Err(Failure::Interrupted(signal)),
+        };
+    }
+    let (keeping, ordered) = oneshot::channel();
+    let mut keep = Box::pin(maybe_done(keep::beside(cloud, run, ordered)));
+    let beside = async {
+        keep.as_mut().await;
+        std::future::pending().await
+    };
+    // Boxed, because the SDK's futures within ours are nested too deeply for the compiler.
+    let outcome = tokio::select! {
+        outcome = Box::pin(pipeline(cloud, run, swept, keeping, tell)) => outcome.map_err(Failure::Failed),
+        signal = signals.next() => Err(Failure::Interrupted(signal)),
+        never = beside => never,
+    };
+    if outcome.is_ok() {
+        tokio::select! {
+            () = keep => {}
+            signal = signals.next() => {
+                run.events.warn(format_args!("{signal}: the image is complete, and no base is kept for later builds"));
+            }
+        }
+    }
+    outcome
+}
+
 /// The pipeline. Nothing is public before the image is verified and the copy in every region is available. Instances that
 /// have done their work terminate meanwhile.
 /// Sets `swept` once what earlier processes left is gone.
@@ -105,17 +147,21 @@ async fn pipeline<C: Cloud>(
     cloud: &C,
     run: &Run,
     swept: &Cell<bool>,
-    tell: impl Fn(&Report) -> Result<()>,
+    keeping: oneshot::Sender<Order>,
+    tell: &impl Fn(&Report) -> Result<()>,
 ) -> Result<Report> {
     let resumed = resumed::resume(cloud, run).await;
     teardown::sweep(cloud, run).await?;
     swept.set(true);
-    let home = bake::bake(cloud, run, resumed).await?;
+    let home = bake::bake(cloud, run, resumed, keeping).await?;
     let (pass_on, verified) = oneshot::channel();
     let verify = async {
         // The step names the image: the checks of one image say nothing about its replacement.
         let step = Step::Verify(home.image.clone());
         let verified = run.events.once(step, &home.image, verify::verify(cloud, run, &home)).await;
+        if let Ok(verified) = &verified {
+            mark::verified(cloud, run, &home.image, verified).await;
+        }
         let instance = verified.as_ref().ok().map(|verified| verified.instance.clone());
         // The receiver also waits for the copies, so it still exists.
         let _ = pass_on.send(verified);
@@ -133,16 +179,37 @@ async fn pipeline<C: Cloud>(
             (Err(verify), Err(copy)) => bail!("{verify:#}\nand {copy:#}"),
         };
         open::through_the_gate(cloud, run, &home.disk.base, &images).await?;
-        let report = run.events.state(|state| Report::of(state, &images, &run.folder))?;
-        if let Err(error) = report.keep(&run.folder) {
+        if let Err(error) = keep_provenance(run, &home.disk, &images) {
             // The images are complete, so this is no reason to fail.
             run.events.warn(format_args!("{error:#}"));
         }
-        tell(&report)?;
-        Ok(report)
+        tell_result(run, &images, &tell)
     };
     let discard =
         OptionFuture::from(home.instance.as_ref().map(|instance| launch::discard(cloud, run, Role::Bake, instance)));
     let (released, (), _) = tokio::join!(release, verify, discard);
     released
+}
+
+/// Makes the report, keeps it, and tells it.
+///
+/// # Errors
+/// When the journal lacks a part of it, or it cannot be told.
+pub fn tell_result(run: &Run, images: &Images, tell: impl Fn(&Report) -> Result<()>) -> Result<Report> {
+    let report = run.events.state(|state| Report::of(state, images, &run.folder))?;
+    if let Err(error) = report.keep(&run.folder) {
+        // The images are complete, so this is no reason to fail.
+        run.events.warn(format_args!("{error:#}"));
+    }
+    tell(&report)?;
+    Ok(report)
+}
+
+/// Writes the provenance of the images to the build's folder.
+fn keep_provenance(run: &Run, disk: &SealedDisk, images: &Images) -> Result<()> {
+    let about = run.events.state(|state| state.about().cloned())?;
+    let finished = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let path = run.folder.join(provenance::NAME);
+    std::fs::write(&path, provenance::text(&about, disk, images, &finished)?)
+        .with_context(|| format!("failed to write the provenance {path}"))
 }

@@ -15,12 +15,15 @@ use crate::{
         inputs,
         spec::{ReleaseSpec, Visibility},
     },
-    cloud::{NewImage, tags::Tags},
+    cloud::{
+        NewImage,
+        tags::{self, TAG_REUSED_BASE, Tags},
+    },
     event::{
         about::{About, Identity},
-        facts::Base,
-        ids::InstanceId,
-        step::Role,
+        facts::{Base, Built},
+        ids::{ImageId, InstanceId},
+        step::{Role, Step},
     },
     events::Events,
     ground::locks::lock_builds,
@@ -61,7 +64,7 @@ impl Run {
     /// When they cannot be made, or an unfinished build of this version exists.
     pub async fn begin(spec: ReleaseSpec, identity: Identity, state_dir: &StateDir, events: &Events) -> Result<Run> {
         let began = SystemTime::now();
-        let id = new_id(&spec.version, began);
+        let id = new_id(&spec.version, &spec.unique, began);
         let folder = state_dir.build(&id);
         // Preflight checked this a while ago. Under this lock, no other build can begin meanwhile.
         let _alone = lock_builds(state_dir, events).await?;
@@ -147,11 +150,22 @@ impl Run {
         self.spec.tags(&self.id, self.began)
     }
 
+    /// The kept base that this build's instance is launched from, if it is.
+    #[must_use]
+    pub fn reused_base(&self) -> Option<ImageId> {
+        self.events.state(|state| state.result::<Option<ImageId>>(&Step::Reuse)).ok().flatten().flatten()
+    }
+
     /// The image that this build makes in `region`, from this base and this instance.
     #[must_use]
     pub fn new_image(&self, region: &Region, base_name: &str, made_of: &InstanceId) -> NewImage {
         let token = self.token(&format!("image-{region}"));
-        let image = self.spec.new_image(&self.id, self.began, token, &made_of.0);
+        let mut image = self.spec.new_image(&self.id, self.began, token, &made_of.0);
+        let built = self.events.state(|state| state.result::<Vec<Built>>(&Step::Binaries));
+        // What cannot be read is an error where it is needed.
+        let built = built.ok().flatten().unwrap_or_default().into_iter();
+        image.tags.extend(tags::sha256(&built.map(|binary| (binary.name, binary.sha256)).collect()));
+        image.tags.extend(self.reused_base().map(|kept| (TAG_REUSED_BASE.to_owned(), kept.0)));
         image.for_base(base_name, &self.spec.system_name)
     }
 
@@ -210,6 +224,7 @@ fn about(spec: &ReleaseSpec, id: &str, began: SystemTime, identity: Identity) ->
         began: humantime::format_rfc3339_seconds(began).to_string(),
         root: spec.source.root.clone(),
         commit: spec.source.commit.clone(),
+        commit_secs: spec.source.commit_secs,
         branch: spec.source.branch.clone(),
         dirty: spec.source.dirty,
         local: spec.local,
@@ -223,11 +238,12 @@ fn about(spec: &ReleaseSpec, id: &str, began: SystemTime, identity: Identity) ->
         system: spec.system_name.clone(),
         call: spec.invocation.clone(),
         inputs: inputs::files(spec),
+        promotes: spec.promotes.clone().map(Box::new),
     }
 }
 
 /// Sorts by time, says the version, and is unique: `20261122T161746Z-0.6.1-3f9a`.
-fn new_id(version: &Version, now: SystemTime) -> String {
+fn new_id(version: &Version, unique: &str, now: SystemTime) -> String {
     let time = humantime::format_rfc3339_seconds(now).to_string().replace(['-', ':'], "");
     let version: String = version
         .as_str()
@@ -235,6 +251,9 @@ fn new_id(version: &Version, now: SystemTime) -> String {
         .map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' })
         .take(16)
         .collect();
-    let suffix = rand::rng().next_u32() & 0xffff;
-    format!("{time}-{version}-{suffix:04x}")
+    let suffix = match unique {
+        "" => format!("{:04x}", rand::rng().next_u32() & 0xffff),
+        unique => unique.to_owned(),
+    };
+    format!("{time}-{version}-{suffix}")
 }

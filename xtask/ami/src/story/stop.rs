@@ -29,7 +29,15 @@ const UNKNOWN_LIMIT: Duration = Duration::from_secs(120);
 /// # Errors
 /// When it cannot be stopped, has terminated, or stopped by itself.
 pub async fn stop<C: Compute>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
-    run.events.record(Step::Stop, instance, Stopping::of(cloud, run, instance).work()).await
+    run.events.record(Step::Stop, instance, unrecorded(cloud, run, instance)).await
+}
+
+/// The same of an instance that no other process takes over.
+///
+/// # Errors
+/// As [`stop`].
+pub async fn unrecorded<C: Compute>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
+    Stopping::of(cloud, run, instance).work().await
 }
 
 struct Stopping<'a, C> {

@@ -107,7 +107,8 @@ pub async fn clean_up<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], urgen
         }
     };
     let terminate = async {
-        if !kept.is_empty() {
+        // A promotion launches nothing.
+        if !kept.is_empty() || run.spec.promotes.is_some() {
             return Vec::new();
         }
         openssh::delete_keys(&run.folder);
@@ -251,7 +252,7 @@ pub fn say_what_exists<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], all_
             events.note(format_args!("{id} terminates by itself {lifetime} after its launch."));
         }
     }
-    if kept.is_empty() && all_ended {
+    if kept.is_empty() && all_ended && run.spec.promotes.is_none() {
         events.note("No instance is running.");
     }
     let images = events.state(|state| state.images.clone());

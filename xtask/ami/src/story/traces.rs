@@ -34,7 +34,7 @@ const CREDENTIALS: [(&str, &str); 8] = [
     ("AWS access key", r"(^|[^A-Za-z0-9])(AKIA|ASIA)[A-Z0-9]{16}([^A-Za-z0-9]|$)"),
     ("AWS secret key", r#"aws_(secret_access_key|session_token)[" ]*[=:][" ]*[A-Za-z0-9+/]{16}"#),
     ("token", r"(^|[^A-Za-z0-9])(gh[opsur]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{22}|glpat-[A-Za-z0-9_-]{20})"),
-    ("registry token", r#"_auth(Token)?[ \t]*=|"(auth|identitytoken)"\s*:\s*"[A-Za-z0-9+/]{8}"#),
+    ("registry token", r#"(?m)(^|[^A-Za-z0-9])_auth(Token)?[ \t]*=|"(auth|identitytoken)"\s*:\s*"[A-Za-z0-9+/]{8}"#),
     ("netrc", r"(?m)^[ \t]*(machine[ \t]+\S+|default)[ \t]+login[ \t]"),
     ("machine token", r#""(machineToken|contractToken)"\s*:\s*"[^"]"#),
 ];

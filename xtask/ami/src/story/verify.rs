@@ -41,6 +41,9 @@ pub async fn verify<C: Compute + Imaging>(cloud: &C, run: &Run, home: &HomeImage
             faults.join("\n  ")
         );
     }
+    for (name, reason) in seen.skipped() {
+        run.events.warn(format_args!("the check `{name}` of the image was skipped: {reason}"));
+    }
     // If a check failed, the instance is left for --keep-on-failure.
     launch::terminate(cloud, run, &session.instance).await;
     Ok(Verified { seen, instance: session.instance })
@@ -156,16 +159,21 @@ async fn old_key_fault<C: Compute + Imaging>(
     }
 }
 
-/// Parses the output of check.sh: one line for each check, `ok NAME` or `not ok NAME: FAULT`, and `checked N` at the end.
+/// Parses the output of check.sh: one line for each check, `ok NAME`, `not ok NAME: FAULT` or `skipped NAME: REASON`, and
+/// `checked N` at the end.
 fn parse_checks(printed: &str) -> Result<Vec<Check>> {
     let parse = |line: &str| {
         if let Some(rest) = line.strip_prefix("not ok ") {
             let (name, fault) = rest.split_once(": ").unwrap_or((rest, "failed"));
-            return Ok(Check { name: name.to_owned(), fault: Some(fault.to_owned()) });
+            return Ok(Check { name: name.to_owned(), fault: Some(fault.to_owned()), skipped: None });
+        }
+        if let Some(rest) = line.strip_prefix("skipped ") {
+            let (name, reason) = rest.split_once(": ").unwrap_or((rest, "it could not be tried"));
+            return Ok(Check { name: name.to_owned(), fault: None, skipped: Some(reason.to_owned()) });
         }
         let name =
             line.strip_prefix("ok ").with_context(|| format!("check.sh printed a line that is not a check: {line}"))?;
-        Ok(Check { name: name.to_owned(), fault: None })
+        Ok(Check { name: name.to_owned(), fault: None, skipped: None })
     };
     let (printed, announced) = printed.trim_end().rsplit_once('\n').unwrap_or(("", printed.trim_end()));
     let checks: Vec<Check> =
@@ -247,8 +255,17 @@ mod tests {
         let checks = parse_checks("ok machida runs\nnot ok siblings: cpu1 is online: see rc.local\nchecked 2\n");
         let checks = checks.expect("checks");
         let fault = Some("cpu1 is online: see rc.local".to_owned());
-        assert_eq!(checks[0], Check { name: "machida runs".to_owned(), fault: None });
-        assert_eq!(checks[1], Check { name: "siblings".to_owned(), fault });
+        assert_eq!(checks[0], Check { name: "machida runs".to_owned(), fault: None, skipped: None });
+        assert_eq!(checks[1], Check { name: "siblings".to_owned(), fault, skipped: None });
+    }
+
+    #[test]
+    fn a_check_that_is_skipped_is_neither_passed_nor_a_fault() {
+        let printed = "ok machida runs\nskipped hyperthreads: there are none\nchecked 2\n";
+        let seen = Verification { checks: parse_checks(printed).expect("checks") };
+        assert_eq!(seen.faults().count(), 0);
+        let skipped: Vec<_> = seen.skipped().collect();
+        assert_eq!(skipped, [("hyperthreads", "there are none")]);
     }
 
     #[test]

@@ -1,18 +1,24 @@
-//! `ami check`: whether a version is public, and has the same name and description, in every region.
+//! `ami check`: whether a version is public, and the same, in every region.
 
 use anyhow::anyhow;
 use xtask::{cli::CommonFlags, region::Region, version::Version};
 
 use crate::{
-    catalogue::check::{self, Checked},
-    cloud::Cloud,
+    catalogue::check::{self, Checked, alike::content},
+    cloud::{Cloud, Image, ImageState},
     ground::outcome::Failure,
     recipe::Recipe,
     show::{
-        documents::check::{Check, FORMAT, Fault, Region as CheckedRegion},
+        documents::{
+            Visibility,
+            check::{Check, FORMAT, Fault, Image as CheckedImage, Region as CheckedRegion},
+            list::State,
+        },
         print,
     },
 };
+
+mod table;
 
 /// Checks a version in these regions, and prints the result.
 ///
@@ -30,17 +36,36 @@ pub async fn check<C: Cloud>(
     if common.json {
         let text = print::json(&document(version, &checked)).map_err(Failure::Failed)?;
         print::print(&text).map_err(Failure::Failed)?;
+    } else if regions.iter().any(|seen| !seen.images.is_empty()) {
+        print::print(&table::text(&document(version, &checked))).map_err(Failure::Failed)?;
     }
     let faults = regions.iter().flat_map(|seen| seen.faults.iter().map(|fault| (&seen.region, &fault.message)));
     let faults: Vec<String> = faults.map(|(region, message)| format!("{region}: {message}")).collect();
     if !faults.is_empty() {
-        return Err(Failure::Failed(anyhow!("`{name}` is not as it should be:\n  {}", faults.join("\n  "))));
+        let near = &checked.near;
+        return Err(Failure::Failed(anyhow!("`{name}` is not as it should be{near}:\n  {}", faults.join("\n  "))));
     }
     if !common.json {
-        let text = format!("`{name}` is public, and has the same description, in {} regions\n", regions.len());
+        let text = format!("`{name}` is public, and the same, in {} regions\n", regions.len());
         print::print(&text).map_err(Failure::Failed)?;
     }
     Ok(())
+}
+
+fn image(seen: &check::Seen, image: &Image) -> CheckedImage {
+    CheckedImage {
+        state: match image.state {
+            ImageState::Pending(_) => State::Pending,
+            ImageState::Available => State::Available,
+            ImageState::Failed(_) => State::Failed,
+            ImageState::Disabled => State::Disabled,
+        },
+        visibility: if image.public { Visibility::Public } else { Visibility::Private },
+        snapshots_public: seen.snapshots_public,
+        deprecate_at: image.deprecate_at.clone(),
+        hardware: image.hardware.as_ref().map(|hardware| hardware.attributes.clone()).unwrap_or_default(),
+        content: content(image),
+    }
 }
 
 /// The result for other programs.
@@ -49,6 +74,7 @@ pub fn document(version: &Version, checked: &Checked) -> Check {
     let region = |seen: &check::Seen| CheckedRegion {
         region: seen.region.to_string(),
         images: seen.images.iter().map(|entry| entry.image.id.to_string()).collect(),
+        image: check::only(seen).map(|entry| image(seen, &entry.image)),
         faults: seen.faults.iter().map(|it| Fault { kind: it.kind, message: it.message.clone() }).collect(),
     };
     Check {

@@ -238,9 +238,13 @@ impl Choice<'_> {
         }
         let expires = leftover.expires.as_deref().and_then(|at| humantime::parse_rfc3339(at).ok());
         if self.flags.expired {
-            return leftover.kind == LeftoverKind::Image && expires.is_some_and(|at| at <= self.now);
+            let expires_here = matches!(leftover.kind, LeftoverKind::Image | LeftoverKind::KeptBase);
+            return expires_here && expires.is_some_and(|at| at <= self.now);
         }
-        // A private image is the purpose of its build until it expires.
+        // A kept base is there for builds to come, and a private image is the purpose of its build, until it expires.
+        if leftover.kind == LeftoverKind::KeptBase {
+            return false;
+        }
         let is_wanted = leftover.kind == LeftoverKind::Image
             && (leftover.expires.is_some()
                 || self.survey.done.contains(&leftover.build)

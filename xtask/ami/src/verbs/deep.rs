@@ -36,8 +36,9 @@ use crate::{
         wait::{self, Patience, Poll},
     },
     machine::{Input, Machine as _, openssh},
+    ship::manifest,
     show::print::print,
-    story::{install::MANIFEST, traces},
+    story::traces,
 };
 
 /// Waits for the end of a boot, on systemd of any age.
@@ -118,8 +119,8 @@ impl Comparison<'_> {
             let mut seen = Verification::default();
             traces::look_at_disk(&disk, &BTreeMap::new(), &mut seen)?;
             let manifest = disk
-                .read(MANIFEST)?
-                .with_context(|| format!("the image has no {MANIFEST}: give one that this tool made"))?;
+                .read(manifest::PATH)?
+                .with_context(|| format!("the image has no {}: give one that this tool made", manifest::PATH))?;
             let payload = Arc::new(stay::payload(&manifest)?);
             let stays = |path: &str| stay::reason(path, &payload).is_some();
             let inventory = Inventory::of(&disk, &Search { stays: &stays, made_secs: Some(0) })?;

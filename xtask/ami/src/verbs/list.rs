@@ -10,7 +10,10 @@ use xtask::{
 
 use crate::{
     catalogue::{Catalogue, Entry, regions::Looked},
-    cloud::{Cloud, ImageState, Origin, tags::TAG_EXPIRES},
+    cloud::{
+        Cloud, ImageState, Origin,
+        tags::{TAG_BASE_KEY, TAG_EXPIRES},
+    },
     event::progress::Progress,
     events::Events,
     ground::outcome::Failure,
@@ -25,6 +28,8 @@ use crate::{
 };
 
 mod formats;
+
+pub(super) use formats::{escaped as markdown_text, markdown_table};
 
 /// Prints the images of all regions, or those of a version, sorted by name and region.
 ///
@@ -45,6 +50,11 @@ pub async fn list<C: Cloud>(
     if let Some((version, name)) = &wanted {
         looked.found = Catalogue { entries: looked.found.of_version(version, name).cloned().collect() };
     }
+    let format = if common.json { ListFormat::Json } else { flags.format };
+    if matches!(format, ListFormat::Markdown | ListFormat::Terraform) {
+        // These are for people who launch images.
+        looked.found.entries.retain(|entry| entry.image.tag(TAG_BASE_KEY).is_none());
+    }
     let Looked { found: catalogue, unanswered } = &looked;
     if catalogue.entries.is_empty() && unanswered.is_empty() {
         let flags = cloud.flags();
@@ -56,7 +66,6 @@ pub async fn list<C: Cloud>(
             None => events.say(Progress::NoImages { flags }),
         }
     }
-    let format = if common.json { ListFormat::Json } else { flags.format };
     let text = formats::text(&document(&looked), format, SystemTime::now()).map_err(Failure::Failed)?;
     print::print(&text).map_err(Failure::Failed)?;
     unanswered.all("list the images").map_err(Failure::Failed)

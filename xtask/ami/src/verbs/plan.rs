@@ -1,6 +1,6 @@
 //! `ami plan`: what a release would do.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use anyhow::Result;
 
@@ -48,17 +48,26 @@ pub fn document(order: &ReleaseSpec, preflight: &Preflight) -> Plan {
         regions: order.regions.iter().map(ToString::to_string).collect(),
         binaries: order.recipe.binaries.iter().map(|binary| binary.name.clone()).collect(),
         skip_build: order.skip_build,
+        reuse_base: order.reuse_base,
         root: order.source.root.to_string(),
         commit: order.source.commit.clone(),
         dirty: order.source.dirty,
         system: Some(order.system_name.clone()).filter(|system| !system.is_empty()),
         left_out: left_out(order),
+        description: description(order, preflight),
+        upgrade: order.recipe.packages.upgrade.to_string(),
         facts: preflight.facts.iter().map(fact).collect(),
         findings: preflight.findings.iter().map(finding).collect(),
         warnings: preflight.warnings.clone(),
         estimated_secs: preflight.estimate.as_secs(),
         estimated_cost: preflight.cost.as_ref().map(cost),
     }
+}
+
+/// The image's description, with the name of its base, if that is known.
+fn description(order: &ReleaseSpec, preflight: &Preflight) -> Option<String> {
+    let image = order.new_image(preflight::NOT_BEGUN, SystemTime::now(), String::new(), preflight::NOT_BEGUN);
+    preflight.base_name.as_deref().map(|base| image.described(base))
 }
 
 /// The packages that the system lacks, with the reasons why the image does without them.
@@ -74,7 +83,8 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
         Visibility::Public => "public".to_owned(),
         Visibility::Private { expires, shared_with } => {
             let shared: Vec<String> = shared_with.iter().map(|grantee| format!(", shared with {grantee}")).collect();
-            format!("private{}, expires after {}", shared.concat(), humantime::format_duration(*expires))
+            let expires = humantime::format_duration(*expires);
+            format!("private{}, expires after {expires}, and is deprecated then", shared.concat())
         }
     };
     let mut lines = vec![
@@ -89,6 +99,18 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
         for (package, reason) in left_out(order) {
             lines.push(("Left out".to_owned(), format!("{package}, which {} lacks: {reason}", order.system_name)));
         }
+    }
+    lines.extend(description(order, preflight).map(|description| ("Described".to_owned(), description)));
+    let upgrades = match order.recipe.packages.upgrade {
+        recipe::Upgrade::None => "none of the base's packages",
+        recipe::Upgrade::Security => "the base's packages that have security updates",
+        recipe::Upgrade::All => "all of the base's packages",
+    };
+    lines.push(("Upgrades".to_owned(), upgrades.to_owned()));
+    if order.reuse_base {
+        let life = humantime::format_duration(order.recipe.reuse_base_for);
+        let text = format!("a base with the packages is started from if one is kept, else one is kept for {life}");
+        lines.push(("Reuse".to_owned(), text));
     }
     lines.push(("Made in".to_owned(), order.build_region.to_string()));
     let names = everywhere::names(&order.regions);

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use xtask::cli::{CommonFlags, ReleaseFlags};
 
-use super::{App, until_signal};
+use super::{App, github, until_signal};
 use crate::{
     ask::{
         preflight::{self, Purpose},
@@ -38,7 +38,11 @@ pub(super) async fn finish<C: Cloud>(
     common: &CommonFlags,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
-    let tell = |report: &Report| print(&report.text(common.json)?);
+    let tell = |report: &Report| {
+        print(&report.text(common.json)?)?;
+        github::tell(report, app.events);
+        Ok(())
+    };
     release::release(app.cloud, run, signals, tell).await.map(drop)
 }
 

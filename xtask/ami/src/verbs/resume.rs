@@ -44,7 +44,10 @@ pub fn command_line(ami: Ami, state_dir: &StateDir) -> Result<(Ami, Option<Strin
 
 /// Takes grantees out of the list to share with.
 fn leave_out(began: &mut Ami, without: &[Grantee]) -> Result<()> {
-    let Some(release) = began.release.as_mut().filter(|_| !without.is_empty()) else { return Ok(()) };
+    if without.is_empty() {
+        return Ok(());
+    }
+    let Some(release) = began.release.as_mut() else { bail!("a promoted image is public: --without has no meaning") };
     if let Some(unknown) = without.iter().find(|grantee| !release.share.contains(grantee)) {
         bail!("the build does not share its image with {unknown}, so --without cannot leave it out");
     }

@@ -1,90 +1,226 @@
-//! `ami retire`: removes a version's images, with their snapshots, in every region.
+//! `ami retire`: takes a version's images out of use in every region: removes them with their snapshots, or deprecates,
+//! disables or enables them.
 
-use std::{collections::BTreeSet, time::SystemTime};
+use std::{cell::RefCell, collections::BTreeSet, time::SystemTime};
 
-use anyhow::{Context as _, anyhow};
-use xtask::{cli::CommonFlags, region::Region, version::Version};
+use anyhow::{Context as _, Result, anyhow};
+use xtask::{
+    cli::{CommonFlags, RetireFlags},
+    region::Region,
+};
 
 use crate::{
     catalogue::{Catalogue, Entry, regions::Looked},
     cloud::{Cloud, HowTo, Origin},
     event::progress::Progress,
     events::Events,
-    ground::{date, everywhere, outcome::Failure},
+    ground::{everywhere, outcome::Failure},
     recipe::Recipe,
+    record::retirement::{About, FORMAT, Journal, Listed, Retirements, Way},
     show::confirm::confirm_by_typing,
+    state_dir::StateDir,
 };
 
-/// Lists a version's images, asks for confirmation, and deregisters them and deletes their snapshots in every region.
+mod change;
+mod losses;
+mod recycled;
+
+/// Lists a version's images, asks for confirmation, and deregisters them and deletes their snapshots in every region; or
+/// deprecates, disables or enables them.
 ///
 /// A version's images are those with its tag, and all others of the account with its name, because the name is free again
-/// only when all of them are gone. The list says which ones this tool did not make.
+/// only when all of them are gone. The list says which ones this tool did not make. A removal that was killed half way is
+/// continued: its journal has what the cloud no longer shows.
 ///
 /// # Errors
-/// When there is none, it is not confirmed, an image cannot be removed, or a region does not answer; the message says what
-/// remains or may remain. The images in all other regions are removed.
+/// When there is none, it is not confirmed, an image cannot be removed or changed, or a region does not answer; the message
+/// says what remains or may remain. The images in all other regions are removed or changed.
 pub async fn retire<C: Cloud>(
     cloud: &C,
     recipe: &Recipe,
-    version: &Version,
+    state_dir: &StateDir,
+    flags: &RetireFlags,
     used: &BTreeSet<Region>,
     common: &CommonFlags,
     events: &Events,
 ) -> Result<(), Failure> {
-    let name = recipe.image_name(version).map_err(Failure::Refused)?;
+    let name = recipe.image_name(&flags.version).map_err(Failure::Refused)?;
+    let identity = cloud.identity().await.map_err(Failure::Refused)?;
+    let earlier = Retirements::read(state_dir, &identity).map_err(Failure::Refused)?;
+    for error in &earlier.unreadable {
+        events.warn(format_args!("{error:#}"));
+    }
+    let (left, takes_up) = earlier.left(flags.version.as_str());
+    let used = used.iter().chain(left.iter().map(|it| &it.region)).cloned().collect();
     let Looked { found: catalogue, unanswered } =
-        Catalogue::look(cloud, recipe, used, events).await.map_err(Failure::Failed)?;
-    let images: Vec<&Entry> = catalogue.of_version(version, &name).collect();
-    if let (true, Some(paragraph)) = (images.is_empty(), unanswered.paragraph("look for images")) {
-        return Err(Failure::Failed(anyhow!("no image `{name}` was found, but some may be left: {paragraph}")));
+        Catalogue::look(cloud, recipe, &used, events).await.map_err(Failure::Failed)?;
+    let images: Vec<&Entry> = catalogue.of_version(&flags.version, &name).collect();
+    // What is there belongs to this version, or no longer does; and what a silent region has is not known.
+    let is_gone = |it: &Listed| {
+        let is_there = catalogue.entries.iter().any(|entry| entry.region == it.region && entry.image.id == it.image);
+        !is_there && !unanswered.regions.iter().any(|(region, _)| *region == it.region)
+    };
+    let way = way(flags);
+    let left: Vec<Listed> = left.into_iter().filter(|it| way == Way::Remove && is_gone(it)).collect();
+    if images.is_empty() && left.is_empty() {
+        return Err(match unanswered.paragraph("look for images") {
+            Some(paragraph) => {
+                Failure::Failed(anyhow!("no image `{name}` was found, but some may be left: {paragraph}"))
+            }
+            None => Failure::Refused(anyhow!(
+                "there is no image `{name}`{}; to list the images: cargo xtask ami list{}",
+                catalogue.near(flags.version.as_str()),
+                cloud.flags()
+            )),
+        });
     }
-    if images.is_empty() {
-        return Err(Failure::Refused(anyhow!(
-            "there is no image `{name}`; to list the images: cargo xtask ami list{}",
-            cloud.flags()
-        )));
-    }
-    let now = SystemTime::now();
-    for entry in &images {
-        events.note(line(entry, &name, now));
-    }
-    let question = format!("Remove all listed images of `{name}` for good ({} in all)?", images.len());
-    confirm_by_typing(version.as_str(), &question, common.yes)
-        .await
-        .context("nothing was removed")
-        .map_err(Failure::Refused)?;
-    let removed = everywhere::for_each(images.iter().map(|entry| (&entry.region, *entry)), async |region, entry| {
-        let removed = cloud.deregister(region, &entry.image.id).await;
-        removed.map(|()| &entry.image.id).map_err(|error| anyhow!(remains(cloud, entry, &error)))
-    });
-    let removed = removed.await;
-    for (region, id) in &removed.done {
-        events.say(Progress::Removed { id: id.to_string(), region: region.clone() });
-    }
-    let remaining: Vec<String> = removed.failed.iter().map(|(region, error)| format!("{region}: {error}")).collect();
-    let remaining = (!remaining.is_empty()).then(|| remaining.join("\n  "));
-    let undone: Vec<String> = remaining.into_iter().chain(unanswered.paragraph("look for images")).collect();
+    let retirement = Retirement { cloud, state_dir, flags, name: &name, earlier: &earlier, common, events };
+    let about = |images| About {
+        format: FORMAT,
+        version: flags.version.to_string(),
+        identity: identity.clone(),
+        way,
+        images,
+        takes_up: if way == Way::Remove { takes_up.clone() } else { Vec::new() },
+    };
+    let undone = match way {
+        Way::Remove => retirement.remove(&images, &left, about).await?,
+        _ => change::change(&retirement, way, &images, about).await?,
+    };
+    let undone: Vec<String> = undone.into_iter().chain(unanswered.paragraph("look for images")).collect();
     if undone.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!("{}", undone.join("\n")))) }
 }
 
-/// The line about an image before it is removed.
-fn line(entry: &Entry, name: &str, now: SystemTime) -> String {
-    let Entry { region, image, .. } = entry;
-    let public = if image.public { "public" } else { "private" };
-    let other_name = (image.name != name).then(|| format!("named `{}`", image.name));
-    let age = date::age(&image.created, now).map(|age| format!("{age} old"));
-    let remarks = [public.to_owned()].into_iter().chain(age).chain(other_name).chain(image.remarks());
-    format!("{region}: {} ({})", image.id, remarks.collect::<Vec<_>>().join(", "))
+/// How far the flags want it retired.
+fn way(flags: &RetireFlags) -> Way {
+    match flags {
+        RetireFlags { deprecate: Some(_), .. } => Way::Deprecate,
+        RetireFlags { disable: true, .. } => Way::Disable,
+        RetireFlags { enable: true, .. } => Way::Enable,
+        _ => Way::Remove,
+    }
 }
 
-/// Why an image remains. `ami iam-policy` does not allow removing an image that this tool did not make, so the message for
-/// such an image has the command to use with other credentials.
-fn remains<C: Cloud>(cloud: &C, entry: &Entry, error: &anyhow::Error) -> String {
+/// What all ways of retiring a version need.
+struct Retirement<'a, C> {
+    cloud: &'a C,
+    state_dir: &'a StateDir,
+    flags: &'a RetireFlags,
+    /// The name that the version's images should have.
+    name: &'a str,
+    earlier: &'a Retirements,
+    common: &'a CommonFlags,
+    events: &'a Events,
+}
+
+impl<C: Cloud> Retirement<'_, C> {
+    /// Removes images, and the snapshots that earlier runs left. Returns what remains.
+    async fn remove(
+        &self,
+        images: &[&Entry],
+        left: &[Listed],
+        about: impl Fn(Vec<Listed>) -> About,
+    ) -> Result<Vec<String>, Failure> {
+        let Retirement { cloud, name, common, events, .. } = *self;
+        losses::tell(images, left, name, SystemTime::now(), events);
+        let (protected, free): (Vec<&Entry>, Vec<&Entry>) = images.iter().partition(|entry| entry.image.protected);
+        let listed: Vec<Listed> = free.iter().map(|entry| listed(entry)).chain(left.iter().cloned()).collect();
+        let mut undone: Vec<String> = protected.iter().map(|entry| self.held_back(entry)).collect();
+        if listed.is_empty() {
+            return Ok(undone);
+        }
+        let question = format!("Remove all listed images of `{name}` for good ({} in all)?", listed.len());
+        confirm_by_typing(self.flags.version.as_str(), &question, common.yes)
+            .await
+            .context("nothing was removed")
+            .map_err(Failure::Refused)?;
+        let journal = Journal::begin(self.state_dir, about(listed.clone())).context("nothing was removed");
+        let journal = RefCell::new(journal.map_err(Failure::Failed)?);
+        let unended = Unended { command: self.command(), events, ended: false };
+        let removed = everywhere::for_each(listed.iter().map(|it| (&it.region, it)), async |region, it| {
+            cloud.deregister(region, &it.image).await?;
+            // Also where the image was gone before, so that nothing was known of them.
+            for snapshot in &it.snapshots {
+                cloud.delete_snapshot(region, snapshot).await?;
+            }
+            if let Err(error) = journal.borrow_mut().done(region, &it.image) {
+                events.warn(format_args!("{error:#}"));
+            }
+            anyhow::Ok(it)
+        });
+        let removed = removed.await;
+        for (region, it) in &removed.done {
+            events.say(Progress::Removed { id: it.image.to_string(), region: region.clone() });
+        }
+        let is_done = removed.failed.is_empty();
+        // An image that failed is the one of the region that is not done.
+        let done: BTreeSet<_> = removed.done.iter().map(|(region, it)| (region, &it.image)).collect();
+        let failed = listed.iter().filter(|it| !done.contains(&(&it.region, &it.image)));
+        for (it, (region, error)) in failed.zip(&removed.failed) {
+            undone.push(format!("{region}: {}", self.remains(it, images, error)));
+        }
+        recycled::tell(cloud, &removed.done, events).await;
+        if is_done {
+            journal.into_inner().end().map_err(Failure::Failed)?;
+        } else {
+            undone.push(format!("to continue when this is solved: {}", self.command()));
+        }
+        unended.end();
+        Ok(undone)
+    }
+
+    /// What a protected image needs before it can go.
+    fn held_back(&self, entry: &Entry) -> String {
+        let Entry { region, image, .. } = entry;
+        format!(
+            "{region}: {} remains: it is protected from deregistration\n    to lift the protection, which can take a day: \
+             {}\n    then: {}",
+            image.id,
+            self.cloud.how_to(HowTo::Unprotect(region, &image.id)),
+            self.command()
+        )
+    }
+
+    /// Why an image remains. `ami iam-policy` does not allow removing an image that this tool did not make, so the message
+    /// for such an image has the command to use with other credentials.
+    fn remains(&self, it: &Listed, images: &[&Entry], error: &anyhow::Error) -> String {
+        let entry = images.iter().find(|entry| entry.region == it.region && entry.image.id == it.image);
+        let foreign = entry.is_some_and(|entry| entry.image.origin() == Origin::Other);
+        let by_hand = foreign.then(|| self.cloud.how_to(HowTo::Deregister(&it.region, &it.image)));
+        let by_hand = by_hand.map(|command| format!("\n    to remove it with other credentials: {command}"));
+        format!("{} remains: {error:#}{}", it.image, by_hand.unwrap_or_default())
+    }
+
+    /// The command that removes the version, or what is left of it.
+    fn command(&self) -> String {
+        let version = crate::shell::quote(self.flags.version.as_str());
+        format!("cargo xtask ami retire --version {version}{}", self.cloud.flags())
+    }
+}
+
+/// An image as the journal has it.
+fn listed(entry: &Entry) -> Listed {
     let Entry { region, image, .. } = entry;
-    let by_hand = match image.origin() {
-        Origin::Other => Some(cloud.how_to(HowTo::Deregister(region, &image.id))),
-        Origin::ThisTool { .. } => None,
-    };
-    let by_hand = by_hand.map(|command| format!("\n    to remove it with other credentials: {command}"));
-    format!("{} remains: {error:#}{}", image.id, by_hand.unwrap_or_default())
+    Listed { region: region.clone(), image: image.id.clone(), snapshots: image.snapshots.clone(), public: image.public }
+}
+
+/// Says how to continue when the work is dropped before it ends, as after Ctrl-C.
+struct Unended<'a> {
+    command: String,
+    events: &'a Events,
+    ended: bool,
+}
+
+impl Unended<'_> {
+    fn end(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Unended<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.events.note(format_args!("it stopped half way; to continue: {}", self.command));
+        }
+    }
 }

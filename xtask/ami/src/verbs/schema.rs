@@ -7,7 +7,7 @@ use xtask::cli::Document;
 use crate::{
     event::Line,
     show::{
-        documents::{check::Check, list::List, plan::Plan},
+        documents::{check::Check, diff::Diff, list::List, plan::Plan},
         print,
         result::Report,
     },
@@ -20,6 +20,7 @@ pub fn of(document: Document) -> Schema {
         Document::List => written_as::<List>(),
         Document::Plan => written_as::<Plan>(),
         Document::Check => written_as::<Check>(),
+        Document::Diff => written_as::<Diff>(),
         Document::Report => written_as::<Report>(),
         Document::Events => written_as::<Line>(),
     }

@@ -11,6 +11,7 @@ mod launches;
 mod network;
 mod paths;
 mod permissions;
+mod retiring;
 mod snapshots_and_tags;
 
 /// What an action does to the world, and answers.
@@ -39,6 +40,7 @@ pub fn find(action: &str) -> Option<Deed> {
             describe_vpc_block_public_access_exclusions, get_instance_metadata_defaults, get_allowed_images_settings;
         permissions: describe_image_attribute, describe_snapshot_attribute, modify_image_attribute,
             modify_snapshot_attribute;
+        retiring: disable_image, enable_image, list_images_in_recycle_bin, list_snapshots_in_recycle_bin;
         snapshots_and_tags: describe_snapshots, delete_snapshot, create_tags, delete_tags;
     };
     deeds.into_iter().find(|(deed, _)| deed.replace('_', "").eq_ignore_ascii_case(action)).map(|(_, deed)| deed)

@@ -78,6 +78,10 @@ pub struct Region {
     pub images: BTreeMap<String, Image>,
     /// The ids of images that were deregistered: they are known for a while.
     pub deregistered: BTreeSet<String>,
+    /// What the Recycle Bin has, where the account has rules for it.
+    pub recycle_bin: Option<BTreeSet<String>>,
+    /// The snapshots of an image that is deregistered have to be deleted by a call of their own.
+    pub keeps_snapshots: bool,
     /// By id.
     pub snapshots: BTreeMap<String, Snapshot>,
     /// By id.

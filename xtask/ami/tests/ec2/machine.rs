@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -14,7 +14,7 @@ use xtask::region::Region;
 use xtask_ami::{
     cloud::{
         Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, Launch, Leftover, NewImage, Opening,
-        Paced, Permission, Phase, Shutdown, SshAccess,
+        Paced, Permission, Phase, Recycled, Retiring, Shutdown, SshAccess,
         ec2::Ec2,
         preflight::{Preflight, Request},
         tags::Tags,
@@ -217,6 +217,7 @@ impl Imaging for Simulated {
         image(region: &Region, id: &ImageId) -> Option<Image>;
         images(region: &Region) -> Vec<Image>;
         complete_image(region: &Region, id: &ImageId, image: &NewImage) -> ();
+        tag_image(region: &Region, id: &ImageId, tags: &Tags) -> ();
         deregister(region: &Region, id: &ImageId) -> ();
         disk(region: &Region, id: &ImageId, scratch: &Utf8Path) -> Option<Box<dyn ClosedDisk>>;
     }
@@ -230,6 +231,16 @@ impl Opening for Simulated {
         public_images_blocked(region: &Region) -> bool;
         block_public_images(region: &Region) -> ();
         unblock_public_images(region: &Region) -> ();
+    }
+}
+
+impl Retiring for Simulated {
+    of_ec2! {
+        deprecate(region: &Region, id: &ImageId, at: SystemTime) -> ();
+        disable(region: &Region, id: &ImageId) -> ();
+        enable(region: &Region, id: &ImageId) -> ();
+        delete_snapshot(region: &Region, id: &str) -> ();
+        recycled(region: &Region, ids: &[String]) -> Vec<Recycled>;
     }
 }
 

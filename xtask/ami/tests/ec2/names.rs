@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use xtask::cli::RetireFlags;
 use xtask_ami::{
     ground::{finding::Finding, outcome::Failure},
     verbs::retire,
@@ -33,9 +34,10 @@ fn put(rig: &Rig, id: &str, build: Option<&str>, change: impl FnOnce(&mut Image)
 /// `retire --version 0.6.1 --yes`, and what it said.
 async fn retire(rig: &Rig) -> (Result<(), Failure>, String) {
     let events = rig.events();
-    let version = "0.6.1".parse().expect("a version");
-    let retired =
-        retire::retire(&rig.ec2().await, &rig.order.recipe, &version, &BTreeSet::new(), &said_yes(), &events).await;
+    let flags =
+        RetireFlags { version: "0.6.1".parse().expect("a version"), deprecate: None, disable: false, enable: false };
+    let (cloud, recipe, home) = (rig.ec2().await, &rig.order.recipe, &rig.desk.home);
+    let retired = retire::retire(&cloud, recipe, home, &flags, &BTreeSet::new(), &said_yes(), &events).await;
     (retired, rig.said())
 }
 

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use xtask::{cli::CleanFlags, region::Region};
+use xtask::{
+    cli::{CleanFlags, RetireFlags},
+    region::Region,
+};
 use xtask_ami::{
     catalogue::{self, Catalogue, check, regions::Looked},
     cloud::Account as _,
@@ -50,7 +53,8 @@ async fn run(rig: &Rig, command: &str, listed: &[&str], build: &str) -> Result<u
     }
     if command == "retire" {
         let version = "0.6.1".parse().expect("a version");
-        return retire::retire(&cloud, recipe, &version, &used, &common, &events).await.map(|()| 0);
+        let flags = RetireFlags { version, deprecate: None, disable: false, enable: false };
+        return retire::retire(&cloud, recipe, home, &flags, &used, &common, &events).await.map(|()| 0);
     }
     let flags = CleanFlags {
         build: (command == "clean BUILD").then(|| build.to_owned()),

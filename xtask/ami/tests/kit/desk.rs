@@ -80,9 +80,14 @@ impl Desk {
         events: &Events,
     ) -> Result<(), Failure> {
         let flags = CleanFlags { build: build.map(str::to_owned), older_than: older_than.into(), expired: false };
+        self.clean_by(cloud, &flags, events).await
+    }
+
+    /// Cleans up by these flags.
+    pub async fn clean_by(&self, cloud: &impl Cloud, flags: &CleanFlags, events: &Events) -> Result<(), Failure> {
         let identity = cloud.identity().await.map_err(Failure::Refused)?;
         let used = regions::used(&[], &self.home, &identity).expect("the journals");
-        clean::clean(cloud, &self.home, &used, &flags, &said_yes(), events).await
+        clean::clean(cloud, &self.home, &used, flags, &said_yes(), events).await
     }
 
     /// Runs a release to its end; the times count from `began`.

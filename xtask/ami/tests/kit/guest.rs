@@ -47,6 +47,8 @@ pub struct Disk {
     /// Whether check.sh found no fault with it.
     pub checked: bool,
     packages: Vec<String>,
+    /// What was written down on the machine of a kept base.
+    pub manifest: String,
     /// The same of what was uploaded and is not installed yet.
     pub staged: BTreeMap<String, String>,
 }
@@ -84,10 +86,20 @@ impl Disk {
     pub fn answer(&mut self, scripts: &Scripts, command: &str, input: Input<'_>) -> Result<String> {
         let words = shlex::split(command).context("words")?;
         match word(command) {
-            "prepare" => self.packages = words.into_iter().skip_while(|word| word != "prepare").skip(1).collect(),
+            "hold-back" => {}
+            "prepare" => {
+                self.files.insert("/etc/rc.local".to_owned(), sha256::sha256(b"rc.local"));
+                let given = words.into_iter().skip_while(|word| word != "prepare").skip(1);
+                self.packages = given.filter(|word| !word.starts_with("--")).collect();
+            }
+            "mark" => {
+                let Input::Text(manifest) = input else { bail!("there is no manifest") };
+                manifest.clone_into(&mut self.manifest);
+            }
+            "manifest" => return Ok(self.manifest.clone()),
             "packages" => {
                 let names = self.packages.iter().map(|word| word.split(['=', ':', '?']).next().unwrap_or_default());
-                return Ok(names.map(|name| format!("{name} 1.0-1\n")).collect());
+                return Ok(names.map(|name| format!("ii \t{name}\tamd64\t1.0-1\t{name}\t1.0-1\n")).collect());
             }
             "upload" => {
                 let Input::File(path) = input else { bail!("there is nothing to unpack") };
@@ -95,7 +107,7 @@ impl Disk {
             }
             "install" => {
                 ensure!(!self.staged.is_empty(), "nothing was uploaded");
-                self.files = std::mem::take(&mut self.staged);
+                self.files.extend(std::mem::take(&mut self.staged));
             }
             "machine-id" => return Ok(format!("{}\n", self.machine_id)),
             "seal" => {
@@ -132,6 +144,9 @@ pub fn word(command: &str) -> &'static str {
         ("sudo -n sh -c 'rm -rf /var/tmp/wallaroo-staging ", "upload"),
         ("sudo -n bash -s -- install ", "install"),
         ("cat /etc/machine-id", "machine-id"),
+        ("sudo -n sh -c 'mkdir -p $(dirname /usr/share/wallaroo/manifest.json) ", "mark"),
+        ("sudo -n cat /usr/share/wallaroo/manifest.json", "manifest"),
+        ("sudo -n sh -c 'units=", "hold-back"),
         ("sudo -n sha256sum -- ", "sums"),
         ("sudo -n bash -s -- ", "check"),
         ("sudo -n bash -s", "seal"),

@@ -52,8 +52,11 @@ pub fn order(folder: &Utf8Path, visibility: Visibility, build_region: &str, regi
         scripts: Scripts::found(script),
         source: Source { root, commit: None, commit_secs: None, branch: None, dirty: false, version_file: None },
         skip_build: true,
+        reuse_base: false,
+        unique: String::new(),
         keep_on_failure: false,
         skip_failed_regions: false,
+        promotes: None,
         unblock_public_access: false,
     }
 }

@@ -12,6 +12,7 @@ mod failures;
 mod interruptions;
 mod kills;
 mod loader;
+mod reuse;
 #[path = "../kit/patches.rs"]
 mod patches;
 #[path = "../support/phases.rs"]

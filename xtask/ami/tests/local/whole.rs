@@ -39,11 +39,52 @@ fn expect_the_sum_of_the_base(bench: &Bench, report: &Value, manifest: &Value) {
     assert_eq!(report["base"]["system"], "debian-13");
 }
 
+/// The bill of materials lists the packages, as check.sh has compared with dpkg, and the provenance names the image. A
+/// copy of the bill goes to the program that holds it against its schema.
+fn expect_the_documents(bench: &Bench, report: &Value, manifest: &Value) {
+    let path = bench.build().join("sbom.cdx.json");
+    let bill = read(&path);
+    let components = bill["components"].as_array().expect("components");
+    let of = |kind: &str| components.iter().filter(|component| component["type"] == kind).count();
+    assert!(of("library") > 100 && of("application") == BINARIES.len(), "{bill}");
+    let libc = components.iter().find(|component| component["name"] == "libc6").expect("libc6");
+    assert_eq!(libc["properties"][0]["value"], "glibc", "{libc}");
+    assert!(manifest["upgraded"].is_object() && manifest["settings"]["packages.upgrade"] == "security", "{manifest}");
+    let provenance = read(&bench.build().join("provenance.intoto.json"));
+    let subject = &provenance["subject"][0];
+    assert_eq!(
+        (&subject["name"], &subject["digest"]["sha256"]),
+        (&report["name"], &report["sha256"]["/usr/share/wallaroo/manifest.json"])
+    );
+    if let Some(folder) = std::env::var_os("BILLS_OF_MATERIALS") {
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::copy(path, std::path::Path::new(&folder).join("local.cdx.json")).expect("a copy");
+    }
+}
+
 /// Two machines of the image and its disk, side by side.
 fn expect_nothing_of_the_machine_it_was_made_on(bench: &Bench, id: &str) {
     let compared = bench.manage(&["check", "--deep", id]);
     assert_eq!(compared.code, Some(0), "{compared}");
     assert!(compared.stdout.contains("nothing of the machine that it was made on"), "{compared}");
+}
+
+/// Where the build's folder has no manifest, the one on the image's disk is compared.
+#[track_caller]
+fn expect_the_image_to_tell_what_it_is_made_of(bench: &Bench, id: &str) {
+    let (folder, away) = (bench.build(), bench.root.join("away"));
+    std::fs::create_dir_all(&away).expect("a folder");
+    for name in ["manifest.json", "sbom.cdx.json"] {
+        std::fs::rename(folder.join(name), away.join(name)).expect("moved");
+    }
+    let compared = bench.manage(&["diff", id, away.as_str()]);
+    assert_eq!(compared.code, Some(0), "{compared}");
+    for words in [format!("by the disk of {id}").as_str(), "Nothing differs."] {
+        assert!(compared.stdout.contains(words) && !compared.stdout.contains("note:"), "{compared}");
+    }
+    for name in ["manifest.json", "sbom.cdx.json"] {
+        std::fs::rename(away.join(name), folder.join(name)).expect("moved back");
+    }
 }
 
 #[test]
@@ -82,7 +123,11 @@ fn a_release_of_the_sample_and_what_one_does_with_it() {
     }
     assert_eq!((&manifest["version"], &manifest["target_cpu"]), (&"0.6.1".into(), &"sandybridge".into()));
     assert!(manifest["packages"]["numactl"].is_string(), "{manifest}");
+    for path in ["/etc/rc.local", "/etc/systemd/system/wallaroo-rc-local.service"] {
+        assert!(manifest["sha256"][path].is_string(), "{path}: {manifest}");
+    }
     expect_the_sum_of_the_base(&bench, &report, &manifest);
+    expect_the_documents(&bench, &report, &manifest);
     let checks = report["verification"]["checks"].as_array().expect("checks");
     assert!(checks.len() > 30 && checks.iter().all(|check| check["fault"].is_null()), "{checks:?}");
     let journal = bench.journal("done");
@@ -102,6 +147,7 @@ fn a_release_of_the_sample_and_what_one_does_with_it() {
     let checked = bench.manage(&["check", "--version", "0.6.1"]);
     assert_eq!(checked.code, Some(0), "{checked}");
     expect_nothing_of_the_machine_it_was_made_on(&bench, images[0].1);
+    expect_the_image_to_tell_what_it_is_made_of(&bench, images[0].1);
     bench
         .manage(&["plan", "--version", "0.6.1"])
         .expect_error(2, &["the image name `Wallaroo 0.6.1` is already taken"]);
@@ -151,8 +197,9 @@ fn a_private_image_of_a_given_base_as_json() {
     assert_eq!(ended.code, Some(0), "{ended}");
     bench.home.expect_nothing_runs(&ended);
     let report: Value = serde_json::from_str(&ended.stdout).expect("nothing but JSON");
-    assert_eq!((&report["name"], &report["version"]), (&"Wallaroo 0.6.1".into(), &"0.6.1".into()));
-    assert_eq!(report["public"], false);
+    let name = report["name"].as_str().expect("a name");
+    assert!(name.starts_with("Wallaroo 0.6.1 (private ") && name.contains(" unknown "), "{name}");
+    assert_eq!((&report["version"], &report["public"]), (&"0.6.1".into(), &false.into()));
     assert_eq!(report["base"]["name"], bench.base.file_name().expect("a name"));
     assert_eq!(report["images"].as_array().map(Vec::len), Some(1));
     assert_eq!(report["images"][0]["region"], "eu-west-3");

@@ -1,6 +1,6 @@
 //! Images that not everybody may have, and accounts in which nothing may be public.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::lab::{FROM, Lab, each, expect_nothing_runs};
 
@@ -20,10 +20,18 @@ fn a_private_image_and_one_that_is_shared() {
     expect_nothing_runs(&books);
     assert_eq!(each(&books["us-west-2"]["images"], "Name"), [] as [&serde_json::Value; 0]);
     let (images, snapshots) = (&books["eu-west-1"]["images"], &books["eu-west-1"]["snapshots"]);
-    assert_eq!(each(images, "Name"), [&json!("Wallaroo 0.6.1-me"), &json!("Wallaroo 0.6.1-us")]);
-    assert_eq!(each(images, "Public"), [&json!(false), &json!(false)]);
+    // The first one kept a base, which the second one was launched from.
+    let (kept, images): (Vec<&Value>, Vec<&Value>) =
+        images.as_array().expect("a list").iter().partition(|image| image["Tags"]["wallaroo:base-key"].is_string());
+    let [kept] = &kept[..] else { panic!("one base is kept: {kept:?}") };
+    assert_eq!(images[1]["Tags"]["wallaroo:reused-base"], kept["ImageId"]);
+    assert_eq!((&kept["Public"], &kept["Permissions"]), (&json!(false), &json!([])));
+    for (image, name) in images.iter().zip(["Wallaroo 0.6.1-me (private ", "Wallaroo 0.6.1-us (private "]) {
+        assert!(image["Name"].as_str().is_some_and(|it| it.starts_with(name)), "{image}");
+        assert_eq!(image["Public"], false, "{image}");
+    }
     assert_eq!(report["images"][0]["id"], images[0]["ImageId"]);
-    assert!(images[0]["Tags"]["wallaroo:expires"].is_string(), "{images}");
+    assert!(images[0]["Tags"]["wallaroo:expires"].is_string(), "{images:?}");
 
     assert_eq!(images[0]["Permissions"], json!([]));
     let mut permissions = images[1]["Permissions"].as_array().expect("a list").clone();

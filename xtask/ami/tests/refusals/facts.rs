@@ -56,7 +56,11 @@ fn versions_levels_and_libraries_are_looked_at_before_anything_is_launched() {
     let shipped =
         std::fs::read_to_string(support::workspace().join(".release/ami/systems/debian-13.toml")).expect("facts");
     for (text, sentence) in [
-        ("format = 7\nnews = 1\n".to_owned(), "its format is 7, and this tool reads 2"),
+        (
+            "format = 7\nnews = 1\n".to_owned(),
+            "its format is 7, and this tool reads 2: use the version of this tool that wrote it",
+        ),
+        ("format = 1\n".to_owned(), "its format is 1, and this tool reads 2\n"),
         (shipped[..shipped.len() / 2].to_owned(), ""),
         (String::new(), "line 1: missing field `format`"),
         (shipped.replace("debian-13", "debian-12"), "is about debian-12, not about debian-13: rename it"),
@@ -65,6 +69,8 @@ fn versions_levels_and_libraries_are_looked_at_before_anything_is_launched() {
         let ended = run(&mut home.ami(release(&root, &["--skip-build"])));
         assert!(ended.code == Some(2) && ended.stderr.contains(sentence), "{sentence}: {ended}");
         assert!(ended.stderr.contains("systems/debian-13.toml"), "{ended}");
+        let to_type = "cargo xtask ami system-facts --system debian-13 --image FILE";
+        assert!(sentence.contains("rename") || ended.stderr.contains(to_type), "{ended}");
         assert_eq!(ended.stderr.lines().filter(|line| line.starts_with("error")).count(), 1, "{ended}");
     }
 }

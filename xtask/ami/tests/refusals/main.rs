@@ -17,8 +17,10 @@ mod binaries;
 mod facts;
 mod network;
 mod builds;
+mod diff;
 mod regions;
 mod report;
+mod settings;
 mod stream;
 mod terminal;
 #[path = "../kit/schema.rs"]
@@ -375,14 +377,14 @@ fn a_plan_tells_all_and_creates_nothing() {
 #[test]
 fn the_schema_of_each_result_is_printed_without_a_home() {
     let home = Home::new();
-    for (name, property) in [("list", "images"), ("plan", "findings"), ("check", "regions")] {
+    for (name, property) in [("list", "images"), ("plan", "findings"), ("check", "regions"), ("diff", "binaries")] {
         let ended = run(&mut home.ami(["schema", name]));
         assert_eq!(ended.code, Some(0), "{ended}");
         let schema: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
         assert_eq!(schema["properties"]["format"]["const"], 1, "{name}");
         assert!(schema["properties"][property]["description"].is_string(), "{name}: {schema}");
     }
-    refused(&home, &mut home.ami(["schema", "nonsense"]), &["nonsense", "list, plan, check, report, events"]);
+    refused(&home, &mut home.ami(["schema", "nonsense"]), &["nonsense", "list, plan, check, diff, report, events"]);
     assert_eq!(files(home.path()), [] as [Utf8PathBuf; 0]);
 }
 

@@ -29,8 +29,9 @@ fn faults_of_the_region_file() {
     refused(&home, &mut home.ami(release(&root, &["--regions", "us-west-1,us_west_2"])), &words);
     let words = ["2 partitions: us-west-1 in aws; cn-north-1 in aws-cn", "--regions"];
     refused(&home, &mut home.ami(release(&root, &["--regions", "us-west-1,cn-north-1"])), &words);
-    let two = ["--private", "--regions", "us-west-1"];
-    refused(&home, &mut home.ami(release(&root, &two)), &["one region", "--build-region"]);
+    let words = ["the build region us-west-2 must be one of the regions: us-west-1"];
+    let elsewhere = ["--private", "--build-region", "us-west-2", "--regions", "us-west-1"];
+    refused(&home, &mut home.ami(release(&root, &elsewhere)), &words);
 }
 
 #[test]

@@ -84,3 +84,39 @@ fn a_mark_that_is_none_is_bad_usage() {
         assert_eq!(ended.code, Some(2), "{ended:#?}");
     }
 }
+
+#[test]
+fn a_bill_of_materials_that_is_not_what_is_installed_is_a_fault() {
+    let Some(root) = Root::new() else { return };
+    let line = || {
+        let ended = root.run("check.sh", &["ssh-ed25519 AAAAC3NzaLogin me", "/usr/bin/machida"]);
+        let line = ended.stdout.lines().find(|line| line.contains("bill of materials"));
+        line.unwrap_or_else(|| panic!("{ended:#?}")).to_owned()
+    };
+    assert!(line().starts_with("not ok bill of materials: /usr/share/wallaroo/sbom.cdx.json: "));
+    let package = |name: &str, version: &str| {
+        format!(
+            r#"{{"name": "{name}", "version": "{version}", "purl": "pkg:deb/debian/{name}@{version}?arch=amd64&distro=x"}}"#
+        )
+    };
+    let bill = |packages: &[String]| {
+        root.write("/usr/share/wallaroo/sbom.cdx.json", format!("{{\"components\": [{}]}}", packages.join(", ")));
+    };
+    root.write("/usr/share/wallaroo/sbom.cdx.json", "{\"components\": []}");
+    assert!(line().ends_with("it lists no packages"));
+    root.program("dpkg-query", "#!/bin/sh\nprintf 'ii  apt amd64 3.0\\nhi  libc6 amd64 2.41\\nrc  old amd64 1\\n'\n");
+    bill(&[package("libc6", "2.41"), package("apt", "3.0")]);
+    assert_eq!(line(), "ok bill of materials");
+    bill(&[package("libc6", "2.40"), package("gone", "1")]);
+    let faults = [
+        "gone amd64 1 is listed, and not installed",
+        "libc6 amd64 2.40 is listed, and not installed",
+        "apt amd64 3.0 is installed, and not listed",
+        "libc6 amd64 2.41 is installed, and not listed",
+    ];
+    assert_eq!(line(), format!("not ok bill of materials: {}", faults.join("; ")));
+    // The machine upgraded these itself.
+    let log = "2026-11-28 06:00:00 upgrade libc6:amd64 2.40 2.41\n2026-11-28 06:00:01 remove gone:amd64 1 <none>\n";
+    root.write("/var/log/dpkg.log", log);
+    assert_eq!(line(), "not ok bill of materials: apt amd64 3.0 is installed, and not listed");
+}

@@ -77,3 +77,24 @@ fn a_thread_that_cannot_go_offline_is_a_failure_that_is_named() {
     assert_eq!(after(&root, 1), (vec![0], "offline: 1".to_owned(), true));
     assert_eq!(root.read(&format!("{CPUS}/smt/control")).as_deref(), Some("off\n"));
 }
+
+#[test]
+fn a_machine_without_hyperthreads_shows_nothing_of_rc_local_and_the_check_says_so() {
+    let on = Some("1");
+    let checked = |root: &Root| root.run("check.sh", &["ssh-ed25519 AAAAC3NzaLogin me", "/usr/bin/machida"]).stdout;
+    for cpus in [&[(None, "0"), (on, "1")][..], &[(None, "0"), (on, "1"), (Some("0"), "")], &[(None, "0")]] {
+        let Some(root) = machine(cpus) else { return };
+        assert!(after(&root, cpus.len()).2);
+        let printed = checked(&root);
+        let line = "\nskipped hyperthreads: no core of this machine has a second thread";
+        assert!(printed.contains(line), "{cpus:?}: {printed}");
+        let count = printed.lines().filter(|line| !line.starts_with("checked ")).count();
+        assert!(printed.ends_with(&format!("\nchecked {count}\n")), "{printed}");
+    }
+    let Some(root) = machine(&[(None, "0-1"), (on, "0-1")]) else { return };
+    after(&root, 1);
+    // The kernel shortens a list when a CPU of it goes offline, which has none any more.
+    root.write(&format!("{CPUS}/cpu1/topology/thread_siblings_list"), "");
+    root.write(&format!("{CPUS}/cpu0/topology/thread_siblings_list"), "0\n");
+    assert!(checked(&root).contains("\nok hyperthreads\n"));
+}

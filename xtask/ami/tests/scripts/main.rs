@@ -7,3 +7,4 @@ mod hyperthreads;
 mod provision;
 mod root;
 mod seal;
+mod upgrade;

@@ -103,9 +103,19 @@ impl Root {
         std::fs::write(path, text).expect("a file");
     }
 
+    /// The folder itself.
+    pub fn folder(&self) -> &Utf8Path {
+        &self.path
+    }
+
     /// The text of a file; none if it isn't there.
     pub fn read(&self, path: &str) -> Option<String> {
         std::fs::read_to_string(path_in(&self.path, path)).ok()
+    }
+
+    /// The length of a file in bytes; 0 if it isn't there.
+    pub fn length(&self, path: &str) -> u64 {
+        path_in(&self.path, path).metadata().map_or(0, |metadata| metadata.len())
     }
 
     /// From now on the machine has booted after all files were written.

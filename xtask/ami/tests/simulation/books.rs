@@ -9,16 +9,20 @@ use tokio::time::Instant;
 use xtask::region::Region;
 use xtask_ami::{
     ask::spec::{ReleaseSpec, Visibility},
-    cloud::{InstanceState, Leftover, LeftoverKind, tags::Tags},
-    event::ids::{ImageId, InstanceId},
+    cloud::{InstanceState, Leftover, LeftoverKind, NewImage, tags::Tags},
+    event::{
+        ids::{ImageId, InstanceId},
+        promotion::Promotion,
+    },
     ground::api_error::ApiError,
     ground::sha256::sha256,
     recipe::Binary,
 };
 
 use crate::{
+    fate::Fate,
     images::SimImage,
-    kit::Scripts,
+    kit::{Disk, Scripts},
     machines::{SimAccess, SimInstance},
 };
 
@@ -32,10 +36,16 @@ pub struct Books {
     pub public: bool,
     /// The SHA-256 of the binaries, by their place on the image.
     pub built: BTreeMap<String, String>,
+    /// The image that is promoted, if that is what is asked for. No process may change it.
+    pub candidate: Option<ImageId>,
     /// What the scripts do on machines.
     pub scripts: Scripts,
     /// A cleaning is under way, so good images may go.
     pub cleaning: bool,
+    /// The name of the images that are being retired.
+    pub retires: Option<String>,
+    /// The images that were removed since.
+    pub retired: Vec<String>,
     pub instances: BTreeMap<InstanceId, SimInstance>,
     pub images: BTreeMap<(Region, ImageId), SimImage>,
     /// Snapshots that belong to no image.
@@ -86,6 +96,44 @@ impl Books {
 
     pub fn violation(&mut self, law: u8, what: String) {
         self.violations.push(format!("invariant {law}: {what}"));
+    }
+
+    /// Adds an image that was released and verified, and that is to be promoted.
+    pub fn add_candidate(&mut self, promotion: &Promotion, fate: &mut impl Fate) {
+        let new = NewImage {
+            token: "the candidate's".to_owned(),
+            name: promotion.name.clone(),
+            description: promotion.description.clone(),
+            tags: vec![("wallaroo:build".to_owned(), promotion.build.clone())],
+            deprecate_at: None,
+            require_imds_v2: false,
+        };
+        let (region, id) = (promotion.region.clone(), promotion.image.clone());
+        let mut disk = Disk::default();
+        disk.files.clone_from(&self.built);
+        let now = Instant::now();
+        let begun = SimImage::begun(&new, &id, disk, &region, fate);
+        let (ready, visible, listed) = (now, now, now);
+        let image = SimImage {
+            ready,
+            visible,
+            listed,
+            fails: false,
+            public: true,
+            snapshots_public: true,
+            completed: true,
+            ..begun
+        };
+        self.verified.insert(id.clone());
+        self.candidate = Some(id.clone());
+        self.images.insert((region, id), image);
+    }
+
+    /// An image is about to be changed.
+    pub fn changes(&mut self, id: &ImageId) {
+        if self.candidate.as_ref() == Some(id) {
+            self.violation(5, format!("{id} is only to be copied, and is changed"));
+        }
     }
 
     /// What carries a build's tag.

@@ -25,6 +25,7 @@ pub enum Verb {
     LookAtImage,
     ListImages,
     Complete,
+    Tag,
     SnapshotsPublic,
     SnapshotsPrivate,
     ImagePublic,
@@ -37,6 +38,10 @@ pub enum Verb {
     Unblock,
     Deregister,
     DeleteSnapshot,
+    Deprecate,
+    Disable,
+    Enable,
+    LookIntoBin,
     ListLeftovers,
     /// A command on a machine; its place is the command's word, as [`crate::kit::word`] has it.
     Run,
@@ -93,7 +98,7 @@ impl Verb {
     pub fn only_looks(self) -> bool {
         use Verb::*;
         let looks = [Regions, Base, LookAtInstance, ListInstances, ReadConsole, Connect];
-        let at_images = [LookAtImage, ListImages, LookAtSnapshots, LookAtBlock, ListLeftovers];
+        let at_images = [LookAtImage, ListImages, LookAtSnapshots, LookAtBlock, ListLeftovers, LookIntoBin];
         looks.contains(&self) || at_images.contains(&self)
     }
 }

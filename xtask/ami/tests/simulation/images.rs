@@ -30,6 +30,7 @@ pub struct SimImage {
     pub listed: Instant,
     pub gone: bool,
     pub completed: bool,
+    pub disabled: bool,
     pub public: bool,
     pub snapshots_public: bool,
     /// Who may do what, beside the owner.
@@ -52,6 +53,7 @@ impl SimImage {
             listed: visible + fate.lag(LAG / 2),
             gone: false,
             completed: false,
+            disabled: false,
             public: false,
             snapshots_public: false,
             shared_with: BTreeSet::new(),
@@ -63,6 +65,7 @@ impl SimImage {
         match self.fails {
             _ if Instant::now() < self.ready => ImageState::Pending("40%".to_owned()),
             true => ImageState::Failed("the snapshot was lost".to_owned()),
+            false if self.disabled => ImageState::Disabled,
             false => ImageState::Available,
         }
     }
@@ -82,7 +85,15 @@ impl SimImage {
             created: "2026-01-01T00:00:00Z".to_owned(),
             deprecate_at: None,
             hardware: None,
+            snapshots: vec![format!("snap-of-{id}")],
+            last_launched: None,
+            protected: false,
         }
+    }
+
+    /// Whether it is a base that is kept for other builds.
+    pub fn is_kept_base(&self) -> bool {
+        self.new.tags.iter().any(|(key, _)| key == "wallaroo:base-key")
     }
 
     pub fn build(&self) -> &str {
@@ -157,13 +168,16 @@ impl Books {
     }
 
     pub fn deregister(&mut self, region: &Region, id: &ImageId, fate: &mut impl Fate) -> Result<()> {
+        self.changes(id);
         let is_half_public = self.is_half_public();
         let Some(image) = self.images.get_mut(&(region.clone(), id.clone())).filter(|image| !image.gone) else {
             return Ok(());
         };
         let (good, tags, public) = (image.is_good(), image.new.tags.clone(), image.public);
         image.gone = true;
-        if good && (!self.cleaning || public && !is_half_public) {
+        let retires = self.retires.as_ref() == Some(&image.new.name);
+        self.retired.extend(self.retires.is_some().then(|| id.to_string()));
+        if good && !retires && (!self.cleaning || public && !is_half_public) {
             self.violation(5, format!("{region}: {id} was good, and is destroyed"));
         }
         if fate.leaves_a_snapshot() {
@@ -171,6 +185,18 @@ impl Books {
             bail!("{id} is deregistered, but its snapshot remains");
         }
         Ok(())
+    }
+
+    /// Disables an image, or enables it; either way it can be launched by its owner only.
+    pub fn able(&mut self, region: &Region, id: &ImageId, enabled: bool) -> Result<()> {
+        let image = self.known(region, id)?;
+        (image.disabled, image.public) = (!enabled, false);
+        Ok(())
+    }
+
+    /// Deletes a snapshot that belongs to no image.
+    pub fn delete_snapshot(&mut self, region: &Region, id: &str) {
+        self.snapshots.remove(&(region.clone(), id.to_owned()));
     }
 
     /// The images that a region shows.
@@ -186,6 +212,7 @@ impl Books {
     }
 
     pub fn permit(&mut self, region: &Region, id: &ImageId, to: &Audience, permit: bool, what: &str) -> Result<()> {
+        self.changes(id);
         let blocked = permit && self.is_blocked(region);
         let image = self.known(region, id)?;
         match to {

@@ -38,7 +38,7 @@ impl Books {
             self.violation(6, format!("{region}: {id} becomes public with other bytes than were built"));
         }
         for other in self.regions.clone() {
-            let is_copy = |it: &SimImage| it.is_good() && it.origin == image.origin;
+            let is_copy = |it: &SimImage| it.is_good() && it.origin == image.origin && it.new.name == image.new.name;
             let here = self.images.iter().find(|((at, _), it)| *at == other && is_copy(it)).map(|(_, it)| it);
             let snapshots = here.is_some_and(|it| it.snapshots_public);
             if here.is_none() || is_image && !snapshots {
@@ -47,10 +47,31 @@ impl Books {
         }
     }
 
+    /// The images of the build.
+    fn made(&self) -> impl Iterator<Item = (&(Region, ImageId), &SimImage)> {
+        self.images.iter().filter(|((_, id), _)| self.candidate.as_ref() != Some(id))
+    }
+
+    /// A version was retired: nothing of it is left, and all of the others is.
+    pub fn judge_retired(&mut self, name: &str, others: usize) {
+        let there = |image: &&SimImage| !image.gone;
+        let (of_it, of_others): (Vec<_>, Vec<_>) =
+            self.images.values().filter(there).partition(|image| image.new.name == name);
+        let (of_it, of_others) = (of_it.len(), of_others.len());
+        if of_it > 0 || !self.snapshots.is_empty() {
+            let snapshots = self.snapshots.keys().map(|(region, id)| format!("{id} in {region}"));
+            let snapshots = snapshots.collect::<Vec<_>>().join(", ");
+            self.violation(1, format!("{of_it} images of a retired version are left, and the snapshots {snapshots}"));
+        }
+        if of_others != others {
+            self.violation(5, format!("{of_others} images of other versions are there, not {others}"));
+        }
+    }
+
     /// Whether the image is public in some regions, and not in all of them.
     pub fn is_half_public(&self) -> bool {
         let is_public =
-            |region: &Region| self.images.iter().any(|((at, _), image)| at == region && !image.gone && image.public);
+            |region: &Region| self.made().any(|((at, _), image)| at == region && !image.gone && image.public);
         let public = self.regions.iter().filter(|region| is_public(region)).count();
         public > 0 && public < self.regions.len()
     }
@@ -58,7 +79,8 @@ impl Books {
     /// A release came to its good end.
     pub fn judge_released(&mut self, shared_with: usize) {
         for region in self.regions.clone() {
-            let here = self.images.iter().filter(|((at, _), image)| *at == region && !image.gone);
+            let is_of_it = |image: &SimImage| !image.gone && !image.is_kept_base();
+            let here = self.made().filter(|((at, _), image)| *at == region && is_of_it(image));
             let here: Vec<SimImage> = here.map(|(_, image)| image.clone()).collect();
             let [image] = here.as_slice() else {
                 self.violation(3, format!("{region} has {} images after the release", here.len()));
@@ -92,7 +114,8 @@ impl Books {
     /// Whether an image that is there can't be released, whatever is done: it has other bytes, or is never available.
     pub fn is_hopeless(&self) -> bool {
         let pending = |image: &SimImage| matches!(image.state(), ImageState::Pending(_));
-        self.images.values().any(|image| !image.gone && (pending(image) || !self.has_the_bytes(&image.disk.files)))
+        let is_of_it = |image: &SimImage| !image.gone && !image.is_kept_base();
+        self.images.values().any(|image| is_of_it(image) && (pending(image) || !self.has_the_bytes(&image.disk.files)))
     }
 
     /// The machines that are left.
@@ -107,10 +130,29 @@ impl Books {
         self.alive().into_iter().chain(accesses).collect()
     }
 
-    /// All was cleaned up: only what is public may be there.
+    /// What is kept for other builds is sealed, private, nothing of a build, and goes by itself.
+    pub fn judge_kept(&mut self) {
+        let kept: Vec<SimImage> = self.images.values().filter(|it| !it.gone && it.is_kept_base()).cloned().collect();
+        for image in kept {
+            let has = |wanted: &str| image.new.tags.iter().any(|(key, value)| key == wanted && !value.is_empty());
+            let faults = [
+                (1, !has("wallaroo:build") || !has("wallaroo:expires"), "is found by no command, or never expires"),
+                (2, image.public || image.snapshots_public || !image.shared_with.is_empty(), "is not private"),
+                (3, has("wallaroo:version"), "is taken for an image of a version"),
+                (6, !image.disk.files.is_empty() || image.disk.manifest.is_empty(), "has a payload, or no mark"),
+                (7, !image.disk.keys.is_empty() || !image.disk.machine_id.is_empty(), "is not sealed"),
+            ];
+            for (law, _, fault) in faults.into_iter().filter(|(_, found, _)| *found) {
+                self.violation(law, format!("the kept base `{}` {fault}", image.new.name));
+            }
+        }
+    }
+
+    /// All was cleaned up: only what is public may be there, and what is kept for other builds.
     pub fn judge_cleaned(&mut self) {
         let mut left = self.running();
-        let images = self.images.iter().filter(|(_, image)| !image.gone && !image.public);
+        let is_left = |image: &SimImage| !image.gone && !image.public && !image.is_kept_base();
+        let images = self.images.iter().filter(|(_, image)| is_left(image));
         left.extend(images.map(|((region, id), _)| format!("{id} in {region}")));
         left.extend(self.snapshots.keys().map(|(region, id)| format!("{id} in {region}")));
         if !left.is_empty() {

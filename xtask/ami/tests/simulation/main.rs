@@ -20,12 +20,14 @@ mod crash;
 mod cloud;
 mod verbs;
 mod books;
+mod candidate;
 mod machines;
 mod images;
 mod laws;
 mod read_back;
 
 mod cases;
+mod retirement;
 mod story;
 
 use std::{
@@ -107,7 +109,7 @@ fn the_invariants_hold_whatever_breaks() {
     let (first, count) = (number("FIRST").unwrap_or(0), number("SEEDS").unwrap_or(SEEDS));
     let (began, next) = (Instant::now(), AtomicU64::new(first));
     let (broken, endings) = (Mutex::new(BTreeMap::new()), Mutex::new(BTreeMap::new()));
-    let resumed = AtomicU64::new(0);
+    let (resumed, reused) = (AtomicU64::new(0), AtomicU64::new(0));
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -119,6 +121,7 @@ fn the_invariants_hold_whatever_breaks() {
                     }
                     let told = stage.play(seed);
                     resumed.fetch_add(u64::from(told.resumed), Ordering::Relaxed);
+                    reused.fetch_add(u64::from(told.reused), Ordering::Relaxed);
                     *endings.lock().expect("no panic").entry(told.ending).or_insert(0) += 1;
                     if !told.violations.is_empty() {
                         broken.lock().expect("no panic").insert(seed, told);
@@ -129,9 +132,10 @@ fn the_invariants_hold_whatever_breaks() {
     });
     let seconds = began.elapsed().as_secs_f64();
     let endings = endings.into_inner().expect("no panic");
-    let (resumed, rate) = (resumed.into_inner(), count as f64 / seconds);
+    let (resumed, reused, rate) = (resumed.into_inner(), reused.into_inner(), count as f64 / seconds);
     say(format_args!(
-        "{count} seeds in {seconds:.1} s, {rate:.0} a second: {endings:?}, {resumed} with a resumed instance"
+        "{count} seeds in {seconds:.1} s, {rate:.0} a second: {endings:?}, {resumed} with a resumed instance, \
+         {reused} with a reused base"
     ));
     let broken = broken.into_inner().expect("no panic");
     for (seed, told) in &broken {
@@ -141,6 +145,7 @@ fn the_invariants_hold_whatever_breaks() {
     }
     assert!(broken.is_empty(), "seeds {:?}", broken.keys());
     assert!(resumed > 0 || count < 100, "no process resumes an instance");
+    assert!(reused > 0 || count < 100, "no process reuses a base");
 }
 
 #[test]

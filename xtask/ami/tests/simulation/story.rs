@@ -17,16 +17,18 @@ use xtask_ami::{
 
 use crate::{
     books::{Books, LAG},
+    candidate::promotion,
     cloud::Cloud,
     crash::Crash,
     kit::{Desk, FOR_EVER, Random, desk::release_to_end, private},
     laws::judge_journal,
     read_back::ReadBack,
+    retirement,
     weather::{Odds, Weather},
 };
 
 /// The longest that a process may take: all limits of the recipe that come one after the other, with room.
-const BOUND: Duration = Duration::from_secs(12 * 3600);
+pub const BOUND: Duration = Duration::from_secs(12 * 3600);
 
 /// How often a build is resumed once nothing goes wrong.
 const CALM_RESUMES: u32 = 4;
@@ -38,6 +40,8 @@ pub struct Told {
     pub ending: Ending,
     /// Whether a process resumed the instance of one that had crashed.
     pub resumed: bool,
+    /// Whether an instance was launched from a kept base.
+    pub reused: bool,
 }
 
 /// How a story ended.
@@ -55,14 +59,14 @@ enum Came {
     Released,
 }
 
-struct Story {
-    cloud: Cloud<Weather>,
-    random: Random,
-    order: ReleaseSpec,
-    desk: Desk,
+pub struct Story {
+    pub cloud: Cloud<Weather>,
+    pub random: Random,
+    pub order: ReleaseSpec,
+    pub desk: Desk,
     /// The build's id; none before it began.
     build: String,
-    odds: Odds,
+    pub odds: Odds,
     /// Whether public images were blocked in each region, before anything began.
     blocks: Vec<bool>,
     /// The build's journal, as far as it is read back; none before it began, and where a part of it was lost.
@@ -78,6 +82,7 @@ pub fn play(seed: u64, order: &ReleaseSpec, built: &BTreeMap<String, String>, fo
         let ending = timeout(FOR_EVER, story.tell()).await;
         let journal = std::fs::read_to_string(story.journal()).unwrap_or_default();
         let resumed = journal.contains(r#""what":"resumed""#);
+        let reused = journal.contains(r#""what":"reusing""#);
         let Story { cloud, desk, .. } = story;
         let mut violations = std::mem::take(&mut cloud.books.borrow_mut().violations);
         let ending = ending.unwrap_or_else(|_| {
@@ -88,7 +93,7 @@ pub fn play(seed: u64, order: &ReleaseSpec, built: &BTreeMap<String, String>, fo
         if !violations.is_empty() {
             trace = format!("{trace}--- said:\n{}", desk.said());
         }
-        Told { trace, violations, ending, resumed }
+        Told { trace, violations, ending, resumed, reused }
     })
 }
 
@@ -96,11 +101,14 @@ impl Story {
     fn new(seed: u64, order: &ReleaseSpec, built: &BTreeMap<String, String>, folder: &Utf8Path) -> Story {
         let mut random = Random::new(seed);
         let mut order = order.clone();
+        order.promotes = random.happens(200).then(|| promotion(&order, built));
         order.visibility = match random.below(5) {
+            _ if order.promotes.is_some() => Visibility::Public,
             0 => private(&[]),
             1 => private(&["123456789012"]),
             _ => Visibility::Public,
         };
+        order.reuse_base = random.happens(400);
         let others = random.below(3) as usize;
         let others: Vec<_> =
             order.regions.iter().filter(|region| **region != order.build_region).cloned().collect::<Vec<_>>()[..others]
@@ -115,13 +123,20 @@ impl Story {
         }
         let odds = Odds::of(&mut random);
         // The cloud's numbers are others than the story's.
-        let cloud = Cloud::new(books, Weather::new(Random::new(!seed)));
+        let mut weather = Weather::new(Random::new(!seed));
+        if let Some(promotion) = &order.promotes {
+            books.add_candidate(promotion, &mut weather);
+        }
+        let cloud = Cloud::new(books, weather);
         let desk = Desk::new(folder);
         Story { cloud, random, order, desk, build: String::new(), odds, blocks: Vec::new(), read: Rc::default() }
     }
 
     async fn tell(&mut self) -> Ending {
         self.blocks = self.blocked();
+        if self.order.reuse_base && self.random.happens(500) {
+            self.tell_of_an_earlier_build().await;
+        }
         self.set_odds(self.odds);
         let crash = self.random.happens(850).then(|| Crash::of(&mut self.random));
         let mut came = self.process(crash).await;
@@ -150,9 +165,26 @@ impl Story {
             "public images are no longer blocked where they were",
         );
         self.judge_journal();
+        let launches = self.order.promotes.is_some() && !self.cloud.books.borrow().instances.is_empty();
+        self.expect(!launches, 4, "a promotion launches an instance");
+        self.cloud.books.borrow_mut().judge_kept();
         let is_half_public = self.cloud.books.borrow().is_half_public();
         self.expect(!is_half_public, 9, "the image is public in some regions, and not in all");
+        if self.cloud.books.borrow().public {
+            retirement::tell(self).await;
+        }
         if came == Came::Released { Ending::Released } else { Ending::Cleaned }
+    }
+
+    /// Another build, which keeps a base, and whose image is retired.
+    async fn tell_of_an_earlier_build(&mut self) {
+        self.set_odds(Odds::default());
+        let came = self.process(None).await;
+        self.expect(came == Came::Released, 8, "nothing goes wrong, and an earlier build doesn't come to its end");
+        sleep(LAG * 12).await;
+        self.cloud.books.borrow_mut().images.values_mut().filter(|it| !it.is_kept_base()).for_each(|it| it.gone = true);
+        self.build.clear();
+        self.read.take();
     }
 
     /// Nothing goes wrong from here on, so the build must succeed, unless there is nothing to resume.
@@ -300,7 +332,7 @@ impl Story {
 
     /// Where a process emits what happens. For each prefix of the journal that it writes, the state that is read back is
     /// the one that is live.
-    fn events(&self) -> Events {
+    pub fn events(&self) -> Events {
         let events = self.desk.events();
         let (home, cloud, read) = (self.desk.home.clone(), self.cloud.clone(), Rc::clone(&self.read));
         events.witness(move |live| {
@@ -317,11 +349,11 @@ impl Story {
         events
     }
 
-    fn set_odds(&self, odds: Odds) {
+    pub fn set_odds(&self, odds: Odds) {
         self.cloud.fate.borrow_mut().odds = odds;
     }
 
-    fn journal(&self) -> Utf8PathBuf {
+    pub fn journal(&self) -> Utf8PathBuf {
         self.desk.home.build(&self.build).join(JOURNAL)
     }
 
@@ -344,7 +376,7 @@ impl Story {
         self.order.regions.iter().map(|region| books.is_blocked(region)).collect()
     }
 
-    fn expect(&self, holds: bool, law: u8, what: &str) {
+    pub fn expect(&self, holds: bool, law: u8, what: &str) {
         if !holds {
             self.cloud.books.borrow_mut().violation(law, what.to_owned());
         }

@@ -1,6 +1,9 @@
 //! The verbs that the pipeline is written in.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -8,9 +11,10 @@ use xtask::region::Region;
 use xtask_ami::{
     cloud::{
         Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, Launch, Leftover, LeftoverKind,
-        NewImage, Opening, Paced, Permission, Phase, Shutdown, SshAccess,
+        NewImage, Opening, Paced, Permission, Phase, Recycled, Retiring, Shutdown, SshAccess,
         ec2::commands,
         preflight::{Preflight, Request},
+        tags::Tags,
     },
     event::{
         about::Identity,
@@ -108,7 +112,15 @@ impl<F: Fate> Imaging for Cloud<F> {
         images(region: &Region) -> Vec<Image>:
             Verb::ListImages, region, "", |books, _| Ok(books.listed(region).map(|(id, image)| image.seen(id)).collect());
         complete_image(region: &Region, id: &ImageId, _image: &NewImage) -> ():
-            Verb::Complete, region, id, |books, _| books.known(region, id).map(|image| image.completed = true);
+            Verb::Complete, region, id, |books, _| {
+                books.changes(id);
+                books.known(region, id).map(|image| image.completed = true)
+            };
+        tag_image(region: &Region, id: &ImageId, tags: &Tags) -> (): Verb::Tag, region, id,
+            |books, _| {
+                books.changes(id);
+                books.known(region, id).map(|image| image.new.tags.extend(tags.iter().cloned()))
+            };
         deregister(region: &Region, id: &ImageId) -> ():
             Verb::Deregister, region, id, |books, fate| books.deregister(region, id, fate);
     }
@@ -131,6 +143,19 @@ impl<F: Fate> Opening for Cloud<F> {
     }
 }
 
+impl<F: Fate> Retiring for Cloud<F> {
+    calls! {
+        deprecate(region: &Region, id: &ImageId, _at: SystemTime) -> ():
+            Verb::Deprecate, region, id, |books, _| books.known(region, id).map(drop);
+        disable(region: &Region, id: &ImageId) -> (): Verb::Disable, region, id, |books, _| books.able(region, id, false);
+        enable(region: &Region, id: &ImageId) -> (): Verb::Enable, region, id, |books, _| books.able(region, id, true);
+        delete_snapshot(region: &Region, id: &str) -> ():
+            Verb::DeleteSnapshot, region, id, |books, _| Ok(books.delete_snapshot(region, id));
+        recycled(region: &Region, _ids: &[String]) -> Vec<Recycled>:
+            Verb::LookIntoBin, region, "", |_, _| Ok(Vec::new());
+    }
+}
+
 impl<F: Fate> Account for Cloud<F> {
     calls! {
         regions(_others: &BTreeSet<Region>) -> Vec<Region>: Verb::Regions, "", "", |books, _| Ok(books.regions.clone());
@@ -148,12 +173,8 @@ impl<F: Fate> Account for Cloud<F> {
             LeftoverKind::Instance => self.terminate(region, &InstanceId(id.clone())).await,
             LeftoverKind::KeyPair | LeftoverKind::SecurityGroup => self.revoke_access(region, id).await,
             LeftoverKind::Volume => Ok(()),
-            LeftoverKind::Image => self.deregister(region, &ImageId(id.clone())).await,
-            LeftoverKind::Snapshot => {
-                let place = (region.clone(), id.clone());
-                let deed = |books: &mut Books, _: &mut F| Ok(books.snapshots.remove(&place));
-                self.call_of(Verb::DeleteSnapshot, region, id, deed).await.map(drop)
-            }
+            LeftoverKind::Image | LeftoverKind::KeptBase => self.deregister(region, &ImageId(id.clone())).await,
+            LeftoverKind::Snapshot => self.delete_snapshot(region, id).await,
         }
     }
 

@@ -273,7 +273,8 @@ fn expect_not_again(journal: &[Value], done: &str, steps: &[&str]) {
 /// Of a build there are its journal and logs, what it was made of, and what is known of it: all of it small, and no key.
 #[track_caller]
 fn expect_no_secrets_nor_disks(home: &Home, build: &Utf8Path) {
-    let named = ["lock", "journal.jsonl", "manifest.json", "verification.json", "report.json"];
+    let documents = ["manifest.json", "sbom.cdx.json", "provenance.intoto.json"];
+    let named = [&documents[..], &["lock", "journal.jsonl", "verification.json", "report.json"]].concat();
     for file in crate::support::files(build).iter().filter(|path| path.is_file()) {
         let name = file.strip_prefix(build).expect("it lies in the build's folder");
         let is_known = named.iter().any(|known| name == *known) || name.starts_with("binaries");

@@ -15,6 +15,15 @@ pub fn how_to(what: HowTo<'_>, flags: &str) -> String {
             (format!("deregister-image --image-id {id} --delete-associated-snapshots"), region)
         }
         HowTo::Enable(region, id) => (format!("enable-image --image-id {id}"), region),
+        HowTo::Unprotect(region, id) => (format!("disable-image-deregistration-protection --image-id {id}"), region),
+        HowTo::Publish(region, id) => {
+            let everyone = "--launch-permission 'Add=[{Group=all}]'";
+            (format!("modify-image-attribute --image-id {id} {everyone}"), region)
+        }
+        HowTo::Restore(region, id) => {
+            let kind = if id.starts_with("snap-") { "snapshot" } else { "image" };
+            (format!("restore-{kind}-from-recycle-bin --{kind}-id {id}"), region)
+        }
     };
     format!("aws ec2 {command} --region {region}{flags}")
 }

@@ -1,6 +1,6 @@
 //! [`Imaging`] on EC2.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_ec2::types::{Filter, Image as Ec2Image, ImageState as Ec2ImageState};
@@ -18,7 +18,10 @@ use super::{
     tags::tags,
 };
 use crate::{
-    cloud::{ClosedDisk, Image, ImageState, Imaging, NewImage, tags::TAG_BUILD},
+    cloud::{
+        ClosedDisk, Image, ImageState, Imaging, NewImage,
+        tags::{TAG_BUILD, Tags},
+    },
     event::ids::{ImageId, InstanceId},
     ground::{
         api_error::ApiError,
@@ -51,6 +54,10 @@ impl Imaging for Ec2 {
 
     async fn complete_image(&self, region: &Region, id: &ImageId, image: &NewImage) -> Result<()> {
         self.explained(Box::pin(self.complete(region, id, image))).await
+    }
+
+    async fn tag_image(&self, region: &Region, id: &ImageId, tags: &Tags) -> Result<()> {
+        self.explained(Box::pin(self.add_tags(region, id, tags))).await
     }
 
     async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {
@@ -194,7 +201,8 @@ impl Ec2 {
     }
 
     pub(super) async fn complete(&self, region: &Region, id: &ImageId, image: &NewImage) -> Result<()> {
-        if let Some(at) = image.deprecate_at {
+        // EC2 refuses a date that has passed. The image of a build that took longer than it lives is deprecated by nothing else.
+        if let Some(at) = image.deprecate_at.filter(|at| *at > SystemTime::now()) {
             let deprecate = async || {
                 let request = requests::image::deprecate(&self.client(region), &id.0, at);
                 request.send().await.answer("EnableImageDeprecation", region.as_str()).map(drop)
@@ -209,6 +217,14 @@ impl Ec2 {
             self.once_visible(&id.0, require).await?;
         }
         Ok(())
+    }
+
+    pub(super) async fn add_tags(&self, region: &Region, id: &ImageId, tags: &Tags) -> Result<()> {
+        let add = async || {
+            let request = requests::image::add_tags(&self.client(region), &id.0, tags);
+            request.send().await.answer("CreateTags", region.as_str()).map(drop)
+        };
+        Ok(self.once_visible(&id.0, add).await?)
     }
 
     pub(super) async fn remove_image(&self, region: &Region, id: &ImageId) -> Result<()> {
@@ -238,11 +254,11 @@ impl Ec2 {
 
 impl Ec2 {
     /// Deletes a snapshot of an image that was deregistered, which another replica may not have heard of yet.
-    async fn delete_freed_snapshot(&self, region: &Region, id: &str) -> Result<()> {
+    pub(super) async fn delete_freed_snapshot(&self, region: &Region, id: &str) -> Result<()> {
         let pace = Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) };
         let patience = Patience { limit: VISIBILITY_LIMIT, pace };
         wait::until(format_args!("{id} to be free"), patience, &self.events, async || {
-            match self.delete_snapshot(region, id).await {
+            match self.delete_snapshot_once(region, id).await {
                 Err(error) if error.has_code(&["InvalidSnapshot.InUse"]) => Ok(Poll::NotYet(error.to_string())),
                 deleted => Ok(Poll::Ready(deleted?)),
             }
@@ -250,7 +266,7 @@ impl Ec2 {
         .await
     }
 
-    pub(super) async fn delete_snapshot(&self, region: &Region, id: &str) -> Result<(), ApiError> {
+    pub(super) async fn delete_snapshot_once(&self, region: &Region, id: &str) -> Result<(), ApiError> {
         let deleted = self.client(region).delete_snapshot().snapshot_id(id).send().await;
         match deleted.answer("DeleteSnapshot", region.as_str()) {
             Err(error) if error.is_not_found() => Ok(()),
@@ -290,5 +306,8 @@ pub(super) fn image_from(image: &Ec2Image) -> Result<Image> {
         created: image.creation_date().unwrap_or_default().to_owned(),
         deprecate_at: image.deprecation_time().map(str::to_owned),
         hardware: Some(hardware::of(image)),
+        snapshots: snapshots(image),
+        last_launched: image.last_launched_time().map(str::to_owned),
+        protected: image.deregistration_protection().is_some_and(|protection| protection != "disabled"),
     })
 }

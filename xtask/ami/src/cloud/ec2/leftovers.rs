@@ -116,8 +116,10 @@ impl Ec2 {
             LeftoverKind::Volume => Ok(self.delete_volume(region, &leftover.id).await?),
             LeftoverKind::KeyPair => Ok(self.delete_key(region, &leftover.id).await?),
             LeftoverKind::SecurityGroup => Ok(self.delete_group(region, &leftover.id).await?),
-            LeftoverKind::Image => self.remove_image(region, &ImageId(leftover.id.clone())).await,
-            LeftoverKind::Snapshot => Ok(self.delete_snapshot(region, &leftover.id).await?),
+            LeftoverKind::Image | LeftoverKind::KeptBase => {
+                self.remove_image(region, &ImageId(leftover.id.clone())).await
+            }
+            LeftoverKind::Snapshot => Ok(self.delete_snapshot_once(region, &leftover.id).await?),
         }
     }
 }

@@ -10,10 +10,14 @@
 use serde_json::{Value, json};
 use xtask::instance::KmsKey;
 
-use crate::{cloud::tags::TAG_BUILD, ground::partition::Partition, recipe::Instance};
+use crate::{
+    cloud::tags::{TAG_BUILD, TAG_VERIFIED},
+    ground::partition::Partition,
+    recipe::Instance,
+};
 
 /// Reads.
-pub const READS: [&str; 20] = [
+pub const READS: [&str; 22] = [
     "DescribeImages",
     "DescribeInstanceTypeOfferings",
     "DescribeInstanceTypes",
@@ -34,6 +38,8 @@ pub const READS: [&str; 20] = [
     "GetImageBlockPublicAccessState",
     "GetInstanceMetadataDefaults",
     "GetSnapshotBlockPublicAccessState",
+    "ListImagesInRecycleBin",
+    "ListSnapshotsInRecycleBin",
 ];
 
 /// Reads of what this tool created.
@@ -47,6 +53,9 @@ pub const IMAGES: [&str; 1] = ["CreateImage"];
 
 /// Adds rules, which are resources of their own, to a security group.
 pub const RULES: [&str; 1] = ["AuthorizeSecurityGroupIngress"];
+
+/// Adds the tag to an image that it is verified.
+pub const MARKS: [&str; 1] = ["CreateTags"];
 
 /// Change or delete what this tool created.
 pub const CHANGES: [&str; 12] = [
@@ -63,6 +72,9 @@ pub const CHANGES: [&str; 12] = [
     "StopInstances",
     "TerminateInstances",
 ];
+
+/// Disable and enable images that this tool created; only `retire` does.
+pub const RETIRES: [&str; 2] = ["DisableImage", "EnableImage"];
 
 /// The kinds of resources that this tool creates and later changes.
 const OWN_KINDS: [&str; 6] = ["image", "instance", "key-pair", "security-group", "snapshot", "volume"];
@@ -153,7 +165,19 @@ fn changing(partition: &str) -> Vec<Value> {
     vec![
         tagged("LaunchWithOwnKeys", &["RunInstances"], &["key-pair"]),
         tagged("ImageOwnMachines", &IMAGES, &["instance"]),
-        tagged("ChangeOwn", &[&CHANGES[..], &OWN_READS].concat(), &OWN_KINDS),
+        tagged("ChangeOwn", &[&CHANGES[..], &RETIRES, &OWN_READS].concat(), &OWN_KINDS),
+        // Nothing else may be written on what exists, so that no image comes to be another build's.
+        allow(
+            "MarkOwnImages",
+            &ec2(&MARKS),
+            json!({
+                "Resource": arns(partition, &["image"]),
+                "Condition": {
+                    "Null": { tag.clone(): "false" },
+                    "ForAllValues:StringEquals": { "aws:TagKeys": [TAG_VERIFIED] },
+                },
+            }),
+        ),
         // The VPC's default group, into which an instance is put before its own group is deleted, has no tag.
         allow(
             "ChangeGroups",

@@ -10,7 +10,8 @@ use ipnet::IpNet;
 use xtask::instance::Reach;
 
 use super::{
-    Ec2, address::LetIn, answer::Answer as _, base::BaseImage, block::Block, clients::Caller, network::Placement, price,
+    Ec2, address::LetIn, answer::Answer as _, base::BaseImage, clients::Caller, network::Placement, price,
+    requests::image::Source,
 };
 use crate::{
     cloud::{
@@ -23,13 +24,13 @@ use collector::FindingCollector;
 use identity::Lifetime;
 use paths::{Family, Paths};
 use permissions::DryRunInputs;
-use regions::RegionFacts;
 
 mod advice;
 mod identity;
 mod grantees;
 mod keys;
 mod paths;
+mod promotion;
 mod permissions;
 mod collector;
 mod refusals;
@@ -77,6 +78,9 @@ impl Ec2 {
 
     /// Runs all checks of the request.
     pub(super) async fn run_preflight(&self, request: &Request) -> Result<Preflight> {
+        if let Some((region, image)) = &request.promotes {
+            return Box::pin(self.preflight_of_promotion(request, &Source { image: &image.0, region })).await;
+        }
         // Boxed here and below: the SDK's futures are large, and together they would overflow the stack.
         let caller = Box::pin(self.caller()).await?;
         let mut collector = FindingCollector::new(self.flags());
@@ -106,11 +110,7 @@ impl Ec2 {
         collector.warnings.extend(self.closed_port());
         collector.findings.extend(self.missing_program(&std::env::var_os("PATH").unwrap_or_default()));
 
-        // Dry runs in a region that did not answer would only wait for their timeouts.
-        let answered = facts.iter().filter(|facts| !matches!(&facts.own_images, Err(error) if error.code.is_none()));
-        let usable: Vec<_> = answered.map(|facts| facts.region.clone()).collect();
-        let is_blocked = |facts: &&RegionFacts| matches!(facts.image_block, Some(Ok(Block::ByAccount)));
-        let blocked = facts.iter().find(is_blocked).map(|facts| facts.region.clone());
+        let (usable, blocked) = (regions::answered(&facts), regions::blocked(&facts));
         let inputs = DryRunInputs {
             base: base.as_ref(),
             placements,
@@ -132,7 +132,7 @@ impl Ec2 {
         facts.extend(base.as_ref().map(|base| ("Base".to_owned(), base.fact(SystemTime::now()))));
         facts.extend(self.network_facts(placements));
         facts.extend(self.ssh_facts(base.as_ref().map(|base| &base.base)));
-        facts.extend(self.recipe.apt.shown().map(|proxy| ("Apt proxy".to_owned(), proxy)));
+        facts.extend(self.recipe.facts());
         let given_group =
             self.settings.security_group.as_ref().map(|group| format!("the addresses that {group} permits"));
         let no_port = self.opens_no_port().then(|| "nowhere: no port is opened".to_owned());
@@ -231,7 +231,8 @@ impl Ec2 {
         let cost = price::cost(&self.build_region, &request.regions, type_name, disk_gib, estimate);
         let (findings, warnings) = collector.finish(&caller.arn);
         let base_system = base.map(|found| found.base.system.clone());
-        Preflight { facts, findings, warnings, base_system, base_facts: None, estimate, cost: Some(cost) }
+        let base_name = base.map(|found| found.base.described());
+        Preflight { facts, findings, warnings, base_system, base_name, base_facts: None, estimate, cost: Some(cost) }
     }
 
     fn network_facts(&self, placements: &[Placement]) -> Vec<(String, String)> {

@@ -9,11 +9,16 @@ pub(super) fn tag_specifications(tags: &Tags, kinds: &[ResourceType]) -> Option<
     if tags.is_empty() {
         return None;
     }
-    let tags: Vec<Tag> = tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+    let tags = of_sdk(tags);
     let specification = |kind: &ResourceType| {
         TagSpecification::builder().resource_type(kind.clone()).set_tags(Some(tags.clone())).build()
     };
     Some(kinds.iter().map(specification).collect())
+}
+
+/// Converts tags to the SDK's.
+pub(super) fn of_sdk(tags: &Tags) -> Vec<Tag> {
+    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
 /// Converts tags from the SDK's.

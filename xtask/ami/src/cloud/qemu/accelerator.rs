@@ -94,13 +94,16 @@ fn unusable(cpuinfo: &str, device: Option<&std::io::Error>) -> Option<String> {
 }
 
 /// The QEMU CPU model for a processor by LLVM's name.
+///
+/// `max` alone is a processor of AMD's, on which kernels before 6.9 see hyperthreads only by a feature that QEMU does not
+/// emulate. Then nothing would show whether the image takes them offline.
 fn emulated_cpu(target_cpu: &str) -> &'static str {
     match target_cpu {
         "x86-64" | "nehalem" | "corei7" => "Nehalem",
         "westmere" => "Westmere",
         "sandybridge" | "corei7-avx" => "SandyBridge",
         "ivybridge" | "core-avx-i" => "IvyBridge",
-        _ => "max",
+        _ => "max,vendor=GenuineIntel",
     }
 }
 
@@ -145,6 +148,17 @@ mod tests {
         assert_eq!(other_architecture("x86_64"), None);
         let own = Accelerator::Tcg { reason: String::new(), host: GUEST.to_owned() };
         assert!(own.arguments("sandybridge")[1].contains("thread=multi"));
+    }
+
+    #[test]
+    fn the_threads_of_every_emulated_processor_share_cores() {
+        // The kernels of Debian 12 and before see no hyperthreads on AMD's processors without `topoext`, which QEMU does
+        // not emulate, and `max` alone is one of AMD's.
+        for target_cpu in ["sandybridge", "ivybridge", "nehalem", "westmere", "x86-64", "haswell", "znver3", "native"] {
+            let model = emulated_cpu(target_cpu);
+            let is_intels = ["Nehalem", "Westmere", "SandyBridge", "IvyBridge"].contains(&model);
+            assert!(is_intels || model.contains(",vendor=GenuineIntel"), "{target_cpu}: {model}");
+        }
     }
 
     #[test]

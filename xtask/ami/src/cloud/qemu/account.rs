@@ -52,6 +52,9 @@ impl Account for Qemu {
             // QEMU's arguments contain the paths of the disks, and these contain the id.
             HowTo::Terminate(_, id) => format!("pkill -f '^qemu-system-.*{id}'"),
             HowTo::Enable(..) => "true  # images on this computer are never disabled".to_owned(),
+            HowTo::Unprotect(..) => "true  # images on this computer are never protected".to_owned(),
+            HowTo::Publish(..) => "true  # images on this computer are not shared".to_owned(),
+            HowTo::Restore(..) => "true  # this computer keeps nothing that was removed".to_owned(),
             HowTo::BlockPublicImages(_) => "true  # public images are never blocked on this computer".to_owned(),
             HowTo::Deregister(region, id) => {
                 let disk = store::disk(&self.state_dir, region, id);

@@ -38,6 +38,11 @@ impl Qemu {
     /// Runs all checks of the request.
     pub(super) async fn run_preflight(&self, request: &Request) -> Result<Preflight> {
         let mut preflight = Preflight::default();
+        if request.promotes.is_some() {
+            // Copies are links to the same disk, and nothing runs.
+            preflight.findings.extend(self.name_finding(request)?);
+            return Ok(preflight);
+        }
         let base = match self.base_file {
             Some(_) => None,
             None => base::cached(&self.state_dir, &self.recipe.local_base, self.local_system()?).await?,
@@ -66,6 +71,8 @@ impl Qemu {
                     preflight.base_facts = facts;
                     let how =
                         if boots == Ok(Firmware::Uefi) { ", which boots by UEFI (Secure Boot is off)" } else { "" };
+                    // Only a build reads the whole file.
+                    preflight.base_name = file.file_name().map(|name| format!("{name} (sha256 of its disk)"));
                     (Some(system), format!("{file}{how}"))
                 }
                 Err(error) => {
@@ -78,10 +85,12 @@ impl Qemu {
             (Some(file), _) => (None, file.to_string()),
             (None, Some(base)) => {
                 preflight.base_facts = facts::kept(&base)?;
+                preflight.base_name = Some(format!("{} (sha256 {})", base.name, base.sha256));
                 (Some(base.system), base.name)
             }
             (None, None) => {
                 let local = &self.recipe.local_base;
+                preflight.base_name = Some(format!("{} made on that day (sha256 of its disk)", local.system));
                 (Some(local.system.clone()), format!("{}, to be made from Debian's packages", local.system))
             }
         };
@@ -89,6 +98,10 @@ impl Qemu {
         let base_secs = if needs == Needs::Base { MAKE_BASE_SECS } else { 0 };
         preflight.estimate = Duration::from_secs(BUILD_SECS + base_secs);
         preflight.facts.push(("Base".to_owned(), base));
+        if self.base_file.is_none() {
+            preflight.facts.extend(self.recipe.local_base.mirror_fact());
+        }
+        preflight.facts.extend(self.recipe.facts());
         Ok(preflight)
     }
 

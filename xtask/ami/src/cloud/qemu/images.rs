@@ -1,6 +1,6 @@
 //! [`Imaging`] on the local cloud.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask::region::Region;
 
@@ -12,7 +12,7 @@ use super::{
     store::{self, Attributes},
 };
 use crate::{
-    cloud::{ClosedDisk, Image, ImageState, Imaging, NewImage},
+    cloud::{ClosedDisk, Image, ImageState, Imaging, NewImage, tags::Tags},
     event::ids::{ImageId, InstanceId},
 };
 
@@ -66,6 +66,15 @@ impl Imaging for Qemu {
 
     async fn complete_image(&self, _region: &Region, _id: &ImageId, _image: &NewImage) -> Result<()> {
         Ok(())
+    }
+
+    async fn tag_image(&self, region: &Region, id: &ImageId, tags: &Tags) -> Result<()> {
+        let _lock = store::lock_for_writing(&self.state_dir, &self.events).await?;
+        let read = store::read(&self.state_dir, region, id)?;
+        let mut attributes = read.with_context(|| format!("there is no image {id} in {region}"))?;
+        attributes.tags.retain(|(key, _)| tags.iter().all(|(other, _)| other != key));
+        attributes.tags.extend(tags.iter().cloned());
+        store::write(&self.state_dir, region, id, &attributes, &self.events).await
     }
 
     async fn deregister(&self, region: &Region, id: &ImageId) -> Result<()> {

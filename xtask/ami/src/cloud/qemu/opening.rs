@@ -53,7 +53,12 @@ impl Opening for Qemu {
 }
 
 impl Qemu {
-    async fn change(&self, region: &Region, id: &ImageId, change: impl FnOnce(&mut Attributes)) -> Result<()> {
+    pub(super) async fn change(
+        &self,
+        region: &Region,
+        id: &ImageId,
+        change: impl FnOnce(&mut Attributes),
+    ) -> Result<()> {
         let attributes = store::read(&self.state_dir, region, id)?;
         let mut attributes = attributes.with_context(|| format!("there is no image {id} in {region}"))?;
         change(&mut attributes);

@@ -70,6 +70,9 @@ impl Attributes {
             created: self.created.clone(),
             deprecate_at: self.deprecate_at.clone(),
             hardware: None,
+            snapshots: Vec::new(),
+            last_launched: None,
+            protected: false,
         }
     }
 }

@@ -146,8 +146,9 @@ fn a_binarys_own_variables_come_last() {
 #[test]
 fn make_runs_through_the_container() {
     let mut checkout = Checkout::machida_only();
-    checkout.recipe.build.container = sh("echo in \"$0\": \"$@\"; exec \"$@\"");
-    checkout.recipe.build.container.push("{root}/here".to_owned());
+    let mut words = sh("echo in \"$0\": \"$@\"; exec \"$@\"");
+    words.push("{root}/here".to_owned());
+    checkout.recipe.build.container = Container::Command(words);
     checkout.build(false).expect("binaries");
     let said = format!("in {}/here: make build-machida target_cpu=sandybridge", checkout.root);
     assert!(checkout.log().contains(&said), "{}", checkout.log());
@@ -335,8 +336,8 @@ fn a_missing_program_is_reported_with_its_remedy() {
     assert!(missing(&recipe).is_some());
     std::fs::set_permissions(folder.join("make"), std::fs::Permissions::from_mode(0o755)).expect("executable");
     assert_eq!(missing(&recipe), None);
-    recipe.build.container = vec!["docker".to_owned(), "run".to_owned()];
+    recipe.build.container = Container::Command(vec!["docker".to_owned(), "run".to_owned()]);
     assert!(missing(&recipe).expect("no docker").remedy.contains("build.container in ami.toml"));
-    recipe.build.container[0] = "/bin/sh".to_owned();
+    recipe.build.container = Container::Command(vec!["/bin/sh".to_owned()]);
     assert_eq!(missing(&recipe), None);
 }

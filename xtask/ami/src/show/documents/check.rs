@@ -1,7 +1,11 @@
 //! `check --json`: whether a version is public, and alike, in every region.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use super::{Visibility, list::State};
 
 /// The number of this format.
 pub const FORMAT: u32 = 1;
@@ -31,8 +35,27 @@ pub struct Region {
     pub region: String,
     /// The ids of the version's images there; one, when all is well.
     pub images: Vec<String>,
+    /// What the one image is like; null where there is none or more than one.
+    pub image: Option<Image>,
     /// What is wrong.
     pub faults: Vec<Fault>,
+}
+
+/// What an image is like.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Image {
+    /// How far it is.
+    pub state: State,
+    /// Whether everyone may launch it.
+    pub visibility: Visibility,
+    /// Whether everyone may copy its snapshots; null where that is not known.
+    pub snapshots_public: Option<bool>,
+    /// When it is deprecated (RFC 3339); null if it is not.
+    pub deprecate_at: Option<String>,
+    /// What its machines are like: values by the attribute, such as `boot mode`; empty where the cloud does not tell.
+    pub hardware: BTreeMap<String, String>,
+    /// The SHA-256 of files and the commit, as its tags have them.
+    pub content: BTreeMap<String, String>,
 }
 
 /// What is wrong in a region.
@@ -64,6 +87,10 @@ pub enum FaultKind {
     OtherDescription,
     /// It has another boot mode, architecture or the like than in most regions.
     OtherHardware,
+    /// It is deprecated on another day than in most regions, or only here or there.
+    OtherDeprecation,
+    /// It has another SHA-256 of a file, or another commit, in its tags than in most regions.
+    OtherContent,
     /// It has other disks than its root.
     OtherDisks,
     /// Its machines do not require IMDSv2, though the recipe wants that.

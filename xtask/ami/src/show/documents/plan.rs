@@ -34,6 +34,8 @@ pub struct Plan {
     pub binaries: Vec<String>,
     /// Whether these are taken as they lie in the tree, and not built.
     pub skip_build: bool,
+    /// Whether the build starts from a kept base that has the packages, or keeps one if there is none.
+    pub reuse_base: bool,
     /// The checkout.
     pub root: String,
     /// The commit that is checked out; null where there is no git.
@@ -44,6 +46,10 @@ pub struct Plan {
     pub system: Option<String>,
     /// The packages of the recipe that this system lacks, with the reasons why the image does without them.
     pub left_out: BTreeMap<String, String>,
+    /// The image's description, which is public; null when its base could not be found out.
+    pub description: Option<String>,
+    /// Which of the base's packages are brought up to date: `none`, `security` or `all`.
+    pub upgrade: String,
     /// What the cloud told, for people.
     pub facts: Vec<Fact>,
     /// What stands in the way; empty, when nothing does.

@@ -52,7 +52,7 @@ impl Bar {
     /// Whether the tool waited for the cloud, rather than having something done.
     pub fn is_waiting(&self) -> bool {
         match &self.work {
-            Work::Step(Step::Login(_) | Step::Stop | Step::Available(_)) | Work::Terminate(_) => true,
+            Work::Step(Step::Login(_) | Step::Stop | Step::Available(_) | Step::Kept(_)) | Work::Terminate(_) => true,
             Work::Step(_) | Work::Binary(_) => false,
         }
     }
@@ -205,12 +205,13 @@ impl Names<'_> {
                 | Step::Launch(Role::Verify)
                 | Step::Login(Role::Verify)
                 | Step::Revoke(Role::Verify)
-                | Step::Verify(_),
+                | Step::Verify(_)
+                | Step::Mark(_),
             ) => Group::Verification,
             Work::Step(Step::Image(region) | Step::Available(region)) if self.build_region == Some(region) => {
                 Group::Image
             }
-            Work::Step(Step::Image(_)) => Group::Image,
+            Work::Step(Step::Image(_) | Step::Candidate) => Group::Image,
             Work::Step(Step::Available(_) | Step::Copy(_) | Step::Remove(..)) => Group::Regions,
             Work::Step(Step::Publish | Step::Withdraw | Step::Unblock(_) | Step::Block(_)) => Group::Publication,
             Work::Step(_) => Group::Machine,
@@ -235,6 +236,10 @@ impl Names<'_> {
         };
         let fixed = match step {
             Step::Base => "Find the base",
+            Step::Reuse => "Look for a kept base",
+            Step::Kept(_) => "Keep a base for later",
+            Step::Candidate => "Find the candidate",
+            Step::Mark(_) => "Mark as verified",
             Step::Access(_) => "Allow SSH",
             Step::Launch(Role::Bake) => "Launch the machine",
             Step::Launch(Role::Verify) => "Launch the image",

@@ -28,7 +28,7 @@ enum Lane<'a> {
     Verify,
     /// The publication.
     Publish,
-    /// The cleanup, which nothing waits for.
+    /// The cleanup and what is kept for later builds, which nothing waits for.
     Cleanup,
 }
 
@@ -54,17 +54,16 @@ fn lane<'a>(work: &'a Work, build_region: Option<&Region>) -> Lane<'a> {
     };
     match step {
         Step::Binaries | Step::Sources => Lane::Build,
-        Step::Base | Step::Packages => Lane::Machine,
+        Step::Base | Step::Reuse | Step::Packages => Lane::Machine,
         Step::Access(Role::Bake) | Step::Launch(Role::Bake) | Step::Login(Role::Bake) => Lane::Machine,
-        Step::Access(Role::Verify) | Step::Launch(Role::Verify) | Step::Login(Role::Verify) | Step::Verify(_) => {
-            Lane::Verify
-        }
+        Step::Access(Role::Verify) | Step::Launch(Role::Verify) | Step::Login(Role::Verify) => Lane::Verify,
+        Step::Verify(_) | Step::Mark(_) => Lane::Verify,
         Step::Install | Step::Seal | Step::Sealed(_) => Lane::Disk,
-        Step::Stop | Step::Image(_) => Lane::Image,
+        Step::Stop | Step::Image(_) | Step::Candidate => Lane::Image,
         Step::Available(region) if build_region == Some(region) => Lane::Image,
         Step::Available(region) | Step::Copy(region) => Lane::Copy(region),
         Step::Unblock(_) | Step::Publish => Lane::Publish,
-        Step::Revoke(_) | Step::Remove(..) | Step::Withdraw | Step::Block(_) => Lane::Cleanup,
+        Step::Revoke(_) | Step::Remove(..) | Step::Withdraw | Step::Block(_) | Step::Kept(_) => Lane::Cleanup,
     }
 }
 

@@ -46,19 +46,27 @@ fn markdown(images: &[Image]) -> String {
     for images in images.chunk_by(|one, other| one.name == other.name) {
         let name = images.first().map(|image| image.name.as_str()).unwrap_or_default();
         let gap = if text.is_empty() { "" } else { "\n" };
-        let _ = write!(text, "{gap}### {}\n\n| Region | AMI | |\n|---|---|---|\n", escaped(name));
-        for image in images {
-            let Image { region, id, .. } = image;
+        let rows = images.iter().map(|image| {
             let is_usual = image.state == State::Available && image.visibility == Visibility::Public;
             let remark = if is_usual { String::new() } else { format!("{}, {} ", state(image), visibility(image)) };
-            let _ = writeln!(text, "| {region} | `{id}` | {}|", escaped(&remark));
-        }
+            (image.region.as_str(), image.id.as_str(), remark)
+        });
+        let _ = write!(text, "{gap}{}", markdown_table(name, rows));
+    }
+    text
+}
+
+/// The table of the images of a name, in Markdown: of each its region, its id, and a remark.
+pub fn markdown_table<'a>(name: &str, rows: impl Iterator<Item = (&'a str, &'a str, String)>) -> String {
+    let mut text = format!("### {}\n\n| Region | AMI | |\n|---|---|---|\n", escaped(name));
+    for (region, id, remark) in rows {
+        let _ = writeln!(text, "| {region} | `{id}` | {}|", escaped(&remark));
     }
     text
 }
 
 /// Text in a cell or a heading of Markdown.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let special = |c: char| r"\|`*_<>[]#".contains(c);
     text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }

@@ -70,7 +70,8 @@ fn thing<'a>(world: &World, call: &Call, image: &'a Image) -> Thing<'a> {
         "deprecationTime": deprecation(world, image), "stateReason": reason, "productCodes": codes,
         "imageWatermarkSet": marks, "instanceTypeSpecification": kinds,
         "imdsSupport": image.requires_imds_v2.then_some("v2.0"),
-        "blockDeviceMapping": mappings,
+        "blockDeviceMapping": mappings, "lastLaunchedTime": if image.is_own() { image.last_launched.clone() } else { None },
+        "deregistrationProtection": image.protection.as_deref().unwrap_or("disabled"),
     });
     Thing { id: &image.id, tags, filters, shown }
 }
@@ -232,13 +233,18 @@ pub fn deregister_image(world: &mut World, call: &Call) -> Refused {
     let id = call.parameters.required("ImageId")?;
     let image = world.image(&call.region, id)?.clone();
     own(&image)?;
+    if image.protection.as_deref().is_some_and(|protection| protection != "disabled") {
+        refuse!("OperationNotPermitted", "The image {id} is protected from deregistration.");
+    }
     let region = world.region(call);
     region.images.remove(id);
     region.deregistered.insert(id.to_owned());
-    if !call.parameters.flag("DeleteAssociatedSnapshots") {
+    region.recycle_bin.iter_mut().for_each(|bin| bin.extend([id.to_owned()]));
+    if !call.parameters.flag("DeleteAssociatedSnapshots") || region.keeps_snapshots {
         return done();
     }
     region.snapshots.remove(&image.snapshot);
+    region.recycle_bin.iter_mut().for_each(|bin| bin.extend([image.snapshot.clone()]));
     let deleted = json!([{ "snapshotId": image.snapshot, "returnCode": "success" }]);
     Ok(json!({ "return": true, "deleteSnapshotResultSet": deleted }))
 }

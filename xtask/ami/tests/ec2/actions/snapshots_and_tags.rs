@@ -38,6 +38,7 @@ pub fn delete_snapshot(world: &mut World, call: &Call) -> Refused {
         refuse!("InvalidSnapshot.InUse", "The snapshot {id} is currently in use by {}", image.id);
     }
     region.snapshots.remove(id);
+    region.recycle_bin.iter_mut().for_each(|bin| bin.extend([id.to_owned()]));
     done()
 }
 

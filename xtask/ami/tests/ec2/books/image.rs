@@ -56,6 +56,10 @@ pub struct Image {
     pub requires_imds_v2: bool,
     /// Its owner disabled it.
     pub disabled: bool,
+    /// When it was last launched, as EC2 writes it.
+    pub last_launched: Option<String>,
+    /// Whether it is protected from deregistration, as EC2 calls it.
+    pub protection: Option<String>,
 }
 
 impl Image {

@@ -4,12 +4,13 @@ use std::{cell::RefCell, collections::BTreeSet};
 
 use anyhow::{Result, bail};
 use camino::Utf8Path;
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
         Account, Audience, ClosedDisk, HowTo, Image, Imaging, Leftover, NewImage, Opening, Paced, Permission, Phase,
         preflight::{Preflight, Request},
+        tags::Tags,
     },
     event::{
         about::Identity,
@@ -55,6 +56,9 @@ impl Imaging for Publisher<'_> {
     }
     async fn complete_image(&self, _: &Region, _: &ImageId, _: &NewImage) -> Result<()> {
         Ok(())
+    }
+    async fn tag_image(&self, _: &Region, id: &ImageId, _: &Tags) -> Result<()> {
+        bail!("{id} is not tagged here")
     }
     async fn deregister(&self, _: &Region, id: &ImageId) -> Result<()> {
         bail!("{id} is not deregistered here")
@@ -118,7 +122,7 @@ async fn an_image_baked_by_one_cloud_is_published_by_another() {
     // The cloud that bakes would not let anything be opened.
     rig.cloud.once(Verb::ImagePublic, HOME, Fault::Refused);
     let began = Instant::now();
-    let home = bake::bake(&rig.cloud, &rig.build, None).await.expect("an image");
+    let home = bake::bake(&rig.cloud, &rig.build, None, oneshot::channel().0).await.expect("an image");
     assert!(began.elapsed().as_secs() > 60, "it was baked for real");
     let region: Region = HOME.parse().expect("a region");
     let baked = rig.cloud.image(&region, &home.image).await.expect("an answer").expect("the image");

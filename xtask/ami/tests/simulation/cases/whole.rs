@@ -20,24 +20,48 @@ async fn a_release_is_public_everywhere_and_leaves_nothing_else() {
     }
     assert!(report.public);
     assert_eq!(rig.cloud.copyable(), REGIONS);
-    assert_eq!(report.sha256.len(), 6, "four binaries, a unit and the manifest: {:?}", report.sha256);
+    let sums = &report.sha256;
+    assert_eq!(
+        sums.len(),
+        8,
+        "four binaries, rc.local, a unit for it, the manifest and the bill of materials: {sums:?}"
+    );
+    let manifest = std::fs::read_to_string(rig.build.folder.join("manifest.json")).expect("a manifest");
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
+    for path in ["/etc/rc.local", "/etc/systemd/system/wallaroo-rc-local.service"] {
+        assert_eq!(manifest["sha256"][path], sums[path].as_str(), "{path}");
+    }
     assert!(report.packages.contains_key("libpython2.7"), "{:?}", report.packages);
     assert!(report.verification.checks.len() > 5, "{:?}", report.verification);
     assert!(rig.build.folder.join("report.json").exists());
+    let provenance = std::fs::read_to_string(rig.build.folder.join("provenance.intoto.json")).expect("a provenance");
+    for image in &report.images {
+        assert!(provenance.contains(&image.id.0), "no {image:?} in {provenance}");
+    }
     assert_eq!(rig.cloud.left(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_releases_of_the_same_parts_have_the_same_manifest() {
-    let manifest = async || {
+async fn two_releases_of_the_same_parts_have_the_same_manifest_and_bill_of_materials() {
+    let documents = async || {
         let rig = Rig::public();
         let report = rig.release().await.report().clone();
-        let manifest = std::fs::read_to_string(rig.build.folder.join("manifest.json")).expect("a manifest");
-        (rig.build.id.clone(), manifest, report.sha256)
+        let texts = ["manifest.json", "sbom.cdx.json"];
+        let texts = texts.map(|name| std::fs::read_to_string(rig.build.folder.join(name)).expect(name));
+        (rig.build.id.clone(), texts, report.sha256)
     };
-    let (first, second) = (manifest().await, manifest().await);
+    let (first, second) = (documents().await, documents().await);
     assert_ne!(first.0, second.0, "they are two builds");
     assert_eq!((first.1, first.2), (second.1, second.2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_that_was_killed_when_its_image_was_made_has_all_documents_in_the_end() {
+    let rig = Rig::public().killed_during("check").await;
+    rig.release().await.report();
+    for name in ["manifest.json", "sbom.cdx.json", "provenance.intoto.json"] {
+        assert!(rig.build.folder.join(name).exists(), "{name}");
+    }
 }
 
 /// That it was verified, and that every copy is available, the cloud itself looks after.

@@ -97,13 +97,44 @@ pub async fn check(
                 runs.extend(security_group(&client, region, inputs, &tags));
             }
         } else {
-            runs.push(copying(ec2, &client, region, request, inputs, &image));
+            let base = inputs.base.map_or(placeholder::IMAGE, |base| base.base.id.as_str());
+            let source = Source { image: base, region: &request.build_region };
+            let may_miss = if inputs.base.is_some() { missing::NOTHING } else { missing::ANYTHING };
+            runs.push(copying_base(copying(ec2, &client, region, &source, may_miss, &image)));
         }
         runs.extend(opening(&client, region, request, &image));
         if inputs.blocked == Some(region) {
             runs.extend(unblocking(&client, region));
         }
     }
+    report(runs, collector).await;
+}
+
+/// Runs all dry runs of a promotion at once: copies, also within a region, and what opens them.
+pub async fn check_promotion(
+    ec2: &Ec2,
+    request: &Request,
+    source: &Source<'_>,
+    (usable, blocked): (&[Region], Option<&Region>),
+    collector: &mut FindingCollector,
+) {
+    let mut runs = Vec::new();
+    for region in usable {
+        let client = ec2.clients.preflight(region);
+        runs.push(copying(ec2, &client, region, source, missing::NOTHING, &request.image));
+        runs.extend(opening(&client, region, request, &request.image));
+        if *region == request.build_region {
+            runs.extend(reading_permissions(&client, region));
+            runs.extend(removing_images(&client, region));
+        }
+        if blocked == Some(region) && request.unblock_public_access {
+            runs.extend(unblocking(&client, region));
+        }
+    }
+    report(runs, collector).await;
+}
+
+async fn report(runs: Vec<DryRun<'_>>, collector: &mut FindingCollector) {
     let mut refusals = Refusals::default();
     for answer in join_all(runs).await {
         match answer {
@@ -142,12 +173,14 @@ where
 fn reading<'a>(client: &Client, region: &'a Region, public: bool) -> Vec<DryRun<'a>> {
     let instances = client.describe_instances().dry_run(true).send();
     let mut runs = vec![dry_run("DescribeInstances", region, missing::NOTHING, instances)];
-    if public {
-        let snapshot = client.describe_snapshot_attribute().dry_run(true).snapshot_id(placeholder::SNAPSHOT);
-        let snapshot = snapshot.attribute(SnapshotAttributeName::CreateVolumePermission).send();
-        runs.push(dry_run("DescribeSnapshotAttribute", region, missing::SNAPSHOT, snapshot));
-    }
+    runs.extend(public.then(|| reading_permissions(client, region)).into_iter().flatten());
     runs
+}
+
+fn reading_permissions<'a>(client: &Client, region: &'a Region) -> Vec<DryRun<'a>> {
+    let snapshot = client.describe_snapshot_attribute().dry_run(true).snapshot_id(placeholder::SNAPSHOT);
+    let snapshot = snapshot.attribute(SnapshotAttributeName::CreateVolumePermission).send();
+    vec![dry_run("DescribeSnapshotAttribute", region, missing::SNAPSHOT, snapshot)]
 }
 
 /// As the build, asks in the next zone when one has no room.
@@ -207,16 +240,23 @@ fn cleaning_up<'a>(client: &Client, region: &'a Region) -> Vec<DryRun<'a>> {
     let stop = client.stop_instances().dry_run(true).instance_ids(placeholder::INSTANCE);
     let terminate = client.terminate_instances().dry_run(true).instance_ids(placeholder::INSTANCE);
     let key = client.delete_key_pair().dry_run(true).key_name(placeholder::NAME);
-    let image = client.deregister_image().dry_run(true).image_id(placeholder::IMAGE);
-    let snapshot = client.delete_snapshot().dry_run(true).snapshot_id(placeholder::SNAPSHOT);
     let volume = client.delete_volume().dry_run(true).volume_id(placeholder::VOLUME);
-    vec![
+    let mut runs = vec![
         dry_run("StopInstances", region, missing::INSTANCE, stop.send()),
         dry_run("TerminateInstances", region, missing::INSTANCE, terminate.send()),
         dry_run("DeleteKeyPair", region, missing::KEY_PAIR, key.send()),
+        dry_run("DeleteVolume", region, missing::VOLUME, volume.send()),
+    ];
+    runs.extend(removing_images(client, region));
+    runs
+}
+
+fn removing_images<'a>(client: &Client, region: &'a Region) -> Vec<DryRun<'a>> {
+    let image = client.deregister_image().dry_run(true).image_id(placeholder::IMAGE);
+    let snapshot = client.delete_snapshot().dry_run(true).snapshot_id(placeholder::SNAPSHOT);
+    vec![
         dry_run("DeregisterImage", region, missing::IMAGE, image.send()),
         dry_run("DeleteSnapshot", region, missing::SNAPSHOT, snapshot.send()),
-        dry_run("DeleteVolume", region, missing::VOLUME, volume.send()),
     ]
 }
 
@@ -239,23 +279,23 @@ fn security_group<'a>(client: &Client, region: &'a Region, inputs: &DryRunInputs
     runs
 }
 
-/// The copy of the base stands for that of the image, which is yet to come. Other than the image, the base may be one that
-/// may be launched but not copied.
 fn copying<'a>(
     ec2: &Ec2,
     client: &Client,
     region: &'a Region,
-    request: &Request,
-    inputs: &DryRunInputs<'_>,
+    source: &Source<'_>,
+    may_miss: &'static [&'static str],
     image: &NewImage,
 ) -> DryRun<'a> {
-    let base = inputs.base.map_or(placeholder::IMAGE, |base| base.base.id.as_str());
-    let source = Source { image: base, region: &request.build_region };
-    let copy = requests::image::copy_image(client, &source, region, image, &ec2.recipe.instance);
-    let may_miss = if inputs.base.is_some() { missing::NOTHING } else { missing::ANYTHING };
-    let answer = dry_run("CopyImage", region, may_miss, copy.dry_run(true).send());
+    let copy = requests::image::copy_image(client, source, region, image, &ec2.recipe.instance);
+    dry_run("CopyImage", region, may_miss, copy.dry_run(true).send())
+}
+
+/// The copy of the base stands for that of the image, which is yet to come. Other than the image, the base may be one that
+/// may be launched but not copied.
+fn copying_base(copy: DryRun<'_>) -> DryRun<'_> {
     Box::pin(async move {
-        match answer.await {
+        match copy.await {
             Err(error) if error.message.contains("permission to access the storage") => Ok(()),
             answer => answer,
         }

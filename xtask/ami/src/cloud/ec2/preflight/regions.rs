@@ -103,6 +103,18 @@ fn usable_of(regions: &[Region], states: &BTreeMap<String, String>, flags: &str)
     (usable, findings)
 }
 
+/// The regions that answered: dry runs in another would only wait for their timeouts.
+pub fn answered(facts: &[RegionFacts]) -> Vec<Region> {
+    let answered = facts.iter().filter(|facts| !matches!(&facts.own_images, Err(error) if error.code.is_none()));
+    answered.map(|facts| facts.region.clone()).collect()
+}
+
+/// A region whose account blocks public images, if there is one.
+pub fn blocked(facts: &[RegionFacts]) -> Option<Region> {
+    let is_blocked = |facts: &&RegionFacts| matches!(facts.image_block, Some(Ok(Block::ByAccount)));
+    facts.iter().find(is_blocked).map(|facts| facts.region.clone())
+}
+
 /// Inspects a region.
 pub async fn inspect(clients: &Clients, request: &Request, region: &Region) -> RegionFacts {
     let client = clients.preflight(region);

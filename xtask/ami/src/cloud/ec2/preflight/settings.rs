@@ -18,10 +18,8 @@ impl Ec2 {
     /// Lines of the plan, for each setting that is not the default.
     pub(super) fn setting_facts(&self, placement: Option<&Placement>, base: Option<&Disks>) -> Vec<(String, String)> {
         let machine = &self.recipe.instance;
-        let tags: Vec<String> = self.recipe.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let profile = machine.instance_profile.clone();
         let facts = [
-            ("Tags", Some(tags.join(", ")).filter(|tags| !tags.is_empty())),
             ("Volume", volume(machine)),
             ("Base disks", base.and_then(left_out)),
             ("Addresses", placement.and_then(|placement| self.address_fact(placement))),
@@ -149,7 +147,7 @@ fn left_out(base: &Disks) -> Option<String> {
     (!devices.is_empty()).then(|| format!("beside its root, the base has {devices}; the image is made without them"))
 }
 
-fn encryption_findings(machine: &Instance, request: &Request) -> Vec<Finding> {
+pub(super) fn encryption_findings(machine: &Instance, request: &Request) -> Vec<Finding> {
     if !machine.is_encrypted() {
         return Vec::new();
     }

@@ -6,6 +6,7 @@ use aws_sdk_ec2::{
     Client,
     operation::{
         copy_image::builders::CopyImageFluentBuilder, create_image::builders::CreateImageFluentBuilder,
+        create_tags::builders::CreateTagsFluentBuilder,
         enable_image_deprecation::builders::EnableImageDeprecationFluentBuilder,
         modify_image_attribute::builders::ModifyImageAttributeFluentBuilder,
     },
@@ -17,7 +18,11 @@ use xtask::{instance::KmsKey, region::Region};
 use crate::{
     cloud::{
         NewImage,
-        ec2::{requests::instance::without, tags::tag_specifications},
+        ec2::{
+            requests::instance::without,
+            tags::{self, tag_specifications},
+        },
+        tags::Tags,
     },
     recipe::Instance,
 };
@@ -59,6 +64,11 @@ pub fn copy_image(
     let key = |key: &KmsKey| key.in_region(from.region.as_str(), to.as_str());
     let request = request.set_kms_key_id(machines.kms_key.as_ref().and_then(key));
     request.set_tag_specifications(tag_specifications(&image.tags, &KINDS))
+}
+
+/// Adds tags to an image.
+pub fn add_tags(client: &Client, image: &str, tags: &Tags) -> CreateTagsFluentBuilder {
+    client.create_tags().resources(image).set_tags(Some(tags::of_sdk(tags)))
 }
 
 /// Makes instances of an image answer only requests for metadata that have a session (IMDSv2).

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 
 /// Paths, and why they may stay. A `*` stands for anything.
-pub const MAY_STAY: [(&str, &str); 24] = [
+pub const MAY_STAY: [(&str, &str); 25] = [
     ("/var/lib/dpkg/*", "dpkg's record of packages, the same for the same packages"),
     ("/var/lib/ucf/*", "checksums of configuration files that packages brought"),
     ("/var/lib/apt/extended_states", "apt's record of packages that others need"),
@@ -31,6 +31,10 @@ pub const MAY_STAY: [(&str, &str); 24] = [
     ),
     ("/etc/sudoers.d/90-cloud-init-users", "cloud-init adds the user's rule at a first boot; seal.sh removed the date"),
     ("/etc/networks", "the network of link-local addresses"),
+    (
+        "/var/spool/cron/crontabs/*",
+        "jobs of the base, which each machine is to do; seal.sh removed those that the build wrote",
+    ),
     ("/var/spool/mail", "a link to /var/mail, whose files are looked at"),
     ("/var/log/README", "a link of systemd's package"),
 ];

@@ -38,6 +38,9 @@ fn image(build: Option<&str>) -> Image {
         created: String::new(),
         deprecate_at: None,
         hardware: None,
+        snapshots: Vec::new(),
+        last_launched: None,
+        protected: false,
     }
 }
 

@@ -1,0 +1,265 @@
+//! The question of a promotion: which image is promoted, and whether it may be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use xtask::{
+    cli::{CommonFlags, PromoteFlags},
+    region::{Region, nearest},
+    version::Version,
+};
+
+use super::{
+    checkout::{self, Checkout},
+    preflight,
+    scripts::Scripts,
+    source::Source,
+    spec::{ReleaseSpec, Visibility},
+};
+use crate::{
+    catalogue::{
+        Catalogue, Entry,
+        regions::{Looked, Unanswered},
+    },
+    cloud::{
+        Cloud, HowTo, ImageState, Origin,
+        tags::{self, DIRTY, TAG_COMMIT, TAG_EXPIRES, TAG_INSTANCE, TAG_SYSTEM, TAG_VERIFIED},
+    },
+    event::{about::Invocation, ids::InstanceId, promotion::Promotion},
+    events::Events,
+    ground::partition::Partition,
+    recipe::Recipe,
+    shell::quote,
+};
+
+/// How many hexadecimal digits a commit has: SHA-1's and SHA-256's.
+const COMMIT_DIGITS: [usize; 2] = [40, 64];
+
+/// Refuses what needs no cloud to be refused.
+///
+/// # Errors
+/// When the versions are the same, or cannot be an image's, or the regions are none.
+pub fn refuse_at_once(checkout: &Checkout, flags: &PromoteFlags) -> Result<()> {
+    let PromoteFlags { version, target, published, .. } = flags;
+    if version == target {
+        bail!("{version} cannot be promoted to itself: give another version with --as");
+    }
+    checkout.recipe.image_name(version)?;
+    checkout.recipe.image_name(target)?;
+    checkout.regions_of_promotion(published).map(drop)
+}
+
+/// The spec of a promotion. Of the checkout it has only the recipe.
+///
+/// # Errors
+/// When the regions cannot be read, or the image is in another partition than they are.
+pub fn spec(
+    checkout: &Checkout,
+    flags: &PromoteFlags,
+    common: &CommonFlags,
+    promotion: Promotion,
+) -> Result<ReleaseSpec> {
+    let Checkout { root, workspace, recipe } = checkout;
+    let (build_region, regions) = checkout.regions_of_promotion(&flags.published)?;
+    let all: Vec<Region> = regions.iter().chain([&promotion.region]).cloned().collect();
+    Partition::of_all(&all).map_err(|fault| anyhow!(fault))?;
+    let script = |name: &str| checkout::release_file(root, workspace, name);
+    let mut recipe = recipe.clone();
+    // The copies are to be as the image is, whatever the recipe asks for since.
+    let hardware = promotion.hardware.as_ref();
+    recipe.require_imds_v2 = hardware.map_or(recipe.require_imds_v2, |hardware| hardware.requires_imds_v2);
+    Ok(ReleaseSpec {
+        version: flags.target.clone(),
+        name: recipe.image_name(&flags.target)?,
+        visibility: Visibility::Public,
+        build_region,
+        regions,
+        recipe,
+        system_name: promotion.system.clone(),
+        source: Source {
+            root: root.clone(),
+            commit: Some(promotion.commit.clone()),
+            commit_secs: None,
+            branch: None,
+            dirty: false,
+            version_file: None,
+        },
+        scripts: Scripts::found(script),
+        local: common.local,
+        recipe_path: script("ami.toml"),
+        facts_folders: checkout::facts_folders(root, workspace),
+        profile: common.profile.clone().or_else(preflight::profile_of_environment).filter(|_| !common.local),
+        invocation: Invocation { words: std::env::args().skip(1).collect(), folder: preflight::current_folder()? },
+        skip_build: true,
+        reuse_base: false,
+        unique: String::new(),
+        keep_on_failure: false,
+        skip_failed_regions: flags.skip_failed_regions,
+        promotes: Some(promotion),
+        unblock_public_access: flags.unblock_public_access,
+    })
+}
+
+/// Finds the release candidate, in all of the account's regions.
+///
+/// # Errors
+/// When there is none or more than one, or it may not be promoted; and when no region answers.
+pub async fn find<C: Cloud>(
+    cloud: &C,
+    recipe: &Recipe,
+    flags: &PromoteFlags,
+    used: &BTreeSet<Region>,
+    events: &Events,
+) -> Result<Promotion> {
+    let version = &flags.version;
+    let Looked { found, unanswered } = Catalogue::look(cloud, recipe, used, events).await?;
+    let name = recipe.image_name(version)?;
+    let candidates: Vec<&Entry> = found.of_version(version, &name).collect();
+    let own: Vec<&Entry> = candidates.iter().copied().filter(|entry| is_own(entry)).collect();
+    if own.is_empty() {
+        return Err(unknown(cloud, version, &name, &found, candidates.len(), &unanswered));
+    }
+    refuse_several(version, &candidates, &own)?;
+    let faults = faults(cloud, version, &own, &unanswered);
+    if !faults.is_empty() {
+        bail!("{version} cannot be promoted:\n  {}", faults.join("\n  "));
+    }
+    let verified: Vec<&Entry> = own.into_iter().filter(|entry| entry.image.tag(TAG_VERIFIED).is_some()).collect();
+    // Several, where the candidate was promoted itself.
+    let home = verified.iter().find(|entry| entry.region == recipe.build_region).or(verified.first());
+    promotion(version, home.copied().context("there is one that was verified")?)
+}
+
+fn is_own(entry: &Entry) -> bool {
+    entry.image.origin() != Origin::Other
+}
+
+fn build(entry: &Entry) -> String {
+    match entry.image.origin() {
+        Origin::ThisTool { build } => format!("build {build}"),
+        Origin::Other => "not made by this tool".to_owned(),
+    }
+}
+
+/// The error for a version of which this tool made no image.
+fn unknown<C: Cloud>(
+    cloud: &C,
+    version: &Version,
+    name: &str,
+    found: &Catalogue,
+    foreign: usize,
+    unanswered: &Unanswered,
+) -> anyhow::Error {
+    let entries = found.entries.iter().filter(|entry| is_own(entry));
+    let known: BTreeSet<&str> = entries.filter_map(|entry| entry.version.as_deref()).collect();
+    let known: Vec<&str> = known.into_iter().collect();
+    let meant = nearest(version.as_str(), &known).map(|meant| format!("; did you mean {meant}?"));
+    let foreign = (foreign > 0).then(|| format!("; `{name}` was not made by this tool"));
+    let silent = unanswered.paragraph("look for images").map(|paragraph| format!("\n{paragraph}"));
+    anyhow!(
+        "there is no image of the version {version}{}{}\n    to list the images: cargo xtask ami list{}{}",
+        foreign.unwrap_or_default(),
+        meant.unwrap_or_default(),
+        cloud.flags(),
+        silent.unwrap_or_default()
+    )
+}
+
+/// Refuses to choose between images of several builds, or of one region.
+fn refuse_several(version: &Version, candidates: &[&Entry], own: &[&Entry]) -> Result<()> {
+    let builds: BTreeSet<String> = own.iter().map(|entry| build(entry)).collect();
+    let mut by_region: BTreeMap<&Region, usize> = BTreeMap::new();
+    for entry in candidates {
+        *by_region.entry(&entry.region).or_default() += 1;
+    }
+    if builds.len() < 2 && by_region.values().all(|count| *count == 1) {
+        return Ok(());
+    }
+    let lines: Vec<String> = candidates
+        .iter()
+        .map(|entry| format!("{} in {}: `{}`, {}", entry.image.id, entry.region, entry.image.name, build(entry)))
+        .collect();
+    bail!(
+        "there are several images of the version {version}, and it is not clear which is meant; remove those that are \
+         not:\n  {}",
+        lines.join("\n  ")
+    )
+}
+
+/// Everything that forbids to promote an image of one build.
+fn faults<C: Cloud>(cloud: &C, version: &Version, own: &[&Entry], unanswered: &Unanswered) -> Vec<String> {
+    let mut faults = Vec::new();
+    let Some(first) = own.first() else { return faults };
+    if let Some(entry) = own.iter().find(|entry| entry.image.tag(TAG_EXPIRES).is_some()) {
+        let id = &entry.image.id;
+        faults.push(format!("{id} in {} was made by --private or --share, and is never made public", entry.region));
+    }
+    match first.image.tag(TAG_COMMIT) {
+        Some(commit) if commit.ends_with(DIRTY) => {
+            faults.push(format!("it was built from a checkout with uncommitted changes ({commit})"));
+        }
+        Some(commit) if is_commit(commit) => {}
+        other => faults.push(format!("no commit is known that it was built from ({})", other.unwrap_or("no tag"))),
+    }
+    let verified: Vec<&&Entry> = own.iter().filter(|entry| entry.image.tag(TAG_VERIFIED).is_some()).collect();
+    if verified.is_empty() {
+        let silent = unanswered.paragraph("look for images").map(|paragraph| format!("; {paragraph}"));
+        let Origin::ThisTool { build } = first.image.origin() else { return faults };
+        faults.push(format!(
+            "no image of its build is marked as verified; if the build is unfinished, resume it: cargo xtask ami resume \
+             {build}{}{}",
+            cloud.flags(),
+            silent.unwrap_or_default()
+        ));
+    }
+    for entry in verified {
+        faults.extend(faults_of_one(cloud, version, entry));
+    }
+    faults
+}
+
+/// What is wrong with the image that would be copied.
+fn faults_of_one<C: Cloud>(cloud: &C, version: &Version, entry: &Entry) -> Vec<String> {
+    let Entry { region, image, .. } = entry;
+    let id = &image.id;
+    let state = match &image.state {
+        ImageState::Available => None,
+        ImageState::Disabled => {
+            Some(format!("{id} in {region} is disabled; to enable it: {}", cloud.how_to(HowTo::Enable(region, id))))
+        }
+        state => Some(format!("{id} in {region} is {state}")),
+    };
+    let lacks = [TAG_INSTANCE, TAG_SYSTEM].into_iter().filter(|tag| image.tag(tag).is_none()).map(str::to_owned);
+    let no_sum = tags::sha256_in(&image.tags).is_empty().then(|| format!("{}…", tags::TAG_SHA256));
+    let lacks: Vec<String> = lacks.chain(no_sum).collect();
+    let lacks = (!lacks.is_empty()).then(|| {
+        let remedy = format!("make it again: cargo xtask ami --version {}{}", quote(version.as_str()), cloud.flags());
+        format!("{id} in {region} lacks the tags {}; {remedy}", lacks.join(", "))
+    });
+    state.into_iter().chain(lacks).collect()
+}
+
+fn is_commit(text: &str) -> bool {
+    COMMIT_DIGITS.contains(&text.len()) && text.chars().all(|c| c.is_ascii_hexdigit())
+}
+
+fn promotion(version: &Version, entry: &Entry) -> Result<Promotion> {
+    let Entry { region, image, .. } = entry;
+    let tag =
+        |key: &str| image.tag(key).map(str::to_owned).with_context(|| format!("{} lacks the tag {key}", image.id));
+    let Origin::ThisTool { build } = image.origin() else { bail!("{} was not made by this tool", image.id) };
+    Ok(Promotion {
+        version: version.clone(),
+        name: image.name.clone(),
+        region: region.clone(),
+        image: image.id.clone(),
+        build,
+        made_of: InstanceId(tag(TAG_INSTANCE)?),
+        description: image.description.clone(),
+        system: tag(TAG_SYSTEM)?,
+        commit: tag(TAG_COMMIT)?,
+        sha256: tags::sha256_in(&image.tags),
+        verified: tag(TAG_VERIFIED)?,
+        hardware: image.hardware.clone(),
+    })
+}

@@ -1,0 +1,84 @@
+//! A promotion: a verified image is copied under its release name, in every region, and published.
+//!
+//! Nothing is built, launched or verified again, for the copies have the bytes of what was verified. The image itself is
+//! only read.
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{copy, open, release, run::Run};
+use crate::{
+    cloud::{Account, Imaging, Opening},
+    event::{
+        facts::Provenance,
+        ids::Images,
+        promotion::{Promotion, binary_path},
+        step::Step,
+    },
+    record::{
+        folder::JOURNAL,
+        journal::{self, Reading},
+    },
+    show::result::Report,
+};
+
+/// The candidate's manifest, in the folder of the promotion.
+pub const MANIFEST: &str = "manifest.json";
+
+/// Copies the image under the name of the release, and publishes the copies once all of them are available.
+///
+/// # Errors
+/// When a copy fails, or the copies cannot be published. Then none of them is public.
+pub async fn promote<C: Imaging + Opening + Account>(
+    cloud: &C,
+    run: &Run,
+    promotion: &Promotion,
+    tell: impl Fn(&Report) -> Result<()>,
+) -> Result<Report> {
+    let provenance = async { provenance(run, promotion) };
+    run.events.once::<Option<Provenance>>(Step::Candidate, &promotion.build, provenance).await?;
+    let base = promotion.as_base();
+    let Promotion { region, image, made_of, .. } = promotion;
+    let original = copy::Original { region, image, made_of, base: &base };
+    let images: Images = copy::to_each(cloud, run, &original, run.spec.regions.iter()).await?.into_iter().collect();
+    if images.is_empty() {
+        bail!("the image could not be copied to any region");
+    }
+    open::through_the_gate(cloud, run, &base, &images).await?;
+    release::tell_result(run, &images, tell)
+}
+
+/// What the candidate's build wrote down, where it was made on this computer. Its manifest is copied.
+///
+/// # Errors
+/// When that contradicts the image's tags, or the manifest cannot be copied.
+fn provenance(run: &Run, promotion: &Promotion) -> Result<Option<Provenance>> {
+    let Promotion { image, build, sha256, .. } = promotion;
+    let Some(folder) = run.folder.parent().map(|builds| builds.join(build)) else { return Ok(None) };
+    let journal = folder.join(JOURNAL);
+    if !journal::has_begun(&journal) {
+        return Ok(None);
+    }
+    let state = Reading::of(&journal)?.state;
+    let made = state.sealed_disk()?.zip(state.verification()?);
+    let provenance = match made {
+        Some((disk, verification)) => Some(Provenance { disk, verification }),
+        // It was promoted itself.
+        None => state.result::<Option<Provenance>>(&Step::Candidate)?.flatten(),
+    };
+    let Some(provenance) = provenance else { return Ok(None) };
+    for (name, tag) in sha256 {
+        let path = binary_path(name);
+        if provenance.disk.sha256.get(&path) != Some(tag) {
+            bail!(
+                "the tags of {image} give {path} the SHA-256 {tag}, and the journal in {folder} gives it another one: \
+                 nothing was copied"
+            );
+        }
+    }
+    let manifest = folder.join(MANIFEST);
+    if manifest.exists() {
+        let copy = run.folder.join(MANIFEST);
+        std::fs::copy(&manifest, &copy).with_context(|| format!("failed to copy {manifest} to {copy}"))?;
+    }
+    Ok(Some(provenance))
+}

@@ -1,0 +1,91 @@
+//! `ami promote`: publishes a verified release candidate under its release name, without building.
+
+use anyhow::{Context as _, Result};
+use xtask::cli::{CommonFlags, PromoteFlags};
+
+use super::{App, release, until_signal, used};
+use crate::{
+    ask::{preflight, promotion},
+    cloud::Cloud,
+    event::{progress::Progress, promotion::Promotion},
+    ground::{everywhere, outcome::Failure, signals::Signals},
+    record::{folder::JOURNAL, journal::Reading, unfinished::Unfinished},
+    show::confirm::confirm,
+    story::run::Run,
+};
+
+/// Promotes a release candidate.
+///
+/// # Errors
+/// When it is refused, fails, or is interrupted.
+pub async fn promote<C: Cloud>(
+    app: &App<'_, C>,
+    flags: &PromoteFlags,
+    common: &CommonFlags,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let run = until_signal(signals, prepare(app, flags, common)).await?.map_err(Failure::Refused)?;
+    release::finish(app, &run, common, signals).await
+}
+
+/// Resumes a promotion. It needs nothing of the checkout but the recipe.
+///
+/// # Errors
+/// When it is refused, fails, or is interrupted.
+pub async fn resume<C: Cloud>(
+    app: &App<'_, C>,
+    flags: &PromoteFlags,
+    common: &CommonFlags,
+    id: &str,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let App { cloud, checkout, state_dir, events, .. } = *app;
+    let prepared = async {
+        let about = Reading::of(&state_dir.build(id).join(JOURNAL))?.state.about()?.clone();
+        let promotion = about.promotes.context("the journal does not say what is promoted")?;
+        let spec = promotion::spec(checkout, flags, common, *promotion)?;
+        Run::resume(spec, id, &cloud.identity().await?, state_dir, events).await
+    };
+    let run = until_signal(signals, prepared).await?.map_err(Failure::Refused)?;
+    release::finish(app, &run, common, signals).await
+}
+
+/// Prepares a promotion. Nothing is created here, so every error is a refusal.
+async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &PromoteFlags, common: &CommonFlags) -> Result<Run> {
+    let App { cloud, checkout, state_dir, events, .. } = *app;
+    promotion::refuse_at_once(checkout, flags)?;
+    let used = used(app).await?;
+    let found = promotion::find(cloud, &checkout.recipe, flags, &used, events).await?;
+    let facts = facts(&found);
+    let spec = promotion::spec(checkout, flags, common, found)?;
+    Unfinished::refuse_second(state_dir, &spec.release())?;
+    let draft = preflight::Draft { spec, findings: Vec::new() };
+    let (spec, seen) = preflight::run(cloud, draft, common.yes).await?;
+    for warning in &seen.warnings {
+        events.warn(warning);
+    }
+    preflight::refuse(&seen.findings)?;
+    for (label, fact) in facts.into_iter().chain(seen.facts) {
+        events.say(Progress::Fact { label, fact });
+    }
+    events.say(Progress::Fact { label: "Goes to".to_owned(), fact: everywhere::names(&spec.regions) });
+    if !common.local {
+        let (regions, from) = (spec.regions.len(), flags.version.as_str());
+        let question = format!("Make {from} public as `{}` in {regions} regions?", spec.name);
+        confirm(&question, common.yes).await.context("the promotion was not started")?;
+    }
+    Run::begin(spec, cloud.identity().await?, state_dir, events).await
+}
+
+/// What is promoted, for the user to read before the question.
+fn facts(promotion: &Promotion) -> Vec<(String, String)> {
+    let Promotion { name, image, region, build, commit, verified, .. } = promotion;
+    let fact = |label: &str, fact: String| (label.to_owned(), fact);
+    let mut facts = vec![
+        fact("Promotes", format!("`{name}`, {image} in {region}, of build {build}")),
+        fact("Commit", commit.clone()),
+        fact("Verified", verified.clone()),
+    ];
+    facts.extend(promotion.sha256.iter().map(|(name, sha256)| fact("SHA-256", format!("{sha256} {name}"))));
+    facts
+}

@@ -1,0 +1,91 @@
+//! The end of a story: the version is retired, by a process that may crash, and by others after it.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use tokio::time::{sleep, timeout};
+use xtask::cli::RetireFlags;
+use xtask_ami::{
+    cloud::{NewImage, tags::Tags},
+    event::ids::ImageId,
+    ground::outcome::Failure,
+    verbs::retire,
+};
+
+use crate::{
+    books::{Books, LAG},
+    crash::Crash,
+    fate::Fate as _,
+    images::SimImage,
+    kit::{Disk, desk::said_yes},
+    story::{BOUND, Story},
+    weather::Odds,
+};
+
+/// How often a snapshot remains, in thousandths.
+const HALVES: u64 = 400;
+
+/// Retires the version, whatever is left of it, and judges what is there then.
+pub async fn tell(story: &mut Story) {
+    let (name, regions) = (story.order.name.clone(), story.order.regions.clone());
+    add_another_version(story);
+    sleep(LAG).await;
+    story.cloud.books.borrow_mut().retires = Some(name.clone());
+    story.set_odds(Odds { halves: HALVES, ..story.odds });
+    for _ in 0..story.random.below(3) {
+        let crash = story.random.happens(700).then(|| Crash::of(&mut story.random));
+        retire(story, crash).await;
+        story.judge_listed();
+        sleep(LAG).await;
+    }
+    story.set_odds(Odds::default());
+    if let Some(Err(Failure::Failed(error))) = retire(story, None).await {
+        story.expect(false, 1, &format!("retiring fails, and nothing goes wrong: {error:#}"));
+    }
+    story.judge_listed();
+    story.cloud.books.borrow_mut().judge_retired(&name, regions.len());
+}
+
+/// An image of another version in each region, made elsewhere.
+fn add_another_version(story: &Story) {
+    let new = |name: String| NewImage { name, tags: Tags::new(), ..NewImage::default() };
+    let (mut books, mut fate) = (story.cloud.books.borrow_mut(), story.cloud.fate.borrow_mut());
+    let Books { counter, images, .. } = &mut *books;
+    for region in &story.order.regions {
+        *counter += 1;
+        let id = ImageId(format!("ami-of-others-{counter}"));
+        let begun = SimImage::begun(&new(format!("{}0", story.order.name)), &id, Disk::default(), region, &mut *fate);
+        let ready = begun.visible - fate.lag(Duration::from_millis(1));
+        images.insert((region.clone(), id), SimImage { ready, fails: false, ..begun });
+    }
+}
+
+/// One process that retires the version. None where it crashed.
+async fn retire(story: &Story, crash: Option<Crash>) -> Option<Result<(), Failure>> {
+    story.cloud.begin(story.journal(), crash);
+    story.cloud.note("-- it retires the version");
+    let flags = RetireFlags { version: story.order.version.clone(), deprecate: None, disable: false, enable: false };
+    let (events, used) = (story.events(), BTreeSet::new());
+    let (recipe, home, common) = (&story.order.recipe, &story.desk.home, said_yes());
+    let work = retire::retire(&story.cloud, recipe, home, &flags, &used, &common, &events);
+    tokio::select! {
+        biased;
+        ended = timeout(BOUND, work) => Some(ended.unwrap_or_else(|_| {
+            story.expect(false, 8, "retiring doesn't come to its end");
+            Ok(())
+        })),
+        () = story.cloud.crashed() => None,
+    }
+}
+
+impl Story {
+    /// Each image that is gone since was in a journal.
+    fn judge_listed(&self) {
+        let folder = self.desk.home.retirements();
+        let journals = folder.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
+        let journals: String = journals.filter_map(|entry| std::fs::read_to_string(entry.path()).ok()).collect();
+        let gone: Vec<String> = self.cloud.books.borrow_mut().retired.drain(..).collect();
+        for id in gone {
+            self.expect(journals.contains(&format!("\"{id}\"")), 5, &format!("{id} is removed, and in no list"));
+        }
+    }
+}
