@@ -53,6 +53,7 @@ fn lane<'a>(work: &'a Work, build_region: Option<&Region>) -> Lane<'a> {
         Work::Step(step) => step,
     };
     match step {
+        Step::Access(Role::Keep) | Step::Launch(Role::Keep) | Step::Login(Role::Keep) => Lane::Cleanup,
         Step::Binaries | Step::Sources => Lane::Build,
         Step::Base | Step::Reuse | Step::Packages => Lane::Machine,
         Step::Access(Role::Bake) | Step::Launch(Role::Bake) | Step::Login(Role::Bake) => Lane::Machine,
