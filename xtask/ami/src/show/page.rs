@@ -46,7 +46,8 @@ pub fn html(journal: &[u8], folder: &Utf8Path, is_running: bool) -> Result<Strin
     let hash = base64(&Sha256::digest(SCRIPT));
     let template = environment.get_template("page.html").context("the page has no template")?;
     let html = template.render(context! { page, style => STYLE, script => SCRIPT, hash });
-    html.context("failed to fill in the template of the page")
+    // The engine leaves out the end of the last line.
+    Ok(html.context("failed to fill in the template of the page")? + "\n")
 }
 
 /// Writes the page of the build in `folder` beside its journal, at once and whole. Returns its path.
