@@ -17,7 +17,7 @@ pub use list::{ListFlags, ListFormat};
 pub use promote::PromoteFlags;
 pub use retire::RetireFlags;
 pub use test::TestFlags;
-pub use unfinished::{CleanFlags, ResumeFlags};
+pub use unfinished::{CleanFlags, ReportFlags, ResumeFlags};
 pub use values::image_name;
 use values::{cidr, expiry, plain_name, tag, user_name};
 
@@ -91,6 +91,8 @@ pub enum Command {
     /// Remove a version: deregister its images and delete their snapshots in every region, after its number is typed; also
     /// the account's other images of that name. Or deprecate or disable them
     Retire(RetireFlags),
+    /// Make the page of a build, from its journal, and print its path
+    Report(ReportFlags),
     /// Print the minimal IAM policy that these commands need, as JSON
     IamPolicy(RegionFlags),
     /// Print the JSON Schema of an output format
@@ -383,6 +385,7 @@ impl Ami {
                     | Command::Boot(_)
                     | Command::Completions(_)
                     | Command::Setup
+                    | Command::Report(_)
                     | Command::IamPolicy(_)
                     | Command::Schema(_)
                     | Command::SystemFacts(_)

@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 use xtask::cli::TestFlags;
 
 /// The programs that the checks run, each with its packages. The Rust toolchain is there, and the tool installs its own.
-const PROGRAMS: [(&str, &str); 16] = [
+const PROGRAMS: [(&str, &str); 17] = [
     ("make", "make"),
     ("gcc", "gcc libc6-dev"),
     ("git", "git"),
@@ -28,6 +28,8 @@ const PROGRAMS: [(&str, &str); 16] = [
     ("cryptsetup", "cryptsetup-bin"),
     ("pvcreate", "lvm2"),
     ("genisoimage", "genisoimage"),
+    // What looks at the pages of builds.
+    ("chromium", "chromium"),
     // The shells that words are completed in.
     ("zsh", "zsh"),
     ("fish", "fish"),
@@ -52,6 +54,9 @@ const CYCLONEDX: [&str; 1] = ["cyclonedx-python-lib[json-validation]==11.12.0"];
 
 /// The folder of the witnesses, which know AWS's models and not this tool, with the packages that they read.
 const WITNESS: &str = "xtask/ami/tests/witness";
+
+/// The folder of what looks at the pages of builds, with journals of some.
+const PAGE: &str = "xtask/ami/tests/page";
 
 /// Partitions, each with a region, for whose policies IAM's data is asked.
 const PARTITIONS: [(&str, &str); 3] = [("aws", "us-west-2"), ("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")];
@@ -106,6 +111,7 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
         // Serially: on two cores, two machines at a time are slower than one after the other.
         let machines = cmd!(sh, "cargo test {LIGHT...} --test local -- --test-threads=1 --nocapture");
         checks.run("virtual machines", machines);
+        pages(&sh, &mut checks)?;
         let python = python_environment(&sh, "cyclonedx", &CYCLONEDX, &CYCLONEDX.join("\n"))?.join("bin/python");
         checks.run("bills of materials, by their schema", cmd!(sh, "{python} {WITNESS}/bill.py {bills}"));
         // Last, because these compile the AWS SDK, minutes the first time.
@@ -117,7 +123,7 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
         checks.run("EC2, simulated", simulated.env("EC2_TALK", &talk));
         witnesses(&sh, &mut checks, &talk)?;
         let python = python_environment(&sh, "moto", &MOTO, &MOTO.join("\n"))?.join("bin/python");
-        checks.run("Python", cmd!(sh, "{python} -m pyflakes xtask/ami/tests/moto {WITNESS}"));
+        checks.run("Python", cmd!(sh, "{python} -m pyflakes xtask/ami/tests/moto {WITNESS} {PAGE}"));
         let moto = cmd!(sh, "cargo test --package xtask-ami --test moto -- --test-threads=1 --nocapture");
         checks.run("EC2 over moto", moto);
     }
@@ -145,6 +151,30 @@ fn witnesses(sh: &Shell, checks: &mut Checks, talk: &Path) -> Result<()> {
         let policy = tool.read().unwrap_or_default();
         checks.run("the IAM policy, by IAM's data", cmd!(sh, "{python} {WITNESS}/iam.py {partition}").stdin(policy));
     }
+    Ok(())
+}
+
+/// Looks at the pages of builds in a browser.
+fn pages(sh: &Shell, checks: &mut Checks) -> Result<()> {
+    let requirements = format!("{PAGE}/requirements.txt");
+    let words = ["--no-deps", "--require-hashes", "--requirement", &requirements];
+    let axe = python_environment(sh, "axe", &words, &sh.read_file(&requirements)?)?;
+    let home = sh.current_dir().join("xtask/target/tmp/page");
+    let mut pages = Vec::new();
+    for (build, journal) in [
+        ("failed", format!("{PAGE}/failed.jsonl")),
+        ("resumed", format!("{PAGE}/resumed.jsonl")),
+        ("format-1", "xtask/ami/src/record/journal/format-1.jsonl".to_owned()),
+        ("format-2", "xtask/ami/src/record/journal/format-2.jsonl".to_owned()),
+    ] {
+        sh.write_file(home.join("builds").join(build).join("journal.jsonl"), sh.read_file(journal)?)?;
+        let words = ["--no-default-features", "--", "ami", "report", build];
+        let tool = cmd!(sh, "cargo run --quiet --package xtask-ami {words...}").env("WALLAROO_AMI_HOME", &home);
+        let tool = tool.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+        // Without a page the check fails.
+        pages.push(tool.read().unwrap_or_else(|_| build.to_owned()));
+    }
+    checks.run("pages of builds, in a browser", cmd!(sh, "python3 {PAGE}/check.py {axe} {pages...}"));
     Ok(())
 }
 

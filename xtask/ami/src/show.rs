@@ -1,6 +1,7 @@
 //! The output: the terminal, the log, the results, and the wording of events.
 
 pub mod result;
+pub mod page;
 pub mod confirm;
 pub mod documents;
 pub mod print;

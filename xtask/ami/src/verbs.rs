@@ -32,6 +32,7 @@ pub mod list;
 pub mod plan;
 pub mod promote;
 pub mod release;
+pub mod report;
 pub mod resume;
 pub mod retire;
 pub mod schema;
@@ -69,6 +70,9 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
         return print(&xtask::completion::script(flags.shell)).map_err(Failure::Failed);
     }
     let state_dir = StateDir::find().map_err(Failure::Refused)?;
+    if let Some(Command::Report(flags)) = &ami.command {
+        return report::report(flags, &state_dir);
+    }
     let (ami, resumed) = resume::command_line(ami, &state_dir).map_err(Failure::Refused)?;
     if let Some(Command::Clean(flags)) = &ami.command {
         // Before it is asked whose the credentials are, which the build may not need at all.
@@ -227,6 +231,7 @@ async fn on<C: Cloud>(
             | Command::Promote(_)
             | Command::Setup
             | Command::Boot(_)
+            | Command::Report(_)
             | Command::IamPolicy(_)
             | Command::Schema(_)
             | Command::SystemFacts(_) => Ok(()),

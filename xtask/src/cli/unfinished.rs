@@ -1,4 +1,4 @@
-//! The flags of the commands about builds that did not end.
+//! The flags of the commands about builds, most of all about those that did not end.
 
 use clap::Args;
 
@@ -29,4 +29,15 @@ pub struct CleanFlags {
     /// Remove expired private images and expired kept bases, and nothing else
     #[arg(long, conflicts_with = "build")]
     pub expired: bool,
+}
+
+/// Which build to show.
+#[derive(Clone, Debug, Args)]
+pub struct ReportFlags {
+    /// The id of the build [default: the one that began last]
+    #[arg(value_name = "BUILD")]
+    pub build: Option<String>,
+    /// Open the page in a browser
+    #[arg(long)]
+    pub open: bool,
 }

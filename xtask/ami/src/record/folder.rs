@@ -14,6 +14,9 @@ pub const JOURNAL: &str = "journal.jsonl";
 /// The name of the log in the build's folder: its events, one line each, for people.
 pub const LOG: &str = "build.log";
 
+/// The name of the build's page in its folder.
+pub const PAGE: &str = "report.html";
+
 /// The file in a build's folder that a process locks while it works on the build.
 const LOCK: &str = "lock";
 

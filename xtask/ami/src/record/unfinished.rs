@@ -228,8 +228,11 @@ fn elsewhere(others: &[Unfinished], local: bool) -> Result<String> {
     Ok(format!("no build is unfinished {here}, but {there}; to resume it:{commands}"))
 }
 
-/// The state of each build with such an id, or why its journal cannot be read.
-fn states(state_dir: &StateDir, is_named: impl Fn(&str) -> bool) -> Result<Vec<(String, Result<State>)>> {
+/// The ids of all builds of this computer that began.
+///
+/// # Errors
+/// When the folder of builds cannot be listed.
+pub fn begun(state_dir: &StateDir) -> Result<Vec<String>> {
     let folder = state_dir.path().join("builds");
     let entries = match folder.read_dir_utf8() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -238,10 +241,18 @@ fn states(state_dir: &StateDir, is_named: impl Fn(&str) -> bool) -> Result<Vec<(
     let mut all = Vec::new();
     for entry in entries {
         let entry = entry.with_context(|| format!("failed to list {folder}"))?;
-        let path = entry.path().join(JOURNAL);
-        if is_named(entry.file_name()) && journal::has_begun(&path) {
-            all.push((entry.file_name().to_owned(), Reading::of(&path).map(|reading| reading.state)));
+        if journal::has_begun(&entry.path().join(JOURNAL)) {
+            all.push(entry.file_name().to_owned());
         }
     }
     Ok(all)
+}
+
+/// The state of each build with such an id, or why its journal cannot be read.
+fn states(state_dir: &StateDir, is_named: impl Fn(&str) -> bool) -> Result<Vec<(String, Result<State>)>> {
+    let read = |id: String| {
+        let state = Reading::of(&state_dir.build(&id).join(JOURNAL)).map(|reading| reading.state);
+        (id, state)
+    };
+    Ok(begun(state_dir)?.into_iter().filter(|id| is_named(id)).map(read).collect())
 }

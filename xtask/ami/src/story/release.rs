@@ -20,7 +20,7 @@ use crate::{
     },
     ground::{outcome::Failure, signals::Signals},
     ship::provenance,
-    show::result::Report,
+    show::{page, result::Report},
 };
 
 /// How long cleaning up after an interruption may take; a second signal ends it at once. README promises 15 s, which leaves
@@ -87,7 +87,17 @@ pub async fn release<C: Cloud>(
     if let Err(error) = run.events.end(how, cleaned.is_err() || !swept.get()) {
         run.events.warn(format_args!("{error:#}"));
     }
+    write_page(run).await;
     failure.map_err(|failure| Failure::Reported(failure.exit_code()))
+}
+
+/// Writes the page of the build. It can be made again at any time, so the build does not fail without it.
+async fn write_page(run: &Run) {
+    let folder = run.folder.clone();
+    let written = tokio::task::spawn_blocking(move || page::write(&folder)).await;
+    if let Err(error) = written.map_err(Error::from).flatten() {
+        run.events.warn(format_args!("{error:#}; to make the page: cargo xtask ami report {}", run.id));
+    }
 }
 
 /// Runs the pipeline, and keeps a base beside it, which ends with a pipeline that fails. A signal that comes after the result

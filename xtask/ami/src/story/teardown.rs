@@ -21,7 +21,7 @@ use crate::{
         wait::{self, Pace, Patience, Poll},
     },
     machine::{Destination, openssh},
-    record::state::State,
+    record::{folder::PAGE, state::State},
 };
 
 /// How long an instance whose launch was cut short may take to become visible (EC2's eventual consistency).
@@ -275,6 +275,7 @@ pub fn say_what_exists<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], all_
         events.note(format_args!("To clean up: cargo xtask ami clean {id}{flags}"));
     }
     events.note(format_args!("Journal and logs: {}", run.folder));
+    events.note(format_args!("Page of the build: {}", run.folder.join(PAGE)));
 }
 
 /// Leaves the instances running, and says how to log in. If they end with this process, waits for a signal to end it;

@@ -19,6 +19,7 @@ mod network;
 mod builds;
 mod diff;
 mod regions;
+mod report;
 mod settings;
 mod stream;
 mod terminal;

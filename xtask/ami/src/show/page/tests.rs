@@ -1,0 +1,243 @@
+use std::collections::BTreeSet;
+
+use camino::Utf8Path;
+use serde_json::{Value, json};
+
+use super::{
+    bars::{Bar, End, Work, bars},
+    base64, critical, html,
+    journal::Lines,
+};
+use crate::{event::step::Step, fixture};
+
+const FORMAT_1: &str = include_str!("../../record/journal/format-1.jsonl");
+const FORMAT_2: &str = include_str!("../../record/journal/format-2.jsonl");
+
+fn page(journal: &str) -> String {
+    html(journal.as_bytes(), Utf8Path::new("/home/me/builds/b"), false).expect("a page")
+}
+
+/// A journal of these events, each with its time in milliseconds since the build began.
+fn journal(events: &[(u64, Value)]) -> String {
+    let began = json!({ "event": "began", "format": 2, "build": fixture::about() });
+    let all = [(0, began)].into_iter().chain(events.iter().cloned());
+    let line = |(ms, mut event): (u64, Value)| {
+        event["at"] = json!(format!("2026-11-22T00:{:02}:{:02}.{:03}Z", ms / 60_000, ms / 1000 % 60, ms % 1000));
+        format!("{event}\n")
+    };
+    all.map(line).collect()
+}
+
+fn intended(ms: u64, step: &str) -> (u64, Value) {
+    (ms, json!({ "event": "intended", "step": step, "by": "" }))
+}
+
+fn done(ms: u64, step: &str) -> (u64, Value) {
+    (ms, json!({ "event": "done", "step": step, "result": null, "took_ms": 0 }))
+}
+
+fn failed(ms: u64, step: &str) -> (u64, Value) {
+    (ms, json!({ "event": "failed", "step": step, "error": "the disk is full" }))
+}
+
+/// The steps on the critical path.
+fn path(events: &[(u64, Value)]) -> Vec<String> {
+    let read = Lines::read(journal(events).as_bytes());
+    let bars = bars(&read);
+    let region = "us-west-2".parse().expect("a region");
+    let name = |index: usize| match &bars[index].work {
+        Work::Step(step) => step.to_string(),
+        other => format!("{other:?}"),
+    };
+    critical::path(&bars, Some(&region)).into_iter().map(name).collect()
+}
+
+#[test]
+fn journals_of_each_format_have_a_page() {
+    let one = page(FORMAT_1);
+    for words in ["Wallaroo 0.6.1", "Interrupted", "the connection was lost", "cargo xtask ami resume"] {
+        assert!(one.contains(words), "{words}");
+    }
+    let two = page(FORMAT_2);
+    for words in ["Cut off", "ami-00000000000000006", "liblz4-1", "cargo xtask ami clean", "the critical path"] {
+        assert!(two.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn a_journal_that_is_cut_off_anywhere_has_a_page() {
+    for length in (0..FORMAT_2.len()).step_by(97).filter(|&length| FORMAT_2.is_char_boundary(length)) {
+        let torn = page(&FORMAT_2[..length]);
+        assert!(!torn.contains("of the journal cannot be read"), "{length}");
+    }
+}
+
+#[test]
+fn lines_that_cannot_be_read_are_told_and_the_others_shown() {
+    let mut lines: Vec<&str> = FORMAT_2.lines().collect();
+    lines[4] = "{\"at\":\"yesterday\",\"event\":\"resumed\"}";
+    let two = page(&format!("{}\n", lines.join("\n")));
+    assert!(two.contains("Line 5 of the journal cannot be read") && two.contains("liblz4-1"));
+    let headless = page(&format!("{}\n", lines[5..].join("\n")));
+    assert!(headless.contains("The line that says what is being built is missing") && headless.contains("<svg"));
+    let newer = page(&FORMAT_2.replacen("\"format\":2", "\"format\":9", 1));
+    assert!(newer.contains("The journal has format 9, and this tool knows up to 2"));
+}
+
+#[test]
+fn damaged_journals_have_pages() {
+    crate::ground::untrusted::check(200, crate::ground::untrusted::bytes(FORMAT_2), |bytes| {
+        html(&bytes, Utf8Path::new("/b"), false).expect("a page");
+    });
+}
+
+#[test]
+fn text_of_the_journal_is_never_markup() {
+    let evil = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\" onfocus=\"alert(3)' x='";
+    let mut about = serde_json::to_value(fixture::about()).expect("JSON");
+    for field in ["name", "commit", "branch", "system", "profile", "id"] {
+        about[field] = json!(evil);
+    }
+    about["inputs"] = json!({ evil: evil });
+    let events = [
+        (0, json!({ "event": "began", "format": 2, "build": about })),
+        (1, json!({ "event": "progress", "what": "building", "binary": evil })),
+        (2, json!({ "event": "progress", "what": "fact", "label": evil, "fact": evil })),
+        (3, json!({ "event": "warned", "text": evil })),
+        (4, json!({ "event": "waiting", "wait": 1, "on": format!("{evil} to terminate"), "state": "" })),
+        (5, json!({ "event": "done", "step": "copy us-west-2", "result": evil, "took_ms": 1 })),
+        (6, json!({ "event": "failed", "step": "publish", "error": evil })),
+        (7, json!({ "event": "error", "text": evil })),
+        (8, json!({ "event": "noted", "text": format!("to resume: cargo xtask ami resume {evil}") })),
+        (9, json!({ "event": "ended", "how": "failed", "left": true })),
+    ];
+    let page = page(&journal(&events[1..]).lines().skip(1).fold(
+        format!("{}\n", json!({ "at": "2026-11-22T00:00:00.000Z", "event": "began", "format": 2, "build": about })),
+        |all, line| format!("{all}{line}\n"),
+    ));
+    assert_eq!(page.matches("<script>").count(), 1);
+    assert_eq!(page.matches("</script>").count(), 1);
+    assert!(!page.contains("<img") && !page.contains("\" onfocus") && page.contains("&lt;img src=x"));
+    assert!(!page.contains("console.aws.amazon.com"), "an id that is none has no link");
+}
+
+#[test]
+fn the_critical_path_leads_from_step_to_step_back_from_the_last() {
+    let events = [
+        intended(0, "binaries"),
+        intended(0, "bake launch"),
+        done(400, "bake launch"),
+        intended(400, "bake packages"),
+        done(900, "binaries"),
+        done(1000, "bake packages"),
+        intended(1000, "image us-west-2"),
+        done(1100, "image us-west-2"),
+        intended(1100, "available us-west-2"),
+        done(5000, "available us-west-2"),
+        intended(5000, "verify ami-1"),
+        intended(5000, "copy eu-west-1"),
+        done(5100, "copy eu-west-1"),
+        intended(5100, "available eu-west-1"),
+        intended(5000, "bake revoke"),
+        done(9000, "verify ami-1"),
+        done(9500, "available eu-west-1"),
+        intended(9500, "publish"),
+        done(9600, "publish"),
+        done(9900, "bake revoke"),
+    ];
+    let expected = [
+        "bake launch",
+        "bake packages",
+        "image us-west-2",
+        "available us-west-2",
+        "copy eu-west-1",
+        "available eu-west-1",
+        "publish",
+    ];
+    assert_eq!(path(&events), expected);
+}
+
+#[test]
+fn the_critical_path_of_a_failed_build_ends_at_what_failed() {
+    let events = [
+        intended(0, "binaries"),
+        intended(0, "bake launch"),
+        done(400, "bake launch"),
+        intended(400, "bake login"),
+        failed(700, "binaries"),
+        (800, json!({ "event": "ended", "how": "failed", "left": false })),
+    ];
+    assert_eq!(path(&events), ["binaries"]);
+    assert_eq!(path(&[]), [""; 0]);
+}
+
+#[test]
+fn steps_that_take_no_time_are_on_one_path_without_end() {
+    let steps = ["base", "bake access", "bake launch", "bake packages"];
+    let events: Vec<_> = steps.into_iter().flat_map(|step| [intended(5, step), done(5, step)]).collect();
+    assert_eq!(path(&events).len(), 4);
+}
+
+#[test]
+fn a_step_that_consists_of_others_has_the_time_that_they_leave() {
+    let events = [
+        intended(0, "bake sealed i-1"),
+        intended(100, "bake install"),
+        done(200, "bake install"),
+        intended(250, "bake seal"),
+        done(300, "bake seal"),
+        done(300, "bake sealed i-1"),
+    ];
+    let read = Lines::read(journal(&events).as_bytes());
+    let of_whole = |bar: &&Bar| matches!(bar.work, Work::Step(Step::Sealed(_)));
+    let bars = bars(&read);
+    let pieces: BTreeSet<u64> = bars.iter().filter(of_whole).map(Bar::took_ms).collect();
+    assert_eq!(pieces, BTreeSet::from([100, 50]));
+}
+
+#[test]
+fn what_a_killed_process_had_begun_is_cut_short_when_it_ended() {
+    let resumed = (600_000, json!({ "event": "resumed" }));
+    let events = [
+        intended(0, "bake launch"),
+        (5000, json!({ "event": "noted", "text": "the last line of the process" })),
+        resumed,
+        intended(600_000, "bake launch"),
+        done(601_000, "bake launch"),
+    ];
+    let read = Lines::read(journal(&events).as_bytes());
+    let bars = bars(&read);
+    let ends: Vec<_> = bars.iter().map(|bar| (bar.took_ms(), bar.end.clone(), bar.attempt)).collect();
+    assert_eq!(ends, [(5000, End::CutShort, 0), (1000, End::Done, 1)]);
+    assert!(page(&journal(&events)).contains("Attempt 2 began 9m 55s after the one before it ended"));
+}
+
+#[test]
+fn each_partition_has_its_own_console_and_other_endpoints_have_none() {
+    let of_region = |region: &str, endpoint: Option<&str>| {
+        let mut about = serde_json::to_value(fixture::about()).expect("JSON");
+        about["identity"] = json!({ "kind": "ec2", "account": "111122223333", "endpoint": endpoint });
+        let began = json!({ "at": "2026-11-22T00:00:00Z", "event": "began", "format": 2, "build": about });
+        let at = "2026-11-22T00:00:01Z";
+        let image = json!({ "at": at, "event": "seen", "region": region, "image": "ami-1", "open": false });
+        page(&format!("{began}\n{image}\n"))
+    };
+    for (region, link) in [
+        ("eu-west-1", "https://eu-west-1.console.aws.amazon.com/ec2/home?region=eu-west-1#ImageDetails:imageId=ami-1"),
+        ("cn-north-1", "https://cn-north-1.console.amazonaws.cn/ec2/home?region=cn-north-1#"),
+        ("us-gov-west-1", "https://console.amazonaws-us-gov.com/ec2/home?region=us-gov-west-1#"),
+    ] {
+        // The template engine escapes slashes as well.
+        let page = of_region(region, None).replace("&#x2f;", "/");
+        assert!(page.contains(link), "{region}");
+        assert!(!of_region(region, Some("http://localhost:5000")).contains("console."), "{region}");
+    }
+    assert!(!of_region("us-iso-east-1", None).contains("console."));
+}
+
+#[test]
+fn base64_is_as_its_standard_has_it() {
+    for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        assert_eq!(base64(bytes.as_bytes()), text);
+    }
+}
