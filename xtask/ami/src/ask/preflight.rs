@@ -187,7 +187,7 @@ pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Re
         shared: spec.visibility.audience().is_some(),
         audience: spec.visibility.audience(),
         tags: spec.tags(NOT_BEGUN, now),
-        image: spec.new_image(NOT_BEGUN, now, NOT_BEGUN.to_owned(), NOT_BEGUN),
+        image: spec.image_to_come(NOT_BEGUN, now),
         encrypted: spec.recipe.instance.is_encrypted(),
         unblock_public_access: spec.unblock_public_access,
         promotes: spec.promotes.as_ref().map(|promotion| (promotion.region.clone(), promotion.image.clone())),

@@ -107,6 +107,18 @@ impl ReleaseSpec {
         tags
     }
 
+    /// The image of a build that has not begun, with a tag for each binary that is still to be built: policies may be about
+    /// keys of tags.
+    #[must_use]
+    pub fn image_to_come(&self, placeholder: &str, now: SystemTime) -> NewImage {
+        let mut image = self.new_image(placeholder, now, placeholder.to_owned(), placeholder);
+        if self.promotes.is_none() {
+            let binaries = self.recipe.binaries.iter().map(|binary| (binary.name.clone(), placeholder.to_owned()));
+            image.tags.extend(tags::sha256(&binaries.collect()));
+        }
+        image
+    }
+
     /// The image that a build makes of an instance. Its description has `{base}` until its base is known.
     #[must_use]
     pub fn new_image(&self, build: &str, began: SystemTime, token: String, made_of: &str) -> NewImage {

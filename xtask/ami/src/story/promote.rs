@@ -4,6 +4,7 @@
 //! only read.
 
 use anyhow::{Context as _, Result, bail};
+use camino::Utf8Path;
 
 use super::{copy, open, run::Run, told};
 use crate::{
@@ -48,12 +49,24 @@ pub async fn promote<C: Imaging + Opening + Account>(
 }
 
 /// What the candidate's build wrote down, where it was made on this computer. Its manifest is copied.
+fn provenance(run: &Run, promotion: &Promotion) -> Result<Option<Provenance>> {
+    let Some(builds) = run.folder.parent() else { return Ok(None) };
+    let provenance = recorded(builds, promotion)?;
+    let manifest = builds.join(&promotion.build).join(MANIFEST);
+    if provenance.is_some() && manifest.exists() {
+        let copy = run.folder.join(MANIFEST);
+        std::fs::copy(&manifest, &copy).with_context(|| format!("failed to copy {manifest} to {copy}"))?;
+    }
+    Ok(provenance)
+}
+
+/// What the candidate's build wrote down, in the folder of all builds on this computer. None where it was made elsewhere.
 ///
 /// # Errors
-/// When that contradicts the image's tags, or the manifest cannot be copied.
-fn provenance(run: &Run, promotion: &Promotion) -> Result<Option<Provenance>> {
+/// When that contradicts the image's tags, or cannot be read.
+pub fn recorded(builds: &Utf8Path, promotion: &Promotion) -> Result<Option<Provenance>> {
     let Promotion { image, build, sha256, .. } = promotion;
-    let Some(folder) = run.folder.parent().map(|builds| builds.join(build)) else { return Ok(None) };
+    let folder = builds.join(build);
     let journal = folder.join(JOURNAL);
     if !journal::has_begun(&journal) {
         return Ok(None);
@@ -74,11 +87,6 @@ fn provenance(run: &Run, promotion: &Promotion) -> Result<Option<Provenance>> {
                  nothing was copied"
             );
         }
-    }
-    let manifest = folder.join(MANIFEST);
-    if manifest.exists() {
-        let copy = run.folder.join(MANIFEST);
-        std::fs::copy(&manifest, &copy).with_context(|| format!("failed to copy {manifest} to {copy}"))?;
     }
     Ok(Some(provenance))
 }

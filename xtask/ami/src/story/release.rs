@@ -183,7 +183,7 @@ async fn pipeline<C: Cloud>(
             // The images are complete, so this is no reason to fail.
             run.events.warn(format_args!("{error:#}"));
         }
-        told::result(run, &images, &tell)
+        told::result(run, &images, tell)
     };
     let discard =
         OptionFuture::from(home.instance.as_ref().map(|instance| launch::discard(cloud, run, Role::Bake, instance)));

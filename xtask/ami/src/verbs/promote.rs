@@ -11,7 +11,7 @@ use crate::{
     ground::{everywhere, outcome::Failure, signals::Signals},
     record::{folder::JOURNAL, journal::Reading, unfinished::Unfinished},
     show::confirm::confirm,
-    story::run::Run,
+    story::{promote as story, run::Run},
 };
 
 /// Promotes a release candidate.
@@ -59,6 +59,12 @@ async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &PromoteFlags, common: &Comm
     let facts = facts(&found);
     let spec = promotion::spec(checkout, flags, common, found)?;
     Unfinished::refuse_second(state_dir, &spec.release())?;
+    if let Some(promotion) = &spec.promotes {
+        // The build looks again; here, nothing has begun.
+        if let Some(builds) = state_dir.build(&promotion.build).parent() {
+            story::recorded(builds, promotion)?;
+        }
+    }
     let draft = preflight::Draft { spec, findings: Vec::new() };
     let (spec, seen) = preflight::run(cloud, draft, common.yes).await?;
     for warning in &seen.warnings {

@@ -97,7 +97,7 @@ async fn a_private_image_asks_for_nothing_that_only_a_public_one_needs() {
     assert_eq!(findings(&rig).await, []);
     assert!(rig.endpoint.log().iter().all(|logged| logged.call.region == HOME));
     let dry_runs = dry_runs(&rig);
-    for action in ["CopyImage", "ModifyImageAttribute", "ModifySnapshotAttribute", "EnableImageDeprecation"] {
+    for action in ["CopyImage", "ModifyImageAttribute", "ModifySnapshotAttribute"] {
         assert!(!dry_runs.iter().any(|(known, _)| known == action), "{action}");
     }
     for action in ["RunInstances", "CreateImage", "TerminateInstances", "DeregisterImage", "DeleteSnapshot"] {

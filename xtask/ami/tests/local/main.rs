@@ -9,6 +9,9 @@ mod bases;
 mod bench;
 mod connections;
 mod failures;
+#[path = "../kit/guide.rs"]
+mod guide;
+mod guided;
 mod interruptions;
 mod kills;
 mod loader;

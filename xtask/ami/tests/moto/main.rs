@@ -10,6 +10,9 @@ mod audiences;
 #[path = "../conversations/mod.rs"]
 mod conversations;
 mod failures;
+#[path = "../kit/guide.rs"]
+mod guide;
+mod guided;
 mod kills;
 mod lab;
 mod organization;

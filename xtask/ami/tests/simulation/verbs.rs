@@ -150,7 +150,10 @@ impl<F: Fate> Retiring for Cloud<F> {
         disable(region: &Region, id: &ImageId) -> (): Verb::Disable, region, id, |books, _| books.able(region, id, false);
         enable(region: &Region, id: &ImageId) -> (): Verb::Enable, region, id, |books, _| books.able(region, id, true);
         delete_snapshot(region: &Region, id: &str) -> ():
-            Verb::DeleteSnapshot, region, id, |books, _| Ok(books.delete_snapshot(region, id));
+            Verb::DeleteSnapshot, region, id, |books, _| {
+            books.delete_snapshot(region, id);
+            Ok(())
+        };
         recycled(region: &Region, _ids: &[String]) -> Vec<Recycled>:
             Verb::LookIntoBin, region, "", |_, _| Ok(Vec::new());
     }

@@ -38,7 +38,7 @@ fn the_repository_of_a_worktree_is_mounted_to_be_read() {
     let (_guard, outer) = folder();
     let outer = outer.canonicalize_utf8().expect("a path");
     write(&outer.join("main/.git/worktrees/other/commondir"), "../..\n");
-    write(&outer.join("other/.git"), &format!("gitdir: {outer}/main/.git/worktrees/other\n"));
+    write(&outer.join("other/.git"), format!("gitdir: {outer}/main/.git/worktrees/other\n"));
     write(&outer.join("main/.git/modules/part/HEAD"), "");
     write(&outer.join("main/part/.git"), "gitdir: ../.git/modules/part\n");
     let line = |root: &str| engine("docker", User::Given).line("name", &outer.join(root)).join(" ");

@@ -17,7 +17,9 @@ const YET_TO_COME: [&str; 6] =
 /// What a request says, aside from the ids in it, the id of the build, and dates, which are counted from its beginning.
 fn said(call: &Call, build: &str) -> BTreeMap<String, String> {
     let is_id = |value: &str| ["ami-", "i-", "snap-", "sg-0"].iter().any(|kind| value.starts_with(kind));
+    let is_sum = |value: &str| value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
     let plain = |value: &String| match value {
+        value if is_sum(value) => "*".to_owned(),
         value if humantime::parse_rfc3339(value).is_ok() => "*".to_owned(),
         value if is_id(value) || value.contains(build) || value.contains("wallaroo-ami-dry-run") => "*".to_owned(),
         value => value.clone(),
