@@ -1,5 +1,7 @@
 //! Completions, asked for in the real shells.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -87,6 +87,24 @@ fn expect_the_image_to_tell_what_it_is_made_of(bench: &Bench, id: &str) {
     }
 }
 
+/// A machine of the image says what was shipped, and leaves nothing behind.
+fn expect_a_machine_of_it(bench: &Bench, report: &Value, manifest: &Value) {
+    let asked = "machida --version; cat /sys/devices/system/cpu/online; cat /usr/share/wallaroo/manifest.json; \
+                 sha256sum /usr/share/wallaroo/manifest.json";
+    let booted = Running::start(&mut bench.home.ami(["boot", "0.6.1", "--local", "--", asked])).end();
+    assert_eq!(booted.code, Some(0), "{booted}");
+    let (version, rest) = booted.stdout.split_once('\n').expect("a line");
+    assert_eq!(version, "machida 0.6.1 (target_cpu sandybridge, resilience off)");
+    let (online, rest) = rest.split_once('\n').expect("a line");
+    assert_eq!(online, "0", "of two hyperthreads one stays: {booted}");
+    let (on_the_image, sum) = rest.trim_end().rsplit_once('\n').expect("a line");
+    assert_eq!(serde_json::from_str::<Value>(on_the_image).expect("JSON"), *manifest);
+    let sum = sum.split(' ').next().expect("a sum");
+    assert_eq!(report["sha256"]["/usr/share/wallaroo/manifest.json"], sum);
+    bench.home.expect_nothing_runs(&booted);
+    assert_eq!(files(&bench.home.path().join("instances")), [] as [Utf8PathBuf; 0]);
+}
+
 #[test]
 fn a_release_of_the_sample_and_what_one_does_with_it() {
     let Some(bench) = Bench::new() else { return };
@@ -152,20 +170,7 @@ fn a_release_of_the_sample_and_what_one_does_with_it() {
         .manage(&["plan", "--version", "0.6.1"])
         .expect_error(2, &["the image name `Wallaroo 0.6.1` is already taken"]);
 
-    let asked = "machida --version; cat /sys/devices/system/cpu/online; cat /usr/share/wallaroo/manifest.json; \
-                 sha256sum /usr/share/wallaroo/manifest.json";
-    let booted = Running::start(&mut bench.home.ami(["boot", "0.6.1", "--local", "--", asked])).end();
-    assert_eq!(booted.code, Some(0), "{booted}");
-    let (version, rest) = booted.stdout.split_once('\n').expect("a line");
-    assert_eq!(version, "machida 0.6.1 (target_cpu sandybridge, resilience off)");
-    let (online, rest) = rest.split_once('\n').expect("a line");
-    assert_eq!(online, "0", "of two hyperthreads one stays: {booted}");
-    let (on_the_image, sum) = rest.trim_end().rsplit_once('\n').expect("a line");
-    assert_eq!(serde_json::from_str::<Value>(on_the_image).expect("JSON"), manifest);
-    let sum = sum.split(' ').next().expect("a sum");
-    assert_eq!(report["sha256"]["/usr/share/wallaroo/manifest.json"], sum);
-    bench.home.expect_nothing_runs(&booted);
-    assert_eq!(files(&bench.home.path().join("instances")), [] as [Utf8PathBuf; 0]);
+    expect_a_machine_of_it(&bench, &report, &manifest);
 
     let retired = bench.manage(&["retire", "--version", "0.6.1"]);
     assert_eq!((retired.code, retired.stderr.matches("Removed").count()), (Some(0), 14), "{retired}");

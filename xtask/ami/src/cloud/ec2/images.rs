@@ -224,7 +224,7 @@ impl Ec2 {
             let request = requests::image::add_tags(&self.client(region), &id.0, tags);
             request.send().await.answer("CreateTags", region.as_str()).map(drop)
         };
-        Ok(self.once_visible(&id.0, add).await?)
+        self.once_visible(&id.0, add).await
     }
 
     pub(super) async fn remove_image(&self, region: &Region, id: &ImageId) -> Result<()> {
