@@ -195,6 +195,7 @@ fn twin(rig: &Rig, region: &str, change: impl FnOnce(&mut Image)) {
     rig.endpoint.region(region, |region| drop(region.images.insert(image.id.clone(), image)));
 }
 
+/// What is asked for is wrong, or the candidate is not one that may be published.
 fn cases() -> Vec<Case> {
     let usual = || flags("0.6.1-rc1", "0.6.1");
     vec![
@@ -245,6 +246,13 @@ fn cases() -> Vec<Case> {
             usual(),
             &["--private or --share, and is never made public", "marked as verified"],
         ),
+    ]
+}
+
+/// What there is of the candidate's images is not as it has to be.
+fn cases_of_images() -> Vec<Case> {
+    let usual = || flags("0.6.1-rc1", "0.6.1");
+    vec![
         (
             "disabled",
             |rig| rig.endpoint.disable_images(HOME),
@@ -284,7 +292,7 @@ fn cases() -> Vec<Case> {
 
 #[tokio::test(start_paused = true)]
 async fn what_may_not_be_promoted_is_refused_with_one_error_before_anything_is_made() {
-    for (what, spoil, flags, words) in cases() {
+    for (what, spoil, flags, words) in cases().into_iter().chain(cases_of_images()) {
         let rig = candidate().await;
         spoil(&rig);
         let (images, snapshots) = (rig.endpoint.images(), rig.endpoint.snapshots());
