@@ -52,12 +52,15 @@ impl Books {
         self.images.iter().filter(|((_, id), _)| self.candidate.as_ref() != Some(id))
     }
 
+    /// How many images have another name.
+    pub fn of_others(&self, name: &str) -> usize {
+        self.images.values().filter(|image| !image.gone && image.new.name != name).count()
+    }
+
     /// A version was retired: nothing of it is left, and all of the others is.
     pub fn judge_retired(&mut self, name: &str, others: usize) {
-        let there = |image: &&SimImage| !image.gone;
-        let (of_it, of_others): (Vec<_>, Vec<_>) =
-            self.images.values().filter(there).partition(|image| image.new.name == name);
-        let (of_it, of_others) = (of_it.len(), of_others.len());
+        let of_it = self.images.values().filter(|image| !image.gone && image.new.name == name).count();
+        let of_others = self.of_others(name);
         if of_it > 0 || !self.snapshots.is_empty() {
             let snapshots = self.snapshots.keys().map(|(region, id)| format!("{id} in {region}"));
             let snapshots = snapshots.collect::<Vec<_>>().join(", ");
@@ -133,13 +136,16 @@ impl Books {
     /// What is kept for other builds is sealed, private, nothing of a build, and goes by itself.
     pub fn judge_kept(&mut self) {
         let kept: Vec<SimImage> = self.images.values().filter(|it| !it.gone && it.is_kept_base()).cloned().collect();
+        // provision.sh writes to /etc.
+        let is_of_payload = |path: &String| !path.starts_with("/etc/");
         for image in kept {
             let has = |wanted: &str| image.new.tags.iter().any(|(key, value)| key == wanted && !value.is_empty());
             let faults = [
                 (1, !has("wallaroo:build") || !has("wallaroo:expires"), "is found by no command, or never expires"),
                 (2, image.public || image.snapshots_public || !image.shared_with.is_empty(), "is not private"),
                 (3, has("wallaroo:version"), "is taken for an image of a version"),
-                (6, !image.disk.files.is_empty() || image.disk.manifest.is_empty(), "has a payload, or no mark"),
+                (6, image.disk.files.keys().any(is_of_payload), "has a payload"),
+                (6, image.disk.manifest.is_empty(), "has no mark"),
                 (7, !image.disk.keys.is_empty() || !image.disk.machine_id.is_empty(), "is not sealed"),
             ];
             for (law, _, fault) in faults.into_iter().filter(|(_, found, _)| *found) {

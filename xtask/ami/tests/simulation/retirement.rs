@@ -26,9 +26,11 @@ const HALVES: u64 = 400;
 
 /// Retires the version, whatever is left of it, and judges what is there then.
 pub async fn tell(story: &mut Story) {
-    let (name, regions) = (story.order.name.clone(), story.order.regions.clone());
+    let name = story.order.name.clone();
     add_another_version(story);
     sleep(LAG).await;
+    // Kept bases and a candidate, too.
+    let others = story.cloud.books.borrow().of_others(&name);
     story.cloud.books.borrow_mut().retires = Some(name.clone());
     story.set_odds(Odds { halves: HALVES, ..story.odds });
     for _ in 0..story.random.below(3) {
@@ -42,7 +44,7 @@ pub async fn tell(story: &mut Story) {
         story.expect(false, 1, &format!("retiring fails, and nothing goes wrong: {error:#}"));
     }
     story.judge_listed();
-    story.cloud.books.borrow_mut().judge_retired(&name, regions.len());
+    story.cloud.books.borrow_mut().judge_retired(&name, others);
 }
 
 /// An image of another version in each region, made elsewhere.

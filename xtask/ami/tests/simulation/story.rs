@@ -108,7 +108,8 @@ impl Story {
             1 => private(&["123456789012"]),
             _ => Visibility::Public,
         };
-        order.reuse_base = random.happens(400);
+        // A promotion starts from no base.
+        order.reuse_base = random.happens(400) && order.promotes.is_none();
         let others = random.below(3) as usize;
         let others: Vec<_> =
             order.regions.iter().filter(|region| **region != order.build_region).cloned().collect::<Vec<_>>()[..others]
