@@ -31,6 +31,12 @@ pub const DIRTY: &str = "-dirty";
 /// The commit's tag outside of git.
 pub const UNKNOWN: &str = "unknown";
 
+/// The id that stands in a kept base's [`TAG_BUILD`] in place of that of the build that kept it.
+#[must_use]
+pub fn build_of_kept_base(build: &str) -> String {
+    format!("{build}.base")
+}
+
 /// Pairs of key and value.
 pub type Tags = Vec<(String, String)>;
 

@@ -11,7 +11,7 @@ use super::{
     stop,
 };
 use crate::{
-    cloud::{Cloud, LaunchSource},
+    cloud::{Cloud, ImageState, LaunchSource},
     event::{
         ids::{ImageId, InstanceId},
         progress::Progress,
@@ -63,8 +63,11 @@ async fn image<C: Cloud>(cloud: &C, run: &Run, order: &Order, instance: &Instanc
     let (image, until) = reuse::new_image(run, order, instance);
     let id = cloud.create_image(region, instance, &image).await?;
     if let Err(error) = images::wait_available(cloud, run, region, &id).await {
-        // What is left of it expires.
-        let _ = cloud.deregister(region, &id).await;
+        let seen = cloud.image(region, &id).await;
+        if seen.is_ok_and(|seen| seen.is_some_and(|image| matches!(image.state, ImageState::Failed(_)))) {
+            // What is left of it expires.
+            let _ = cloud.deregister(region, &id).await;
+        }
         return Err(error);
     }
     run.events.say(Progress::Kept { image: id.clone(), until });

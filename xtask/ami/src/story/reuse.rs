@@ -13,7 +13,7 @@ use super::{packages, run::Run};
 use crate::{
     cloud::{
         Image, ImageState, Imaging, NewImage,
-        tags::{TAG_BASE_KEY, TAG_BUILD, TAG_EXPIRES, TAG_INSTANCE, TAG_SYSTEM},
+        tags::{TAG_BASE_KEY, TAG_BUILD, TAG_EXPIRES, TAG_INSTANCE, TAG_SYSTEM, build_of_kept_base},
     },
     event::{
         facts::{Base, Upgrades},
@@ -130,7 +130,7 @@ pub fn new_image(run: &Run, Order { base, key }: &Order, made_of: &InstanceId) -
     let until = humantime::format_rfc3339_seconds(until).to_string();
     let tags = [
         ("Name", name.as_str()),
-        (TAG_BUILD, &format!("{}.base", run.id)),
+        (TAG_BUILD, &build_of_kept_base(&run.id)),
         (TAG_BASE_KEY, key),
         (TAG_SYSTEM, &base.system),
         (TAG_INSTANCE, &made_of.0),

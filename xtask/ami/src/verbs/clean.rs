@@ -12,7 +12,7 @@ use xtask::{
 
 use crate::{
     catalogue::regions::{self, Looked, PassOver},
-    cloud::{Cloud, HowTo, Leftover, LeftoverKind},
+    cloud::{Cloud, HowTo, Leftover, LeftoverKind, tags},
     event::{How, progress::Progress},
     events::Events,
     ground::{everywhere, outcome::Failure},
@@ -231,7 +231,10 @@ impl Choice<'_> {
     fn would_take(&self, leftover: &Leftover) -> bool {
         if let Some(id) = &self.flags.build {
             // Public images are no leftovers, unless they are public in some regions only by accident.
-            return leftover.build == *id && (!leftover.public || self.is_half_public);
+            // A kept base is there for builds to come, but what is left of one that failed is of no use.
+            let is_of_failed_base =
+                leftover.kind == LeftoverKind::Snapshot && leftover.build == tags::build_of_kept_base(id);
+            return is_of_failed_base || leftover.build == *id && (!leftover.public || self.is_half_public);
         }
         if leftover.public {
             return false;

@@ -55,13 +55,15 @@ pub async fn retire<C: Cloud>(
     let Looked { found: catalogue, unanswered } =
         Catalogue::look(cloud, recipe, &used, events).await.map_err(Failure::Failed)?;
     let images: Vec<&Entry> = catalogue.of_version(&flags.version, &name).collect();
-    // What is there belongs to this version, or no longer does; and what a silent region has is not known.
-    let is_gone = |it: &Listed| {
-        let is_there = catalogue.entries.iter().any(|entry| entry.region == it.region && entry.image.id == it.image);
-        !is_there && !unanswered.regions.iter().any(|(region, _)| *region == it.region)
-    };
     let way = way(flags);
-    let left: Vec<Listed> = left.into_iter().filter(|it| way == Way::Remove && is_gone(it)).collect();
+    let left = if way == Way::Remove { left } else { Vec::new() };
+    // What a silent region has is not known. The journal keeps what earlier runs left there for the next one.
+    let is_silent = |it: &Listed| unanswered.regions.iter().any(|(region, _)| *region == it.region);
+    let (silent, left): (Vec<Listed>, Vec<Listed>) = left.into_iter().partition(is_silent);
+    // What is there belongs to this version, or no longer does.
+    let is_there =
+        |it: &Listed| catalogue.entries.iter().any(|entry| entry.region == it.region && entry.image.id == it.image);
+    let left: Vec<Listed> = left.into_iter().filter(|it| !is_there(it)).collect();
     if images.is_empty() && left.is_empty() {
         return Err(match unanswered.paragraph("look for images") {
             Some(paragraph) => {
@@ -84,7 +86,7 @@ pub async fn retire<C: Cloud>(
         takes_up: if way == Way::Remove { takes_up.clone() } else { Vec::new() },
     };
     let undone = match way {
-        Way::Remove => retirement.remove(&images, &left, about).await?,
+        Way::Remove => retirement.remove(&images, (&left, &silent), about).await?,
         _ => change::change(&retirement, way, &images, about).await?,
     };
     let undone: Vec<String> = undone.into_iter().chain(unanswered.paragraph("look for images")).collect();
@@ -114,11 +116,11 @@ struct Retirement<'a, C> {
 }
 
 impl<C: Cloud> Retirement<'_, C> {
-    /// Removes images, and the snapshots that earlier runs left. Returns what remains.
+    /// Removes images, and the snapshots that earlier runs left, other than in silent regions. Returns what remains.
     async fn remove(
         &self,
         images: &[&Entry],
-        left: &[Listed],
+        (left, silent): (&[Listed], &[Listed]),
         about: impl Fn(Vec<Listed>) -> About,
     ) -> Result<Vec<String>, Failure> {
         let Retirement { cloud, name, common, events, .. } = *self;
@@ -134,7 +136,7 @@ impl<C: Cloud> Retirement<'_, C> {
             .await
             .context("nothing was removed")
             .map_err(Failure::Refused)?;
-        let journal = Journal::begin(self.state_dir, about(listed.clone())).context("nothing was removed");
+        let journal = Journal::begin(self.state_dir, about([&listed, silent].concat())).context("nothing was removed");
         let journal = RefCell::new(journal.map_err(Failure::Failed)?);
         let unended = Unended { command: self.command(), events, ended: false };
         let removed = everywhere::for_each(listed.iter().map(|it| (&it.region, it)), async |region, it| {
@@ -152,7 +154,7 @@ impl<C: Cloud> Retirement<'_, C> {
         for (region, it) in &removed.done {
             events.say(Progress::Removed { id: it.image.to_string(), region: region.clone() });
         }
-        let is_done = removed.failed.is_empty();
+        let is_done = removed.failed.is_empty() && silent.is_empty();
         // An image that failed is the one of the region that is not done.
         let done: BTreeSet<_> = removed.done.iter().map(|(region, it)| (region, &it.image)).collect();
         let failed = listed.iter().filter(|it| !done.contains(&(&it.region, &it.image)));

@@ -10,9 +10,6 @@ mod audiences;
 #[path = "../conversations/mod.rs"]
 mod conversations;
 mod failures;
-#[path = "../kit/guide.rs"]
-mod guide;
-mod guided;
 mod kills;
 mod lab;
 mod organization;

@@ -123,7 +123,10 @@ impl Books {
         if !disk.staged.is_empty() {
             self.violation(6, format!("an image is made of {from}, where an upload lies that was installed before"));
         }
-        fate.rot(&mut disk.files);
+        // A kept base is the ground truth of what is made of it, like any base: nothing tells a rotten one.
+        if !new.tags.iter().any(|(key, _)| key == "wallaroo:base-key") {
+            fate.rot(&mut disk.files);
+        }
         let id = ImageId(self.id("ami"));
         let image = SimImage::begun(new, &id, disk, home, fate);
         self.begin_image(home, id, image)
