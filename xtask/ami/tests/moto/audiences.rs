@@ -38,8 +38,15 @@ fn a_private_image_and_one_that_is_shared() {
     permissions.sort_by_key(ToString::to_string);
     assert_eq!(permissions, [json!({ "OrganizationArn": organization }), json!({ "UserId": "444455556666" })]);
     // EC2 knows no organizations there: those launch the image, and accounts may copy it, too.
-    assert_eq!(snapshots[0]["Permissions"], json!([]));
-    assert_eq!(snapshots[1]["Permissions"], json!([{ "UserId": "444455556666" }]));
+    let of_snapshot = |image: &Value| {
+        let id = &image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"];
+        let mut all = snapshots.as_array().expect("a list").iter();
+        all.find(|snapshot| snapshot["SnapshotId"] == *id).expect("its snapshot")["Permissions"].clone()
+    };
+    assert_eq!(
+        [kept, images[0], images[1]].map(of_snapshot),
+        [json!([]), json!([]), json!([{ "UserId": "444455556666" }])]
+    );
 }
 
 #[test]

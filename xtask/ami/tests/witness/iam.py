@@ -14,6 +14,7 @@ import pathlib
 import re
 import sys
 
+MARK = "wallaroo:verified"
 TAG = "wallaroo:build"
 REQUEST, RESOURCE = "aws:RequestTag/${TagKey}", "aws:ResourceTag/${TagKey}"
 
@@ -71,6 +72,9 @@ def holds(condition, context):
                 fits = (value is None) == (wanted == "true")
             elif operator in ("StringEquals", "ForAnyValue:StringEquals"):
                 fits = value in listed(wanted)
+            elif operator == "ForAllValues:StringEquals":
+                # It also holds for a request that has no such key (IAM user guide, "Multivalued context keys").
+                fits = all(one in listed(wanted) for one in value or [])
             elif operator == "StringLike":
                 fits = value is not None and any(matches(one, value) for one in listed(wanted))
             else:
@@ -129,7 +133,8 @@ class Witness:
 
     def contexts(self, action, keys):
         """A request and a resource with the tag, and ones without."""
-        plain = {"ec2:CreateAction": "RunInstances"} if action == "ec2:CreateTags" else {}
+        of_tags = {"ec2:CreateAction": "RunInstances", "aws:TagKeys": [TAG]}
+        plain = of_tags if action == "ec2:CreateTags" else {}
         tagged = {**plain, **SETTINGS.get(action.split(":")[0], {})}
         for key in (REQUEST, RESOURCE):
             if key in keys:
@@ -158,6 +163,19 @@ class Witness:
             if allows(self.policy, action, self.arn(action, kind), {}):
                 self.faults.append(f"{action} is allowed on {kind}, which no request names")
 
+    def try_mark(self):
+        """An image that is there already: what of it may be marked, and how."""
+        arn, own = self.arn("ec2:CreateTags", "image"), {RESOURCE.replace("${TagKey}", TAG): "20260101-120000-abcd"}
+        for keys, context, expected in [
+            ([MARK], own, True),
+            ([MARK], {}, False),
+            ([MARK, TAG], own, False),
+            ([TAG], own, False),
+        ]:
+            self.tried += 1
+            if allows(self.policy, "ec2:CreateTags", arn, {**context, "aws:TagKeys": keys}) != expected:
+                self.faults.append(f"marking {arn} with {keys}, own {context == own}: not {expected}")
+
     def try_conditions(self, statement):
         keys = [key for keys in statement.get("Condition", {}).values() for key in keys]
         for action in listed(statement["Action"]):
@@ -180,6 +198,7 @@ def main():
     witness = Witness(policy, partition)
     for action in witness.actions():
         witness.try_action(action)
+    witness.try_mark()
     for statement in policy["Statement"]:
         witness.try_conditions(statement)
     print(f"{partition}: {len(witness.actions())} actions, {witness.tried} kinds of resources")
