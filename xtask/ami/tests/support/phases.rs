@@ -274,7 +274,8 @@ fn expect_not_again(journal: &[Value], done: &str, steps: &[&str]) {
 #[track_caller]
 fn expect_no_secrets_nor_disks(home: &Home, build: &Utf8Path) {
     let documents = ["manifest.json", "sbom.cdx.json", "provenance.intoto.json"];
-    let named = [&documents[..], &["lock", "journal.jsonl", "verification.json", "report.json"]].concat();
+    let named =
+        [&documents[..], &["lock", "journal.jsonl", "verification.json", "report.json", "report.html"]].concat();
     for file in crate::support::files(build).iter().filter(|path| path.is_file()) {
         let name = file.strip_prefix(build).expect("it lies in the build's folder");
         let is_known = named.iter().any(|known| name == *known) || name.starts_with("binaries");
