@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, anyhow, bail};
 use xtask::{
     cli::{CommonFlags, PromoteFlags},
-    region::{Region, nearest},
+    region::Region,
     version::Version,
 };
 
@@ -119,7 +119,7 @@ pub async fn find<C: Cloud>(
     if own.is_empty() {
         return Err(unknown(cloud, version, &name, &found, candidates.len(), &unanswered));
     }
-    refuse_several(version, &candidates, &own)?;
+    refuse_several(cloud, version, &candidates, &own)?;
     let faults = faults(cloud, version, &own, &unanswered);
     if !faults.is_empty() {
         bail!("{version} cannot be promoted:\n  {}", faults.join("\n  "));
@@ -150,23 +150,19 @@ fn unknown<C: Cloud>(
     foreign: usize,
     unanswered: &Unanswered,
 ) -> anyhow::Error {
-    let entries = found.entries.iter().filter(|entry| is_own(entry));
-    let known: BTreeSet<&str> = entries.filter_map(|entry| entry.version.as_deref()).collect();
-    let known: Vec<&str> = known.into_iter().collect();
-    let meant = nearest(version.as_str(), &known).map(|meant| format!("; did you mean {meant}?"));
     let foreign = (foreign > 0).then(|| format!("; `{name}` was not made by this tool"));
     let silent = unanswered.paragraph("look for images").map(|paragraph| format!("\n{paragraph}"));
     anyhow!(
         "there is no image of the version {version}{}{}\n    to list the images: cargo xtask ami list{}{}",
         foreign.unwrap_or_default(),
-        meant.unwrap_or_default(),
+        found.near(version.as_str()),
         cloud.flags(),
         silent.unwrap_or_default()
     )
 }
 
 /// Refuses to choose between images of several builds, or of one region.
-fn refuse_several(version: &Version, candidates: &[&Entry], own: &[&Entry]) -> Result<()> {
+fn refuse_several<C: Cloud>(cloud: &C, version: &Version, candidates: &[&Entry], own: &[&Entry]) -> Result<()> {
     let builds: BTreeSet<String> = own.iter().map(|entry| build(entry)).collect();
     let mut by_region: BTreeMap<&Region, usize> = BTreeMap::new();
     for entry in candidates {
@@ -177,7 +173,11 @@ fn refuse_several(version: &Version, candidates: &[&Entry], own: &[&Entry]) -> R
     }
     let lines: Vec<String> = candidates
         .iter()
-        .map(|entry| format!("{} in {}: `{}`, {}", entry.image.id, entry.region, entry.image.name, build(entry)))
+        .map(|entry| {
+            let Entry { region, image, .. } = entry;
+            let remove = cloud.how_to(HowTo::Deregister(region, &image.id));
+            format!("{} in {region}: `{}`, {}; to remove it: {remove}", image.id, image.name, build(entry))
+        })
         .collect();
     bail!(
         "there are several images of the version {version}, and it is not clear which is meant; remove those that are \
@@ -190,16 +190,25 @@ fn refuse_several(version: &Version, candidates: &[&Entry], own: &[&Entry]) -> R
 fn faults<C: Cloud>(cloud: &C, version: &Version, own: &[&Entry], unanswered: &Unanswered) -> Vec<String> {
     let mut faults = Vec::new();
     let Some(first) = own.first() else { return faults };
+    let again = again(cloud, version);
     if let Some(entry) = own.iter().find(|entry| entry.image.tag(TAG_EXPIRES).is_some()) {
         let id = &entry.image.id;
-        faults.push(format!("{id} in {} was made by --private or --share, and is never made public", entry.region));
+        faults.push(format!(
+            "{id} in {} was made by --private or --share, and is never made public; without them: {again}",
+            entry.region
+        ));
     }
     match first.image.tag(TAG_COMMIT) {
         Some(commit) if commit.ends_with(DIRTY) => {
-            faults.push(format!("it was built from a checkout with uncommitted changes ({commit})"));
+            faults.push(format!(
+                "it was built from a checkout with uncommitted changes ({commit}); commit them, then: {again}"
+            ));
         }
         Some(commit) if is_commit(commit) => {}
-        other => faults.push(format!("no commit is known that it was built from ({})", other.unwrap_or("no tag"))),
+        other => {
+            let tag = other.unwrap_or("no tag");
+            faults.push(format!("no commit is known that it was built from ({tag}); in a git repository: {again}"));
+        }
     }
     let verified: Vec<&&Entry> = own.iter().filter(|entry| entry.image.tag(TAG_VERIFIED).is_some()).collect();
     if verified.is_empty() {
@@ -233,10 +242,14 @@ fn faults_of_one<C: Cloud>(cloud: &C, version: &Version, entry: &Entry) -> Vec<S
     let no_sum = tags::sha256_in(&image.tags).is_empty().then(|| format!("{}…", tags::TAG_SHA256));
     let lacks: Vec<String> = lacks.chain(no_sum).collect();
     let lacks = (!lacks.is_empty()).then(|| {
-        let remedy = format!("make it again: cargo xtask ami --version {}{}", quote(version.as_str()), cloud.flags());
-        format!("{id} in {region} lacks the tags {}; {remedy}", lacks.join(", "))
+        format!("{id} in {region} lacks the tags {}; to make it again: {}", lacks.join(", "), again(cloud, version))
     });
     state.into_iter().chain(lacks).collect()
+}
+
+/// The command that makes a candidate of this version.
+fn again<C: Cloud>(cloud: &C, version: &Version) -> String {
+    format!("cargo xtask ami --version {}{}", quote(version.as_str()), cloud.flags())
 }
 
 fn is_commit(text: &str) -> bool {

@@ -73,7 +73,7 @@ pub async fn check<C: Cloud>(cloud: &C, recipe: &Recipe, version: &Version, regi
         .iter()
         .map(|region| {
             let here = catalogue.of_version(version, &name).filter(|entry| entry.region == *region);
-            // A private image of the version is in nobody's way, unless it has the name.
+            // A private image of the version is no fault of a release, unless it has the release's name.
             let images = here.filter(|entry| entry.image.name == name || entry.image.tag(TAG_EXPIRES).is_none());
             let images: Vec<Entry> = images.cloned().collect();
             let faults = match unanswered.iter().find(|(silent, _)| silent == region) {

@@ -1,6 +1,6 @@
 //! Dates in RFC 3339, as clouds return them: `2021-09-28T19:07:24.000Z`.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Parses a date; `None` when it is invalid.
 #[must_use]
@@ -12,6 +12,12 @@ pub fn moment(date: &str) -> Option<SystemTime> {
 #[must_use]
 pub fn day(date: &str) -> &str {
     date.split('T').next().unwrap_or(date)
+}
+
+/// How far two moments are apart, whichever is the earlier one.
+#[must_use]
+pub fn apart(one: SystemTime, other: SystemTime) -> Duration {
+    one.duration_since(other).unwrap_or_else(|later| later.duration())
 }
 
 /// The age of a date in its largest unit: `5 min`, `3 h`, `10 d`, `5 y`. `None` when it is invalid or in the future.
@@ -30,8 +36,6 @@ pub fn age(date: &str, now: SystemTime) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::ground::untrusted::{check, text};
 

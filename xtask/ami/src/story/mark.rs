@@ -20,7 +20,8 @@ pub async fn verified<C: Imaging>(cloud: &C, run: &Run, image: &ImageId, verifie
     };
     if let Err(error) = run.events.once::<String>(Step::Mark(image.clone()), image, value).await {
         run.events.warn(format_args!(
-            "{image} in {region} is verified, but could not be marked as such, so `promote` would refuse it: {error:#}"
+            "{image} in {region} is verified, but could not be marked as such, so `promote` would refuse it: {error:#}; \
+             if that is a denial, attach the policy that this prints: cargo xtask ami iam-policy"
         ));
     }
 }

@@ -58,9 +58,10 @@ pub async fn document<C: Cloud>(
     let here = [&flags.from, &flags.to].map(|given| Ok((given, records.find(given)?)));
     let [from, to] = here.map(|found: anyhow::Result<_>| found.map_err(Failure::Refused));
     let (from, to) = (from?, to?);
-    if let ((_, Some(from)), (_, Some(to))) = (from.clone(), to.clone()) {
-        return Ok(compare(from, to));
-    }
+    let (from, to) = match (from, to) {
+        ((_, Some(from)), (_, Some(to))) => return Ok(compare(from, to)),
+        others => others,
+    };
     let looked = Catalogue::look(cloud, recipe, used, events).await.map_err(Failure::Failed)?;
     let find = async |(given, here): (&String, Option<Known>)| {
         if let Some(known) = here {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use super::{Fault, Seen, only, usual};
@@ -55,9 +55,8 @@ fn other_content(image: &Image, usual: &BTreeMap<String, String>) -> Vec<Fault> 
 fn other_deprecation(image: &Image, usual: Option<&str>) -> Option<Fault> {
     let own = image.deprecate_at.as_deref().map(date::day);
     let moment = |day: Option<&str>| day.and_then(|day| date::moment(&format!("{day}T00:00:00Z")));
-    let apart = |a: SystemTime, b: SystemTime| a.duration_since(b).or_else(|_| b.duration_since(a)).unwrap_or_default();
     let is_alike = match (moment(own), moment(usual)) {
-        (Some(own), Some(usual)) => apart(own, usual) <= SAME_DAY,
+        (Some(own), Some(usual)) => date::apart(own, usual) <= SAME_DAY,
         _ => own == usual,
     };
     let (own, usual) = (own.unwrap_or("never"), usual.unwrap_or("never"));

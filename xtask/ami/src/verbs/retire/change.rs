@@ -82,8 +82,7 @@ fn is_to_change<C>(entry: &Entry, retirement: &Retirement<'_, C>, way: Way) -> b
     match (way, retirement.flags.deprecate) {
         (Way::Deprecate, Some(at)) => {
             let is_at = image.deprecate_at.as_deref().and_then(date::moment);
-            let apart = |is: SystemTime| is.duration_since(at).or_else(|_| at.duration_since(is)).unwrap_or_default();
-            is_at.is_none_or(|is| apart(is) > MINUTE)
+            is_at.is_none_or(|is| date::apart(is, at) > MINUTE)
         }
         (Way::Disable, _) => image.state != ImageState::Disabled,
         (Way::Enable, _) => {
