@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use xtask_ami::{
-    event::Line,
+    event::{Event, Line},
     record::state::State,
     show::{
         print::print,
@@ -54,7 +54,11 @@ async fn main() {
     tokio::select! {
         () = play => {}
         () = terminal.keep_drawing() => {}
-        _ = signals.recv() => eprintln!("interrupted"),
+        _ = signals.recv() => {
+            let event = Event::Error { text: "interrupted by Ctrl-C".to_owned() };
+            let words = words(&event, &State::default());
+            terminal.show(&Line { at: String::new(), event }, words.as_ref(), None);
+        }
     }
     terminal.close();
 }

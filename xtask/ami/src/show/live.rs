@@ -31,7 +31,7 @@ pub use text::width_of;
 const RATE_OVER: Duration = Duration::from_secs(10);
 
 /// What is in progress.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Live {
     build: Option<Build>,
     /// The steps that were begun and have not ended, in the order of their beginning.
@@ -46,7 +46,7 @@ pub struct Live {
 }
 
 /// The build that this process works on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Build {
     name: String,
     /// The region that the image is made in; none if it is only copied.
@@ -55,7 +55,7 @@ struct Build {
 }
 
 /// A wait.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Wait {
     number: u64,
     on: String,
@@ -66,7 +66,7 @@ struct Wait {
 }
 
 /// A machine of the build.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Machine {
     instance: Option<String>,
     /// The last line that a command printed there.
@@ -76,7 +76,7 @@ struct Machine {
 }
 
 /// A file on its way to a machine.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Upload {
     sent_bytes: u64,
     total_bytes: u64,
@@ -85,7 +85,7 @@ struct Upload {
 }
 
 /// The copy of a region.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Copying {
     since: Duration,
     per_cent: Option<u8>,
@@ -332,5 +332,10 @@ fn check_of(line: &str) -> Option<Check> {
     line.strip_prefix("ok ").map(|name| Check { name: name.to_owned(), fault: None, skipped: None })
 }
 
+#[cfg(test)]
+#[path = "../../tests/kit/played.rs"]
+pub mod played;
+#[cfg(test)]
+pub mod snapshot;
 #[cfg(test)]
 mod tests;

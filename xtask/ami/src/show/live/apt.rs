@@ -1,7 +1,7 @@
 //! What apt is doing on a machine, from what it prints with `-q`.
 
 /// How far apt is.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Apt {
     /// How many packages it installs or upgrades; 0 until it says so.
     pub total: usize,

@@ -103,7 +103,7 @@ impl Live {
         rows.extend(waits);
         let parts = rows.iter().map(|row| {
             let fault = if row.fault.is_empty() { String::new() } else { format!(", {}", row.fault) };
-            one_line(format_args!("{} {}{fault} ({})", row.verb.to_lowercase(), row.text, clock(now - row.since)))
+            one_line(format_args!("{} {}{fault}, {}", row.verb.to_lowercase(), row.text, clock(now.saturating_sub(row.since))))
         });
         let parts: Vec<String> = parts.collect();
         (!parts.is_empty()).then(|| parts.join("; "))
@@ -273,5 +273,5 @@ fn machine_of(step: &Step) -> Option<Role> {
 
 /// A time that is left, in words.
 pub(super) fn left_text(time: Duration) -> String {
-    format!("about {} left", left(time))
+    if time.as_secs() < 60 { "less than 1m left".to_owned() } else { format!("about {} left", left(time)) }
 }

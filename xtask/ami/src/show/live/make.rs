@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A run of make.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Make {
     pub binary: String,
     /// The number of the binary, and how many there are; 0 if that is not known.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::{
     Live,
-    text::{clock, width_of},
+    text::width_of,
 };
-use crate::event::phase::Phase;
+use crate::{event::phase::Phase, show::words::seconds};
 
 /// The columns of the verb, and of the space after it.
 const VERB_COLUMNS: usize = 13;
@@ -26,11 +26,11 @@ impl Live {
         phases.sort_by_key(|(phase, took)| (std::cmp::Reverse(*took), *phase));
         let mut items = phases.iter().map(|(phase, took)| {
             let share = 100.0 * took.as_secs_f64() / whole.as_secs_f64().max(0.001);
-            format!("{} {} ({share:.0}%)", phase.name(), clock(*took))
+            format!("{} {} ({share:.0}%)", phase.name(), seconds(*took))
         });
         let room = width.min(MAX_COLUMNS).saturating_sub(VERB_COLUMNS + 1);
         let mut left = items.next();
-        let mut lines = vec![("Finished", format!("{} in {}", build.name, clock(whole)))];
+        let mut lines = vec![("Finished", format!("{} in {}", build.name, seconds(whole)))];
         for verb in ["Longest", "Then"] {
             let mut line = String::new();
             while let Some(item) = left.take() {

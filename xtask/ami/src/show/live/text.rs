@@ -11,7 +11,14 @@ pub fn width_of(text: &str) -> usize {
 /// The text, cut to a width; `…` says that it was.
 #[must_use]
 pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
-    if width == 0 { Cow::Borrowed("") } else { console::truncate_str(text, width, "…") }
+    if width == 0 {
+        return Cow::Borrowed("");
+    }
+    match console::truncate_str(text, width, "…") {
+        // The end of a style may have been cut off.
+        Cow::Owned(cut) => Cow::Owned(cut + "\u{1b}[0m"),
+        whole @ Cow::Borrowed(_) => whole,
+    }
 }
 
 /// A duration in at most six columns: `45s`, `4m 05s`, `1h 02m`.
