@@ -11,6 +11,7 @@ use serde_json::Value;
 use xtask::region::Region;
 
 pub mod about;
+pub mod estimate;
 pub mod facts;
 pub mod hardware;
 pub mod ids;

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xtask::region::Region;
 
+use super::estimate::Estimate;
 use super::ids::{ImageId, InstanceId};
 
 /// A piece of progress.
@@ -17,6 +18,12 @@ pub enum Progress {
         label: String,
         /// The fact.
         fact: String,
+    },
+    /// How long the build takes, about.
+    Estimated {
+        /// How long.
+        #[serde(flatten)]
+        estimate: Estimate,
     },
     /// Programs that `--local` needs are being installed on this computer.
     InstallingPrograms {

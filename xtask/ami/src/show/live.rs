@@ -12,6 +12,7 @@ use xtask::region::Region;
 use crate::event::{
     Event,
     about::About,
+    estimate::Estimate,
     facts::Check,
     phase::Phase,
     progress::Progress,
@@ -20,6 +21,7 @@ use crate::event::{
 
 mod apt;
 mod copies;
+mod estimates;
 mod lines;
 mod make;
 mod summary;
@@ -43,6 +45,7 @@ pub struct Live {
     checks: Vec<Check>,
     /// When each phase began and ended. One that goes on has no end yet.
     phases: BTreeMap<Phase, Span>,
+    estimate: Option<Estimate>,
 }
 
 /// The build that this process works on.
@@ -238,6 +241,7 @@ impl Live {
             }
             Progress::Built { .. } => self.make = None,
             Progress::Copied { .. } => self.copies.clear(),
+            Progress::Estimated { estimate } => self.estimate = Some(estimate.clone()),
             _ => {}
         }
     }

@@ -9,6 +9,7 @@ use xtask::region::Region;
 use crate::{
     event::{
         Event,
+        estimate::range_text,
         facts::Verified,
         progress::Progress,
         step::{Handle, Role, Step},
@@ -165,6 +166,14 @@ fn done(step: &Step, result: &Value, took: Duration, state: &State) -> Option<Wo
 fn moved_on(progress: &Progress) -> Words {
     match progress {
         Progress::Fact { label, fact } => change(label.clone(), fact),
+        Progress::Estimated { estimate } => {
+            let from = match estimate.builds {
+                0 => "by default, and more if compiling takes longer".to_owned(),
+                1 => "as an earlier build did".to_owned(),
+                builds => format!("as {builds} earlier builds did"),
+            };
+            change("Takes", format_args!("about {}, {from}", range_text(estimate.whole.bounds())))
+        }
         Progress::InstallingPrograms { programs } => {
             begin("Installing", format_args!("packages for {}", programs.join(", ")))
         }

@@ -132,7 +132,7 @@ async fn a_plan_says_who_may_launch_the_image_as_data() {
         let cloud = rig.ec2().await;
         let draft = Draft { spec: rig.order.clone(), findings: Vec::new() };
         let (order, seen) = Box::pin(preflight::run(&cloud, draft, false)).await.expect("preflight");
-        expect_valid(Document::Plan, &plan::text(&order, &seen, true).expect("JSON"))
+        expect_valid(Document::Plan, &plan::text(&order, &seen, &rig.desk.home, true).expect("JSON"))
     };
     let plan = planned(&public).await;
     assert_eq!((&plan["visibility"], &plan["shared_with"]), (&"public".into(), &json!([])), "{plan}");

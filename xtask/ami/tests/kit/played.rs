@@ -160,6 +160,15 @@ pub fn release(regions: &[&str]) -> Vec<(u64, Event)> {
     for (label, fact) in [("Account", "111122223333 (builder)"), ("Base", "ubuntu-xenial-16.04, ami-0a00000000001"), ("Cost", "about 0.11 USD")] {
         played.at(0.1, json!({ "event": "progress", "what": "fact", "label": label, "fact": fact }));
     }
+    let span = |secs: u64| json!({ "low_ms": secs * 900, "median_ms": secs * 1000, "high_ms": secs * 1200 });
+    let phases = json!({ "make": span(265), "machine": span(48), "packages": span(80), "payload": span(30), "image": span(250),
+        "copies": span(600), "verification": span(95), "publication": span(6) });
+    let copies = json!({ "sa-east-1": span(600), "eu-west-1": span(400) });
+    played.at(0.1, json!({ "event": "progress", "what": "estimated", "builds": 5, "whole": span(1151), "phases": phases, "copies": copies }));
+    let called = json!({ "event": "called", "action": "RunInstances", "region": HOME, "took_ms": 1900, "status": 200 });
+    played.at(4.7, called);
+    let ran = json!({ "event": "ran", "source": "bake", "command": "cat /etc/machine-id", "took_ms": 120, "how": "exit status 0" });
+    played.at(49.0, ran);
     played.make();
     played.machine();
     played.verification();

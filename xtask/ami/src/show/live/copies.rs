@@ -19,17 +19,17 @@ const STATE: usize = 8;
 
 impl Copying {
     /// How long it still takes if it goes on as it did.
-    fn left(&self, now: Duration) -> Option<Duration> {
+    pub(super) fn left(&self, now: Duration) -> Option<Duration> {
         left_of(now.saturating_sub(self.since), self.per_cent.filter(|_| self.end.is_none())?)
     }
 
-    fn state(&self, now: Duration) -> String {
+    fn state(&self, left_of_it: Option<Duration>) -> String {
         match self.end {
             Some(End::Available) => format!("{GOOD}{:>STATE$}{GOOD:#}", "ready"),
             Some(End::Failed) => format!("{BAD}{:>STATE$}{BAD:#}", "failed"),
             None => {
                 let per_cent = self.per_cent.map_or_else(|| "…".to_owned(), |per_cent| format!("{}%", per_cent.min(99)));
-                let left = self.left(now).map(left).unwrap_or_default();
+                let left = left_of_it.map(left).unwrap_or_default();
                 format!("{per_cent:>4}{DIM}{left:>4}{DIM:#}")
             }
         }
@@ -43,7 +43,7 @@ impl Live {
         let count = |end| self.copies.values().filter(|copying| copying.end == Some(end)).count();
         let text = format!("{} of {} regions ready", count(End::Available), self.copies.len());
         // The slowest decides.
-        let left = self.copies.values().filter_map(|copying| copying.left(now)).max();
+        let left = self.slowest_left(now);
         let text = text + &left.map(|time| format!(", {}", left_text(time))).unwrap_or_default();
         let mut row = Row::new("Copying", since, text);
         if count(End::Failed) > 0 {
@@ -67,7 +67,7 @@ impl Live {
             shown.truncate((columns * room).saturating_sub(1));
         }
         let mut cells: Vec<String> =
-            shown.iter().map(|(region, copying)| format!("{:<name$}{}", region.as_str(), copying.state(now))).collect();
+            shown.iter().map(|(region, copying)| format!("{:<name$}{}", region.as_str(), copying.state(self.left_of_copy(region, copying, now)))).collect();
         if more > 0 {
             cells.push(format!("{DIM}and {} more{DIM:#}", more + 1));
         }

@@ -21,6 +21,9 @@ pub(super) const DIM: Style = Style::new().dimmed();
 /// A wait that is shorter would only flicker.
 const SHORT: Duration = Duration::from_millis(300);
 
+/// The verb of a wait that belongs to nothing else.
+const WAITING: &str = "Waiting";
+
 /// The fewest lines that the table of regions is left with.
 const MIN_TABLE_LINES: usize = 1;
 
@@ -83,7 +86,7 @@ impl Live {
             rest.push(format!("{:>19} and {more} more waits", ""));
         }
         if let Some(build) = &self.build {
-            rest.push(Row::new("Total", build.since, &build.name).line(now, width));
+            rest.push(Row::new("Total", build.since, build.name.clone() + &self.left_words(now)).line(now, width));
         }
         if let Some(header) = copying {
             lines.push(header.line(now, width));
@@ -102,8 +105,11 @@ impl Live {
         rows.extend(self.copying(now));
         rows.extend(waits);
         let parts = rows.iter().map(|row| {
-            let fault = if row.fault.is_empty() { String::new() } else { format!(", {}", row.fault) };
-            one_line(format_args!("{} {}{fault}, {}", row.verb.to_lowercase(), row.text, clock(now.saturating_sub(row.since))))
+            let mut fault = if row.fault.is_empty() { String::new() } else { format!(", {}", row.fault) };
+            if row.verb == WAITING && !row.detail.is_empty() {
+                fault = format!(", {}", row.detail);
+            }
+            one_line(format_args!("{} {}{fault} (for {})", row.verb.to_lowercase(), row.text, clock(now.saturating_sub(row.since))))
         });
         let parts: Vec<String> = parts.collect();
         (!parts.is_empty()).then(|| parts.join("; "))
@@ -122,7 +128,7 @@ impl Live {
         rows.extend(self.verifying(&mut waits));
         rows.extend(self.publishing(&mut waits));
         waits.retain(|wait| now.saturating_sub(wait.since) >= SHORT);
-        let waits = waits.into_iter().map(|wait| Row::new("Waiting", wait.since, wait.text()));
+        let waits = waits.into_iter().map(|wait| Row::new(WAITING, wait.since, format!("for {}", wait.on)).detailed(&wait.state));
         (rows, waits.collect())
     }
 
@@ -273,5 +279,5 @@ fn machine_of(step: &Step) -> Option<Role> {
 
 /// A time that is left, in words.
 pub(super) fn left_text(time: Duration) -> String {
-    if time.as_secs() < 60 { "less than 1m left".to_owned() } else { format!("about {} left", left(time)) }
+    format!("{} left", left(time))
 }
