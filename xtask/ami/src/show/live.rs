@@ -125,7 +125,7 @@ impl Live {
                 }
                 self.ended(step, End::Available, now);
             }
-            Event::Failed { step, .. } | Event::InDoubt { step } => self.ended(step, End::Failed, now),
+            Event::Failed { step, .. } => self.ended(step, End::Failed, now),
             Event::Waiting { wait, on, state, source } => self.wait(*wait, on, state, source.as_deref(), now),
             Event::Waited { wait, .. } => self.waits.retain(|waiting| waiting.number != *wait),
             Event::Progress { progress } => self.progress(progress, now),
@@ -143,7 +143,7 @@ impl Live {
                 self.make = None;
             }
             Event::GaveUp { .. } | Event::Seen { .. } | Event::Warned { .. } | Event::Noted { .. } => {}
-            Event::Called { .. } | Event::Ran { .. } => {}
+            Event::Called { .. } | Event::Ran { .. } | Event::InDoubt { .. } => {}
         }
     }
 

@@ -98,14 +98,25 @@ pub fn paint(lines: Vec<String>) {
     write(&frame);
 }
 
-/// Prints lines above the block. The next frame has the block again.
+/// Prints lines above the block.
 pub fn print(line: &str) {
     let mut screen = screen();
     screen.waiting.push_str(line);
     screen.waiting.push('\n');
-    if takes() || screen.waiting.len() > MAX_WAITING_BYTES {
+    if screen.held > 0 || screen.waiting.len() > MAX_WAITING_BYTES {
         flush(&mut screen);
+    } else if takes() {
+        let columns = size().0;
+        // In a narrower window, the lines of the block would wrap. The next frame has others.
+        let block = if columns < screen.columns { Vec::new() } else { screen.painted.clone() };
+        let frame = screen.paint(block, columns);
+        write(&frame);
     }
+}
+
+/// Forgets the block: the process was stopped, and what is on the terminal now is not its own.
+pub fn forget() {
+    screen().painted.clear();
 }
 
 /// Removes the block, and prints what waits: at the end, and before the result, a question or a program has the terminal.

@@ -13,7 +13,12 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use tokio::time::Instant;
+use futures_util::future::OptionFuture;
+use nix::libc::SIGCONT;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::Instant,
+};
 
 use super::{
     harmless::harmless,
@@ -209,8 +214,12 @@ impl Terminal {
 
     /// Shows what goes on without an event. It never returns, so it has to run beside the work, in a `select!`.
     pub async fn keep_drawing(&self) {
+        let mut continued = signal(SignalKind::from_raw(SIGCONT)).ok().filter(|_| self.is_screen());
         loop {
-            tokio::time::sleep(if self.is_screen() { FRAME } else { TICK }).await;
+            tokio::select! {
+                () = tokio::time::sleep(if self.is_screen() { FRAME } else { TICK }) => {}
+                Some(Some(())) = OptionFuture::from(continued.as_mut().map(Signal::recv)) => screen::forget(),
+            }
             let now = self.opened.elapsed();
             match self.place {
                 Place::Screen { .. } => {
