@@ -1,6 +1,8 @@
 //! Plays the events of a release that never was on this terminal, to look at what is shown:
 //! `cargo run --example live -- [SPEED [REGIONS [FROM [TO]]]]`, with times in seconds of the release.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a player that cannot go on says so by panicking")]
+
 use std::time::Duration;
 
 use xtask_ami::{

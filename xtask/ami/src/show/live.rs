@@ -251,11 +251,12 @@ impl Live {
             make.printed(line);
             return;
         }
-        let Some(role) = role_of(source) else { return };
-        if role == Role::Verify && self.steps.iter().any(|(step, _)| matches!(step, Step::Verify(_))) {
-            if let Some(check) = check_of(line) {
-                return self.checked(check);
-            }
+        let makes_base = self.steps.iter().any(|(step, _)| *step == Step::Base);
+        let of_base = makes_base && !source.starts_with("make-");
+        let Some(role) = role_of(source).or(of_base.then_some(Role::Bake)) else { return };
+        let verifies = role == Role::Verify && self.steps.iter().any(|(step, _)| matches!(step, Step::Verify(_)));
+        if let Some(check) = check_of(line).filter(|_| verifies) {
+            return self.checked(check);
         }
         if !line.trim().is_empty() {
             let machine = self.machine(role);

@@ -10,6 +10,10 @@ use crate::event::{
     phase::Phase,
 };
 
+/// Copies do not go on exactly as they did so far: this much of the time is left at least, and at most.
+const SOONER: f64 = 0.8;
+const LATER: f64 = 1.25;
+
 impl Live {
     /// How long the build still takes, in words: a range, and whether it is only a default. Empty if it cannot be told.
     pub(super) fn left_words(&self, now: Duration) -> String {
@@ -17,14 +21,14 @@ impl Live {
         let (low, high) = estimate.whole.bounds();
         let (left, from) = match estimate.builds {
             0 => ((low.saturating_sub(elapsed), high.saturating_sub(elapsed)), ", by default"),
-            _ => ((self.left_of_phases(now, |it| it.low_ms), self.left_of_phases(now, |it| it.high_ms)), ""),
+            _ => ((self.left_of_phases(now, |it| it.low_ms, SOONER), self.left_of_phases(now, |it| it.high_ms, LATER)), ""),
         };
         // One that takes longer than any before says nothing about its end.
         if left.1.is_zero() { String::new() } else { format!(", {} left{from}", range_text(left)) }
     }
 
     /// How long the phases still take that are not over.
-    fn left_of_phases(&self, now: Duration, bound: fn(&Span) -> u64) -> Duration {
+    fn left_of_phases(&self, now: Duration, bound: fn(&Span) -> u64, of_copies: f64) -> Duration {
         together(|phase| {
             let span = self.estimate.as_ref().and_then(|estimate| estimate.phases.get(&phase));
             let whole = Duration::from_millis(span.map(bound).unwrap_or_default());
@@ -33,7 +37,7 @@ impl Live {
                 Some(super::Span { to: Some(_), .. }) => Duration::ZERO,
                 // What the copies say of themselves is nearer.
                 Some(_) if phase == Phase::Copies && self.slowest_left(now).is_some() => {
-                    self.slowest_left(now).unwrap_or_default()
+                    self.slowest_left(now).unwrap_or_default().mul_f64(of_copies)
                 }
                 Some(span) => whole.saturating_sub(now.saturating_sub(span.from)),
             }

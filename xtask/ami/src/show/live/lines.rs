@@ -135,7 +135,7 @@ impl Live {
     fn making(&self, waits: &mut Vec<&Wait>) -> Option<Row> {
         let (_, since) = self.steps.iter().find(|(step, _)| *step == Step::Binaries)?;
         let Some(make) = &self.make else {
-            return Some(Row::new("Taking", *since, "the binaries"));
+            return Some(Row::new("Checking", *since, "the binaries against the base"));
         };
         waits.retain(|wait| !wait.on.starts_with("make to build "));
         let number = match make.number {
@@ -160,7 +160,7 @@ impl Live {
         let row = |verb, text: &str| Row::new(verb, *since, text);
         let last = machine.last.as_str();
         Some(match step {
-            Step::Base if of_base.is_some() => row("Making", "the base, by mmdebstrap"),
+            Step::Base if of_base.is_some() => row("Making", "the base, by mmdebstrap").detailed(last),
             Step::Base => row("Finding", "the base"),
             Step::Reuse => row("Finding", "a kept base"),
             Step::Access(_) => row("Machine", "its key pair and security group"),
