@@ -13,7 +13,7 @@ use xshell::{Shell, cmd};
 use xtask::cli::TestFlags;
 
 /// The programs that the checks run, each with its packages. The Rust toolchain is there, and the tool installs its own.
-const PROGRAMS: [(&str, &str); 17] = [
+const PROGRAMS: [(&str, &str); 20] = [
     ("make", "make"),
     ("gcc", "gcc libc6-dev"),
     ("git", "git"),
@@ -29,6 +29,10 @@ const PROGRAMS: [(&str, &str); 17] = [
     ("cryptsetup", "cryptsetup-bin"),
     ("pvcreate", "lvm2"),
     ("genisoimage", "genisoimage"),
+    // What runs make in a container, with both of its runtimes.
+    ("podman", "podman"),
+    ("crun", "crun"),
+    ("runc", "runc"),
     // What looks at the pages of builds.
     ("chromium", "chromium"),
     // The shells that words are completed in.
@@ -58,6 +62,9 @@ const WITNESS: &str = "xtask/ami/tests/witness";
 
 /// The folder of what looks at the pages of builds, with journals of some.
 const PAGE: &str = "xtask/ami/tests/page";
+
+/// The container image that make is tried in.
+const IMAGE: &str = "localhost/wallaroo-build-base:latest";
 
 /// Partitions, each with a region, for whose policies IAM's data is asked.
 const PARTITIONS: [(&str, &str); 3] = [("aws", "us-west-2"), ("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")];
@@ -149,7 +156,23 @@ fn machines(sh: &Shell, checks: &mut Checks) -> Result<()> {
     ]);
     // Serially: on two cores, two machines at a time are slower than one after the other.
     checks.run("virtual machines", cmd!(sh, "{program} --test-threads=1 --nocapture"));
+    container(sh, checks, &program)?;
     beside.end(checks)
+}
+
+/// Runs the tests of make in a container, where one runs: not every computer that is a container itself can run others.
+fn container(sh: &Shell, checks: &mut Checks, program: &Path) -> Result<()> {
+    const NAME: &str = "make in a container";
+    let folder = sh.create_dir("xtask/target/tmp/containers")?;
+    let made = cmd!(sh, "sh xtask/ami/tests/local/engine.sh {folder} {IMAGE}").ignore_status().output()?;
+    if !made.status.success() {
+        checks.skip(NAME, String::from_utf8_lossy(&made.stdout).trim_end());
+        return Ok(());
+    }
+    let tests = cmd!(sh, "{program} container:: --ignored --test-threads=1 --nocapture");
+    let tests = tests.env("CONTAINER_IMAGE", IMAGE).env("CONTAINERS_CONF", folder.join("containers.conf"));
+    checks.run(NAME, tests.env("CONTAINERS_STORAGE_CONF", folder.join("storage.conf")));
+    Ok(())
 }
 
 /// Holds what the simulated EC2 heard and answered, and the IAM policy, against AWS's own models.
@@ -216,6 +239,7 @@ fn simulation(sh: &Shell, flags: &TestFlags) -> Result<ExitCode> {
 #[derive(Default)]
 struct Checks {
     passed: u32,
+    skipped: Vec<&'static str>,
     failed: Vec<&'static str>,
 }
 
@@ -272,12 +296,20 @@ impl Checks {
         say(format_args!("== {name}: {} after {} s", if passed { "passed" } else { "FAILED" }, took.as_secs()));
     }
 
+    fn skip(&mut self, name: &'static str, why: &str) {
+        say(format_args!("\n== {name}: skipped, because this computer cannot do that:\n{why}"));
+        self.skipped.push(name);
+    }
+
     fn end(self) -> ExitCode {
-        let Checks { passed, failed } = self;
+        let Checks { passed, skipped, failed } = self;
+        if !skipped.is_empty() {
+            say(format_args!("\nskipped: {}", skipped.join(", ")));
+        }
         if !failed.is_empty() {
             say(format_args!("\nfailed: {}", failed.join(", ")));
         }
-        say(format_args!("\nchecks: {passed} passed, {} failed", failed.len()));
+        say(format_args!("\nchecks: {passed} passed, {} skipped, {} failed", skipped.len(), failed.len()));
         if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
