@@ -39,7 +39,7 @@ fn the_binaries_are_made_in_the_container_and_are_the_callers() {
     let looks = makefile.replacen(rule, &format!("{rule}\t@env > seen; pwd >> seen\n"), 1);
     assert_ne!(looks, makefile);
     std::fs::write(&path, looks).expect("a file");
-    let mut release = bench.release(&["--private", "--build-container", &image]);
+    let mut release = bench.release(&["--private", "--no-reuse-base", "--build-container", &image]);
     let mut running = Running::start(release.env("OF_THE_CALLER", "1"));
     running.wait_for("Built sender");
     running.signal(Signal::SIGINT);
@@ -63,7 +63,8 @@ fn an_interruption_ends_the_container_and_an_image_that_is_not_there_is_refused(
     let Some(bench) = Bench::quick() else { return };
     let image = image();
     bench.machida(&["@sleep 1000"]);
-    let mut running = Running::start(&mut bench.release(&["--private", "--build-container", &image]));
+    let mut running =
+        Running::start(&mut bench.release(&["--private", "--no-reuse-base", "--build-container", &image]));
     running.wait_for("Building machida");
     let deadline = Instant::now() + LIMIT;
     while podman(&["ps", "--quiet"]).is_empty() {
@@ -75,6 +76,7 @@ fn an_interruption_ends_the_container_and_an_image_that_is_not_there_is_refused(
     assert_eq!(ended.code, Some(130), "{ended}");
     assert_eq!(podman(&["ps", "--all", "--quiet"]), "", "a container is left");
     let other = image.replace("base", "bsae");
-    let refused = Running::start(&mut bench.release(&["--private", "--build-container", &other])).end();
+    let refused =
+        Running::start(&mut bench.release(&["--private", "--no-reuse-base", "--build-container", &other])).end();
     refused.expect_error(2, &["podman", &format!("no container image {other}"), &format!("did you mean `{image}`")]);
 }

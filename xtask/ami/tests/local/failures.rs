@@ -61,7 +61,7 @@ fn a_binary_that_cannot_run_ends_the_machine_that_boots_meanwhile() {
 fn a_machine_that_hangs_while_it_boots_is_launched_again() {
     let Some(bench) = Bench::quick() else { return };
     bench.recipe(&[("login = \"10min\"", "login = \"2min\"")]);
-    let mut running = Running::start(&mut bench.release(&["--private"]));
+    let mut running = Running::start(&mut bench.release(&["--private", "--no-reuse-base"]));
     running.wait_for("Launched");
     let processes = bench.home.processes();
     let (qemu, _) = processes.iter().find(|(_, line)| line.starts_with("qemu-system-")).expect("QEMU");

@@ -10,6 +10,8 @@ mod audiences;
 #[path = "../conversations/mod.rs"]
 mod conversations;
 mod failures;
+#[path = "../kit/guide.rs"]
+mod guide;
 mod kills;
 mod lab;
 mod organization;
