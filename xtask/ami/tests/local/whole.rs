@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::{
     bench::{Bench, PROVISION},
     guided::Guide,
+    phases::kill_and_end,
     running::Running,
     support::{BINARIES, files, workspace},
 };
@@ -106,9 +107,26 @@ fn expect_a_machine_of_it(bench: &Bench, report: &Value, manifest: &Value) {
     assert_eq!(files(&bench.home.path().join("instances")), [] as [Utf8PathBuf; 0]);
 }
 
+/// A promotion is resumed or cleaned up after a kill in any phase, and the candidate stays as it is.
+fn expect_promotions_to_survive_kills(bench: &Bench) {
+    for (version, phase, verb) in [
+        ("0.6.2", "candidate, intended", "resume"),
+        ("0.6.2-rc1", "copy REGION, intended", "resume"),
+        ("0.6.2-rc2", "publish, intended", "resume"),
+        ("0.6.3", "copy REGION, done", "clean"),
+    ] {
+        kill_and_end(bench, &["promote", "--version", "0.6.1-rc1", "--as", version, "--yes"], phase, verb);
+    }
+    for (version, count) in [("0.6.1-rc1", 14), ("0.6.2", 14), ("0.6.2-rc1", 14), ("0.6.2-rc2", 14), ("0.6.3", 0)] {
+        let listed = bench.manage(&["list", "--version", version]);
+        let public = listed.stdout.lines().filter(|line| line.contains(" public ")).count();
+        assert_eq!((listed.stdout.lines().count(), public), (count, count), "{version}: {listed}");
+    }
+}
+
 /// Each version is retired by itself, and nothing of it stays.
 fn expect_to_be_retired(bench: &Bench) {
-    for version in ["0.6.1-rc1", "0.6.1"] {
+    for version in ["0.6.1-rc1", "0.6.1", "0.6.2", "0.6.2-rc1", "0.6.2-rc2"] {
         let retired = bench.manage(&["retire", "--version", version]);
         assert_eq!((retired.code, retired.stderr.matches("Removed").count()), (Some(0), 14), "{retired}");
     }
@@ -182,6 +200,7 @@ fn the_guide_is_followed_from_a_candidate_to_the_end_of_a_release() {
     bench
         .manage(&["plan", "--version", "0.6.1"])
         .expect_error(2, &["the image name `Wallaroo 0.6.1` is already taken"]);
+    expect_promotions_to_survive_kills(&bench);
     expect_to_be_retired(&bench);
 }
 
