@@ -176,7 +176,7 @@ impl Live {
     fn intended(&mut self, step: &Step, now: Duration) {
         self.steps.retain(|(open, _)| open != step);
         self.steps.push((step.clone(), now));
-        if let Some(phase) = Phase::of(step, self.made_in()) {
+        if let Some(phase) = Phase::of(step, self.made_in()).filter(|phase| *phase != Phase::Make) {
             self.phases.entry(phase).or_insert(Span { from: now, to: None }).to = None;
         }
         if let Some(region) = self.copied_to(step) {
@@ -193,7 +193,7 @@ impl Live {
         self.steps.retain(|(open, _)| open != step);
         if let Some(phase) = Phase::of(step, self.made_in()) {
             let goes_on = self.steps.iter().any(|(open, _)| Phase::of(open, self.made_in()) == Some(phase));
-            if let Some(span) = self.phases.get_mut(&phase).filter(|_| !goes_on) {
+            if let Some(span) = self.phases.get_mut(&phase).filter(|_| !goes_on && phase != Phase::Make) {
                 span.to = Some(now);
             }
         }
@@ -203,6 +203,8 @@ impl Live {
         }
         if matches!(step, Step::Binaries) {
             self.make = None;
+            // What make did is known from its runs: the step also waits for the base.
+            self.phases.entry(Phase::Make).or_insert(Span { from: now, to: Some(now) });
         }
     }
 
@@ -238,8 +240,12 @@ impl Live {
         match progress {
             Progress::Building { binary, goal, number, of } => {
                 self.make = Some(make::Make::new(binary, goal, (*number, *of), now));
+                self.phases.entry(Phase::Make).or_insert(Span { from: now, to: None }).to = None;
             }
-            Progress::Built { .. } => self.make = None,
+            Progress::Built { .. } => {
+                self.make = None;
+                self.phases.entry(Phase::Make).and_modify(|span| span.to = Some(now));
+            }
             Progress::Copied { .. } => self.copies.clear(),
             Progress::Estimated { estimate } => self.estimate = Some(estimate.clone()),
             _ => {}
