@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::{
     grantee::Grantee,
     instance::{KeyType, KmsKey, PublicAddress, Reach},
+    parameter::Choice,
     region::Region,
     version::Version,
 };
@@ -242,9 +243,10 @@ pub struct ReleaseFlags {
     /// Lift the account's block on public images while publishing, then restore it
     #[arg(long, help_heading = ON_EC2, conflicts_with_all = ["local", "private", "share"])]
     pub unblock_public_access: bool,
-    /// The parameters that name the image.
-    #[command(flatten)]
-    pub parameters: ParameterFlags,
+    /// The prefix of the SSM parameters that name the image in each region once it is published, PREFIX/X and, for releases,
+    /// PREFIX/latest; '' for none [default: the recipe's, else none]
+    #[arg(long, help_heading = ON_EC2, value_name = "PREFIX", conflicts_with_all = ["local", "private", "share"])]
+    pub ssm_prefix: Option<Choice>,
 }
 
 /// Which output format to describe.

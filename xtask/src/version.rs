@@ -108,7 +108,9 @@ mod tests {
         let ordered = ["0", "0.6", "0.6.1", "0.6.2", "0.6.10", "0.10", "1", "2026.11"];
         assert!(ordered.is_sorted_by(|a, b| numbers(a) < numbers(b)));
         assert_eq!(numbers("0.6"), numbers("0.6.0"));
-        for version in ["0.6.1-rc1", "v0.6.1", "nightly", "0.6.", ".6", "0..6", "2026.11 (test)", "99999999999999999999"] {
+        for version in
+            ["0.6.1-rc1", "v0.6.1", "nightly", "0.6.", ".6", "0..6", "2026.11 (test)", "99999999999999999999"]
+        {
             assert_eq!(numbers(version), None, "{version}");
         }
     }

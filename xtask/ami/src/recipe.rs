@@ -18,6 +18,7 @@ mod instance;
 mod owner;
 mod packages;
 mod private;
+mod publish;
 mod several;
 mod shown;
 mod ssh;
@@ -31,6 +32,7 @@ pub use container::{Container, MakeSettings};
 pub use instance::{DEFAULT_VOLUME_TYPE, Instance, Limits};
 pub use owner::Owner;
 pub use packages::{Packages, Upgrade};
+pub use publish::Publish;
 pub use ssh::{KeyType, Ssh};
 pub use system::{File, Package, System, is_of_library};
 pub use tags::{OwnTags, TAG_SHA256};
@@ -82,6 +84,9 @@ pub struct Recipe {
     /// How the machine that the image is made on reaches its package sources.
     #[serde(default)]
     pub apt: Apt,
+    /// What is done in each region once the image is published.
+    #[serde(default)]
+    pub publish: Publish,
     /// How the base's own packages are treated.
     #[serde(default, deserialize_with = "packages::table")]
     pub packages: Packages,
@@ -252,6 +257,7 @@ impl Recipe {
         instance.kms_key = flags.kms_key.clone().or(instance.kms_key.take());
         instance.public_address = flags.public_address.or(instance.public_address);
         instance.reach = flags.reach.or(instance.reach);
+        recipe.publish.choose(flags.ssm_prefix.as_ref());
         set_or_clear(&mut instance.instance_profile, flags.instance_profile.as_deref());
         set_or_clear(&mut recipe.apt.proxy, flags.apt_proxy.as_deref());
         let faults: Vec<String> = of_line.into_iter().chain(recipe.setting_faults()).collect();

@@ -165,6 +165,9 @@ fn moved_on(progress: &Progress) -> Words {
             let verb = if *public { "Publishing" } else { "Sharing" };
             change(verb, format_args!("`{name}` in {}", regions_text(regions)))
         }
+        Progress::Named { name, regions } => {
+            change("Named", format_args!("the image {name} in {}", regions_text(regions)))
+        }
         Progress::Removed { id, region } => change("Removed", format_args!("{id} in {region}")),
         Progress::Blocked { region } => blocked(region),
         Progress::Swept { path } => change("Removed", format_args!("{path}, left by a killed process")),

@@ -46,6 +46,7 @@ pub fn document(order: &ReleaseSpec, preflight: &Preflight) -> Plan {
         shared_with: order.visibility.names(),
         build_region: order.build_region.to_string(),
         regions: order.regions.iter().map(ToString::to_string).collect(),
+        parameters: order.parameter_names().unwrap_or_default(),
         binaries: order.recipe.binaries.iter().map(|binary| binary.name.clone()).collect(),
         skip_build: order.skip_build,
         reuse_base: order.reuse_base,
@@ -119,6 +120,11 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
         count => format!("{count} regions: {names}"),
     };
     lines.push(("Goes to".to_owned(), goes_to));
+    let parameters = order.parameter_names().unwrap_or_default();
+    if !parameters.is_empty() {
+        let text = format!("{}, in each region, once the image is public", parameters.join(" and "));
+        lines.push(("Parameters".to_owned(), text));
+    }
     let time = humantime::format_duration(preflight.estimate);
     lines.push(("Time".to_owned(), format!("about {time}, more if compiling takes longer")));
     let cost = match &preflight.cost {
