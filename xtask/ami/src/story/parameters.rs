@@ -11,17 +11,19 @@ use xtask::{parameter::Prefix, region::Region, version::Version};
 use super::run::Run;
 use crate::{
     catalogue::version_of,
-    cloud::{Imaging, Parameters},
+    cloud::{Imaging, Parameters, tags::Tags},
     event::{
         ids::{ImageId, Images},
         progress::Progress,
         step::Step,
     },
+    events::Events,
     ground::{
         api_error::ApiError,
         everywhere::{self, Everywhere},
         wait::{self, Pace, Patience, Poll},
     },
+    recipe::Recipe,
 };
 
 /// How long a parameter may not be shown with its new value: SSM looks at the image after it has answered. It usually takes
@@ -89,43 +91,70 @@ async fn write<C: Imaging + Parameters>(
     id: &ImageId,
     names: &[String],
 ) -> Result<Vec<String>> {
-    let latest = run.spec.parameters.as_ref().map(Prefix::latest);
+    let (recipe, version, events) = (&run.spec.recipe, &run.spec.version, &run.events);
+    let latest = run.spec.parameters.as_ref().map(Prefix::latest).filter(|latest| names.contains(latest));
+    let newer = match &latest {
+        Some(latest) => newer(cloud, (recipe, version), region, (latest, id), events).await?,
+        None => None,
+    };
     let mut named = names.to_vec();
-    let mut is_looked_at = false;
-    let mut put = BTreeSet::new();
-    wait::until(format_args!("the parameters in {region} to name {id}"), SHOWN, &run.events, async || {
-        let current = cloud.parameters(region, names).await?;
-        if let Some(latest) = latest.as_ref().filter(|_| !is_looked_at)
-            && let Some(other) = current.get(latest).filter(|other| **other != id.0)
-            && is_newer(cloud, run, region, other).await?
-        {
-            named.retain(|name| name != latest);
-            let fact = format!("{latest} in {region} stays at {other}, which is a newer release");
-            run.events.say(Progress::Fact { label: "Latest".to_owned(), fact });
-        }
-        is_looked_at = true;
-        let differ: Vec<&String> = named.iter().filter(|name| current.get(*name) != Some(&id.0)).collect();
-        for name in &differ {
-            if !put.contains(*name) {
-                cloud.put_parameter(region, name, id, &run.tags()).await?;
-                put.insert((*name).clone());
-            }
-        }
-        let differ: Vec<&str> = differ.into_iter().map(String::as_str).collect();
-        Ok(if differ.is_empty() { Poll::Ready(()) } else { Poll::NotYet(format!("{} do not yet", differ.join(", "))) })
-    })
-    .await?;
+    if let (Some(newer), Some(latest)) = (newer, latest) {
+        named.retain(|name| *name != latest);
+        let fact = format!("{latest} in {region} stays at {newer}, which is a newer release");
+        events.say(Progress::Fact { label: "Latest".to_owned(), fact });
+    }
+    name(cloud, region, &named, id, &run.tags(), events).await?;
     Ok(named)
 }
 
-/// Whether an image that a parameter names is of a newer release than the one that is published.
-async fn is_newer<C: Imaging>(cloud: &C, run: &Run, region: &Region, other: &str) -> Result<bool> {
-    // Anyone may have written anything there.
-    if !other.starts_with("ami-") {
-        return Ok(false);
-    }
-    let image = cloud.image(region, &ImageId(other.to_owned())).await?;
-    let numbers =
-        image.and_then(|image| version_of(&image, &run.spec.recipe)?.parse::<Version>().ok()?.release_numbers());
-    Ok(numbers > run.spec.version.release_numbers())
+/// The image that the parameter of the newest release names, if it is another one than `id`, and of a newer release than this
+/// version.
+///
+/// # Errors
+/// When the cloud does not answer.
+pub async fn newer<C: Imaging + Parameters>(
+    cloud: &C,
+    (recipe, version): (&Recipe, &Version),
+    region: &Region,
+    (latest, id): (&String, &ImageId),
+    events: &Events,
+) -> Result<Option<String>> {
+    wait::until(format_args!("what {latest} names in {region}"), SHOWN, events, async || {
+        let mut current = cloud.parameters(region, std::slice::from_ref(latest)).await?;
+        // Anyone may have written anything there.
+        let other = current.remove(latest).filter(|other| *other != id.0 && other.starts_with("ami-"));
+        let Some(other) = other else { return Ok(Poll::Ready(None)) };
+        let image = cloud.image(region, &ImageId(other.clone())).await?;
+        let numbers = image.and_then(|image| version_of(&image, recipe)?.parse::<Version>().ok()?.release_numbers());
+        Ok(Poll::Ready(Some(other).filter(|_| numbers > version.release_numbers())))
+    })
+    .await
+}
+
+/// Lets these parameters name an image, and waits until they do.
+///
+/// # Errors
+/// When the cloud refuses, or the limit passes.
+pub async fn name<C: Parameters>(
+    cloud: &C,
+    region: &Region,
+    names: &[String],
+    id: &ImageId,
+    tags: &Tags,
+    events: &Events,
+) -> Result<()> {
+    let mut put = BTreeSet::new();
+    wait::until(format_args!("the parameters in {region} to name {id}"), SHOWN, events, async || {
+        let current = cloud.parameters(region, names).await?;
+        let differ: Vec<&str> =
+            names.iter().filter(|name| current.get(*name) != Some(&id.0)).map(String::as_str).collect();
+        for name in &differ {
+            if !put.contains(*name) {
+                cloud.put_parameter(region, name, id, tags).await?;
+                put.insert((*name).to_owned());
+            }
+        }
+        Ok(if differ.is_empty() { Poll::Ready(()) } else { Poll::NotYet(format!("{} do not yet", differ.join(", "))) })
+    })
+    .await
 }

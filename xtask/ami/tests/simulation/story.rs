@@ -116,6 +116,9 @@ impl Story {
                 .to_vec();
         order.regions = others.into_iter().chain([order.build_region.clone()]).collect();
         order.regions.sort();
+        if order.visibility == Visibility::Public && random.happens(500) {
+            order.parameters = Some("/wallaroo/ami".parse().expect("a prefix"));
+        }
         let mut books = Books::of(&order, built.clone());
         order.unblock_public_access = random.happens(300);
         if order.unblock_public_access {
