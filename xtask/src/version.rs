@@ -44,13 +44,14 @@ impl FromStr for Version {
             return Err("a version cannot be empty; give one such as 0.6.1".to_owned());
         }
         if text.trim() != text {
-            return Err("a version cannot begin or end with whitespace".to_owned());
+            return Err("a version cannot begin or end with whitespace; give one such as 0.6.1".to_owned());
         }
-        illegal_in_image_name(text)?;
+        illegal_in_image_name(text).map_err(|error| format!("{error}; give a version such as 0.6.1"))?;
         let length = text.chars().count();
         if length > IMAGE_NAME_MAX_CHARS {
             return Err(format!(
-                "it has {length} characters, and an image's name can have at most {IMAGE_NAME_MAX_CHARS}"
+                "it has {length} characters, and an image's name can have at most {IMAGE_NAME_MAX_CHARS}; give \
+                 one such as 0.6.1"
             ));
         }
         Ok(Version(text.to_owned()))

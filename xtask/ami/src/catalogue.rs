@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Error, Result};
 use xtask::{
-    region::{Region, nearest},
+    region::{Region, did_you_mean, nearest},
     version::Version,
 };
 
@@ -77,6 +77,14 @@ impl Catalogue {
     pub fn near(&self, version: &str) -> String {
         let known: Vec<&str> = self.entries.iter().filter_map(|entry| entry.version.as_deref()).collect();
         nearest(version, &known).map(|near| format!("; did you mean {near}?")).unwrap_or_default()
+    }
+
+    /// The same for what may be the id of an image, too.
+    #[must_use]
+    pub fn near_image(&self, wanted: &str) -> String {
+        let known = |entry: &'_ Entry| [Some(entry.image.id.0.clone()), entry.version.clone()];
+        let known: Vec<String> = self.entries.iter().flat_map(known).flatten().collect();
+        did_you_mean(wanted, &known.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// The images of a version, by tag and by name: an image named like it is in the way of a release of it, whatever made
