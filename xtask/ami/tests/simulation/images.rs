@@ -204,6 +204,9 @@ impl Books {
     }
 
     pub fn put_parameter(&mut self, region: &Region, name: &str, id: &ImageId) {
+        if self.retires.is_none() && self.is_half_public() {
+            self.violation(11, format!("{region}: {name} is written, and the image is not public in all regions"));
+        }
         self.parameters.insert((region.clone(), name.to_owned()), id.clone());
         self.judge_parameters();
     }

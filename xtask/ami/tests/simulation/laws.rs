@@ -47,19 +47,14 @@ impl Books {
         }
     }
 
-    /// No parameter names an image that is not there or not public, and none is written before all are public.
+    /// No parameter names an image that is not there, or not public.
     pub fn judge_parameters(&mut self) {
-        let is_public = |(region, id): &(Region, ImageId)| {
+        let is_public = |region: &Region, id: &ImageId| {
             self.images.get(&(region.clone(), id.clone())).is_some_and(|image| image.is_good() && image.public)
         };
-        let named = self.parameters.iter().map(|((region, name), id)| (name, (region.clone(), id.clone())));
-        let wrong = named.filter(|(_, place)| !is_public(place));
-        let mut wrong: Vec<String> =
-            wrong.map(|(name, (at, id))| format!("{name} names {id} in {at}, not public")).collect();
-        wrong.extend(
-            (!self.parameters.is_empty() && self.is_half_public())
-                .then(|| "there are parameters while the image is public in some regions only".to_owned()),
-        );
+        let wrong = self.parameters.iter().filter(|((region, _), id)| !is_public(region, id));
+        let wrong: Vec<String> =
+            wrong.map(|((at, name), id)| format!("{name} names {id} in {at}, which is not public")).collect();
         wrong.into_iter().for_each(|wrong| self.violation(11, wrong));
     }
 

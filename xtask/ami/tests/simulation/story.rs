@@ -187,6 +187,7 @@ impl Story {
         self.expect(came == Came::Released, 8, "nothing goes wrong, and an earlier build doesn't come to its end");
         sleep(LAG * 12).await;
         self.cloud.books.borrow_mut().images.values_mut().filter(|it| !it.is_kept_base()).for_each(|it| it.gone = true);
+        self.cloud.books.borrow_mut().parameters.clear();
         self.build.clear();
         self.read.take();
     }
