@@ -48,4 +48,5 @@ mod survivors;
 mod regions;
 mod denials;
 mod speed;
+mod ends;
 mod stream;
