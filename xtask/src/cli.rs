@@ -10,8 +10,10 @@ use crate::{
     version::Version,
 };
 
+pub use bench::{BenchFlags, Part};
 pub use completions::CompletionsFlags;
 pub use diff::{DiffFlags, DiffFormat};
+pub use facts::FactsFlags;
 pub use install_into::InstallFlags;
 pub use list::{ListFlags, ListFormat};
 pub use promote::PromoteFlags;
@@ -21,9 +23,11 @@ pub use unfinished::{CleanFlags, ReportFlags, ResumeFlags};
 pub use values::image_name;
 use values::{cidr, expiry, plain_name, tag, user_name};
 
+mod bench;
 mod completions;
 mod install_into;
 mod diff;
+mod facts;
 mod list;
 mod promote;
 mod retire;
@@ -47,6 +51,8 @@ pub enum Task {
     Ami(Box<Ami>),
     /// Run every check of this repository; installs what the checks need
     Test(TestFlags),
+    /// Measure speed and memory against the floor, other programs, and earlier builds, side by side
+    Bench(BenchFlags),
     /// Install this tool in a Wallaroo checkout; shows what it will write, and asks first
     InstallInto(InstallFlags),
 }
@@ -334,35 +340,6 @@ pub struct BootFlags {
     /// the shell, such as 'ls /usr/bin | wc -l'
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
-}
-
-/// Where the facts of a system are read from.
-#[derive(Clone, Debug, Args)]
-#[command(group = clap::ArgGroup::new("origin").required(true).multiple(true).args(["image", "folder", "suite"]))]
-pub struct FactsFlags {
-    /// Read the base from a disk image, in any of the formats of --base-image
-    #[arg(long, value_name = "FILE", conflicts_with = "folder")]
-    pub image: Option<Utf8PathBuf>,
-    /// Read the base from its files, unpacked in a folder
-    #[arg(long, value_name = "DIR")]
-    pub folder: Option<Utf8PathBuf>,
-    /// Read the packages from this suite; without --image and --folder, also those that --local makes a base of
-    #[arg(long, value_name = "SUITE", value_parser = plain_name)]
-    pub suite: Option<String>,
-    /// The mirror of the suite [default: the recipe's, else that of this computer's apt]
-    #[arg(long, value_name = "URL", requires = "suite")]
-    pub mirror: Option<String>,
-    /// The mirror of its security updates, or `none` to leave them out [default: the recipe's, else the folder beside
-    /// the mirror whose name has `-security` added]
-    #[arg(long, value_name = "URL", requires = "suite")]
-    pub security_mirror: Option<String>,
-    /// Take package lists whose date has passed, as those of a snapshot
-    #[arg(long, requires = "suite")]
-    pub ignore_valid_until: bool,
-    /// The system, by its name in the recipe [default: what /etc/os-release of the base says, else the recipe's for the
-    /// suite]
-    #[arg(long, value_name = "NAME", value_parser = plain_name)]
-    pub system: Option<String>,
 }
 
 impl Ami {

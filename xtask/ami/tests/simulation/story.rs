@@ -27,6 +27,8 @@ use crate::{
     weather::{Odds, Weather},
 };
 
+mod tear;
+
 /// The longest that a process may take: all limits of the recipe that come one after the other, with room.
 pub const BOUND: Duration = Duration::from_secs(12 * 3600);
 
@@ -266,27 +268,6 @@ impl Story {
         }
         self.cloud.note(format_args!("-- {came:?}, after {} s", began.elapsed().as_secs()));
         came
-    }
-
-    /// Where the journal's last line was just being written, a part of it is lost; mostly none.
-    fn tear(&mut self) {
-        if self.random.happens(500) {
-            return;
-        }
-        let part = self.random.below(1000);
-        let path = self.journal();
-        let bytes = std::fs::read(&path).expect("a journal");
-        let body = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-        let last = body.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        // What was written before the last call was carried out had reached the disk by then.
-        if last == 0 || (last as u64) < self.cloud.settled() {
-            return;
-        }
-        self.cloud.note(format_args!("-- {part} thousandths of the journal's last line are written"));
-        let length = last as u64 + (bytes.len() - last) as u64 * part / 1000;
-        let file = std::fs::File::options().write(true).open(&path).expect("the journal");
-        file.set_len(length).expect("a shorter journal");
-        self.read.take();
     }
 
     /// A while passes before the build is resumed; mostly long enough for the cloud to show everything.

@@ -29,12 +29,8 @@ use crate::{
 const USER_INITIATED: &str = "Client.UserInitiated";
 
 /// All states but `shutting-down` and `terminated`, which an instance never leaves (EC2 user guide, "Instance lifecycle").
-const ALIVE: [InstanceStateName; 4] = [
-    InstanceStateName::Pending,
-    InstanceStateName::Running,
-    InstanceStateName::Stopping,
-    InstanceStateName::Stopped,
-];
+const ALIVE: [InstanceStateName; 4] =
+    [InstanceStateName::Pending, InstanceStateName::Running, InstanceStateName::Stopping, InstanceStateName::Stopped];
 
 impl Ec2 {
     /// Launches in the first zone with capacity. EC2 lacks capacity by zone, not by region.
