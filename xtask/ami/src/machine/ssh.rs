@@ -1,11 +1,11 @@
 //! Commands, jobs and uploads over SSH.
 
-use std::{pin::pin, time::Duration};
+use std::{io::SeekFrom, pin::pin, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use russh::{ChannelMsg, client::Handle};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 
 use super::{
     Destination, Input, Job, Lost, Machine, Output,
@@ -79,9 +79,12 @@ impl Ssh {
             match input {
                 Input::None => {}
                 Input::Text(text) => writer.data(text.as_bytes()).await.map_err(|_| lost())?,
-                Input::File(path) => {
+                Input::File(path, from) => {
                     let file = tokio::fs::File::open(path).await;
-                    writer.data(file.with_context(|| format!("failed to open {path}"))?).await.map_err(|_| lost())?;
+                    let mut file = file.with_context(|| format!("failed to open {path}"))?;
+                    let sought = file.seek(SeekFrom::Start(from)).await;
+                    sought.with_context(|| format!("failed to read {path}"))?;
+                    writer.data(file).await.map_err(|_| lost())?;
                 }
             }
             anyhow::Ok(writer.eof().await.map_err(|_| lost())?)
