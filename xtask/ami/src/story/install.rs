@@ -94,7 +94,8 @@ pub async fn payload(
         Ok(())
     };
     run.events.record(Step::Install, payload, work).await?;
-    std::fs::remove_file(&tar).with_context(|| format!("failed to remove {tar}"))?;
+    // On another thread: to free the blocks of a large file takes a while.
+    tokio::fs::remove_file(&tar).await.with_context(|| format!("failed to remove {tar}"))?;
     sha256.extend(written);
     Ok(sha256)
 }

@@ -15,7 +15,10 @@ use tokio::{
     process::Command,
     sync::mpsc,
 };
-use xtask_ami::machine::{Machine as _, Upload};
+use xtask_ami::{
+    machine::{Machine as _, Upload},
+    recipe::KeyType,
+};
 
 use crate::server::{Server, user};
 
@@ -95,8 +98,9 @@ async fn scp(server: &Server, address: SocketAddr, files: &Utf8Path) -> f64 {
     command.args(["-q", "-r", "-F", "none", "-i", key.as_str(), "-P", &address.port().to_string()]);
     command.args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]);
     command.arg(files).arg(format!("{}@127.0.0.1:{target}", user()));
-    let ended = command.stdin(Stdio::null()).kill_on_drop(true).status();
-    assert!(tokio::time::timeout(LIMIT, ended).await.expect("an end").expect("scp").success());
+    let ended = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let ended = tokio::time::timeout(LIMIT, ended).await.expect("an end").expect("scp");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     let took_secs = began.elapsed().as_secs_f64();
     std::fs::remove_dir_all(target).expect("it");
     took_secs
@@ -111,7 +115,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 #[tokio::test]
 #[ignore = "cargo xtask bench runs it: it compares how long uploads take"]
 async fn against_scp() {
-    let server = Server::start();
+    let server = Server::with(KeyType::Ed25519, "Subsystem sftp internal-sftp\n");
     for (delay_ms, mb) in DELAYS {
         let folder = server.folder.join("files");
         files(&folder, mb);
