@@ -132,7 +132,16 @@ fn scale(sh: &Shell) -> Result<Vec<Row>> {
 
 fn heartbeat(sh: &Shell) -> Result<Vec<Row>> {
     let _payload = sh.push_env("PAYLOAD_MB", "1024");
-    let words = ["--package", "xtask-ami", "--no-default-features", "--test", "simulation", "the_heartbeat", "--", "--nocapture"];
+    let words = [
+        "--package",
+        "xtask-ami",
+        "--no-default-features",
+        "--test",
+        "simulation",
+        "the_heartbeat",
+        "--",
+        "--nocapture",
+    ];
     let printed = test(sh, &words)?;
     let figures = row::lines(&printed, "heartbeat").into_iter().next().context("the test printed no figures")?;
     let what = format!("the loop's thread is held, at the longest, with {} MB", figures.text("payload_mb")?);

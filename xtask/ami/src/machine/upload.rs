@@ -57,14 +57,16 @@ impl Upload<'_> {
 mod tests {
     use super::*;
 
-    const UPLOAD: Upload<'_> = Upload { tar: Utf8Path::new("payload.tar"), folder: "/var/tmp/staging" };
+    fn upload() -> Upload<'static> {
+        Upload { tar: Utf8Path::new("payload.tar"), folder: "/var/tmp/staging" }
+    }
 
     #[test]
     fn what_arrived_is_unpacked_again_and_nothing_of_it_removed() {
-        let first = UPLOAD.command(&[]);
+        let first = upload().command(&[]);
         assert!(first.contains("rm -rf /var/tmp/staging /var/tmp/staging-parts && "), "{first}");
         assert!(first.contains("{ tee /var/tmp/staging-parts/1; }"), "{first}");
-        let third = UPLOAD.command(&[10, 20]);
+        let third = upload().command(&[10, 20]);
         assert!(third.contains("rm -rf /var/tmp/staging && "), "{third}");
         let unpacked = "{ head -c 10 /var/tmp/staging-parts/1; head -c 20 /var/tmp/staging-parts/2; tee ";
         assert!(third.contains(unpacked), "{third}");
@@ -72,10 +74,10 @@ mod tests {
 
     #[test]
     fn all_is_sent_again_where_a_part_is_missing() {
-        assert_eq!(UPLOAD.counted(2, "10\n20\n").expect("numbers"), [10, 20]);
+        assert_eq!(upload().counted(2, "10\n20\n").expect("numbers"), [10, 20]);
         for printed in ["10\n", ""] {
-            assert_eq!(UPLOAD.counted(2, printed).expect("numbers"), [0_u64; 0], "{printed:?}");
+            assert_eq!(upload().counted(2, printed).expect("numbers"), [0_u64; 0], "{printed:?}");
         }
-        assert!(UPLOAD.counted(1, "many\n").is_err());
+        assert!(upload().counted(1, "many\n").is_err());
     }
 }

@@ -177,7 +177,8 @@ impl Compute for Qemu {
         // An image still being made from its disk can't be completed. Dropping it kills qemu-img.
         self.conversions.borrow_mut().retain(|_, conversion| !conversion.partial.starts_with(local.folder.path()));
         let folder = local.folder.path();
-        std::fs::remove_dir_all(folder).with_context(|| format!("failed to remove {folder}"))?;
+        // On another thread: to free the blocks of a disk takes a while.
+        tokio::fs::remove_dir_all(folder).await.with_context(|| format!("failed to remove {folder}"))?;
         Ok(Termination::Certain)
     }
 }
