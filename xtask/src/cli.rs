@@ -11,10 +11,12 @@ use crate::{
     version::Version,
 };
 
+pub use bench::{BenchFlags, Part};
 pub use check::{CheckFlags, PolicyFlags};
 pub use command::Command;
 pub use completions::CompletionsFlags;
 pub use diff::{DiffFlags, DiffFormat};
+pub use facts::FactsFlags;
 pub use install_into::InstallFlags;
 pub use list::{ListFlags, ListFormat};
 pub use promote::PromoteFlags;
@@ -25,12 +27,14 @@ pub use unfinished::{CleanFlags, ReportFlags, ResumeFlags};
 pub use values::image_name;
 use values::{cidr, expiry, plain_name, tag, user_name};
 
+mod bench;
 mod check;
 mod command;
 mod completions;
 mod examples;
 mod install_into;
 mod diff;
+mod facts;
 mod list;
 mod promote;
 mod published;
@@ -57,6 +61,9 @@ pub enum Task {
     /// Run every check of this repository; installs what the checks need
     #[command(after_help = examples::TEST)]
     Test(TestFlags),
+    /// Measure speed and memory against the floor, other programs, and earlier builds, side by side
+    #[command(after_help = examples::BENCH)]
+    Bench(BenchFlags),
     /// Install this tool in a Wallaroo checkout; shows what it will write, and asks first
     #[command(after_help = examples::INSTALL_INTO)]
     InstallInto(InstallFlags),
@@ -284,35 +291,6 @@ pub struct BootFlags {
     /// the shell, such as 'ls /usr/bin | wc -l'
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
-}
-
-/// Where the facts of a system are read from.
-#[derive(Clone, Debug, Args)]
-#[command(group = clap::ArgGroup::new("origin").required(true).multiple(true).args(["image", "folder", "suite"]))]
-pub struct FactsFlags {
-    /// Read the base from a disk image, in any of the formats of --base-image
-    #[arg(long, value_name = "FILE", conflicts_with = "folder")]
-    pub image: Option<Utf8PathBuf>,
-    /// Read the base from its files, unpacked in a folder
-    #[arg(long, value_name = "DIR")]
-    pub folder: Option<Utf8PathBuf>,
-    /// Read the packages from this suite; without --image and --folder, also those that --local makes a base of
-    #[arg(long, value_name = "SUITE", value_parser = plain_name)]
-    pub suite: Option<String>,
-    /// The mirror of the suite [default: the recipe's, else that of this computer's apt]
-    #[arg(long, value_name = "URL", requires = "suite")]
-    pub mirror: Option<String>,
-    /// The mirror of its security updates, or `none` to leave them out [default: the recipe's, else the folder beside
-    /// the mirror whose name has `-security` added]
-    #[arg(long, value_name = "URL", requires = "suite")]
-    pub security_mirror: Option<String>,
-    /// Take package lists whose date has passed, as those of a snapshot
-    #[arg(long, requires = "suite")]
-    pub ignore_valid_until: bool,
-    /// The system, by its name in the recipe [default: what /etc/os-release of the base says, else the recipe's for the
-    /// suite]
-    #[arg(long, value_name = "NAME", value_parser = plain_name)]
-    pub system: Option<String>,
 }
 
 impl Ami {

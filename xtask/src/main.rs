@@ -19,6 +19,7 @@ use xtask::{
     completion,
 };
 
+mod bench;
 mod compile;
 mod install_into;
 mod rustc;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
             _ => hand_over(&ami),
         },
         Task::Test(flags) => test::run(&flags),
+        Task::Bench(flags) => bench::run(&flags),
         Task::InstallInto(flags) => workspace().and_then(|workspace| install_into::run(&flags, &workspace)),
     };
     match ended {

@@ -25,7 +25,7 @@ pub use account::{Account, HowTo};
 pub use compute::Compute;
 pub use image::{Image, ImageState, NewImage, Origin};
 pub use imaging::{ClosedDisk, DiskFiles, Imaging};
-pub use instance::{Instance, InstanceState, Launch, LaunchSource, Shutdown, SshAccess};
+pub use instance::{Instance, InstanceState, Launch, LaunchSource, Shutdown, SshAccess, Termination};
 pub use leftover::{Leftover, LeftoverKind};
 pub use opening::{Audience, Opening, Permission};
 pub use parameters::Parameters;

@@ -17,8 +17,10 @@ pub mod openssh;
 mod sending;
 pub mod ssh;
 pub mod through;
+mod upload;
 
 pub use job::Job;
+pub use upload::Upload;
 
 /// How much output is kept for the last lines of a message.
 const TAIL_BYTES: usize = 64 << 10;
@@ -33,6 +35,14 @@ pub trait Machine {
     /// When the connection is lost ([`Lost`]), the command exceeds `limit`, or its exit status isn't 0. The message names
     /// `what` failed, and has the last lines of output.
     async fn run(&self, what: &str, command: &str, input: Input<'_>, limit: Duration) -> Result<String>;
+
+    /// Uploads a tar, and unpacks it as root.
+    ///
+    /// # Errors
+    /// As [`Machine::run`].
+    async fn upload(&self, what: &str, upload: &Upload<'_>, limit: Duration) -> Result<()> {
+        self.run(what, &upload.command(&[]), Input::File(upload.tar, 0), limit).await.map(drop)
+    }
 
     /// Runs a script as root, and returns its standard output. Where the connection is lost ([`Lost`]), the script goes on
     /// on machines that support this, and another session follows the same job on.
@@ -51,8 +61,8 @@ pub enum Input<'a> {
     None,
     /// This text.
     Text(&'a str),
-    /// The content of a file on this computer.
-    File(&'a Utf8Path),
+    /// The content of a file on this computer, from this byte on.
+    File(&'a Utf8Path, u64),
 }
 
 /// A machine to log in to.

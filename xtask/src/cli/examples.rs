@@ -20,6 +20,12 @@ pub(super) const TEST: &str = "Examples:
   cargo xtask test --quick
   cargo xtask test --seed 42";
 
+/// Of `bench`.
+pub(super) const BENCH: &str = "Examples:
+  cargo xtask bench
+  cargo xtask bench ec2 --against 60424ae
+  cargo xtask bench compile --json";
+
 /// Of `install-into`.
 pub(super) const INSTALL_INTO: &str = "Examples:
   cargo xtask install-into ../wallaroo

@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 use xtask::region::Region;
 
-use super::{Instance, Launch, Paced, Shutdown, SshAccess, tags::Tags};
+use super::{Instance, Launch, Paced, Shutdown, SshAccess, Termination, tags::Tags};
 use crate::{
     elf::facts::Facts,
     event::{facts::Base, ids::InstanceId},
@@ -81,7 +81,7 @@ pub trait Compute: Paced {
     /// When the cloud doesn't answer.
     async fn instance(&self, region: &Region, id: &InstanceId) -> Result<Option<Instance>>;
 
-    /// Lists the instances with a build's tag, terminated ones excluded.
+    /// Lists the instances with a build's tag, except those that terminate or have terminated.
     ///
     /// # Errors
     /// When the cloud doesn't answer.
@@ -116,9 +116,9 @@ pub trait Compute: Paced {
     /// When the cloud refuses.
     async fn stop(&self, region: &Region, id: &InstanceId, how: Shutdown) -> Result<()>;
 
-    /// Terminates an instance and deletes its disk. Does nothing when it is already gone.
+    /// Orders an instance to terminate, which deletes its disk. Does nothing when it is already gone.
     ///
     /// # Errors
     /// When the cloud refuses.
-    async fn terminate(&self, region: &Region, id: &InstanceId) -> Result<()>;
+    async fn terminate(&self, region: &Region, id: &InstanceId) -> Result<Termination>;
 }

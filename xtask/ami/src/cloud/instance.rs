@@ -75,12 +75,23 @@ pub enum InstanceState {
     Pending,
     /// It runs, but may not answer yet.
     Running,
-    /// It is shutting down, to stop or to terminate.
+    /// It is shutting down, to stop.
     Stopping,
     /// It is off, and its disk is at rest.
     Stopped,
+    /// It is shutting down, to terminate. That cannot be undone, and its disk goes with it.
+    Terminating,
     /// It is gone, with its disk.
     Terminated,
+}
+
+/// What is known of an instance whose termination was ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Termination {
+    /// The cloud has taken the order: the instance is [`InstanceState::Terminating`], or has terminated.
+    Certain,
+    /// The cloud does not know the instance: not yet, or no longer.
+    Unknown,
 }
 
 impl fmt::Display for InstanceState {
@@ -90,6 +101,7 @@ impl fmt::Display for InstanceState {
             InstanceState::Running => "running",
             InstanceState::Stopping => "stopping",
             InstanceState::Stopped => "stopped",
+            InstanceState::Terminating => "terminating",
             InstanceState::Terminated => "terminated",
         })
     }

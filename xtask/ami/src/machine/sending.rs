@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{
     fs::File,
-    io::{AsyncRead, ReadBuf},
+    io::{AsyncRead, BufReader, ReadBuf},
     time::Instant,
 };
 
@@ -17,9 +17,12 @@ use crate::{event::Event, events::Events};
 /// How often it is told.
 const EVERY: Duration = Duration::from_millis(500);
 
+/// How much is read at once: each read goes to another thread and back, and a packet is small.
+const BUFFER_BYTES: usize = 1 << 20;
+
 /// A file that is read to be sent. What is read has been sent but for the connection's window, 2 MiB at most.
 pub(super) struct Sending<'a> {
-    file: File,
+    file: BufReader<File>,
     source: &'a str,
     sent_bytes: u64,
     total_bytes: u64,
@@ -31,7 +34,7 @@ pub(super) struct Sending<'a> {
 impl<'a> Sending<'a> {
     /// A file of this size, to the machine with this log.
     pub fn new(file: File, total_bytes: u64, source: &'a str, events: &'a Events) -> Sending<'a> {
-        let now = Instant::now();
+        let (now, file) = (Instant::now(), BufReader::with_capacity(BUFFER_BYTES, file));
         Sending { file, source, sent_bytes: 0, total_bytes, began: now, told: now, events }
     }
 

@@ -1,11 +1,14 @@
 //! Commands, jobs and uploads over SSH.
 
-use std::{pin::pin, time::Duration};
+use std::{io::SeekFrom, pin::pin, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use russh::{ChannelMsg, client::Handle};
-use tokio::{io::AsyncWriteExt as _, time::Instant};
+use tokio::{
+    io::{AsyncSeekExt as _, AsyncWriteExt as _},
+    time::Instant,
+};
 
 use super::{
     Destination, Input, Job, Lost, Machine, Output,
@@ -81,10 +84,14 @@ impl Ssh {
             match input {
                 Input::None => {}
                 Input::Text(text) => writer.data(text.as_bytes()).await.map_err(|_| lost())?,
-                Input::File(path) => {
-                    let file = tokio::fs::File::open(path).await.with_context(|| format!("failed to open {path}"))?;
-                    let length = file.metadata().await.with_context(|| format!("failed to read {path}"))?.len();
-                    writer.data(Sending::new(file, length, source, &self.events)).await.map_err(|_| lost())?;
+                Input::File(path, from) => {
+                    let mut file =
+                        tokio::fs::File::open(path).await.with_context(|| format!("failed to open {path}"))?;
+                    let failed = || format!("failed to read {path}");
+                    let length = file.metadata().await.with_context(failed)?.len();
+                    file.seek(SeekFrom::Start(from)).await.with_context(failed)?;
+                    let sending = Sending::new(file, length.saturating_sub(from), source, &self.events);
+                    writer.data(sending).await.map_err(|_| lost())?;
                 }
             }
             anyhow::Ok(writer.eof().await.map_err(|_| lost())?)

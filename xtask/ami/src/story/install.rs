@@ -13,7 +13,7 @@ use crate::{
         step::{Handle, Step},
     },
     ground::sha256,
-    machine::{Input, Job, Machine},
+    machine::{Input, Job, Machine, Upload},
     ship::{
         inventory::Inventory,
         manifest::{self, BaseOf, Manifest},
@@ -83,9 +83,8 @@ pub async fn payload(
         ),
         None => {
             run.events.say(Progress::Uploading { files: sha256.len() });
-            let unpack =
-                format!("sudo -n sh -c 'rm -rf {STAGING} && mkdir -m 700 {STAGING} && tar -x -C {STAGING} -f -'");
-            machine.run("uploading the payload", &unpack, Input::File(&tar), limit).await?;
+            let upload = Upload { tar: &tar, folder: STAGING };
+            machine.upload("uploading the payload", &upload, limit).await?;
         }
     }
     let work = async {
@@ -95,7 +94,8 @@ pub async fn payload(
         Ok(())
     };
     run.events.record(Step::Install, payload, work).await?;
-    std::fs::remove_file(&tar).with_context(|| format!("failed to remove {tar}"))?;
+    // On another thread: to free the blocks of a large file takes a while.
+    tokio::fs::remove_file(&tar).await.with_context(|| format!("failed to remove {tar}"))?;
     sha256.extend(written);
     Ok(sha256)
 }

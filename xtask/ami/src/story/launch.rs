@@ -11,7 +11,7 @@ use super::{
     session::Session,
 };
 use crate::{
-    cloud::{Compute, Instance, InstanceState, Launch, LaunchSource, Phase, SshAccess},
+    cloud::{Compute, Instance, InstanceState, Launch, LaunchSource, Phase, SshAccess, Termination},
     event::{
         Event,
         facts::Base,
@@ -158,13 +158,18 @@ pub async fn order_to_terminate<C: Compute>(cloud: &C, run: &Run, instance: &Ins
         ));
         std::future::pending().await
     };
-    tokio::select! { ended = cloud.terminate(region, instance) => ended, never = say => never }
+    let taken = tokio::select! { taken = cloud.terminate(region, instance) => taken?, never = say => never };
+    if taken == Termination::Certain {
+        run.terminated.borrow_mut().insert(instance.clone());
+    }
+    Ok(())
 }
 
-/// Waits until an instance whose termination was ordered has terminated, and deletes its key pair and security group. A
+/// Deletes the key pair and the security group of an instance whose termination was ordered, and waits until that is certain.
+/// One that has left its group holds nothing, so it is not waited for; otherwise its group is free once it has terminated. A
 /// failure is only warned of, as in [`terminate`].
 pub async fn discard<C: Compute>(cloud: &C, run: &Run, role: Role, instance: &InstanceId) {
-    let (gone, revoked) = tokio::join!(await_terminated(cloud, run, instance), revoke(cloud, run, role));
+    let (gone, revoked) = tokio::join!(await_termination(cloud, run, instance), revoke(cloud, run, role));
     if gone.is_ok() && revoked.is_ok() {
         run.logins.borrow_mut().retain(|(id, _)| id != instance);
     }
@@ -173,23 +178,29 @@ pub async fn discard<C: Compute>(cloud: &C, run: &Run, role: Role, instance: &In
     }
 }
 
-/// Waits until an instance whose termination was ordered has terminated.
+/// Waits until it is certain that an instance terminates, which it is at once where the cloud took the order. It may have
+/// been refused, or an instance that was launched just now may have been unknown.
 ///
 /// # Errors
 /// When the limit passes, or the cloud does not answer.
-pub async fn await_terminated<C: Compute>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
+pub async fn await_termination<C: Compute>(cloud: &C, run: &Run, instance: &InstanceId) -> Result<()> {
+    if run.terminated.borrow().contains(instance) {
+        return Ok(());
+    }
     let region = run.build_region();
     let patience = Patience { limit: TERMINATION_LIMIT, pace: cloud.pace(Phase::Termination) };
     wait::until(format_args!("{instance} to terminate"), patience, &run.events, async || {
         let now = match cloud.instance(region, instance).await? {
-            None | Some(Instance { state: InstanceState::Terminated, .. }) => return Ok(Poll::Ready(())),
+            None | Some(Instance { state: InstanceState::Terminating | InstanceState::Terminated, .. }) => {
+                return Ok(Poll::Ready(()));
+            }
             Some(now) => now,
         };
-        if now.state != InstanceState::Stopping {
-            // The order to terminate it was lost.
-            cloud.terminate(region, instance).await?;
-        }
-        Ok(Poll::NotYet(now.state.to_string()))
+        order_to_terminate(cloud, run, instance).await?;
+        Ok(match run.terminated.borrow().contains(instance) {
+            true => Poll::Ready(()),
+            false => Poll::NotYet(now.state.to_string()),
+        })
     })
     .await
 }

@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeSet,
     time::{Duration, SystemTime},
 };
 
@@ -50,6 +51,8 @@ pub struct Run {
     pub events: Events,
     /// The instances that were launched, and their keys. No event has them: keys are not recorded.
     pub logins: RefCell<Vec<(InstanceId, Login)>>,
+    /// The instances whose termination the cloud has confirmed to this process.
+    pub terminated: RefCell<BTreeSet<InstanceId>>,
     /// How many processes have begun or resumed the build, this one included.
     pub attempt: u32,
     began: SystemTime,
@@ -72,7 +75,8 @@ impl Run {
         std::fs::create_dir_all(&folder).with_context(|| format!("failed to make the build's folder {folder}"))?;
         let lock = lock(&folder)?;
         events.begin(&folder, about(&spec, &id, began, identity))?;
-        Ok(Run { attempt: 1, events: events.clone(), logins: RefCell::default(), id, spec, folder, began, _lock: lock })
+        let (events, logins, terminated) = (events.clone(), RefCell::default(), RefCell::default());
+        Ok(Run { attempt: 1, events, logins, terminated, id, spec, folder, began, _lock: lock })
     }
 
     /// Resumes an unfinished build.
@@ -98,8 +102,8 @@ impl Run {
         let spec = inputs::as_it_began(spec, &reading.state)?;
         let attempt = reading.state.attempts + 1;
         events.resume(&folder, reading)?;
-        let (events, logins) = (events.clone(), RefCell::default());
-        Ok(Run { id: id.to_owned(), spec, folder, events, logins, attempt, began, _lock: lock })
+        let (events, logins, terminated) = (events.clone(), RefCell::default(), RefCell::default());
+        Ok(Run { id: id.to_owned(), spec, folder, events, logins, terminated, attempt, began, _lock: lock })
     }
 
     /// The region that the image is made in.

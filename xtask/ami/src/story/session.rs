@@ -17,7 +17,7 @@ use super::{
 use crate::{
     cloud::Compute,
     event::{ids::InstanceId, step::Role},
-    machine::{Input, Job, Lost, Machine, keys::Login},
+    machine::{Input, Job, Lost, Machine, Upload, keys::Login},
 };
 
 /// How long this logs in again beyond the limit of the work, so that the result of a script that has just ended is read.
@@ -91,6 +91,23 @@ impl<C: Compute> Machine for Session<'_, C> {
                 Err(error) if error.is::<Lost>() => self.resume(error, None, deadline).await?,
                 done => return done,
             };
+        }
+    }
+
+    /// Where the connection is lost, another one goes on at the byte where it stopped.
+    async fn upload(&self, what: &str, upload: &Upload<'_>, limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit + LAST_LOGIN;
+        let mut arrived = Vec::new();
+        loop {
+            let rest = Input::File(upload.tar, arrived.iter().sum());
+            let lost = match self.machine().run(what, &upload.command(&arrived), rest, limit).await {
+                Err(error) if error.is::<Lost>() => error,
+                done => return done.map(drop),
+            };
+            self.resume(lost, None, deadline).await?;
+            let connections = arrived.len() + 1;
+            let counted = self.run("counting what has arrived", &upload.count(connections), Input::None, limit).await?;
+            arrived = upload.counted(connections, &counted)?;
         }
     }
 

@@ -121,14 +121,15 @@ pub async fn clean_up<C: Cloud>(cloud: &C, run: &Run, kept: &[InstanceId], urgen
     if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("\n  ")) }
 }
 
-/// The instances that earlier processes launched, but those that are known to have terminated: to end these again would
+/// The instances that earlier processes launched, except those that terminate or have terminated: to end these again would
 /// only cost time.
 async fn launched_earlier<C: Cloud>(cloud: &C, run: &Run) -> Vec<InstanceId> {
     let mut earlier = run.events.state(State::launched);
     earlier.retain(|id| run.logins.borrow().iter().all(|(own, _)| own != id));
     let looks = join_all(earlier.iter().map(|id| cloud.instance(run.build_region(), id))).await;
     let is_over = |look: &Result<Option<Instance>>| {
-        look.as_ref().is_ok_and(|it| it.as_ref().is_some_and(|it| it.state == InstanceState::Terminated))
+        let seen = look.as_ref().ok().and_then(Option::as_ref);
+        seen.is_some_and(|it| matches!(it.state, InstanceState::Terminating | InstanceState::Terminated))
     };
     earlier.into_iter().zip(looks).filter(|(_, look)| !is_over(look)).map(|(id, _)| id).collect()
 }
@@ -143,7 +144,9 @@ async fn end_instances<C: Cloud>(cloud: &C, run: &Run, urgency: Urgency) -> Vec<
         faults.push(error.context("failed to look for instances"));
         Vec::new()
     });
-    let instances: BTreeSet<InstanceId> = found.into_iter().chain(launched).collect();
+    let mut instances: BTreeSet<InstanceId> = found.into_iter().chain(launched).collect();
+    // A tag search may still find one as it was before it was ordered to terminate.
+    instances.retain(|instance| !run.terminated.borrow().contains(instance));
     let ended =
         join_all(instances.iter().map(|instance| end_instance(cloud, run, instance, detach_until, urgency))).await;
     faults.extend(ended.into_iter().filter_map(Result::err));
@@ -185,7 +188,7 @@ async fn find_instances<C: Cloud>(
     }
 }
 
-/// Terminates an instance; unless interrupted, waits until it has terminated.
+/// Terminates an instance; unless interrupted, waits until that is certain.
 async fn end_instance<C: Cloud>(
     cloud: &C,
     run: &Run,
@@ -210,7 +213,7 @@ async fn end_instance<C: Cloud>(
         run.events.warn(format_args!("failed to write {path}: {error}"));
     }
     terminate(cloud, run, instance).await?;
-    if urgency == Urgency::Interrupted { Ok(()) } else { launch::await_terminated(cloud, run, instance).await }
+    if urgency == Urgency::Interrupted { Ok(()) } else { launch::await_termination(cloud, run, instance).await }
 }
 
 /// Orders an instance to terminate, in up to three attempts, because it costs money by the hour.

@@ -67,7 +67,7 @@ pub async fn done(ec2: &Ec2, sdk: &SdkConfig, region: &Region, words: &[&str]) -
         ["instances-of", build] => return Ok(list(ec2.instances_of(region, build).await?, |id| id.0)),
         ["console", id] => ec2.console(region, &instance(id)).await.map(drop)?,
         ["stop", id] => ec2.stop(region, &instance(id), Shutdown::Ordered).await?,
-        ["terminate", id] => ec2.terminate(region, &instance(id)).await?,
+        ["terminate", id] => ec2.terminate(region, &instance(id)).await.map(drop)?,
         ["create", id] => return Ok(ec2.create_image(region, &instance(id), &new_image("image")).await?.0),
         ["copy", id, to] => {
             return Ok(ec2.copy_image(region, &image(id), &to.parse().expect("a region"), &new_image("copy")).await?.0);

@@ -10,6 +10,7 @@ use aws_smithy_types::date_time::{DateTime, Format};
 use tokio::time::Instant;
 
 use crate::{
+    buckets::Buckets,
     delays::Delays,
     request::{Call, Parameters},
     xml::{Refusal, Refused, refuse},
@@ -57,6 +58,8 @@ pub struct World {
     pub closed_accounts: BTreeSet<String>,
     /// Whether the public image quota can be read.
     pub quota_readable: bool,
+    /// The limits on requests; none where every call is served.
+    pub buckets: Option<Buckets>,
     /// The rules that were broken.
     pub violations: Vec<String>,
     counter: u64,
@@ -149,6 +152,7 @@ impl World {
             decoded: None,
             closed_accounts: BTreeSet::new(),
             quota_readable: true,
+            buckets: None,
             violations: Vec::new(),
             counter: 0,
         }

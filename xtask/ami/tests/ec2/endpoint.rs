@@ -143,7 +143,10 @@ impl Endpoint {
 
 impl Inner {
     fn arrives(&mut self, call: &Call) -> (usize, Option<Fault>, Duration) {
-        let fault = self.plans.iter_mut().find_map(|plan| plan.befalls(call));
+        let now = self.world.now();
+        let is_served = self.world.buckets.as_mut().is_none_or(|buckets| buckets.take(call, now));
+        let planned = self.plans.iter_mut().find_map(|plan| plan.befalls(call));
+        let fault = planned.or_else(|| (!is_served).then_some(Fault::Throttled));
         let logged = Logged { at: self.world.now(), call: call.clone(), fault: fault.clone(), error: None };
         self.log.push(logged);
         self.arrived.send_replace(self.log.len());

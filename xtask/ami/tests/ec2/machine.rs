@@ -14,7 +14,7 @@ use xtask::region::Region;
 use xtask_ami::{
     cloud::{
         Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, Launch, Leftover, NewImage, Opening,
-        Paced, Parameters, Permission, Phase, Recycled, Retiring, Shutdown, SshAccess,
+        Paced, Parameters, Permission, Phase, Recycled, Retiring, Shutdown, SshAccess, Termination,
         ec2::Ec2,
         preflight::{Preflight, Request},
         tags::Tags,
@@ -206,7 +206,7 @@ impl Compute for Simulated {
         instances_of(region: &Region, build: &str) -> Vec<InstanceId>;
         console(region: &Region, id: &InstanceId) -> String;
         stop(region: &Region, id: &InstanceId, how: Shutdown) -> ();
-        terminate(region: &Region, id: &InstanceId) -> ();
+        terminate(region: &Region, id: &InstanceId) -> Termination;
     }
 }
 

@@ -1,7 +1,6 @@
 //! Private images one after another: the second starts from the base that the first one kept.
 //!
-//! To see how long each takes, on a computer that does nothing else:
-//! `cargo test --package xtask-ami --test local private_images -- --ignored --nocapture`
+//! To see how long each takes, on a computer that does nothing else: `cargo xtask bench private`
 
 use std::time::Instant;
 
@@ -21,7 +20,7 @@ fn make(bench: &Bench, words: &[&str]) -> (Value, f64) {
 
 #[expect(clippy::print_stdout, reason = "the figures are what it is for")]
 #[test]
-#[ignore = "it makes three images, to compare how long they take"]
+#[ignore = "cargo xtask bench runs it: it makes three images, to compare how long they take"]
 fn private_images_one_after_another() {
     let Some(bench) = Bench::new() else { return };
     let load = || std::fs::read_to_string("/proc/loadavg").expect("the load").trim().to_owned();
@@ -38,7 +37,7 @@ fn private_images_one_after_another() {
         times.push((report, took_secs));
     }
     let [(plain, without), (keeping, first), (reusing, second)] = &times[..] else { panic!("three") };
-    println!("the first takes {:.2} of the time without, the second {:.2}", first / without, second / without);
+    println!("private without={without:.1} keeping={first:.1} reusing={second:.1}");
     assert!(plain["reused_base"].is_null() && keeping["reused_base"].is_null());
     assert!(reusing["reused_base"].is_string(), "{reusing}");
     assert_eq!((&reusing["base"], &reusing["packages"]), (&plain["base"], &plain["packages"]));

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use xtask::region::Region;
 use xtask_ami::{
     ask::spec::{ReleaseSpec, Visibility},
-    cloud::{InstanceState, Leftover, LeftoverKind, NewImage, tags::Tags},
+    cloud::{Leftover, LeftoverKind, NewImage, tags::Tags},
     event::{
         ids::{ImageId, InstanceId},
         promotion::Promotion,
@@ -89,6 +89,7 @@ impl Books {
 
     pub fn new_process(&mut self) {
         self.accesses.values_mut().for_each(|access| access.known = false);
+        self.instances.values_mut().for_each(|instance| instance.known = false);
     }
 
     pub fn id(&mut self, kind: &str) -> String {
@@ -146,8 +147,7 @@ impl Books {
         let mut found: Vec<Leftover> = images.chain(alone).collect();
         if region.as_str() == self.home {
             let now = Instant::now();
-            let alive = |it: &SimInstance| it.state() != InstanceState::Terminated && !it.is_ending();
-            let instances = self.instances.iter().filter(|(_, it)| now >= it.listed && alive(it));
+            let instances = self.instances.iter().filter(|(_, it)| now >= it.listed && !it.is_ending());
             found.extend(instances.filter_map(|(id, it)| Leftover::tagged(LeftoverKind::Instance, &id.0, &it.tags)));
             let accesses = self.accesses.iter().filter(|(_, it)| now >= it.listed);
             found.extend(accesses.filter_map(|(id, it)| Leftover::tagged(LeftoverKind::SecurityGroup, id, &it.tags)));

@@ -4,6 +4,7 @@
 mod rig;
 
 mod copying;
+mod heartbeat;
 mod machines;
 mod publisher;
 mod publishing;

@@ -2,7 +2,7 @@
 
 use xtask::region::Region;
 use xtask_ami::{
-    cloud::{ImageState, InstanceState},
+    cloud::ImageState,
     event::ids::{ImageId, InstanceId},
 };
 
@@ -114,6 +114,17 @@ impl Books {
         }
     }
 
+    /// A process made the image, and has written down that nothing else is left. What an earlier one was granted in its last
+    /// moment may not be listed yet; cleaning up finds it later.
+    pub fn judge_tidy(&mut self) {
+        let mut left = self.alive();
+        let accesses = self.accesses.iter().filter(|(_, access)| access.known);
+        left.extend(accesses.map(|(name, _)| format!("the access {}", ordinal(name))));
+        if !left.is_empty() {
+            self.violation(1, format!("a process released and left {}", left.join(", ")));
+        }
+    }
+
     /// A process failed, and has written down that it cleaned up.
     pub fn judge_failed(&mut self) {
         if self.is_half_public() {
@@ -132,9 +143,9 @@ impl Books {
         self.images.values().any(|image| is_of_it(image) && (pending(image) || !self.has_the_bytes(&image.disk.files)))
     }
 
-    /// The machines that are left.
+    /// The machines that are left, except those that terminate: that cannot be undone.
     fn alive(&self) -> Vec<String> {
-        let alive = self.instances.iter().filter(|(_, it)| it.state() != InstanceState::Terminated);
+        let alive = self.instances.iter().filter(|(_, it)| !it.is_ending());
         alive.map(|(id, _)| id.to_string()).collect()
     }
 

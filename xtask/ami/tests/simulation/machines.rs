@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use xtask::region::Region;
 use xtask_ami::{
     cloud::{
-        Instance, InstanceState, Launch, LaunchSource, SshAccess,
+        Instance, InstanceState, Launch, LaunchSource, SshAccess, Termination,
         tags::{TAG_BUILD, Tags},
     },
     event::ids::{ImageId, InstanceId},
@@ -19,7 +19,7 @@ use crate::{
     cloud::Cloud,
     fate::{Fate, Verb},
     images::SimImage,
-    kit::{Disk, word},
+    kit::{Disk, sums_of_tar, word},
     laws::ordinal,
 };
 
@@ -47,6 +47,8 @@ pub struct SimInstance {
     pub launched: Instant,
     visible: Instant,
     pub listed: Instant,
+    /// Whether the process that there is launched it.
+    pub known: bool,
     stopping: Option<Instant>,
     ending: Option<Instant>,
     /// Whether it ends without being told to.
@@ -73,6 +75,16 @@ pub struct SimMachine<F> {
 impl<F: Fate> Machine for SimMachine<F> {
     async fn run(&self, what: &str, command: &str, input: Input<'_>, limit: Duration) -> Result<String> {
         let id = &self.instance;
+        // A machine unpacks what it gets by itself, so that takes nothing of the thread that is watched.
+        let unpacked = match input {
+            Input::File(path, _) => {
+                let path = path.to_owned();
+                let sums = tokio::task::spawn_blocking(move || sums_of_tar(&path)).await??;
+                Some(serde_json::to_string(&sums)?)
+            }
+            _ => None,
+        };
+        let input = unpacked.as_deref().map_or(input, Input::Text);
         let answer = self.cloud.call_of(Verb::Run, word(command), id, |books, _| {
             let scripts = books.scripts.clone();
             let instance = books.up(id, what)?;
@@ -114,7 +126,7 @@ impl SimInstance {
         let over = |at: Instant| Instant::now() >= at + SHUTDOWN;
         match (self.ending, self.stopping) {
             (Some(at), _) if over(at) => InstanceState::Terminated,
-            (Some(at), _) if Instant::now() >= at => InstanceState::Stopping,
+            (Some(at), _) if Instant::now() >= at => InstanceState::Terminating,
             (_, Some(at)) if over(at) => InstanceState::Stopped,
             (_, Some(_)) => InstanceState::Stopping,
             _ if self.launched.elapsed() < BOOT / 2 => InstanceState::Pending,
@@ -198,6 +210,7 @@ impl Books {
             launched: now,
             visible,
             listed,
+            known: true,
             stopping: None,
             ending,
             dies: ending.is_some(),
@@ -253,17 +266,18 @@ impl Books {
         Ok(())
     }
 
-    pub fn terminate(&mut self, id: &InstanceId) -> Result<()> {
-        if let Some(instance) = self.instances.get_mut(id) {
-            let now = Instant::now();
-            instance.ending = Some(instance.ending.map_or(now, |at| at.min(now)));
-        }
-        Ok(())
+    pub fn terminate(&mut self, id: &InstanceId) -> Termination {
+        let now = Instant::now();
+        // Whoever launched it tries until it is visible.
+        let is_known = |it: &&mut SimInstance| it.known || now >= it.visible;
+        let Some(instance) = self.instances.get_mut(id).filter(is_known) else { return Termination::Unknown };
+        instance.ending = Some(instance.ending.map_or(now, |at| at.min(now)));
+        Termination::Certain
     }
 
     pub fn instances_of(&self, build: &str) -> Vec<InstanceId> {
         let of_build = |it: &SimInstance| it.tags.iter().any(|(key, value)| key == TAG_BUILD && value == build);
-        let shown = |it: &SimInstance| Instant::now() >= it.listed && it.state() != InstanceState::Terminated;
+        let shown = |it: &SimInstance| Instant::now() >= it.listed && !it.is_ending();
         let found = self.instances.iter().filter(|(_, instance)| of_build(instance) && shown(instance));
         found.map(|(id, _)| id.clone()).collect()
     }

@@ -27,8 +27,13 @@ use crate::{
     weather::{Odds, Weather},
 };
 
+mod tear;
+
 /// The longest that a process may take: all limits of the recipe that come one after the other, with room.
 pub const BOUND: Duration = Duration::from_secs(12 * 3600);
+
+/// How soon a release ends after its result is told when nothing goes wrong. A machine takes longer to terminate.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often a build is resumed once nothing goes wrong.
 const CALM_RESUMES: u32 = 4;
@@ -71,6 +76,8 @@ pub struct Story {
     blocks: Vec<bool>,
     /// The build's journal, as far as it is read back; none before it began, and where a part of it was lost.
     read: Rc<RefCell<Option<ReadBack>>>,
+    /// How long the latest process went on after the result was told.
+    tail: Duration,
 }
 
 /// Plays a seed, in a folder of its own.
@@ -133,7 +140,8 @@ impl Story {
         }
         let cloud = Cloud::new(books, weather);
         let desk = Desk::new(folder);
-        Story { cloud, random, order, desk, build: String::new(), odds, blocks: Vec::new(), read: Rc::default() }
+        let (build, blocks, read, tail) = (String::new(), Vec::new(), Rc::default(), Duration::ZERO);
+        Story { cloud, random, order, desk, build, odds, blocks, read, tail }
     }
 
     async fn tell(&mut self) -> Ending {
@@ -203,6 +211,8 @@ impl Story {
             if came == Came::Released {
                 let left = self.cloud.books.borrow().running().join(", ");
                 self.expect(left.is_empty(), 1, &format!("{left} is left by a release in which nothing went wrong"));
+                let tail = self.tail;
+                self.expect(tail < ENDS_WITHIN, 8, &format!("it waits for {tail:?} after its result is told"));
                 sleep(LAG * 12).await;
                 self.expect(self.blocked() == self.blocks, 2, "public images are no longer blocked where they were");
             }
@@ -234,7 +244,7 @@ impl Story {
         };
         self.build.clone_from(&build.id);
         self.cloud.begin(self.journal(), crash);
-        let told = Cell::default();
+        let told = Cell::new(None);
         let work = release_to_end(&self.cloud, &build, began, &told);
         let came = tokio::select! {
             biased;
@@ -248,8 +258,13 @@ impl Story {
             },
             () = self.cloud.crashed() => Came::Crashed,
         };
-        if came == Came::Failed && !build.events.state(|state| state.left) {
-            self.cloud.books.borrow_mut().judge_failed();
+        self.tail = told.get().map_or(Duration::ZERO, |told| began.elapsed() - told);
+        if !build.events.state(|state| state.left) {
+            match came {
+                Came::Failed => self.cloud.books.borrow_mut().judge_failed(),
+                Came::Released => self.cloud.books.borrow_mut().judge_tidy(),
+                Came::Crashed => {}
+            }
         }
         drop(build);
         if came == Came::Crashed {
@@ -257,27 +272,6 @@ impl Story {
         }
         self.cloud.note(format_args!("-- {came:?}, after {} s", began.elapsed().as_secs()));
         came
-    }
-
-    /// Where the journal's last line was just being written, a part of it is lost; mostly none.
-    fn tear(&mut self) {
-        if self.random.happens(500) {
-            return;
-        }
-        let part = self.random.below(1000);
-        let path = self.journal();
-        let bytes = std::fs::read(&path).expect("a journal");
-        let body = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-        let last = body.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        // What was written before the last call was carried out had reached the disk by then.
-        if last == 0 || (last as u64) < self.cloud.settled() {
-            return;
-        }
-        self.cloud.note(format_args!("-- {part} thousandths of the journal's last line are written"));
-        let length = last as u64 + (bytes.len() - last) as u64 * part / 1000;
-        let file = std::fs::File::options().write(true).open(&path).expect("the journal");
-        file.set_len(length).expect("a shorter journal");
-        self.read.take();
     }
 
     /// A while passes before the build is resumed; mostly long enough for the cloud to show everything.

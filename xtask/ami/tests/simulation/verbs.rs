@@ -11,7 +11,7 @@ use xtask::region::Region;
 use xtask_ami::{
     cloud::{
         Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, Launch, Leftover, LeftoverKind,
-        NewImage, Opening, Paced, Parameters, Permission, Phase, Recycled, Retiring, Shutdown, SshAccess,
+        NewImage, Opening, Paced, Parameters, Permission, Phase, Recycled, Retiring, Shutdown, SshAccess, Termination,
         ec2::commands,
         preflight::{Preflight, Request},
         tags::Tags,
@@ -93,7 +93,8 @@ impl<F: Fate> Compute for Cloud<F> {
         console(region: &Region, id: &InstanceId) -> String:
             Verb::ReadConsole, region, id, |_, _| Ok(CONSOLE.to_owned());
         stop(region: &Region, id: &InstanceId, _how: Shutdown) -> (): Verb::Stop, region, id, |books, _| books.stop(id);
-        terminate(region: &Region, id: &InstanceId) -> (): Verb::Terminate, region, id, |books, _| books.terminate(id);
+        terminate(region: &Region, id: &InstanceId) -> Termination:
+            Verb::Terminate, region, id, |books, _| Ok(books.terminate(id));
     }
 }
 
@@ -190,7 +191,7 @@ impl<F: Fate> Account for Cloud<F> {
     async fn remove(&self, region: &Region, leftover: &Leftover) -> Result<()> {
         let id = &leftover.id;
         match leftover.kind {
-            LeftoverKind::Instance => self.terminate(region, &InstanceId(id.clone())).await,
+            LeftoverKind::Instance => self.terminate(region, &InstanceId(id.clone())).await.map(drop),
             LeftoverKind::KeyPair | LeftoverKind::SecurityGroup => self.revoke_access(region, id).await,
             LeftoverKind::Volume => Ok(()),
             LeftoverKind::Image | LeftoverKind::KeptBase => self.deregister(region, &ImageId(id.clone())).await,

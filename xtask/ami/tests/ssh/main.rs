@@ -4,5 +4,6 @@
 mod jobs;
 mod logins;
 mod server;
+mod speed;
 mod uploads;
 mod wire;

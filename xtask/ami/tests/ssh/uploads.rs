@@ -1,10 +1,14 @@
 //! An upload whose connection breaks is known to be lost at once, and can be done again.
 
-use std::time::Duration;
+use std::{process::Command, sync::atomic::Ordering, time::Duration};
 
-use xtask_ami::machine::{Input, Lost, Machine as _};
+use camino::{Utf8Path, Utf8PathBuf};
+use xtask_ami::machine::{Input, Lost, Machine as _, Upload};
 
-use crate::{server::Server, wire::Wire};
+use crate::{
+    server::{Server, until},
+    wire::Wire,
+};
 
 /// More than any of what follows takes, and less than the limit of the upload.
 const AT_ONCE: Duration = Duration::from_secs(20);
@@ -23,7 +27,7 @@ async fn a_connection_that_breaks_ends_the_upload_wherever_it_is() {
     for bytes in (1600..3000).step_by(50) {
         wire.break_after(bytes);
         let Ok(machine) = server.connect(wire.address, None).await else { continue };
-        let upload = machine.run("uploading", &command, Input::File(&file), LIMIT);
+        let upload = machine.run("uploading", &command, Input::File(&file, 0), LIMIT);
         match tokio::time::timeout(AT_ONCE, upload).await {
             Ok(Err(error)) => assert!(error.is::<Lost>(), "broken after {bytes} bytes: {error:#}"),
             Ok(Ok(_)) => {}
@@ -31,7 +35,7 @@ async fn a_connection_that_breaks_ends_the_upload_wherever_it_is() {
         }
     }
     let machine = server.connect(wire.address, None).await.expect("a login");
-    machine.run("uploading", &command, Input::File(&file), LIMIT).await.expect("the whole of it");
+    machine.run("uploading", &command, Input::File(&file, 0), LIMIT).await.expect("the whole of it");
     assert!(std::fs::read(server.folder.join("uploaded")).expect("a file") == content, "other bytes arrived");
 }
 
@@ -41,7 +45,7 @@ async fn a_command_that_reads_nothing_more_ends_the_upload() {
     let file = server.folder.join("payload");
     std::fs::write(&file, vec![1; 12_000_000]).expect("a file");
     let machine = server.connect(server.address, None).await.expect("a login");
-    let upload = machine.run("uploading", "head -c 10 | wc -c; exit 3", Input::File(&file), LIMIT);
+    let upload = machine.run("uploading", "head -c 10 | wc -c; exit 3", Input::File(&file, 0), LIMIT);
     let error = tokio::time::timeout(AT_ONCE, upload).await.expect("an end").expect_err("status 3");
     assert!(format!("{error:#}").contains("uploading failed (exit status 3)"), "{error:#}");
 }
@@ -51,7 +55,60 @@ async fn a_file_that_is_gone_ends_the_upload() {
     let server = Server::start();
     let machine = server.connect(server.address, None).await.expect("a login");
     let gone = server.folder.join("gone");
-    let upload = machine.run("uploading", "cat", Input::File(&gone), LIMIT);
+    let upload = machine.run("uploading", "cat", Input::File(&gone, 0), LIMIT);
     let error = tokio::time::timeout(AT_ONCE, upload).await.expect("an end").expect_err("no file");
     assert!(format!("{error:#}").contains(&format!("failed to open {gone}")), "{error:#}");
+}
+
+/// A tar with a file of so many bytes, none of which compresses.
+fn tar(folder: &Utf8Path, bytes: u64) -> Utf8PathBuf {
+    let (data, tar) = (folder.join("data"), folder.join("data.tar"));
+    let random = std::fs::File::open("/dev/urandom").expect("bytes");
+    let mut file = std::fs::File::create(&data).expect("a file");
+    std::io::copy(&mut std::io::Read::take(random, bytes), &mut file).expect("a file");
+    let made = Command::new("tar").args(["-C", folder.as_str(), "-cf", tar.as_str(), "data"]).status();
+    assert!(made.expect("tar").success());
+    tar
+}
+
+/// The wire is cut twice. The last connection brings only what is missing, and all of it is unpacked.
+#[tokio::test]
+async fn an_upload_is_taken_up_at_the_byte_where_it_stopped() {
+    const BYTES: u64 = 24_000_000;
+    let server = Server::start();
+    let wire = Wire::to(server.address).await;
+    let (tar, unpacked) = (tar(&server.folder, BYTES), server.folder.join("unpacked"));
+    let upload = Upload { tar: &tar, folder: unpacked.as_str() };
+    let mut arrived: Vec<u64> = Vec::new();
+    for cut_at in [Some(6_000_000), Some(15_000_000), None] {
+        let machine = server.connect(wire.address, None).await.expect("a login");
+        if !arrived.is_empty() || wire.carried.load(Ordering::SeqCst) > 0 {
+            let connections = arrived.len() + 1;
+            let counted =
+                machine.run("counting", &upload.count(connections), Input::None, LIMIT).await.expect("counts");
+            arrived = upload.counted(connections, &counted).expect("numbers");
+            assert!(arrived.iter().all(|bytes| *bytes > 1_000_000), "{arrived:?}");
+        }
+        let (command, rest) = (upload.command(&arrived), Input::File(upload.tar, arrived.iter().sum()));
+        let work = machine.run("uploading", &command, rest, LIMIT);
+        match cut_at {
+            None => _ = work.await.expect("the rest of it"),
+            Some(bytes) => {
+                let cut = async {
+                    until("the upload", || wire.carried.load(Ordering::SeqCst) > bytes).await;
+                    wire.cut(0);
+                };
+                let (ended, ()) = tokio::join!(work, cut);
+                let error = ended.expect_err("a broken connection");
+                assert!(error.is::<Lost>(), "{error:#}");
+            }
+        }
+    }
+    let same =
+        std::fs::read(unpacked.join("data")).expect("it") == std::fs::read(server.folder.join("data")).expect("it");
+    assert!(same, "other bytes arrived");
+    assert!(!server.folder.join("unpacked-parts").exists(), "what was brought is kept no longer");
+    // What was on the wire when it was cut is sent again: less than a channel's window for each cut.
+    let carried = wire.carried.load(Ordering::SeqCst) as u64;
+    assert!(carried < BYTES + 8_000_000, "{carried} bytes for {BYTES}");
 }

@@ -23,6 +23,8 @@ pub struct Wire {
     refused: Arc<AtomicUsize>,
     /// How many bytes of the server's the next connection carries before it breaks.
     breaks_after: Arc<AtomicUsize>,
+    /// How many bytes it has carried to the server.
+    pub carried: Arc<AtomicUsize>,
 }
 
 impl Wire {
@@ -30,9 +32,10 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("a port");
         let (cuts, cut) = watch::channel(0);
-        let wire =
-            Wire { address, cuts, refused: Arc::default(), breaks_after: Arc::new(AtomicUsize::new(usize::MAX)) };
+        let (refused, carried) = (Arc::default(), Arc::default());
+        let wire = Wire { address, cuts, refused, breaks_after: Arc::new(AtomicUsize::new(usize::MAX)), carried };
         let (refused, breaks_after) = (Arc::clone(&wire.refused), Arc::clone(&wire.breaks_after));
+        let carried = Arc::clone(&wire.carried);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let count = |count: usize| count.checked_sub(1);
@@ -40,7 +43,7 @@ impl Wire {
                     continue;
                 }
                 let budget = breaks_after.swap(usize::MAX, Ordering::SeqCst);
-                tokio::spawn(carry(client, server, budget, cut.clone()));
+                tokio::spawn(carry(client, server, (budget, Arc::clone(&carried)), cut.clone()));
             }
         });
         wire
@@ -58,7 +61,12 @@ impl Wire {
     }
 }
 
-async fn carry(mut client: TcpStream, server: SocketAddr, mut budget: usize, mut cut: watch::Receiver<u32>) {
+async fn carry(
+    mut client: TcpStream,
+    server: SocketAddr,
+    (mut budget, carried): (usize, Arc<AtomicUsize>),
+    mut cut: watch::Receiver<u32>,
+) {
     let Ok(mut server) = TcpStream::connect(server).await else { return };
     cut.mark_unchanged();
     let (mut from_server, mut from_client) = (vec![0; 4096], vec![0; 4096]);
@@ -75,6 +83,7 @@ async fn carry(mut client: TcpStream, server: SocketAddr, mut budget: usize, mut
             }
             read = client.read(&mut from_client) => {
                 let Ok(bytes @ 1..) = read else { return };
+                carried.fetch_add(bytes, Ordering::SeqCst);
                 if server.write_all(&from_client[..bytes]).await.is_err() {
                     return;
                 }

@@ -6,7 +6,7 @@ use xtask::region::Region;
 
 use super::Ec2;
 use crate::{
-    cloud::{Compute, Instance, Launch, Shutdown, SshAccess, tags::Tags},
+    cloud::{Compute, Instance, Launch, Shutdown, SshAccess, Termination, tags::Tags},
     event::{facts::Base, ids::InstanceId},
     machine::{Destination, keys::Login, ssh::Ssh, through::Through},
 };
@@ -75,7 +75,7 @@ impl Compute for Ec2 {
         self.explained(Box::pin(self.stop_for_imaging(region, id, how))).await
     }
 
-    async fn terminate(&self, region: &Region, id: &InstanceId) -> Result<()> {
+    async fn terminate(&self, region: &Region, id: &InstanceId) -> Result<Termination> {
         self.explained(Box::pin(self.terminate_instance(region, id))).await
     }
 }

@@ -19,7 +19,7 @@ use super::{
     session::VISIBILITY_LIMIT,
 };
 use crate::{
-    cloud::{Instance, InstanceState, Launch, LaunchSource, Shutdown, tags::TAG_BUILD},
+    cloud::{Instance, InstanceState, Launch, LaunchSource, Shutdown, Termination, tags::TAG_BUILD},
     event::ids::InstanceId,
     ground::api_error::ApiError,
 };
@@ -28,14 +28,9 @@ use crate::{
 /// `StateReason`).
 const USER_INITIATED: &str = "Client.UserInitiated";
 
-/// All states but `terminated`.
-pub(super) const NOT_TERMINATED: [InstanceStateName; 5] = [
-    InstanceStateName::Pending,
-    InstanceStateName::Running,
-    InstanceStateName::ShuttingDown,
-    InstanceStateName::Stopping,
-    InstanceStateName::Stopped,
-];
+/// All states but `shutting-down` and `terminated`, which an instance never leaves (EC2 user guide, "Instance lifecycle").
+const ALIVE: [InstanceStateName; 4] =
+    [InstanceStateName::Pending, InstanceStateName::Running, InstanceStateName::Stopping, InstanceStateName::Stopped];
 
 impl Ec2 {
     /// Launches in the first zone with capacity. EC2 lacks capacity by zone, not by region.
@@ -139,9 +134,8 @@ impl Ec2 {
 
     pub(super) async fn instances_of_build(&self, region: &Region, build: &str) -> Result<Vec<InstanceId>> {
         let tagged = Filter::builder().name(format!("tag:{TAG_BUILD}")).values(build).build();
-        let states = NOT_TERMINATED.iter().map(|state| state.as_str().to_owned()).collect();
-        let alive = Filter::builder().name("instance-state-name").set_values(Some(states)).build();
-        let mut pages = self.client(region).describe_instances().filters(tagged).filters(alive).into_paginator().send();
+        let mut pages =
+            self.client(region).describe_instances().filters(tagged).filters(alive()).into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.answer("DescribeInstances", region.as_str())?;
@@ -183,10 +177,15 @@ impl Ec2 {
         self.once_visible(&id.0, stop).await
     }
 
-    pub(super) async fn terminate_instance(&self, region: &Region, id: &InstanceId) -> Result<()> {
+    pub(super) async fn terminate_instance(&self, region: &Region, id: &InstanceId) -> Result<Termination> {
         let terminate = async || {
             let request = self.client(region).terminate_instances().instance_ids(&id.0);
-            request.send().await.answer("TerminateInstances", region.as_str()).map(drop)
+            let changes = request.send().await.answer("TerminateInstances", region.as_str())?;
+            let now = changes.terminating_instances().first().and_then(|it| it.current_state()?.name());
+            Ok(match now {
+                Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated) => Termination::Certain,
+                _ => Termination::Unknown,
+            })
         };
         let launched = self.launched.borrow().get(id).copied();
         // Soon after the launch, "not found" may only mean that the instance is not visible yet.
@@ -194,10 +193,16 @@ impl Ec2 {
             return self.once_visible(&id.0, terminate).await;
         }
         match terminate().await {
-            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) if error.is_not_found() => Ok(Termination::Unknown),
             terminated => Ok(terminated?),
         }
     }
+}
+
+/// The filter for instances that do not terminate.
+pub(super) fn alive() -> Filter {
+    let states = ALIVE.iter().map(|state| state.as_str().to_owned()).collect();
+    Filter::builder().name("instance-state-name").set_values(Some(states)).build()
 }
 
 /// Whether EC2 refuses a launch in this zone only.
@@ -210,7 +215,8 @@ fn instance_from(instance: &Ec2Instance, address: Option<SocketAddr>) -> Result<
     let state = match name {
         InstanceStateName::Pending => InstanceState::Pending,
         InstanceStateName::Running => InstanceState::Running,
-        InstanceStateName::Stopping | InstanceStateName::ShuttingDown => InstanceState::Stopping,
+        InstanceStateName::Stopping => InstanceState::Stopping,
+        InstanceStateName::ShuttingDown => InstanceState::Terminating,
         InstanceStateName::Stopped => InstanceState::Stopped,
         InstanceStateName::Terminated => InstanceState::Terminated,
         other => bail!("EC2 returned the unknown instance state {}", other.as_str()),

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use aws_sdk_ec2::types::{Filter, InstanceStateName};
+use aws_sdk_ec2::types::Filter;
 use xtask::region::Region;
 
-use super::{Ec2, answer::Answer as _, instances::NOT_TERMINATED, price, tags::tags};
+use super::{Ec2, answer::Answer as _, instances::alive, price, tags::tags};
 use crate::{
     cloud::{Leftover, LeftoverKind, tags::TAG_BUILD},
     event::ids::{ImageId, InstanceId},
@@ -26,10 +26,7 @@ impl Ec2 {
     }
 
     async fn tagged_instances(&self, region: &Region) -> Result<Vec<Leftover>> {
-        let states = NOT_TERMINATED.iter().filter(|state| **state != InstanceStateName::ShuttingDown);
-        let states = states.map(|state| state.as_str().to_owned()).collect();
-        let alive = Filter::builder().name("instance-state-name").set_values(Some(states)).build();
-        let request = self.client(region).describe_instances().filters(tagged()).filters(alive);
+        let request = self.client(region).describe_instances().filters(tagged()).filters(alive());
         let mut pages = request.into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
@@ -112,7 +109,7 @@ impl Ec2 {
 
     pub(super) async fn remove_leftover(&self, region: &Region, leftover: &Leftover) -> Result<()> {
         match leftover.kind {
-            LeftoverKind::Instance => self.terminate_instance(region, &InstanceId(leftover.id.clone())).await,
+            LeftoverKind::Instance => self.terminate_instance(region, &InstanceId(leftover.id.clone())).await.map(drop),
             LeftoverKind::Volume => Ok(self.delete_volume(region, &leftover.id).await?),
             LeftoverKind::KeyPair => Ok(self.delete_key(region, &leftover.id).await?),
             LeftoverKind::SecurityGroup => Ok(self.delete_group(region, &leftover.id).await?),

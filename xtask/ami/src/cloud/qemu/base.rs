@@ -238,8 +238,13 @@ async fn make(ingredients: &Ingredients, state_dir: &StateDir, log: &Utf8Path, e
     let sum = path.with_extension(SUM);
     std::fs::write(&sum, format!("{sha256}\n")).with_context(|| format!("failed to write {sum}"))?;
     // Synced before the rename: a file with the final name must be complete, even after a power cut.
-    let synced = std::fs::File::open(&image).and_then(|file| file.sync_all());
-    synced.and_then(|()| std::fs::rename(&image, &path)).with_context(|| format!("failed to keep the base as {path}"))
+    let failed = format!("failed to keep the base as {path}");
+    // On a thread of its own, because it takes a while, and signals need this one.
+    let kept = tokio::task::spawn_blocking(move || {
+        std::fs::File::open(&image)?.sync_all()?;
+        std::fs::rename(&image, &path)
+    });
+    kept.await?.context(failed)
 }
 
 /// Runs mmdebstrap. A mirror that lacks a file of its lists is asked once more, for fresh lists, and then named.

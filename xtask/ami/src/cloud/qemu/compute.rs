@@ -16,7 +16,7 @@ use super::{
     vm::{self, Power},
 };
 use crate::{
-    cloud::{Compute, Instance, InstanceState, Launch, Shutdown, SshAccess, tags::TAG_BUILD},
+    cloud::{Compute, Instance, InstanceState, Launch, Shutdown, SshAccess, Termination, tags::TAG_BUILD},
     elf::facts::Facts,
     event::{facts::Base, ids::InstanceId},
     machine::{Destination, keys::Login, ssh::Ssh},
@@ -171,13 +171,15 @@ impl Compute for Qemu {
         stopped.with_context(|| format!("failed to stop {id}"))
     }
 
-    async fn terminate(&self, _region: &Region, id: &InstanceId) -> Result<()> {
-        let Some(local) = self.instances.borrow_mut().remove(id) else { return Ok(()) };
+    async fn terminate(&self, _region: &Region, id: &InstanceId) -> Result<Termination> {
+        let Some(local) = self.instances.borrow_mut().remove(id) else { return Ok(Termination::Unknown) };
         let mut local = local.lock().await;
         local.vm.kill().await.with_context(|| format!("failed to terminate {id}"))?;
         // An image still being made from its disk can't be completed. Dropping it kills qemu-img.
         self.conversions.borrow_mut().retain(|_, conversion| !conversion.partial.starts_with(local.folder.path()));
         let folder = local.folder.path();
-        std::fs::remove_dir_all(folder).with_context(|| format!("failed to remove {folder}"))
+        // On another thread: to free the blocks of a disk takes a while.
+        tokio::fs::remove_dir_all(folder).await.with_context(|| format!("failed to remove {folder}"))?;
+        Ok(Termination::Certain)
     }
 }

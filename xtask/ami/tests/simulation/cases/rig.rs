@@ -6,7 +6,12 @@ use futures_util::FutureExt as _;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use xtask::region::Region;
-use xtask_ami::{ask::spec::Visibility, event::ids::ImageId, record::folder::JOURNAL, story::run::Run};
+use xtask_ami::{
+    ask::spec::{ReleaseSpec, Visibility},
+    event::ids::ImageId,
+    record::folder::JOURNAL,
+    story::run::Run,
+};
 
 use crate::{
     books::{Books, built},
@@ -45,15 +50,25 @@ impl Rig {
         Rig::new(Visibility::Public, &REGIONS, turn)
     }
 
+    /// A developer's image of an order that is changed; its checkout is there.
+    pub fn changed(change: impl FnOnce(&mut ReleaseSpec)) -> Rig {
+        Rig::of(kit::private(&[]), &[HOME], Turn::beside_others(), change)
+    }
+
     /// A developer's image that these may launch, too.
     pub fn private(grantees: &[&str]) -> Rig {
         Rig::new(kit::private(grantees), &[HOME], Turn::beside_others())
     }
 
     fn new(visibility: Visibility, regions: &[&str], turn: Turn) -> Rig {
+        Rig::of(visibility, regions, turn, |_| {})
+    }
+
+    fn of(visibility: Visibility, regions: &[&str], turn: Turn, change: impl FnOnce(&mut ReleaseSpec)) -> Rig {
         let (guard, folder) = kit::folder();
         let regions: Vec<Region> = regions.iter().map(|region| region.parse().expect("a region")).collect();
-        let order = kit::order(&folder, visibility, HOME, regions);
+        let mut order = kit::order(&folder, visibility, HOME, regions);
+        change(&mut order);
         let cloud = Cloud::new(Books::of(&order, built(&order)), Script::default());
         let desk = Desk::new(&folder);
         let build = desk.begin(&cloud, &order, &desk.events()).now_or_never();

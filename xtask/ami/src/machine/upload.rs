@@ -1,0 +1,83 @@
+//! An upload that is unpacked as it arrives. What has arrived is kept until all of it is there, so that another connection
+//! goes on at the byte where one broke.
+//!
+//! Each connection writes what it brings to a file of its own. So a command that still runs on the machine, because its
+//! connection's end is not noticed there, cannot spoil what a later one brings.
+
+use anyhow::Result;
+use camino::Utf8Path;
+
+/// A tar to upload.
+#[derive(Clone, Copy, Debug)]
+pub struct Upload<'a> {
+    /// The tar on this computer.
+    pub tar: &'a Utf8Path,
+    /// The folder on the machine to unpack it in, which is made anew.
+    pub folder: &'a str,
+}
+
+impl Upload<'_> {
+    /// Unpacks what earlier connections brought, of which these many bytes of each count, and then the command's input.
+    #[must_use]
+    pub fn command(&self, arrived: &[u64]) -> String {
+        let (folder, parts) = (self.folder, self.parts());
+        let before = (1..).zip(arrived).map(|(number, bytes)| format!("head -c {bytes} {parts}/{number}; "));
+        let (before, number) = (before.collect::<String>(), arrived.len() + 1);
+        let removed = if arrived.is_empty() { format!("{folder} {parts}") } else { folder.to_owned() };
+        format!(
+            "sudo -n sh -c 'rm -rf {removed} && mkdir -p -m 700 {folder} {parts} && {{ {before}tee {parts}/{number}; }} | \
+             tar -x -C {folder} -f - && rm -rf {parts}'"
+        )
+    }
+
+    /// Prints how many bytes each of so many connections brought.
+    #[must_use]
+    pub fn count(&self, connections: usize) -> String {
+        let files: String = (1..=connections).map(|number| format!(" {}/{number}", self.parts())).collect();
+        // Without them, all of it is sent again.
+        format!("sudo -n stat -c %s{files} 2> /dev/null || true")
+    }
+
+    /// What [`Upload::count`] printed: the bytes of each connection. Empty where a file is missing.
+    ///
+    /// # Errors
+    /// When these are no numbers.
+    pub fn counted(&self, connections: usize, printed: &str) -> Result<Vec<u64>> {
+        let counted = printed.lines().map(|line| Ok(line.trim().parse()?)).collect::<Result<Vec<u64>>>()?;
+        Ok(if counted.len() == connections { counted } else { Vec::new() })
+    }
+
+    /// The folder of what the connections brought.
+    fn parts(&self) -> String {
+        format!("{}-parts", self.folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upload() -> Upload<'static> {
+        Upload { tar: Utf8Path::new("payload.tar"), folder: "/var/tmp/staging" }
+    }
+
+    #[test]
+    fn what_arrived_is_unpacked_again_and_nothing_of_it_removed() {
+        let first = upload().command(&[]);
+        assert!(first.contains("rm -rf /var/tmp/staging /var/tmp/staging-parts && "), "{first}");
+        assert!(first.contains("{ tee /var/tmp/staging-parts/1; }"), "{first}");
+        let third = upload().command(&[10, 20]);
+        assert!(third.contains("rm -rf /var/tmp/staging && "), "{third}");
+        let unpacked = "{ head -c 10 /var/tmp/staging-parts/1; head -c 20 /var/tmp/staging-parts/2; tee ";
+        assert!(third.contains(unpacked), "{third}");
+    }
+
+    #[test]
+    fn all_is_sent_again_where_a_part_is_missing() {
+        assert_eq!(upload().counted(2, "10\n20\n").expect("numbers"), [10, 20]);
+        for printed in ["10\n", ""] {
+            assert_eq!(upload().counted(2, printed).expect("numbers"), [0_u64; 0], "{printed:?}");
+        }
+        assert!(upload().counted(1, "many\n").is_err());
+    }
+}
