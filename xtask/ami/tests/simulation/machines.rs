@@ -19,7 +19,7 @@ use crate::{
     cloud::Cloud,
     fate::{Fate, Verb},
     images::SimImage,
-    kit::{Disk, sums_of_tar, word},
+    kit::{Disk, guest::sums_of_tar, word},
     laws::ordinal,
 };
 
