@@ -65,8 +65,8 @@ pub fn stand_in() -> Option<io::Error> {
 }
 
 fn is_of_such_a_crate(words: &[OsString]) -> bool {
-    let is_of = |name: &&str| words.windows(2).any(|pair| pair == [OsStr::new("--crate-name"), OsStr::new(*name)]);
-    CRATES.iter().any(is_of)
+    let is_of = |name: &str| words.windows(2).any(|pair| pair == [OsStr::new("--crate-name"), OsStr::new(name)]);
+    CRATES.iter().any(|name| is_of(name))
 }
 
 fn knows_the_option(rustc: &OsStr) -> bool {

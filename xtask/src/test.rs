@@ -1,18 +1,19 @@
 //! `cargo xtask test`: runs every check of the project, and installs what the checks need.
 
 use std::{
-    io::Write as _,
+    io::{self, Write as _},
     path::{Path, PathBuf},
-    process::ExitCode,
-    time::Instant,
+    process::{Command, ExitCode, Output, Stdio},
+    thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use xshell::{Shell, cmd};
 use xtask::cli::TestFlags;
 
 /// The programs that the checks run, each with its packages. The Rust toolchain is there, and the tool installs its own.
-const PROGRAMS: [(&str, &str); 17] = [
+const PROGRAMS: [(&str, &str); 20] = [
     ("make", "make"),
     ("gcc", "gcc libc6-dev"),
     ("git", "git"),
@@ -28,6 +29,10 @@ const PROGRAMS: [(&str, &str); 17] = [
     ("cryptsetup", "cryptsetup-bin"),
     ("pvcreate", "lvm2"),
     ("genisoimage", "genisoimage"),
+    // What runs make in a container, with both of its runtimes.
+    ("podman", "podman"),
+    ("crun", "crun"),
+    ("runc", "runc"),
     // What looks at the pages of builds.
     ("chromium", "chromium"),
     // The shells that words are completed in.
@@ -57,6 +62,9 @@ const WITNESS: &str = "xtask/ami/tests/witness";
 
 /// The folder of what looks at the pages of builds, with journals of some.
 const PAGE: &str = "xtask/ami/tests/page";
+
+/// The container image that make is tried in.
+const IMAGE: &str = "localhost/wallaroo-build-base:latest";
 
 /// Partitions, each with a region, for whose policies IAM's data is asked.
 const PARTITIONS: [(&str, &str); 3] = [("aws", "us-west-2"), ("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")];
@@ -108,14 +116,10 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
         cmd!(sh, "cargo test {LIGHT...} --lib --bins --test tidy --test floors --test completions --test install_into --test docs --test rustc --test untrusted --test refusals --test scripts --test ssh --test simulation"),
     );
     if !flags.quick {
-        // Serially: on two cores, two machines at a time are slower than one after the other.
-        let machines = cmd!(sh, "cargo test {LIGHT...} --test local -- --test-threads=1 --nocapture");
-        checks.run("virtual machines", machines);
+        machines(&sh, &mut checks)?;
         pages(&sh, &mut checks)?;
         let python = python_environment(&sh, "cyclonedx", &CYCLONEDX, &CYCLONEDX.join("\n"))?.join("bin/python");
         checks.run("bills of materials, by their schema", cmd!(sh, "{python} {WITNESS}/bill.py {bills}"));
-        // Last, because these compile the AWS SDK, minutes the first time.
-        checks.run("lints with the AWS SDK", cmd!(sh, "cargo clippy --workspace --all-targets -- --deny warnings"));
         // The library's own tests again, because its EC2 part is only compiled here.
         let talk = sh.create_dir("xtask/target/tmp")?.join("ec2-talk.jsonl");
         sh.remove_path(&talk)?;
@@ -128,6 +132,47 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
         checks.run("EC2 over moto", moto);
     }
     Ok(checks.end())
+}
+
+/// Runs the tests with virtual machines, and compiles the AWS SDK beside them.
+///
+/// That takes minutes the first time, and a machine often waits for something. What is compiled leaves the programs alone that
+/// the machines are made with.
+fn machines(sh: &Shell, checks: &mut Checks) -> Result<()> {
+    let compile = without_cargo(cmd!(sh, "cargo test {LIGHT...} --test local --no-run"));
+    // Not by cargo, which would wait for the one that compiles.
+    let said = compile.ignore_status().read_stderr().context("failed to start cargo")?;
+    let path =
+        said.lines().filter(|line| line.contains("tests/local/main.rs")).find_map(|line| line.split(['(', ')']).nth(1));
+    let Some(path) = path else {
+        say(said);
+        checks.end_of("compiling the tests with machines", false, Duration::ZERO);
+        return Ok(());
+    };
+    let program = sh.current_dir().join(path);
+    let beside = Beside::begin([
+        ("lints with the AWS SDK", cmd!(sh, "nice -n 19 cargo clippy --workspace --all-targets -- --deny warnings")),
+        ("compiling the AWS SDK", cmd!(sh, "nice -n 19 cargo test --package xtask-ami --lib --no-run")),
+    ]);
+    // Serially: on two cores, two machines at a time are slower than one after the other.
+    checks.run("virtual machines", cmd!(sh, "{program} --test-threads=1 --nocapture"));
+    container(sh, checks, &program)?;
+    beside.end(checks)
+}
+
+/// Runs the tests of make in a container, where one runs: not every computer that is a container itself can run others.
+fn container(sh: &Shell, checks: &mut Checks, program: &Path) -> Result<()> {
+    const NAME: &str = "make in a container";
+    let folder = sh.create_dir("xtask/target/tmp/containers")?;
+    let made = cmd!(sh, "sh xtask/ami/tests/local/engine.sh {folder} {IMAGE}").ignore_status().output()?;
+    if !made.status.success() {
+        checks.skip(NAME, String::from_utf8_lossy(&made.stdout).trim_end());
+        return Ok(());
+    }
+    let tests = cmd!(sh, "{program} container:: --ignored --test-threads=1 --nocapture");
+    let tests = tests.env("CONTAINER_IMAGE", IMAGE).env("CONTAINERS_CONF", folder.join("containers.conf"));
+    checks.run(NAME, tests.env("CONTAINERS_STORAGE_CONF", folder.join("storage.conf")));
+    Ok(())
 }
 
 /// Holds what the simulated EC2 heard and answered, and the IAM policy, against AWS's own models.
@@ -146,8 +191,7 @@ fn witnesses(sh: &Shell, checks: &mut Checks, talk: &Path) -> Result<()> {
     sh.write_file(root.join(".release/ami/ami.toml"), recipe)?;
     for (partition, region) in PARTITIONS {
         let words = ["--no-default-features", "--", "ami", "iam-policy", "--regions", region];
-        let tool = cmd!(sh, "cargo run --quiet --package xtask-ami {words...} --root {root}");
-        let tool = tool.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+        let tool = without_cargo(cmd!(sh, "cargo run --quiet --package xtask-ami {words...} --root {root}"));
         // Without a policy the check fails.
         let policy = tool.read().unwrap_or_default();
         checks.run("the IAM policy, by IAM's data", cmd!(sh, "{python} {WITNESS}/iam.py {partition}").stdin(policy));
@@ -170,8 +214,8 @@ fn pages(sh: &Shell, checks: &mut Checks) -> Result<()> {
     ] {
         sh.write_file(home.join("builds").join(build).join("journal.jsonl"), sh.read_file(journal)?)?;
         let words = ["--no-default-features", "--", "ami", "report", build];
-        let tool = cmd!(sh, "cargo run --quiet --package xtask-ami {words...}").env("WALLAROO_AMI_HOME", &home);
-        let tool = tool.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+        let tool = without_cargo(cmd!(sh, "cargo run --quiet --package xtask-ami {words...}"));
+        let tool = tool.env("WALLAROO_AMI_HOME", &home);
         // Without a page the check fails.
         pages.push(tool.read().unwrap_or_else(|_| build.to_owned()));
     }
@@ -196,34 +240,77 @@ fn simulation(sh: &Shell, flags: &TestFlags) -> Result<ExitCode> {
 #[derive(Default)]
 struct Checks {
     passed: u32,
+    skipped: Vec<&'static str>,
     failed: Vec<&'static str>,
+}
+
+/// Checks that run one after the other, beside other checks.
+struct Beside {
+    ends: JoinHandle<Vec<(&'static str, io::Result<Output>, Duration)>>,
+}
+
+impl Beside {
+    fn begin<const N: usize>(commands: [(&'static str, xshell::Cmd<'_>); N]) -> Beside {
+        let commands = commands.map(|(name, command)| (name, Command::from(without_cargo(command))));
+        let ends = move || {
+            let end = |(name, mut command): (_, Command)| {
+                let began = Instant::now();
+                (name, command.stdin(Stdio::null()).output(), began.elapsed())
+            };
+            commands.into_iter().map(end).collect()
+        };
+        Beside { ends: std::thread::spawn(ends) }
+    }
+
+    /// Waits for their ends, and shows what they said.
+    fn end(self, checks: &mut Checks) -> Result<()> {
+        let ends = self.ends.join().map_err(|_| anyhow!("the thread of the checks beside others panicked"))?;
+        for (name, output, took) in ends {
+            let output = output.with_context(|| format!("failed to start: {name}"))?;
+            say(format_args!("\n== {name}\n{}", String::from_utf8_lossy(&output.stderr).trim_end()));
+            say(String::from_utf8_lossy(&output.stdout).trim_end());
+            checks.end_of(name, output.status.success(), took);
+        }
+        Ok(())
+    }
+}
+
+/// Cargo set these for this process. Its children must not inherit them: they would compile everything again.
+fn without_cargo(command: xshell::Cmd<'_>) -> xshell::Cmd<'_> {
+    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH")
 }
 
 impl Checks {
     fn run(&mut self, name: &'static str, command: xshell::Cmd<'_>) {
         let began = Instant::now();
         say(format_args!("\n== {name}"));
-        // Cargo set these for this process. Its children must not inherit them: they would compile everything again.
-        let command = command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
-        let ended = match command.run() {
-            Ok(()) => {
-                self.passed += 1;
-                "passed"
-            }
-            Err(_) => {
-                self.failed.push(name);
-                "FAILED"
-            }
-        };
-        say(format_args!("== {name}: {ended} after {} s", began.elapsed().as_secs()));
+        let passed = without_cargo(command).run().is_ok();
+        self.end_of(name, passed, began.elapsed());
+    }
+
+    fn end_of(&mut self, name: &'static str, passed: bool, took: Duration) {
+        if passed {
+            self.passed += 1;
+        } else {
+            self.failed.push(name);
+        }
+        say(format_args!("== {name}: {} after {} s", if passed { "passed" } else { "FAILED" }, took.as_secs()));
+    }
+
+    fn skip(&mut self, name: &'static str, why: &str) {
+        say(format_args!("\n== {name}: skipped, because this computer cannot do that:\n{why}"));
+        self.skipped.push(name);
     }
 
     fn end(self) -> ExitCode {
-        let Checks { passed, failed } = self;
+        let Checks { passed, skipped, failed } = self;
+        if !skipped.is_empty() {
+            say(format_args!("\nskipped: {}", skipped.join(", ")));
+        }
         if !failed.is_empty() {
             say(format_args!("\nfailed: {}", failed.join(", ")));
         }
-        say(format_args!("\nchecks: {passed} passed, {} failed", failed.len()));
+        say(format_args!("\nchecks: {passed} passed, {} skipped, {} failed", skipped.len(), failed.len()));
         if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }

@@ -11,14 +11,17 @@ use serde_json::Value;
 use xtask::region::Region;
 
 pub mod about;
+pub mod estimate;
 pub mod facts;
 pub mod hardware;
 pub mod ids;
+pub mod phase;
 pub mod progress;
 pub mod promotion;
 pub mod step;
 
 use about::About;
+use facts::Check;
 use ids::ImageId;
 use progress::Progress;
 use step::{Handle, Step};
@@ -70,7 +73,8 @@ struct Head<'a> {
 }
 
 /// The kinds of events that do not change the state of a build.
-const UNCHANGING: [&str; 7] = ["error", "noted", "progress", "waiting", "waited", "called", "output"];
+const UNCHANGING: [&str; 10] =
+    ["error", "noted", "progress", "waiting", "waited", "called", "output", "ran", "sent", "checked"];
 
 /// What happened.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -170,6 +174,9 @@ pub enum Event {
         on: String,
         /// Its current state; empty at first.
         state: String,
+        /// The log of the machine that it is about, such as `bake`; absent if it is about none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
     },
     /// A wait is over, with any result.
     Waited {
@@ -198,6 +205,34 @@ pub enum Event {
         source: String,
         /// The line.
         line: String,
+    },
+    /// A command on an instance ended.
+    Ran {
+        /// The log that also has its output.
+        source: String,
+        /// The command, as the log has it.
+        command: String,
+        /// How long it took, in milliseconds.
+        took_ms: u64,
+        /// How it ended: its exit status, a signal, or that the connection was lost.
+        how: String,
+    },
+    /// A part of a file was sent to an instance. The last one of a file has `sent_bytes` equal to `total_bytes`.
+    Sent {
+        /// The log of the instance.
+        source: String,
+        /// How many bytes were sent so far.
+        sent_bytes: u64,
+        /// The size of the file.
+        total_bytes: u64,
+        /// For how long it has been sent, in milliseconds.
+        took_ms: u64,
+    },
+    /// A check of the image was made.
+    Checked {
+        /// The check.
+        #[serde(flatten)]
+        check: Check,
     },
 }
 
@@ -236,6 +271,7 @@ impl Event {
             Event::GaveUp { .. } | Event::Seen { .. } | Event::Warned { .. } => true,
             Event::Error { .. } | Event::Noted { .. } | Event::Progress { .. } => false,
             Event::Waiting { .. } | Event::Waited { .. } | Event::Called { .. } | Event::Output { .. } => false,
+            Event::Ran { .. } | Event::Sent { .. } | Event::Checked { .. } => false,
         }
     }
 
@@ -255,7 +291,9 @@ impl Event {
             // They come right before `Ended`, which flushes them.
             Event::Error { .. } | Event::Noted { .. } => Keeping::Written,
             Event::Progress { .. } | Event::Waiting { .. } | Event::Waited { .. } => Keeping::Written,
-            Event::Called { .. } | Event::Output { .. } => Keeping::Logged,
+            Event::Called { .. } | Event::Output { .. } | Event::Ran { .. } => Keeping::Logged,
+            // The result of the verification has the checks.
+            Event::Sent { .. } | Event::Checked { .. } => Keeping::Logged,
         }
     }
 }
@@ -287,10 +325,13 @@ mod tests {
             Event::Noted { text: text() },
             Event::Ended { how: How::Done, left: false },
             Event::Progress { progress },
-            Event::Waiting { wait: 1, on: text(), state: text() },
+            Event::Waiting { wait: 1, on: text(), state: text(), source: Some(text()) },
             Event::Waited { wait: 1, on: text(), took_ms: 1 },
             Event::Called { action: text(), region: text(), took_ms: 1, status: Some(200) },
             Event::Output { source: text(), line: text() },
+            Event::Ran { source: text(), command: text(), took_ms: 1, how: text() },
+            Event::Sent { source: text(), sent_bytes: 1, total_bytes: 2, took_ms: 1 },
+            Event::Checked { check: Check { name: text(), fault: None, skipped: Some(text()) } },
         ] {
             let line = Line { at: "2026-11-22T00:00:00Z".to_owned(), event };
             let json = serde_json::to_string(&line).expect("JSON");

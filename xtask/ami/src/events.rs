@@ -132,8 +132,12 @@ impl Events {
         if let Some(build) = build.as_mut() {
             self.write(build, &line)?;
         }
-        let words = words(&line.event, &self.0.state.borrow());
-        self.0.terminal.show(&line, words.as_ref());
+        let words = {
+            let state = self.0.state.borrow();
+            let words = words(&line.event, &state);
+            self.0.terminal.show(&line, words.as_ref(), state.about.as_ref());
+            words
+        };
         match (build.as_mut(), words) {
             (Some(build), Some(words)) => build.log.append(&line, &words),
             (Some(_), None) => {}
@@ -260,11 +264,17 @@ impl Events {
     /// Begins a wait, which ends when the returned guard is dropped.
     #[must_use = "the wait lasts for as long as this lives"]
     pub fn waiting(&self, on: impl Display) -> Waiting {
+        self.waiting_on(None, on)
+    }
+
+    /// As [`Events::waiting`], on a machine: `source` is the name of its log.
+    #[must_use = "the wait lasts for as long as this lives"]
+    pub fn waiting_on(&self, source: Option<&str>, on: impl Display) -> Waiting {
         let wait = *self.0.waits.borrow() + 1;
         self.0.waits.replace(wait);
-        let on = on.to_string();
-        self.say(Event::Waiting { wait, on: on.clone(), state: String::new() });
-        Waiting { events: self.clone(), wait, on, state: String::new(), began: Instant::now() }
+        let (on, source) = (on.to_string(), source.map(str::to_owned));
+        self.say(Event::Waiting { wait, on: on.clone(), state: String::new(), source: source.clone() });
+        Waiting { events: self.clone(), wait, on, state: String::new(), source, began: Instant::now() }
     }
 }
 
@@ -274,6 +284,7 @@ pub struct Waiting {
     wait: u64,
     on: String,
     state: String,
+    source: Option<String>,
     began: Instant,
 }
 
@@ -282,7 +293,8 @@ impl Waiting {
     pub fn state(&mut self, state: &str) {
         if self.state != state {
             state.clone_into(&mut self.state);
-            self.events.say(Event::Waiting { wait: self.wait, on: self.on.clone(), state: state.to_owned() });
+            let (on, source) = (self.on.clone(), self.source.clone());
+            self.events.say(Event::Waiting { wait: self.wait, on, state: state.to_owned(), source });
         }
     }
 }

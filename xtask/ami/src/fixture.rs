@@ -57,6 +57,7 @@ pub fn about() -> About {
         shared_with: Vec::new(),
         expires_secs: None,
         system: "ubuntu-16.04".to_owned(),
+        instance_type: None,
         call: Invocation::default(),
         inputs: Default::default(),
         promotes: None,

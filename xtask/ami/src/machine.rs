@@ -14,6 +14,7 @@ pub mod job;
 pub mod keys;
 mod logged;
 pub mod openssh;
+mod sending;
 pub mod ssh;
 pub mod through;
 

@@ -51,11 +51,13 @@ fn main() -> ExitCode {
     let ended = ended.unwrap_or_else(|panic| Err(Failure::Failed(panic)));
     // A thread that still reads the terminal or a disk must not keep the process alive.
     runtime.shutdown_background();
-    match ended {
+    let code = match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.report(&events);
             ExitCode::from(failure.exit_code())
         }
-    }
+    };
+    events.terminal().close();
+    code
 }

@@ -6,5 +6,8 @@ pub mod confirm;
 pub mod documents;
 pub mod print;
 pub mod log;
+pub mod live;
+pub mod harmless;
+pub mod screen;
 pub mod terminal;
 pub mod words;

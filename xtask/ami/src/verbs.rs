@@ -206,7 +206,7 @@ async fn on<C: Cloud>(
             Command::Plan(flags) => {
                 let draft = preflight::draft(checkout, flags, &common, Purpose::Begin).map_err(Failure::Refused)?;
                 let (spec, preflight) = preflight::run(cloud, draft, false).await.map_err(Failure::Refused)?;
-                let text = plan::text(&spec, &preflight, common.json).map_err(Failure::Failed)?;
+                let text = plan::text(&spec, &preflight, app.state_dir, common.json).map_err(Failure::Failed)?;
                 print(&text).map_err(Failure::Failed)?;
                 preflight::refuse(&preflight.findings).map_err(Failure::Refused)
             }

@@ -57,6 +57,9 @@ pub struct About {
     pub expires_secs: Option<u64>,
     /// The system of the base, such as `ubuntu-16.04`.
     pub system: String,
+    /// The type of its instances; none with `--local`, and in journals that do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_type: Option<String>,
     /// The command line.
     pub call: Invocation,
     /// The SHA-256 of the recipe and the scripts, by their paths.

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xtask::region::Region;
 
+use super::estimate::Estimate;
 use super::ids::{ImageId, InstanceId};
 
 /// A piece of progress.
@@ -17,6 +18,12 @@ pub enum Progress {
         label: String,
         /// The fact.
         fact: String,
+    },
+    /// How long the build takes, about.
+    Estimated {
+        /// How long.
+        #[serde(flatten)]
+        estimate: Estimate,
     },
     /// Programs that `--local` needs are being installed on this computer.
     InstallingPrograms {
@@ -32,6 +39,15 @@ pub enum Progress {
     Building {
         /// Its name.
         binary: String,
+        /// What make is asked for.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        goal: String,
+        /// Its number among the binaries, from 1; 0 in journals that do not have it.
+        #[serde(default)]
+        number: usize,
+        /// How many binaries are built.
+        #[serde(default)]
+        of: usize,
     },
     /// A binary was built.
     Built {
@@ -139,6 +155,9 @@ pub enum Progress {
         image: ImageId,
         /// The number of regions that it was copied to.
         regions: usize,
+        /// How long that took, in milliseconds; absent in journals that do not have it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        took_ms: Option<u64>,
     },
     /// The booted image is being checked.
     Checking {

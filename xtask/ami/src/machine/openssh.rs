@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{keys::Login, through::Through};
-use crate::{ground::process, record::folder};
+use crate::{ground::process, record::folder, show::screen};
 
 /// Prefixes of the key files; each machine has its own.
 const LOGIN_KEY: &str = "login-key-";
@@ -25,6 +25,7 @@ pub async fn run(folder: &Utf8Path, login: &Login, address: SocketAddr, command:
     // Without a process group of its own, because it has to be in the terminal's foreground group.
     let mut ssh = ssh(&key, &known_hosts, login, address, None);
     ssh.args(remote(command));
+    let _held = screen::hold();
     let ended = ssh.kill_on_drop(true).status().await;
     let ended = ended.context("failed to start ssh; it is in Debian's package openssh-client")?;
     Ok(ended.code().unwrap_or(1))

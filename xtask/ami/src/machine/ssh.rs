@@ -5,16 +5,17 @@ use std::{pin::pin, time::Duration};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use russh::{ChannelMsg, client::Handle};
-use tokio::io::AsyncWriteExt as _;
+use tokio::{io::AsyncWriteExt as _, time::Instant};
 
 use super::{
     Destination, Input, Job, Lost, Machine, Output,
     dial::{self, PinnedHostKey},
     keys::Login,
     logged::{self, Logged},
+    sending::Sending,
     through::{Running, Through},
 };
-use crate::{events::Events, ground::process};
+use crate::{event::Event, events::Events, ground::process};
 
 pub use super::dial::LoginRefused;
 
@@ -68,6 +69,7 @@ impl Ssh {
     ) -> Result<Result<u32, String>> {
         let source = self.log.file_stem().unwrap_or_default();
         let lost = || Lost::new(what, &self.log);
+        let began = Instant::now();
         let file = tokio::fs::OpenOptions::new().create(true).append(true).open(&self.log).await;
         let mut log = file.with_context(|| format!("failed to open the log {}", self.log))?;
         let line = format!("+ {shown}\n");
@@ -80,8 +82,9 @@ impl Ssh {
                 Input::None => {}
                 Input::Text(text) => writer.data(text.as_bytes()).await.map_err(|_| lost())?,
                 Input::File(path) => {
-                    let file = tokio::fs::File::open(path).await;
-                    writer.data(file.with_context(|| format!("failed to open {path}"))?).await.map_err(|_| lost())?;
+                    let file = tokio::fs::File::open(path).await.with_context(|| format!("failed to open {path}"))?;
+                    let length = file.metadata().await.with_context(|| format!("failed to read {path}"))?.len();
+                    writer.data(Sending::new(file, length, source, &self.events)).await.map_err(|_| lost())?;
                 }
             }
             anyhow::Ok(writer.eof().await.map_err(|_| lost())?)
@@ -113,15 +116,18 @@ impl Ssh {
             anyhow::Ok(ended)
         };
         let receive = async { receive.await.with_context(|| format!("failed to write the log {}", self.log)) };
-        let ended = until_ended(send, receive).await?.ok_or_else(lost)?;
-        Ok(ended)
+        let ended = until_ended(send, receive).await?;
+        self.events.say(Event::Ran {
+            source: source.to_owned(),
+            command: shown.to_owned(),
+            took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            how: ended.as_ref().map_or_else(|| "the connection was lost".to_owned(), how),
+        });
+        Ok(ended.ok_or_else(lost)?)
     }
 
     fn failed(&self, what: &str, ended: &Result<u32, String>, output: &Output) -> anyhow::Error {
-        let ended = match ended {
-            Ok(status) => format!("exit status {status}"),
-            Err(signal) => format!("signal {signal}"),
-        };
+        let ended = how(ended);
         let last = process::last_lines(&String::from_utf8_lossy(&output.tail));
         anyhow!("{what} failed ({ended}); the last lines of {}:\n{last}", self.log)
     }
@@ -165,7 +171,7 @@ impl Ssh {
 
 impl Machine for Ssh {
     async fn run(&self, what: &str, command: &str, input: Input<'_>, limit: Duration) -> Result<String> {
-        let waiting = self.events.waiting(what);
+        let waiting = self.events.waiting_on(self.log.file_stem(), what);
         let mut output = Output::default();
         let mut nothing = Logged::default();
         let work = self.execute(what, command, command, input, (&mut output, &mut nothing));
@@ -178,11 +184,19 @@ impl Machine for Ssh {
     }
 
     async fn script(&self, job: &mut Job) -> Result<String> {
-        let waiting = self.events.waiting(&job.what);
+        let waiting = self.events.waiting_on(self.log.file_stem(), &job.what);
         let (what, limit) = (job.what.clone(), job.limit);
         let ended = tokio::time::timeout(limit + JOB_GRACE, self.run_job(job)).await;
         drop(waiting);
         ended.map_err(|_| self.timed_out(&what, limit))?
+    }
+}
+
+/// How a command ended, in words.
+fn how(ended: &Result<u32, String>) -> String {
+    match ended {
+        Ok(status) => format!("exit status {status}"),
+        Err(signal) => format!("signal {signal}"),
     }
 }
 

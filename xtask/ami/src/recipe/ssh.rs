@@ -92,8 +92,19 @@ fn placeholders(word: &str) -> impl Iterator<Item = &str> {
 }
 
 fn replace(word: &str, value_of: &impl Fn(&str) -> String) -> String {
-    let replaced = |(text, is_placeholder): (&str, bool)| if is_placeholder { value_of(text) } else { text.to_owned() };
-    parts(word).into_iter().map(replaced).collect()
+    let parts = parts(word);
+    let text_at = |index: Option<usize>| index.and_then(|index| parts.get(index)).map_or("", |(text, _)| *text);
+    let replaced = parts.iter().enumerate().map(|(index, (text, is_placeholder))| {
+        if !is_placeholder {
+            return (*text).to_owned();
+        }
+        let value = value_of(text);
+        // Who writes `{host}:{port}` need not know whether the machine has an IPv6 address.
+        let before_port = text_at(index.checked_add(1)).starts_with(':');
+        let is_bare = !text_at(index.checked_sub(1)).ends_with('[');
+        if value.contains(':') && before_port && is_bare { format!("[{value}]") } else { value }
+    });
+    replaced.collect()
 }
 
 #[cfg(test)]
@@ -113,6 +124,14 @@ mod tests {
         assert_eq!(program, "aws");
         let expected = ["INSTANCE", "HOST:PORT", "{\"portNumber\":[\"PORT\"]}", "{}", "{ REGION", "ü{"];
         assert_eq!(arguments, expected);
+    }
+
+    #[test]
+    fn an_ipv6_address_before_a_port_is_in_brackets() {
+        let ssh = ssh(&["ssh", "{host}:{port}", "[{host}]:{port}", "{host}", "x@{host}:22"]);
+        let of = |host: &str| ssh.through(|name| if name == "host" { host } else { "9" }.to_owned()).expect("words").1;
+        assert_eq!(of("2001:db8::1"), ["[2001:db8::1]:9", "[2001:db8::1]:9", "2001:db8::1", "x@[2001:db8::1]:22"]);
+        assert_eq!(of("192.0.2.1"), ["192.0.2.1:9", "[192.0.2.1]:9", "192.0.2.1", "x@192.0.2.1:22"]);
     }
 
     #[test]

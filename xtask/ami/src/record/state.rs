@@ -122,6 +122,7 @@ impl State {
             }
             Event::Error { .. } | Event::Noted { .. } | Event::Progress { .. } => {}
             Event::Waiting { .. } | Event::Waited { .. } | Event::Called { .. } | Event::Output { .. } => {}
+            Event::Ran { .. } | Event::Sent { .. } | Event::Checked { .. } => {}
         }
     }
 

@@ -63,7 +63,10 @@ pub async fn build(job: &Job<'_>, clean: bool, events: &Events) -> Result<Vec<Bu
         None => None,
     };
     let mut built = Vec::new();
-    for binary in &job.recipe.binaries {
+    let of = job.recipe.binaries.len();
+    for (number, binary) in (1..).zip(&job.recipe.binaries) {
+        let goal = binary.make.join(" ");
+        events.say(Progress::Building { binary: binary.name.clone(), goal, number, of });
         built.push(build_one(job, engine.as_ref(), binary, clean, events).await?);
     }
     Ok(built)
@@ -207,7 +210,6 @@ async fn build_one(
 ) -> Result<Built> {
     let (name, log, result) = (&binary.name, job.log(binary), job.root.join(&binary.result));
     std::fs::create_dir_all(job.folder).with_context(|| format!("failed to create the folder {}", job.folder))?;
-    events.say(Progress::Building { binary: name.clone() });
     let started = Instant::now();
     let waiting = events.waiting(format_args!("make to build {name}"));
     // Make would take the other variant at this path for an up-to-date result.

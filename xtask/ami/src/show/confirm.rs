@@ -4,6 +4,8 @@ use std::io::{BufRead as _, IsTerminal as _};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::screen;
+
 /// Asks for confirmation with a yes. `--yes` confirms, and is required where stdin is not a terminal.
 ///
 /// # Errors
@@ -42,6 +44,7 @@ async fn answer(question: &str, yes: bool) -> Result<Option<String>> {
 /// # Errors
 /// When nothing can be read.
 pub async fn ask(question: &str) -> Result<String> {
+    let _held = screen::hold();
     let _ = std::io::Write::write_all(&mut anstream::stderr(), question.as_bytes());
     // On a thread of its own, so that a signal can end the question.
     let (sender, answer) = tokio::sync::oneshot::channel();

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 
 use super::{
-    terminal::harmless,
+    harmless::harmless,
     words::{Kind, Words},
 };
 use crate::event::{Event, Line};
@@ -27,11 +27,11 @@ impl Log {
     /// Appends an event. A failure is ignored: the journal is what counts.
     pub fn append(&mut self, line: &Line, words: &Words) {
         let text = match words.kind {
-            Kind::Change => format!("{} {}", words.verb, words.text),
+            Kind::Change | Kind::Begin => format!("{} {}", words.verb, words.text),
             Kind::Warning => format!("warning: {}", words.text),
             Kind::Error => format!("error: {}", words.text),
             Kind::Output => format!("{}: {}", source(&line.event), words.text),
-            Kind::Note | Kind::Detail => words.text.clone(),
+            Kind::Note | Kind::Detail | Kind::Trace => words.text.clone(),
         };
         let text = harmless(text).replace('\n', "\n    ");
         let _ = writeln!(self.0, "{} {text}", line.at);

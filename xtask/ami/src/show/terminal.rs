@@ -1,30 +1,49 @@
 //! The terminal: progress on stderr, in cargo's style.
 //!
-//! Each change is one line: a verb, right-aligned to 12 columns, and its object. On a terminal, a transient line below
-//! them shows what is awaited. Elsewhere a plain line says so, at most once a minute for each wait. With `--log-format
-//! json`, each event is a line of JSON instead.
+//! Each thing that is done is one line: a verb, right-aligned to 12 columns, its object, and how long it took. On a
+//! terminal, the live block below them shows what is in progress. Elsewhere a line says what begins, each line of a build
+//! has its time, and while nothing ends, one line a minute says what is in progress. In GitHub Actions, the lines of a part
+//! of the build are a group. With `--log-format json`, each event is a line of JSON instead.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt::Display,
     io::{IsTerminal as _, Write},
     time::Duration,
 };
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::time::Instant;
+use futures_util::future::OptionFuture;
+use nix::libc::SIGCONT;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::Instant,
+};
 
-use super::words::{Kind, Words, seconds};
-use crate::event::{Event, Line};
+use super::{
+    harmless::harmless,
+    live::Live,
+    screen,
+    words::{Kind, Words},
+};
+use crate::event::{Event, How, Line, about::About, step::Step};
 
 const VERB: Style = AnsiColor::Green.on_default().bold();
-const WAIT: Style = AnsiColor::Cyan.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
+const DIM: Style = Style::new().dimmed();
 
-/// How often a wait is mentioned if stderr is not a terminal.
+/// How often a line says what is in progress if stderr is not a terminal.
 const PLAIN_LINE_EVERY: Duration = Duration::from_secs(60);
+
+/// How often the live block is painted at most.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// How often it is painted without an event: its durations have seconds.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How wide lines are made for what is not a terminal.
+const PLAIN_COLUMNS: usize = 100;
 
 /// How much is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +52,7 @@ pub enum Level {
     Quiet,
     /// A line for each change.
     Normal,
-    /// The output of commands on instances, and of programs, as well.
+    /// Commands on instances with their output, the output of programs, and calls of the cloud's API as well.
     Verbose,
 }
 
@@ -46,174 +65,269 @@ pub enum Form {
     Json,
 }
 
+/// Where lines for people go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A terminal that the live block is painted on, in colours or not.
+    Screen {
+        /// Whether it has colours.
+        colours: bool,
+    },
+    /// A file, a pipe, or a terminal that cannot be painted on.
+    Plain,
+    /// The log of a job of GitHub Actions.
+    GitHub,
+}
+
 /// A terminal, or another destination of stderr.
 pub struct Terminal {
     level: Level,
     form: Form,
-    /// The transient line. It exists only during a wait: an idle one would draw over a question or a shell.
-    line: RefCell<Option<ProgressBar>>,
-    transient: bool,
+    place: Place,
     out: RefCell<Box<dyn Write>>,
-    waits: RefCell<Vec<Entry>>,
-}
-
-struct Entry {
-    wait: u64,
-    on: String,
-    state: String,
-    since: Instant,
-    mentioned: Instant,
+    live: RefCell<Live>,
+    opened: Instant,
+    /// When the block was painted last, or the last line printed, since the terminal was opened.
+    shown: Cell<Duration>,
+    /// Whether something has changed since.
+    changed: Cell<bool>,
+    size: Cell<(usize, usize)>,
+    /// The group of lines that is open.
+    group: Cell<Option<&'static str>>,
 }
 
 impl Terminal {
     /// The terminal on stderr.
     #[must_use]
     pub fn stderr(level: Level, form: Form) -> Terminal {
-        let is_terminal = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
-        let draws = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let transient = is_terminal && draws && level == Level::Normal && form == Form::Text;
-        Terminal { transient, ..Terminal::to(anstream::stderr(), level, form) }
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let place = if variable("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
+            Place::GitHub
+        } else if !std::io::stderr().is_terminal()
+            || variable("CI").is_some_and(|value| value != "false")
+            || variable("TERM").is_some_and(|term| term == "dumb")
+        {
+            Place::Plain
+        } else {
+            // It reads NO_COLOR, CLICOLOR and CLICOLOR_FORCE as well.
+            Place::Screen { colours: anstream::stderr().current_choice() != anstream::ColorChoice::Never }
+        };
+        // Nothing is painted without progress.
+        let place = if level == Level::Quiet || form == Form::Json { Place::Plain } else { place };
+        Terminal::at(place, anstream::stderr(), level, form)
     }
 
     /// One that writes to `out`, in the way for a destination that is no terminal.
     #[must_use]
     pub fn to(out: impl Write + 'static, level: Level, form: Form) -> Terminal {
-        let out: RefCell<Box<dyn Write>> = RefCell::new(Box::new(out));
-        Terminal { level, form, line: RefCell::default(), transient: false, out, waits: RefCell::default() }
+        Terminal::at(Place::Plain, out, level, form)
     }
 
-    /// Shows an event: in these words, or as JSON.
-    pub fn show(&self, line: &Line, words: Option<&Words>) {
+    /// One that writes to `out`, in the way for this place; on a screen, to stderr.
+    #[must_use]
+    pub fn at(place: Place, out: impl Write + 'static, level: Level, form: Form) -> Terminal {
+        Terminal {
+            level,
+            form,
+            place,
+            out: RefCell::new(Box::new(out)),
+            live: RefCell::default(),
+            opened: Instant::now(),
+            shown: Cell::default(),
+            changed: Cell::default(),
+            size: Cell::default(),
+            group: Cell::default(),
+        }
+    }
+
+    /// Shows an event: in these words, or as JSON. `about` is what is known of the build that it belongs to.
+    pub fn show(&self, line: &Line, words: Option<&Words>, about: Option<&About>) {
         if self.form == Form::Json {
             if let Ok(json) = serde_json::to_string(line) {
                 self.print(json);
             }
             return;
         }
-        match &line.event {
-            Event::Waiting { wait, on, state, .. } => return self.wait(*wait, on, state),
-            Event::Waited { wait, .. } => return self.waited(*wait),
-            _ => {}
+        let now = self.opened.elapsed();
+        // Before the steps of the build are forgotten with its end.
+        self.group_of(&line.event);
+        {
+            let mut live = self.live.borrow_mut();
+            live.apply(&line.event, now);
+            if let (Event::Resumed {}, Some(about)) = (&line.event, about) {
+                live.resumes(about);
+            }
         }
-        let Some(words) = words else { return };
-        let is_shown = match words.kind {
+        if let Some(words) = words.filter(|words| self.is_shown(words.kind)) {
+            self.say(words, &line.event, now);
+        }
+        if matches!(line.event, Event::Ended { how: How::Done, .. }) && self.level >= Level::Normal {
+            self.sum_up(now);
+        }
+        self.changed.set(true);
+        self.paint(now);
+    }
+
+    fn is_shown(&self, kind: Kind) -> bool {
+        match kind {
             Kind::Warning | Kind::Error | Kind::Note => true,
             Kind::Change => self.level >= Level::Normal,
-            Kind::Output => self.level >= Level::Verbose,
+            Kind::Begin => self.level >= Level::Normal && !self.is_screen(),
+            Kind::Output | Kind::Trace => self.level >= Level::Verbose,
             Kind::Detail => false,
-        };
-        if !is_shown {
-            return;
         }
+    }
+
+    fn is_screen(&self) -> bool {
+        matches!(self.place, Place::Screen { .. })
+    }
+
+    fn say(&self, words: &Words, event: &Event, now: Duration) {
         let text = harmless(&words.text);
         match words.kind {
-            Kind::Change => self.print(format_args!("{VERB}{:>12}{VERB:#} {text}", harmless(&words.verb))),
+            Kind::Change | Kind::Begin => self.change(&harmless(&words.verb), &text, now),
             Kind::Warning => self.print(format_args!("{WARNING}warning{WARNING:#}: {text}")),
             Kind::Error => self.print(format_args!("{ERROR}error{ERROR:#}: {text}")),
             Kind::Note => self.print(format_args!("  {text}")),
-            Kind::Output | Kind::Detail => self.print(text),
-        }
-    }
-
-    fn wait(&self, wait: u64, on: &str, state: &str) {
-        let mut waits = self.waits.borrow_mut();
-        match waits.iter_mut().find(|entry| entry.wait == wait) {
-            Some(entry) => state.clone_into(&mut entry.state),
-            None => {
-                let now = Instant::now();
-                let (on, state) = (on.to_owned(), state.to_owned());
-                waits.push(Entry { wait, on, state, since: now, mentioned: now });
+            Kind::Trace => self.print(format_args!("{DIM}{:>12} {text}{DIM:#}", "+")),
+            Kind::Output | Kind::Detail => {
+                let source = if let Event::Output { source, .. } = event { source.as_str() } else { "" };
+                self.print(format_args!("{DIM}{:>12}{DIM:#} {text}", harmless(source)));
             }
         }
-        drop(waits);
-        self.draw();
     }
 
-    fn waited(&self, wait: u64) {
-        self.waits.borrow_mut().retain(|entry| entry.wait != wait);
-        self.draw();
+    /// Prints a line about what was done, with its time in the build if that is not to be seen otherwise.
+    fn change(&self, verb: &str, text: &str, now: Duration) {
+        let elapsed = self.live.borrow().elapsed(now).filter(|_| !self.is_screen());
+        let time = elapsed.map(|elapsed| format!("{:>5} ", clock(elapsed))).unwrap_or_default();
+        self.print(format_args!("{DIM}{time}{DIM:#}{VERB}{verb:>12}{VERB:#} {text}"));
     }
 
-    /// Redraws the waits every second. It never returns, so it has to run beside the work, in a `select!`.
+    fn sum_up(&self, now: Duration) {
+        let columns = if self.is_screen() { screen::size().0 } else { PLAIN_COLUMNS };
+        let lines = self.live.borrow().summary(now, columns);
+        for (verb, text) in lines {
+            self.print(format_args!("{VERB}{verb:>12}{VERB:#} {}", harmless(text)));
+        }
+    }
+
+    /// Shows what goes on without an event. It never returns, so it has to run beside the work, in a `select!`.
     pub async fn keep_drawing(&self) {
+        let mut continued = signal(SignalKind::from_raw(SIGCONT)).ok().filter(|_| self.is_screen());
         loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            self.draw();
+            tokio::select! {
+                () = tokio::time::sleep(if self.is_screen() { FRAME } else { TICK }) => {}
+                Some(Some(())) = OptionFuture::from(continued.as_mut().map(Signal::recv)) => screen::forget(),
+            }
+            let now = self.opened.elapsed();
+            match self.place {
+                Place::Screen { .. } => {
+                    if now - self.shown.get() >= TICK || self.size.get() != screen::size() {
+                        self.changed.set(true);
+                    }
+                    self.paint(now);
+                }
+                Place::Plain | Place::GitHub => self.remind(now),
+            }
         }
     }
 
-    fn draw(&self) {
-        let now = Instant::now();
-        let mut waits = self.waits.borrow_mut();
-        if self.transient {
-            let mut line = self.line.borrow_mut();
-            if waits.is_empty() {
-                if let Some(line) = line.take() {
-                    line.finish_and_clear();
-                }
-            } else {
-                let all: Vec<String> = waits.iter().map(Entry::text).collect();
-                let message = format!("{WAIT}{:>12}{WAIT:#} {}", "Waiting", all.join(" · "));
-                line.get_or_insert_with(|| transient_line(ProgressDrawTarget::stderr())).set_message(message);
-            }
+    /// Paints the live block if something has changed, and not too often.
+    fn paint(&self, now: Duration) {
+        let Place::Screen { colours } = self.place else { return };
+        if !self.changed.get() || now - self.shown.get() < FRAME {
             return;
         }
-        let due = waits.iter_mut().filter(|entry| now - entry.mentioned >= PLAIN_LINE_EVERY);
-        let lines: Vec<String> = due
-            .map(|entry| {
-                entry.mentioned = now;
-                entry.text()
-            })
-            .collect();
-        drop(waits);
-        for line in lines.into_iter().filter(|_| self.level >= Level::Normal) {
-            self.print(format_args!("{VERB}{:>12}{VERB:#} {line}", "Waiting"));
+        self.shown.set(now);
+        self.changed.set(false);
+        let (columns, rows) = screen::size();
+        self.size.set((columns, rows));
+        let mut lines = self.live.borrow().lines(now, columns, rows);
+        if !colours {
+            lines.iter_mut().for_each(|line| *line = anstream::adapter::strip_str(line).to_string());
         }
+        screen::paint(lines);
+    }
+
+    /// Says what is in progress if nothing was said for a minute.
+    fn remind(&self, now: Duration) {
+        if self.form == Form::Json || self.level < Level::Normal || now - self.shown.get() < PLAIN_LINE_EVERY {
+            return;
+        }
+        let sentence = self.live.borrow().sentence(now);
+        if let Some(sentence) = sentence {
+            self.change("Still", &sentence, now);
+        }
+    }
+
+    /// Begins the group of an event. An error is in none, so that it is seen without opening one.
+    fn group_of(&self, event: &Event) {
+        if self.place != Place::GitHub {
+            return;
+        }
+        let title = match event {
+            Event::Began { .. } | Event::Resumed {} => Some("Build the binaries, and install them on a machine"),
+            Event::Intended { step: Step::Stop, .. } => Some("Make the image"),
+            Event::Intended { step: Step::Verify(_) | Step::Copy(_), .. } => Some("Verify the image, and copy it"),
+            Event::Intended { step: Step::Publish, .. } => Some("Publish"),
+            Event::Error { .. } | Event::Ended { .. } => None,
+            _ => return,
+        };
+        if self.group.get() == title {
+            return;
+        }
+        if self.group.replace(title).is_some() {
+            self.print_raw("::endgroup::");
+        }
+        if let Some(title) = title {
+            self.print_raw(&format!("::group::{title}"));
+        }
+    }
+
+    /// Leaves a clean terminal at the end of the process.
+    pub fn close(&self) {
+        if self.group.take().is_some() {
+            self.print_raw("::endgroup::");
+        }
+        screen::clear();
     }
 
     fn print(&self, line: impl Display) {
-        // A terminal that is gone must not end a build.
-        let write = || drop(writeln!(self.out.borrow_mut(), "{line}"));
-        match self.line.borrow().as_ref() {
-            Some(transient) => transient.suspend(write),
-            None => write(),
+        let line = line.to_string();
+        self.print_raw(&if self.place == Place::GitHub { no_command(&line) } else { line });
+    }
+
+    fn print_raw(&self, line: &str) {
+        if !self.is_screen() {
+            self.shown.set(self.opened.elapsed());
+        }
+        match self.place {
+            Place::Screen { colours: true } => screen::print(line),
+            Place::Screen { colours: false } => screen::print(&anstream::adapter::strip_str(line).to_string()),
+            // A destination that is gone must not end a build.
+            Place::Plain | Place::GitHub => drop(writeln!(self.out.borrow_mut(), "{line}")),
         }
     }
 }
 
-/// Text from any source, without control sequences for terminals, of which consoles and damaged files are full.
-pub fn harmless(text: impl Display) -> String {
-    let text = text.to_string();
-    if !text.contains(char::is_control) {
-        return text;
-    }
-    // Line by line, so that an unterminated sequence does not swallow the rest of the message.
-    let lines = text.split('\n').map(|line| {
-        let line = anstream::adapter::strip_str(line.trim_end_matches('\r')).to_string();
-        line.replace('\r', " ").replace(|c: char| c.is_control() && c != '\t', "?")
+/// The text without lines that the runner of GitHub Actions would take for a command (GitHub documentation, "Workflow
+/// commands"). Machines and programs must not give it any.
+fn no_command(text: &str) -> String {
+    let lines = text.replace("##[", "## [");
+    let lines = lines.split('\n').map(|line| match line.trim_start().starts_with("::") {
+        true => line.replacen("::", ": :", 1),
+        false => line.to_owned(),
     });
     lines.collect::<Vec<String>>().join("\n")
 }
 
-fn one_line(text: impl Display) -> String {
-    harmless(text).replace(['\n', '\t'], " ")
-}
-
-fn transient_line(target: ProgressDrawTarget) -> ProgressBar {
-    let line = ProgressBar::with_draw_target(None, target);
-    match ProgressStyle::with_template("{wide_msg}") {
-        Ok(style) => line.with_style(style),
-        Err(_) => line,
-    }
-}
-
-impl Entry {
-    fn text(&self) -> String {
-        let elapsed = seconds(self.since.elapsed());
-        match self.state.as_str() {
-            "" => one_line(format_args!("for {} {elapsed}", self.on)),
-            state => one_line(format_args!("for {} ({state}) {elapsed}", self.on)),
-        }
+/// A time since the build began, such as `4:25` or `1:04:25`.
+fn clock(time: Duration) -> String {
+    let secs = time.as_secs();
+    match secs / 3600 {
+        0 => format!("{}:{:02}", secs / 60, secs % 60),
+        hours => format!("{hours}:{:02}:{:02}", secs / 60 % 60, secs % 60),
     }
 }
 

@@ -9,6 +9,7 @@ use xtask::region::Region;
 use crate::{
     event::{
         Event,
+        estimate::range_text,
         facts::Verified,
         progress::Progress,
         step::{Handle, Role, Step},
@@ -21,7 +22,8 @@ use crate::{
 pub struct Words {
     /// What kind of line it is.
     pub kind: Kind,
-    /// A participle, such as `Built`, or the label of a fact; empty unless the kind is [`Kind::Change`].
+    /// A participle, such as `Built`, or the label of a fact; empty unless the kind is [`Kind::Change`] or
+    /// [`Kind::Begin`].
     pub verb: Cow<'static, str>,
     /// The verb's object, or the whole line.
     pub text: String,
@@ -30,8 +32,10 @@ pub struct Words {
 /// A kind of line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Something changed.
+    /// Something was done.
     Change,
+    /// Something begins. A terminal shows it in its live block instead.
+    Begin,
     /// A warning.
     Warning,
     /// Why the command fails.
@@ -40,6 +44,8 @@ pub enum Kind {
     Note,
     /// The output of a program.
     Output,
+    /// A command on an instance, or a call of the cloud's API.
+    Trace,
     /// For the log alone.
     Detail,
 }
@@ -50,7 +56,7 @@ pub fn words(event: &Event, state: &State) -> Option<Words> {
     let of = |kind: Kind, text: &dyn Display| Some(Words { kind, verb: Cow::Borrowed(""), text: text.to_string() });
     match event {
         Event::Intended { step, by } => intended(step, by),
-        Event::Done { step, result, .. } => done(step, result),
+        Event::Done { step, result, took_ms } => done(step, result, Duration::from_millis(*took_ms), state),
         Event::Failed { step, error } => of(Kind::Detail, &format_args!("{step} failed: {error}")),
         Event::Began { build, .. } => of(Kind::Detail, &format_args!("build {} of `{}` begins", build.id, build.name)),
         Event::Resumed {} => of(Kind::Detail, &format_args!("attempt {} begins", state.attempts)),
@@ -75,8 +81,17 @@ pub fn words(event: &Event, state: &State) -> Option<Words> {
         }
         Event::Called { action, region, took_ms, status } => {
             let status = status.map_or("no answer".to_owned(), |status| format!("HTTP {status}"));
-            of(Kind::Detail, &format_args!("{action} in {region}: {status} after {took_ms} ms"))
+            of(Kind::Trace, &format_args!("{action} in {region}: {status} after {took_ms} ms"))
         }
+        Event::Ran { source, command, took_ms, how } => of(
+            Kind::Trace,
+            &format_args!("{source}: `{command}`: {how} after {}", brief(Duration::from_millis(*took_ms))),
+        ),
+        Event::Sent { sent_bytes, total_bytes, took_ms, .. } if sent_bytes == total_bytes => Some(change(
+            "Uploaded",
+            format_args!("{} in {}", HumanBytes(*total_bytes), brief(Duration::from_millis(*took_ms))),
+        )),
+        Event::Sent { .. } | Event::Checked { .. } => None,
         Event::Output { line, .. } => of(Kind::Output, line),
     }
 }
@@ -85,13 +100,17 @@ fn change(verb: impl Into<Cow<'static, str>>, text: impl Display) -> Words {
     Words { kind: Kind::Change, verb: verb.into(), text: text.to_string() }
 }
 
+fn begin(verb: &'static str, text: impl Display) -> Words {
+    Words { kind: Kind::Begin, verb: Cow::Borrowed(verb), text: text.to_string() }
+}
+
 fn blocked(region: &Region) -> Words {
     change("Blocked", format_args!("public images in {region}, as before"))
 }
 
 fn intended(step: &Step, by: &Handle) -> Option<Words> {
     Some(match step {
-        Step::Seal => change("Sealing", by.as_str()),
+        Step::Seal => begin("Sealing", by.as_str()),
         Step::Unblock(region) => {
             change("Unblocking", format_args!("public images in {region} while this one is published"))
         }
@@ -100,13 +119,31 @@ fn intended(step: &Step, by: &Handle) -> Option<Words> {
     })
 }
 
-fn done(step: &Step, result: &Value) -> Option<Words> {
+fn done(step: &Step, result: &Value, took: Duration, state: &State) -> Option<Words> {
+    let took = brief(took);
+    let about = state.about.as_ref();
     Some(match step {
-        Step::Launch(Role::Keep) => {
-            change("Launched", format_args!("{} to keep a base for later builds", result.as_str().unwrap_or_default()))
-        }
         Step::Launch(role) => {
-            change("Launched", format_args!("{} to {} the image", result.as_str().unwrap_or_default(), role.word()))
+            let made = if *role == Role::Keep { "a base for later builds" } else { "the image" };
+            let instance = result.as_str().unwrap_or_default();
+            change("Launched", format_args!("{instance} to {} {made} in {took}", role.word()))
+        }
+        Step::Login(role) => {
+            let instance = state.result::<String>(&Step::Launch(*role)).ok().flatten();
+            let instance = instance.unwrap_or_else(|| format!("the machine to {}", role.word()));
+            change("Reached", format_args!("{instance} in {took}"))
+        }
+        Step::Packages => change("Installed", format_args!("the packages in {took}")),
+        Step::Install => change("Installed", format_args!("the payload in {took}")),
+        Step::Seal => change("Sealed", format_args!("the machine in {took}")),
+        Step::Stop => change("Stopped", format_args!("the machine in {took}")),
+        Step::Available(region) if about.is_some_and(|about| about.build_region == *region) => {
+            let image = result.get("id").and_then(Value::as_str).unwrap_or_default();
+            change("Imaged", format_args!("{image} in {region} in {took}"))
+        }
+        Step::Available(region) => {
+            let text = format!("the copy to {region} is available after {took}");
+            Words { kind: Kind::Detail, verb: Cow::Borrowed(""), text }
         }
         Step::Verify(image) => {
             let seen =
@@ -115,7 +152,12 @@ fn done(step: &Step, result: &Value) -> Option<Words> {
                 0 => String::new(),
                 count => format!(", {count} of them skipped"),
             };
-            change("Verified", format_args!("{image}: {} checks{skipped}", seen.checks.len()))
+            change("Verified", format_args!("{image}: {} checks{skipped} in {took}", seen.checks.len()))
+        }
+        Step::Publish => {
+            let about = about?;
+            let verb = if about.private { "Shared" } else { "Published" };
+            change(verb, format_args!("`{}` in {took}", about.name))
         }
         Step::Block(region) => blocked(region),
         _ => return None,
@@ -125,18 +167,29 @@ fn done(step: &Step, result: &Value) -> Option<Words> {
 fn moved_on(progress: &Progress) -> Words {
     match progress {
         Progress::Fact { label, fact } => change(label.clone(), fact),
+        Progress::Estimated { estimate } => {
+            let from = match estimate.builds {
+                0 => "by default, and more if compiling takes longer".to_owned(),
+                1 => "as an earlier build did".to_owned(),
+                builds => format!("as {builds} earlier builds did"),
+            };
+            change("Takes", format_args!("about {}, {from}", range_text(estimate.whole.bounds())))
+        }
         Progress::InstallingPrograms { programs } => {
-            change("Installing", format_args!("packages for {}", programs.join(", ")))
+            begin("Installing", format_args!("packages for {}", programs.join(", ")))
         }
         Progress::Ready { accelerator } => change("Ready", format_args!("for --local, on {accelerator}")),
-        Progress::Building { binary } => change("Building", binary),
+        Progress::Building { binary, .. } => begin("Building", binary),
         Progress::Built { binary, size_bytes, took_secs } => {
             let took = seconds(Duration::from_secs(*took_secs));
-            change("Built", format_args!("{binary} ({}, {took})", HumanBytes(*size_bytes)))
+            change("Built", format_args!("{binary} ({}) in {took}", HumanBytes(*size_bytes)))
         }
+        // A line that stays: the helper that is awaited may be asking a person.
         Progress::Queued { on } => change("Waiting", format_args!("for {on}")),
-        Progress::MakingBase { system } => change("Making", format_args!("the base {system} from Debian's packages")),
-        Progress::MadeBase { name, took_secs } => change("Made", format_args!("the base {name} in {took_secs} s")),
+        Progress::MakingBase { system } => begin("Making", format_args!("the base {system} from Debian's packages")),
+        Progress::MadeBase { name, took_secs } => {
+            change("Made", format_args!("the base {name} in {}", seconds(Duration::from_secs(*took_secs))))
+        }
         Progress::Terminating { instance } => {
             change("Terminating", format_args!("{instance}, left by an earlier attempt"))
         }
@@ -146,24 +199,25 @@ fn moved_on(progress: &Progress) -> Words {
             change("Reusing", format_args!("the kept base {image} of {created}, which has the packages"))
         }
         Progress::NotReused { image, why } => change("Leaving", format_args!("the kept base {image} alone: {why}")),
-        Progress::Keeping { instance } => change("Keeping", format_args!("a base of {instance} for later builds")),
+        Progress::Keeping { instance } => begin("Keeping", format_args!("a base of {instance} for later builds")),
         Progress::Kept { image, until } => change("Kept", format_args!("the base {image} until {until}")),
         Progress::InstallingPackages { count, instance } => {
-            change("Installing", format_args!("{count} packages on {instance}"))
+            begin("Installing", format_args!("{count} packages on {instance}"))
         }
-        Progress::Uploading { files } => change("Uploading", format_args!("{files} files")),
+        Progress::Uploading { files } => begin("Uploading", format_args!("{files} files")),
         Progress::Imaging { instance, image, name } => {
-            change("Imaging", format_args!("{instance} as {image}, `{name}`"))
+            begin("Imaging", format_args!("{instance} as {image}, `{name}`"))
         }
         Progress::Found { image, region, name } => change("Found", format_args!("{image} in {region}, `{name}`")),
-        Progress::Copied { image, regions } => {
+        Progress::Copied { image, regions, took_ms } => {
             let noun = if *regions == 1 { "region" } else { "regions" };
-            change("Copied", format_args!("{image} to {regions} {noun}"))
+            let took = took_ms.map(|took_ms| format!(" in {}", brief(Duration::from_millis(took_ms))));
+            change("Copied", format_args!("{image} to {regions} {noun}{}", took.unwrap_or_default()))
         }
-        Progress::Checking { image, instance } => change("Checking", format_args!("{image} on {instance}")),
+        Progress::Checking { image, instance } => begin("Checking", format_args!("{image} on {instance}")),
         Progress::Publishing { name, regions, public } => {
             let verb = if *public { "Publishing" } else { "Sharing" };
-            change(verb, format_args!("`{name}` in {}", regions_text(regions)))
+            begin(verb, format_args!("`{name}` in {}", regions_text(regions)))
         }
         Progress::Named { name, regions } => {
             change("Named", format_args!("the image {name} in {}", regions_text(regions)))
@@ -184,6 +238,15 @@ fn regions_text(regions: &[Region]) -> String {
     match regions {
         [region] => region.to_string(),
         _ => format!("{} regions", regions.len()),
+    }
+}
+
+/// A duration, such as `0.4s`, `3.2s`, `45s` or `1m 20s`.
+#[must_use]
+pub fn brief(time: Duration) -> String {
+    match time.as_millis() {
+        0..10_000 => format!("{:.1}s", time.as_secs_f64()),
+        _ => seconds(time),
     }
 }
 

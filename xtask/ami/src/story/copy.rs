@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use futures_util::future::join_all;
+use tokio::time::Instant;
 use xtask::region::Region;
 
 use super::{bake::HomeImage, images, run::Run};
@@ -55,6 +56,7 @@ pub async fn to_each<C: Imaging + Account>(
     original: &Original<'_>,
     targets: impl Iterator<Item = &Region>,
 ) -> Result<Vec<(Region, ImageId)>> {
+    let began = Instant::now();
     let results = join_all(targets.map(async |region| (region, copy(cloud, run, original, region).await))).await;
     let all = results.len();
     let (mut copies, mut failed) = (Vec::new(), Vec::new());
@@ -65,7 +67,11 @@ pub async fn to_each<C: Imaging + Account>(
         }
     }
     if !copies.is_empty() {
-        run.events.say(Progress::Copied { image: original.image.clone(), regions: copies.len() });
+        run.events.say(Progress::Copied {
+            image: original.image.clone(),
+            regions: copies.len(),
+            took_ms: u64::try_from(began.elapsed().as_millis()).ok(),
+        });
     }
     // An earlier process may have opened the image of a region that fails now: it would stay open, and be left out.
     let may_skip = run.spec.skip_failed_regions && !run.events.state(State::is_half_open);

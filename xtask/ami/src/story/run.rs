@@ -236,6 +236,7 @@ fn about(spec: &ReleaseSpec, id: &str, began: SystemTime, identity: Identity) ->
         shared_with: spec.visibility.names(),
         expires_secs,
         system: spec.system_name.clone(),
+        instance_type: (!spec.local).then(|| spec.recipe.instance.instance_type.clone()),
         call: spec.invocation.clone(),
         inputs: inputs::files(spec),
         promotes: spec.promotes.clone().map(Box::new),

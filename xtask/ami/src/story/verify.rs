@@ -8,6 +8,7 @@ use super::{bake::HomeImage, launch, run::Run, session::Session, traces};
 use crate::{
     cloud::{Compute, DiskFiles, Imaging, InstanceState, LaunchSource},
     event::{
+        Event,
         facts::{Check, Verification, Verified},
         progress::Progress,
         step::Role,
@@ -25,7 +26,9 @@ pub async fn verify<C: Compute + Imaging>(cloud: &C, run: &Run, home: &HomeImage
         check_disk(cloud, run, home),
         launch::log_in(cloud, run, Role::Verify, source, &home.disk.base)
     )?;
+    let made = seen.checks.len();
     let checked = check_instance(cloud, run, home, &session, &mut seen).await;
+    tell(run, &seen, made);
     // Written even if a check failed, because the checks that passed help to understand the failure.
     let path = run.folder.join("verification.json");
     std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&seen)?))
@@ -62,7 +65,16 @@ async fn check_disk<C: Compute + Imaging>(cloud: &C, run: &Run, home: &HomeImage
         look_at_disk(disk.as_ref(), &mut seen)?;
         traces::look_at_disk(disk.as_ref(), &marks, &mut seen).map(|()| seen)
     });
-    checked.await?
+    let seen = checked.await??;
+    tell(run, &seen, 0);
+    Ok(seen)
+}
+
+/// Tells of the checks from this one on.
+fn tell(run: &Run, seen: &Verification, from: usize) {
+    for check in seen.checks.iter().skip(from) {
+        run.events.say(Event::Checked { check: check.clone() });
+    }
 }
 
 /// Checks the disk against AWS's checklist for shared images.

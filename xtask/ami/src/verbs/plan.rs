@@ -1,34 +1,53 @@
 //! `ami plan`: what a release would do.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::Result;
 
 use crate::{
     ask::spec::{ReleaseSpec, Visibility},
     cloud::preflight::{self, Preflight},
+    event::{
+        estimate::{Estimate, range_text},
+        phase::Phase,
+    },
     ground::{everywhere, finding},
     recipe,
+    record::history::{History, Kind},
     show::{
         documents::{
             self,
             plan::{Cost, FORMAT, Fact, Finding, Plan},
         },
         print,
+        words::seconds,
     },
+    state_dir::StateDir,
 };
 
 /// The plan as text, or as JSON.
 ///
 /// # Errors
 /// When it cannot be encoded.
-pub fn text(order: &ReleaseSpec, preflight: &Preflight, json: bool) -> Result<String> {
-    if json { print::json(&document(order, preflight)) } else { Ok(lines(order, preflight)) }
+pub fn text(order: &ReleaseSpec, preflight: &Preflight, state_dir: &StateDir, json: bool) -> Result<String> {
+    let estimate = estimate(order, preflight, state_dir);
+    if json { print::json(&document(order, preflight, &estimate)) } else { Ok(lines(order, preflight, &estimate)) }
+}
+
+/// How long it takes, from earlier builds.
+pub(super) fn estimate(order: &ReleaseSpec, preflight: &Preflight, state_dir: &StateDir) -> Estimate {
+    let instance_type = (!order.local).then_some(order.recipe.instance.instance_type.as_str());
+    let (local, made_in, regions) = (order.local, &order.build_region, order.regions.as_slice());
+    let kind = Kind { local, instance_type, made_in, regions };
+    History::read(state_dir).estimate(&kind, preflight.estimate)
 }
 
 /// The plan for other programs.
 #[must_use]
-pub fn document(order: &ReleaseSpec, preflight: &Preflight) -> Plan {
+pub fn document(order: &ReleaseSpec, preflight: &Preflight, estimate: &Estimate) -> Plan {
     let (visibility, expires_after_secs) = match &order.visibility {
         Visibility::Public => (documents::Visibility::Public, None),
         Visibility::Private { expires, .. } => (documents::Visibility::Private, Some(expires.as_secs())),
@@ -61,6 +80,8 @@ pub fn document(order: &ReleaseSpec, preflight: &Preflight) -> Plan {
         findings: preflight.findings.iter().map(finding).collect(),
         warnings: preflight.warnings.clone(),
         estimated_secs: preflight.estimate.as_secs(),
+        estimated_from_builds: estimate.builds,
+        estimated_range_secs: [estimate.whole.low_ms / 1000, estimate.whole.high_ms / 1000],
         estimated_cost: preflight.cost.as_ref().map(cost),
     }
 }
@@ -78,7 +99,7 @@ fn left_out(order: &ReleaseSpec) -> BTreeMap<String, String> {
     packages.map(|package| (package.name.clone(), package.optional.clone().unwrap_or_default())).collect()
 }
 
-fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
+fn lines(order: &ReleaseSpec, preflight: &Preflight, estimate: &Estimate) -> String {
     let binaries: Vec<&str> = order.recipe.binaries.iter().map(|binary| binary.name.as_str()).collect();
     let visibility = match &order.visibility {
         Visibility::Public => "public".to_owned(),
@@ -125,8 +146,7 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
         let text = format!("{}, in each region, once the image is public", parameters.join(" and "));
         lines.push(("Parameters".to_owned(), text));
     }
-    let time = humantime::format_duration(preflight.estimate);
-    lines.push(("Time".to_owned(), format!("about {time}, more if compiling takes longer")));
+    lines.push(("Time".to_owned(), time(estimate)));
     let cost = match &preflight.cost {
         None => "none".to_owned(),
         Some(preflight::Cost { once_usd, monthly_usd, remark }) => {
@@ -136,6 +156,23 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight) -> String {
     lines.push(("Cost".to_owned(), cost));
     let lines = lines.into_iter().map(|(label, fact)| format!("{label:>12}  {fact}\n"));
     lines.chain(preflight.warnings.iter().map(|warning| format!("warning: {warning}\n"))).collect()
+}
+
+/// How long it takes: a range, and what it is from.
+fn time(estimate: &Estimate) -> String {
+    let range = range_text(estimate.whole.bounds());
+    let builds = match estimate.builds {
+        0 => return format!("about {range}, more if compiling takes longer; a default: no earlier build tells"),
+        1 => "an earlier build".to_owned(),
+        builds => format!("{builds} earlier builds"),
+    };
+    let mut phases: Vec<(&Phase, u64)> = estimate.phases.iter().map(|(phase, span)| (phase, span.median_ms)).collect();
+    phases.sort_by_key(|(_, median_ms)| std::cmp::Reverse(*median_ms));
+    let longest = phases
+        .iter()
+        .take(4)
+        .map(|(phase, median_ms)| format!("{} {}", phase.name(), seconds(Duration::from_millis(*median_ms))));
+    format!("about {range}, from {builds}: {}", longest.collect::<Vec<String>>().join(", "))
 }
 
 fn binaries_line(order: &ReleaseSpec, binaries: &[&str]) -> String {

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use xtask::cli::{CommonFlags, ReleaseFlags};
 
-use super::{App, github, until_signal};
+use super::{App, github, plan, until_signal};
 use crate::{
     ask::{
         preflight::{self, Purpose},
@@ -64,5 +64,8 @@ async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &ReleaseFlags, common: &Comm
         let question = format!("Make `{}` public in {regions} regions?", spec.name);
         confirm(&question, common.yes).await.context("the release was not started")?;
     }
-    Run::begin(spec, cloud.identity().await?, state_dir, events).await
+    let estimate = plan::estimate(&spec, &preflight, state_dir);
+    let run = Run::begin(spec, cloud.identity().await?, state_dir, events).await?;
+    events.say(Progress::Estimated { estimate });
+    Ok(run)
 }

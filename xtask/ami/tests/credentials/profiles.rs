@@ -89,7 +89,8 @@ fn a_mistyped_source_profile_is_an_error_too() {
         "[profile team]\n{STATIC}[profile role]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = taem\n\
          [profile loop]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = pool\n\
          [profile pool]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = loop\n\
-         [profile region]\nregion = us-west-2\n[profile half]\naws_access_key_id = A\n\
+         [profile region]\nregion = us-west-2\n[profile kind]\nlater_kind = of_credentials\n\
+         [profile half]\naws_access_key_id = A\n\
          [profile session]\nsso_session = mein\nsso_account_id = 1\nsso_role_name = r\n\
          [sso-session main]\nsso_region = us-east-1\nsso_start_url = {NOWHERE}\n"
     ));
@@ -98,6 +99,7 @@ fn a_mistyped_source_profile_is_an_error_too() {
         ("role", &["no AWS profile `taem`", "source_profile of `role`", "did you mean `team`"][..]),
         ("loop", &["`loop`", "`pool`", "source_profile"]),
         ("region", &["the AWS profile `region` has no credentials", "aws configure --profile region"]),
+        ("kind", &["`kind` has no credentials", "aws configure export-credentials --profile kind --format env"]),
         ("half", &["`half`", "aws_secret_access_key"]),
         ("session", &["no sso-session `mein`", "`session`", "did you mean `main`"]),
     ] {

@@ -105,6 +105,33 @@ async fn all_that_is_wrong_is_told_also_where_a_region_does_not_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_image_with_another_disk_or_without_imds_v2_is_told_where_it_is() {
+    let mut rig = Rig::public(&REGIONS);
+    rig.order.recipe.require_imds_v2 = true;
+    rig.release().await.outcome.expect("a release");
+    assert_eq!(checked(&rig).await["ok"], true);
+    rig.endpoint.region("eu-west-1", |region| {
+        region.images.values_mut().for_each(|image| drop(image.further.insert("/dev/sdf".to_owned(), true)));
+    });
+    rig.endpoint.region("sa-east-1", |region| {
+        region.images.values_mut().for_each(|image| image.requires_imds_v2 = false);
+    });
+    let checked = checked(&rig).await;
+    let fault = |index: usize, kind: &str, message: &str| {
+        let faults = &checked["regions"][index]["faults"];
+        assert!(
+            faults.as_array().expect("faults").iter().any(|fault| {
+                fault["kind"] == kind && fault["message"].as_str().expect("a message").contains(message)
+            }),
+            "{checked}"
+        );
+    };
+    fault(1, "other_disks", "has other disks than its root: /dev/sdf");
+    fault(2, "no_imds_v2", "does not require IMDSv2, as the recipe wants");
+    assert_eq!((&checked["ok"], &checked["regions"][0]["faults"]), (&false.into(), &json!([])), "{checked}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_regions_that_do_not_answer_are_told_together_beside_the_images_of_the_others() {
     let rig = Rig::public(&REGIONS);
     rig.release().await.outcome.expect("a release");
@@ -132,7 +159,7 @@ async fn a_plan_says_who_may_launch_the_image_as_data() {
         let cloud = rig.ec2().await;
         let draft = Draft { spec: rig.order.clone(), findings: Vec::new() };
         let (order, seen) = Box::pin(preflight::run(&cloud, draft, false)).await.expect("preflight");
-        expect_valid(Document::Plan, &plan::text(&order, &seen, true).expect("JSON"))
+        expect_valid(Document::Plan, &plan::text(&order, &seen, &rig.desk.home, true).expect("JSON"))
     };
     let plan = planned(&public).await;
     assert_eq!((&plan["visibility"], &plan["shared_with"]), (&"public".into(), &json!([])), "{plan}");

@@ -1,7 +1,7 @@
 //! The guide: the commands in it that are run, and what it shows of their output.
 //!
-//! They are in blocks of a console below a line `<!-- run: CLOUD -->`. In what is shown of the output, `…` stands for any
-//! text in a line, or alone for any number of lines.
+//! They are below a line `<!-- run: NAME -->`, in a block of a console, or indented where no output is shown. In what is shown
+//! of the output, `…` stands for any text in a line, or alone for any number of lines.
 
 /// A command of the guide.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,18 +12,24 @@ pub struct Shown {
     pub output: Vec<String>,
 }
 
-/// The commands that are run in this cloud, in their order.
-pub fn commands(guide: &str, cloud: &str) -> Vec<Shown> {
-    let begin = format!("<!-- run: {cloud} -->\n\n```console\n");
-    let blocks = guide.split(&begin).skip(1).filter_map(|rest| rest.split("```").next());
+/// The commands of this name, in their order.
+pub fn commands(guide: &str, name: &str) -> Vec<Shown> {
+    let begin = format!("<!-- run: {name} -->\n\n");
     let mut commands: Vec<Shown> = Vec::new();
-    for line in blocks.flat_map(str::lines) {
-        match line.strip_prefix("$ cargo xtask ami ") {
-            Some(words) => {
-                let words = shlex::split(words).expect("words");
-                commands.push(Shown { words, output: Vec::new() });
+    for rest in guide.split(&begin).skip(1) {
+        let (block, is_console) = match rest.strip_prefix("```console\n") {
+            Some(rest) => (rest.split("```").next().unwrap_or_default(), true),
+            None => (rest.split("\n\n").next().unwrap_or_default(), false),
+        };
+        for line in block.lines() {
+            match line.strip_prefix(if is_console { "$ cargo xtask ami " } else { "    cargo xtask ami " }) {
+                Some(words) => {
+                    let words = shlex::split(words).expect("words");
+                    let output = if is_console { Vec::new() } else { vec!["…".to_owned()] };
+                    commands.push(Shown { words, output });
+                }
+                None => commands.last_mut().expect("a block begins with a command").output.push(line.to_owned()),
             }
-            None => commands.last_mut().expect("a block begins with a command").output.push(line.to_owned()),
         }
     }
     commands
@@ -95,5 +101,9 @@ mod tests {
         assert_eq!(commands[0].with(&["--root", "r"]), ["boot", "a b", "--root", "r", "--", "ls"]);
         assert_eq!(commands[0].output, ["out"]);
         assert!(super::commands(guide, "moto").is_empty());
+        let commands = super::commands("<!-- run: x -->\n\n    cargo xtask ami a\n    cargo xtask ami b c\n\nd\n", "x");
+        let words: Vec<Vec<String>> = commands.iter().map(|command| command.with(&[])).collect();
+        assert_eq!(words, [vec!["a"], vec!["b", "c"]]);
+        commands[0].expect("anything\n", "at all\n");
     }
 }

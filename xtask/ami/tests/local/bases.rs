@@ -37,7 +37,7 @@ fn goes_through(system: &'static str) {
         _ => Vec::new(),
     };
     let Some(bench) = Bench::of(Some(system), &changes) else { return };
-    let ended = Running::start(&mut bench.release(&["--private", "--json"])).end();
+    let ended = Running::start(&mut bench.release(&["--private", "--no-reuse-base", "--json"])).end();
     assert_eq!(ended.code, Some(0), "{system}: {ended}");
     let report: Value = serde_json::from_str(&ended.stdout).expect("nothing but JSON");
     assert_eq!(report["base"]["system"], system);

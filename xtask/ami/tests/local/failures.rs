@@ -61,13 +61,13 @@ fn a_binary_that_cannot_run_ends_the_machine_that_boots_meanwhile() {
 fn a_machine_that_hangs_while_it_boots_is_launched_again() {
     let Some(bench) = Bench::quick() else { return };
     bench.recipe(&[("login = \"10min\"", "login = \"2min\"")]);
-    let mut running = Running::start(&mut bench.release(&["--private"]));
+    let mut running = Running::start(&mut bench.release(&["--private", "--no-reuse-base"]));
     running.wait_for("Launched");
     let processes = bench.home.processes();
     let (qemu, _) = processes.iter().find(|(_, line)| line.starts_with("qemu-system-")).expect("QEMU");
     // To those who wait for it, a stopped machine is like one that gets no interrupts.
     kill(Pid::from_raw(*qemu), Signal::SIGSTOP).expect("it runs");
-    let warning = running.wait_for("hung during boot");
+    let warning = running.wait_for("failed to boot");
     assert!(warning.contains("nothing on its console for 40s"), "{warning}");
     running.wait_for("Installing 0 packages");
     running.signal(Signal::SIGINT);
@@ -169,17 +169,25 @@ fn the_disk_is_full_when_the_image_is_made() {
     bench.expect_nothing_left(&ended);
 }
 
-#[test]
-fn qemu_dies() {
-    let Some(bench) = Bench::quick() else { return };
-    let mut running = Running::start(&mut bench.release(&[]));
-    running.wait_for("Launched");
+/// Kills the QEMU of the build's machine.
+fn kill_qemu(bench: &Bench) {
     let machines = bench.home.processes();
     let instances = bench.home.path().join("instances");
     let machine =
         machines.iter().find(|(_, line)| line.starts_with("qemu-system-") && line.contains(instances.as_str()));
     let (id, _) = machine.unwrap_or_else(|| panic!("no machine: {machines:?}"));
     kill(Pid::from_raw(*id), Signal::SIGKILL).expect("it is there");
+}
+
+#[test]
+fn qemu_dies_while_the_machine_boots_and_once_more() {
+    let Some(bench) = Bench::quick() else { return };
+    let mut running = Running::start(&mut bench.release(&[]));
+    running.wait_for("Launched");
+    kill_qemu(&bench);
+    let warning = running.wait_for("failed to boot");
+    assert!(warning.contains("launched again with a fresh disk: QEMU ended (signal: 9 (SIGKILL))"), "{warning}");
+    kill_qemu(&bench);
     let ended = running.end();
     ended.expect_error(1, &["is stopped before a login was possible: QEMU ended (signal: 9 (SIGKILL))\n", "console"]);
     bench.expect_nothing_left(&ended);

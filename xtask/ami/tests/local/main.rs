@@ -8,6 +8,7 @@
 mod bases;
 mod bench;
 mod connections;
+mod container;
 mod failures;
 #[path = "../kit/guide.rs"]
 mod guide;

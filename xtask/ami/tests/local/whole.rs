@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::{
     bench::{Bench, PROVISION},
+    guided::Guide,
+    phases::kill_and_end,
     running::Running,
     support::{BINARIES, files, workspace},
 };
@@ -91,7 +93,7 @@ fn expect_the_image_to_tell_what_it_is_made_of(bench: &Bench, id: &str) {
 fn expect_a_machine_of_it(bench: &Bench, report: &Value, manifest: &Value) {
     let asked = "machida --version; cat /sys/devices/system/cpu/online; cat /usr/share/wallaroo/manifest.json; \
                  sha256sum /usr/share/wallaroo/manifest.json";
-    let booted = Running::start(&mut bench.home.ami(["boot", "0.6.1", "--local", "--", asked])).end();
+    let booted = Running::start(&mut bench.home.ami(["boot", "0.6.1-rc1", "--local", "--", asked])).end();
     assert_eq!(booted.code, Some(0), "{booted}");
     let (version, rest) = booted.stdout.split_once('\n').expect("a line");
     assert_eq!(version, "machida 0.6.1 (target_cpu sandybridge, resilience off)");
@@ -105,11 +107,39 @@ fn expect_a_machine_of_it(bench: &Bench, report: &Value, manifest: &Value) {
     assert_eq!(files(&bench.home.path().join("instances")), [] as [Utf8PathBuf; 0]);
 }
 
+/// A promotion is resumed or cleaned up after a kill in any phase, and the candidate stays as it is.
+fn expect_promotions_to_survive_kills(bench: &Bench) {
+    for (version, phase, verb) in [
+        ("0.6.2", "candidate, intended", "resume"),
+        ("0.6.2-rc1", "copy REGION, intended", "resume"),
+        ("0.6.2-rc2", "publish, intended", "resume"),
+        ("0.6.3", "copy REGION, done", "clean"),
+    ] {
+        kill_and_end(bench, &["promote", "--version", "0.6.1-rc1", "--as", version, "--yes"], phase, verb);
+    }
+    for (version, count) in [("0.6.1-rc1", 14), ("0.6.2", 14), ("0.6.2-rc1", 14), ("0.6.2-rc2", 14), ("0.6.3", 0)] {
+        let listed = bench.manage(&["list", "--version", version]);
+        let public = listed.stdout.lines().filter(|line| line.contains(" public ")).count();
+        assert_eq!((listed.stdout.lines().count(), public), (count, count), "{version}: {listed}");
+    }
+}
+
+/// Each version is retired by itself, and nothing of it stays.
+fn expect_to_be_retired(bench: &Bench) {
+    for version in ["0.6.1-rc1", "0.6.1", "0.6.2", "0.6.2-rc1", "0.6.2-rc2"] {
+        let retired = bench.manage(&["retire", "--version", version]);
+        assert_eq!((retired.code, retired.stderr.matches("Removed").count()), (Some(0), 14), "{retired}");
+    }
+    assert!(files(&bench.home.path().join("images")).iter().all(|path| path.is_dir()));
+    let listed = bench.manage(&["list"]);
+    assert_eq!((listed.code, listed.stdout.as_str()), (Some(0), ""), "{listed}");
+}
+
 #[test]
-fn a_release_of_the_sample_and_what_one_does_with_it() {
+fn the_guide_is_followed_from_a_candidate_to_the_end_of_a_release() {
     let Some(bench) = Bench::new() else { return };
-    let ended = Running::start(&mut bench.release(&[])).end();
-    assert_eq!(ended.code, Some(0), "{ended}");
+    let mut guide = Guide::open(&bench);
+    let ended = guide.follow(&bench).expect("the candidate");
     bench.home.expect_nothing_runs(&ended);
     assert_eq!(files(&bench.home.path().join("instances")), [] as [Utf8PathBuf; 0]);
 
@@ -126,7 +156,7 @@ fn a_release_of_the_sample_and_what_one_does_with_it() {
         assert!(folder.join(format!("{id}.qcow2")).metadata().expect("a disk").len() > 100 << 20);
         let attributes = read(&folder.join(format!("{id}.json")));
         assert_eq!((&attributes["public"], &attributes["snapshots_public"]), (&true.into(), &true.into()), "{region}");
-        assert_eq!(attributes["name"], "Wallaroo 0.6.1", "{region}");
+        assert_eq!(attributes["name"], "Wallaroo 0.6.1-rc1", "{region}");
         assert_eq!(attributes["description"], report["description"], "{region}");
         assert!(attributes["deprecate_at"].is_string(), "{region}: {attributes}");
     }
@@ -139,7 +169,7 @@ fn a_release_of_the_sample_and_what_one_does_with_it() {
         assert_eq!(report["sha256"][&path], sum.as_str(), "{path}");
         assert_eq!(manifest["sha256"][&path], sum.as_str(), "{path}");
     }
-    assert_eq!((&manifest["version"], &manifest["target_cpu"]), (&"0.6.1".into(), &"sandybridge".into()));
+    assert_eq!((&manifest["version"], &manifest["target_cpu"]), (&"0.6.1-rc1".into(), &"sandybridge".into()));
     assert!(manifest["packages"]["numactl"].is_string(), "{manifest}");
     for path in ["/etc/rc.local", "/etc/systemd/system/wallaroo-rc-local.service"] {
         assert!(manifest["sha256"][path].is_string(), "{path}: {manifest}");
@@ -159,24 +189,19 @@ fn a_release_of_the_sample_and_what_one_does_with_it() {
     let listed = bench.manage(&["list"]);
     assert_eq!((listed.code, listed.stdout.lines().count()), (Some(0), 14), "{listed}");
     assert!(
-        listed.stdout.lines().all(|line| line.contains("Wallaroo 0.6.1 ") && line.contains(" public ")),
+        listed.stdout.lines().all(|line| line.contains("Wallaroo 0.6.1-rc1 ") && line.contains(" public ")),
         "{listed}"
     );
-    let checked = bench.manage(&["check", "--version", "0.6.1"]);
-    assert_eq!(checked.code, Some(0), "{checked}");
     expect_nothing_of_the_machine_it_was_made_on(&bench, images[0].1);
     expect_the_image_to_tell_what_it_is_made_of(&bench, images[0].1);
+    expect_a_machine_of_it(&bench, &report, &manifest);
+
+    while guide.follow(&bench).is_some() {}
     bench
         .manage(&["plan", "--version", "0.6.1"])
         .expect_error(2, &["the image name `Wallaroo 0.6.1` is already taken"]);
-
-    expect_a_machine_of_it(&bench, &report, &manifest);
-
-    let retired = bench.manage(&["retire", "--version", "0.6.1"]);
-    assert_eq!((retired.code, retired.stderr.matches("Removed").count()), (Some(0), 14), "{retired}");
-    assert!(files(&bench.home.path().join("images")).iter().all(|path| path.is_dir()));
-    let listed = bench.manage(&["list"]);
-    assert_eq!((listed.code, listed.stdout.as_str()), (Some(0), ""), "{listed}");
+    expect_promotions_to_survive_kills(&bench);
+    expect_to_be_retired(&bench);
 }
 
 /// Lets cloud-init's last stage go on while the machine is sealed, and write all the time.

@@ -12,7 +12,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Ended, Home, folder, missing, recipe, sample, skipped, workspace, write};
+use crate::{
+    guide,
+    support::{Ended, Home, folder, missing, recipe, sample, skipped, workspace, write},
+};
 
 /// What the lab is made with, beyond the packages of its Python environment.
 const PROGRAMS: [&str; 9] = ["unshare", "nsenter", "setpriv", "ip", "tar", "mmdebstrap", "make", "gcc", "timeout"];
@@ -80,7 +83,31 @@ impl Lab {
         run(&mut self.command(words))
     }
 
-    /// The same, to be started. Whoever ends all of its process group ends the tool with what it was started by.
+    /// Runs the guide's commands of a name, which go well and print what it shows, with these flags for those that make
+    /// images. Nothing asks. Returns how each ended.
+    #[track_caller]
+    pub fn follow_guide(&self, name: &str, flags: &[&str]) -> Vec<Ended> {
+        let text = std::fs::read_to_string(workspace().join("docs/guide.md")).expect("the guide");
+        let commands = guide::commands(&text, name);
+        assert!(!commands.is_empty(), "the guide has no commands `{name}`");
+        let follow = |command: &guide::Shown| {
+            let makes = command.words[0].starts_with("--");
+            let flags: &[&str] = match command.words[0].as_str() {
+                _ if makes => &[&["--yes", "--ssh-from", FROM], flags].concat(),
+                "plan" => &["--ssh-from", FROM],
+                "retire" | "clean" => &["--yes"],
+                _ => &[],
+            };
+            let words = command.with(flags);
+            let ended = self.ami(&words.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(ended.code, Some(0), "{command:?}: {ended}");
+            command.expect(&ended.stderr, &ended.stdout);
+            ended
+        };
+        commands.iter().map(follow).collect()
+    }
+
+    /// `xtask-ami ami …` to be started. Whoever ends all of its process group ends the tool with what it was started by.
     pub fn command(&self, words: &[&str]) -> Command {
         self.command_at(&self.process.id().to_string(), words)
     }

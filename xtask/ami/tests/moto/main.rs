@@ -10,10 +10,13 @@ mod audiences;
 #[path = "../conversations/mod.rs"]
 mod conversations;
 mod failures;
+#[path = "../kit/guide.rs"]
+mod guide;
 mod kills;
 mod lab;
 mod organization;
 #[path = "../support/phases.rs"]
+#[expect(dead_code, reason = "promotions need no machine, so the local tests kill them")]
 mod phases;
 #[expect(dead_code, reason = "it is for the local tests, too, which look at more of it")]
 #[path = "../support/running.rs"]

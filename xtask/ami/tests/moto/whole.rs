@@ -12,8 +12,7 @@ use crate::{
 #[test]
 fn a_release_in_all_regions() {
     let Some(lab) = Lab::new() else { return };
-    let ended = lab.ami(&["--version", "0.6.1", "--yes", "--ssh-from", FROM]);
-    assert_eq!(ended.code, Some(0), "{ended}");
+    let ended = lab.follow_guide("moto release", &[]).pop().expect("the release");
 
     let regions = std::fs::read_to_string(workspace().join("regions")).expect("the regions");
     let mut regions: Vec<&str> = regions.lines().collect();
@@ -71,13 +70,14 @@ fn look_after_it(lab: &Lab, regions: &[&str]) {
             |line: &str| regions.iter().any(|region| read[region].as_str().is_some_and(|id| line.contains(id)));
         assert!(listed.stdout.lines().all(agrees), "{format}: {read} {listed}");
     }
+    let shown = lab.follow_guide("moto look", &[]).pop().expect("a list");
+    assert!(regions.iter().all(|region| shown.stdout.contains(region)), "{shown}");
     let checked = lab.ami(&["check", "--version", "0.6.1"]);
     assert_eq!(checked.code, Some(0), "{checked}");
     let words = ["--version", "0.6.1", "--yes", "--ssh-from", FROM];
     lab.ami(&words).expect_error(2, &["the image name `Wallaroo 0.6.1` is already taken"]);
 
-    let retired = lab.ami(&["retire", "--version", "0.6.1", "--yes"]);
-    assert_eq!(retired.code, Some(0), "{retired}");
+    lab.follow_guide("moto retire", &[]);
     for (region, books) in lab.books(regions).as_object().expect("regions") {
         assert_eq!((&books["images"], &books["snapshots"]), (&json!([]), &json!([])), "{region}");
     }

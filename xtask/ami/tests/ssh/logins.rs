@@ -1,6 +1,9 @@
 //! Logins: the user, the type of the keys, and connections through a command.
 
-use std::process::Command;
+use std::{
+    net::{Ipv6Addr, SocketAddr},
+    process::Command,
+};
 
 use xtask_ami::{
     machine::{
@@ -13,6 +16,9 @@ use xtask_ami::{
 };
 
 use crate::server::{Server, destination, events, exists, until, user};
+
+/// OpenSSH without the user's own settings.
+const OPTIONS: [&str; 6] = ["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
 
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -53,14 +59,29 @@ async fn a_server_that_takes_only_what_fips_permits_is_logged_in_to() {
 }
 
 #[tokio::test]
+async fn a_machine_that_has_only_an_ipv6_address_is_logged_in_to_directly_and_through_a_bastion() {
+    let server = Server::with(KeyType::Ed25519, "ListenAddress ::1\n");
+    let address = SocketAddr::from((Ipv6Addr::LOCALHOST, server.address.port()));
+    let ssh = server.connect(address, None).await.expect("a login by IPv6");
+    assert_eq!(says(&ssh, "echo ${SSH_CONNECTION% *}").await.split(' ').next_back(), Some("::1\n"));
+    let key = server.folder.join("key");
+    server.login.key.write(&key).expect("a key");
+    let (port, user) = (server.address.port().to_string(), format!("{}@127.0.0.1", user()));
+    let bastion = [&["ssh"][..], &OPTIONS, &["-i", key.as_str(), "-p", &port, "-W", "{host}:{port}", &user]].concat();
+    let settings = Settings { through: bastion.into_iter().map(str::to_owned).collect(), ..Settings::default() };
+    let through = Through::of(&settings, &destination(address), &[]).expect("a command");
+    let ssh = server.connect(address, Some(&through)).await.expect("a login by IPv6 through a bastion");
+    assert_eq!(says(&ssh, "echo ${SSH_CONNECTION% *}").await.split(' ').next_back(), Some("::1\n"));
+}
+
+#[tokio::test]
 async fn a_bastion_leads_to_the_machine_with_ssh_itself() {
     let server = Server::start();
     let key = server.folder.join("key");
     server.login.key.write(&key).expect("a key");
     let (port, user) = (server.address.port().to_string(), format!("{}@127.0.0.1", user()));
-    let options = ["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
     let bastion = ["-i", key.as_str(), "-p", &port, "-W", "{host}:{port}", &user];
-    let through = through(&server, &[&["ssh"][..], &options, &bastion].concat());
+    let through = through(&server, &[&["ssh"][..], &OPTIONS, &bastion].concat());
     let ssh = server.connect("192.0.2.1:9".parse().expect("an address"), Some(&through)).await.expect("a login");
     assert_eq!(says(&ssh, "echo through").await, "through\n");
     // The same with OpenSSH's own client, as it is printed for a machine that is kept.

@@ -142,6 +142,14 @@ pub fn kill_and_follow(site: &dyn Site, phase: &str) -> Vec<Value> {
     journal(&run.build)
 }
 
+/// Kills another command that is a build in this phase, and ends it with this verb.
+pub fn kill_and_end(site: &dyn Site, words: &[&str], phase: &str, verb: &str) {
+    let run = kill_in(site, site.ami(words), None, &[Phase::named(phase)]);
+    assert!(run.phase.is_some(), "the phase {phase} never came: {}", run.ended);
+    let ended = self::run(site, &[verb, run.build.file_name().expect("a name"), "--yes"]);
+    assert_eq!(ended.code, Some(0), "{phase}: {}\nthen {ended}", run.ended);
+}
+
 /// Kills builds, each in one of the phases, and cleans up after each: none of them is in the way of the next.
 pub fn kill_and_clean(site: MakeSite, phases: &[Phase]) {
     let Some(site) = site() else { return };

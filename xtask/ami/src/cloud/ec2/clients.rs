@@ -32,6 +32,7 @@ use crate::{
     event::progress::Progress,
     events::Events,
     ground::{api_error::ApiError, environment, finding::Finding, partition},
+    show::screen,
 };
 
 /// The timeout of one attempt. The slowest call, `CreateImage`, answers within some seconds.
@@ -260,6 +261,7 @@ impl Clients {
             // One line that stays: what is drawn again each second would hide a question of the helper's.
             self.events.say(Progress::Queued { on: source.words() });
         }
+        let _held = screen::hold();
         provider.provide_credentials().await.map(drop).map_err(|error| self.cause(&error))
     }
 

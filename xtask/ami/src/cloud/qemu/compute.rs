@@ -32,7 +32,7 @@ impl Qemu {
         self.made_base.get_or_try_init(|| make).await.cloned()
     }
 
-    /// Replaces a machine that hangs during boot, at most once. Its disk is replaced, too: programs may have written to
+    /// Replaces a machine that fails to boot, at most once. Its disk is replaced, too: programs may have written to
     /// it, and what is checked is the first boot.
     async fn launch_again(&self, id: &InstanceId, region: &Region, local: &mut LocalInstance) -> Result<()> {
         local.vm.kill().await?;
@@ -113,9 +113,10 @@ impl Compute for Qemu {
     async fn instance(&self, region: &Region, id: &InstanceId) -> Result<Option<Instance>> {
         let Some(local) = self.local_instance(id) else { return Ok(None) };
         let mut local = local.lock().await;
-        if let Some(hang) = local.vm.hang() {
+        if let Some(failure) = local.vm.failed_boot() {
             self.launch_again(id, region, &mut local).await.with_context(|| format!("failed to launch {id} again"))?;
-            self.events.warn(format_args!("{id} hung during boot ({hang}); launched it again with a fresh disk"));
+            self.events
+                .warn(format_args!("{id} failed to boot, so it was launched again with a fresh disk: {failure}"));
         }
         let (state, reason) = match local.vm.power()? {
             Power::On => (InstanceState::Running, None),

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -116,17 +116,26 @@ impl Vm {
         self.execute("quit", json!({})).await.map(drop)
     }
 
-    /// Why this guest is taken to hang during boot; `None` if it is not.
+    /// Why this boot is taken to have failed; `None` while it has not.
     ///
     /// Under emulation on a busy computer, about one boot in ten hangs, and the next one succeeds. Mostly the kernel's
-    /// watchdog reports the hang on the console. A kernel that gets no interrupts any more reports nothing.
-    pub fn hang(&mut self) -> Option<String> {
-        let boot = self.boot.as_mut().filter(|_| !self.stopping)?;
+    /// watchdog reports the hang on the console. A kernel that gets no interrupts any more reports nothing. Rarely QEMU
+    /// itself aborts while the guest sets up its devices.
+    pub fn failed_boot(&mut self) -> Option<String> {
+        if self.stopping || self.boot.is_none() {
+            return None;
+        }
+        if let Ok(Some(ended)) = self.child.try_wait()
+            && !ended.success()
+        {
+            return Some(self.end(ended));
+        }
+        let boot = self.boot.as_mut()?;
         let console = std::fs::read(self.folder.join(CONSOLE)).unwrap_or_default();
         boot.hang(&String::from_utf8_lossy(&console), Instant::now())
     }
 
-    /// It never hangs from now on: a login shows that it has booted, or nothing could be done about it.
+    /// Its boot cannot fail from now on: a login shows that it has booted, or nothing could be done about it.
     pub fn has_booted(&mut self) {
         self.boot = None;
     }
@@ -142,7 +151,7 @@ impl Vm {
             Some(ended) if ended.success() => {
                 Power::Off((!self.stopping).then(|| "the guest shut down by itself".to_owned()))
             }
-            Some(ended) => Power::Off(Some(format!("QEMU ended ({ended}){}", self.stderr_tail()))),
+            Some(ended) => Power::Off(Some(self.end(ended))),
         })
     }
 
@@ -177,7 +186,12 @@ impl Vm {
             }
         }
         let ended = self.child.wait().await.context("failed to wait for QEMU")?;
-        bail!("QEMU ended ({ended}){}", self.stderr_tail())
+        bail!(self.end(ended))
+    }
+
+    /// How QEMU ended, with the last lines of its standard error.
+    fn end(&self, ended: ExitStatus) -> String {
+        format!("QEMU ended ({ended}){}", self.stderr_tail())
     }
 
     /// The last lines of QEMU's standard error, for the end of a message.

@@ -60,6 +60,10 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// How long the cloud's part of the build takes, about, in seconds.
     pub estimated_secs: u64,
+    /// How many earlier builds on this computer the range is from. If 0, it is only a default.
+    pub estimated_from_builds: usize,
+    /// How long the whole build takes: at least and at most, about, in seconds. A default is without make.
+    pub estimated_range_secs: [u64; 2],
     /// What it costs, about; null where nothing is paid.
     pub estimated_cost: Option<Cost>,
 }

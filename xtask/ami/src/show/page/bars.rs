@@ -88,7 +88,7 @@ impl Collector {
             Event::Intended { step, .. } => self.begin(Work::Step(step.clone()), at_ms),
             Event::Done { step, took_ms, .. } => self.end(Work::Step(step.clone()), at_ms, *took_ms, End::Done),
             Event::Failed { step, error } => self.end(Work::Step(step.clone()), at_ms, 0, End::Failed(error.clone())),
-            Event::Progress { progress: Progress::Building { binary } } => {
+            Event::Progress { progress: Progress::Building { binary, .. } } => {
                 self.begin(Work::Binary(binary.clone()), at_ms);
             }
             Event::Progress { progress: Progress::Built { binary, took_secs, .. } } => {

@@ -18,7 +18,7 @@ use crate::{
     },
     record::{ownership, state::State},
     shell::quote,
-    show::terminal::harmless,
+    show::harmless::harmless,
 };
 
 /// All that the template is filled with.

@@ -1,17 +1,20 @@
-use std::{cell::RefCell, rc::Rc, sync::Mutex};
-
-use indicatif::TermLike;
+use std::{cell::RefCell, rc::Rc};
 
 use super::*;
-use crate::ground::untrusted::{check, text};
-use crate::{record::state::State, show::words::words};
-
-/// What goes wrong on machines that don't boot: colours, the cursor's ways, bells, a cleared screen.
-const CONSOLE: &str = "\u{1b}[2J\u{1b}[01;01HBooting `Debian GNU/Linux'\r\n\u{1b}[0;32m  OK  \u{1b}[0m Reached target\r\n\
-                       (Reading database ... \r(Reading database ... 5%\r\nlogin: \u{7}\u{9b}5m 日本語 👩‍👩‍👧‍👦\n";
+use crate::{
+    ground::untrusted::{check, text},
+    record::state::State,
+    show::{live::played, live::snapshot, words::words},
+};
 
 #[derive(Clone, Default)]
 struct Written(Rc<RefCell<Vec<u8>>>);
+
+impl Written {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.borrow().clone()).expect("UTF-8")
+    }
+}
 
 impl Write for Written {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -24,100 +27,122 @@ impl Write for Written {
     }
 }
 
-/// A terminal of some width.
-#[derive(Debug)]
-struct Screen {
-    width: u16,
-    lines: Mutex<String>,
+/// What is said of the whole release.
+async fn said(place: Place, level: Level, form: Form) -> String {
+    let written = Written::default();
+    let terminal = Terminal::at(place, written.clone(), level, form);
+    let mut state = State::default();
+    let mut last_ms = 0;
+    let play = async {
+        for (at_ms, event) in played::release(&played::FOURTEEN) {
+            tokio::time::sleep(Duration::from_millis(at_ms - last_ms)).await;
+            last_ms = at_ms;
+            let line = Line { at: "2026-11-27T22:00:00Z".to_owned(), event };
+            let words = words(&line.event, &state);
+            state.apply(&line);
+            terminal.show(&line, words.as_ref(), state.about.as_ref());
+        }
+    };
+    tokio::select! {
+        () = play => {}
+        () = terminal.keep_drawing() => {}
+    }
+    terminal.close();
+    written.text()
 }
 
-impl TermLike for Screen {
-    fn width(&self) -> u16 {
-        self.width
+#[tokio::test(start_paused = true)]
+async fn off_a_terminal_each_form_is_as_it_was_looked_at() {
+    for (name, place, level) in [
+        ("plain", Place::Plain, Level::Normal),
+        ("github", Place::GitHub, Level::Normal),
+        ("quiet", Place::Plain, Level::Quiet),
+    ] {
+        let said = said(place, level, Form::Text).await;
+        snapshot::expect(name, &anstream::adapter::strip_str(&said).to_string());
+        let colours = said.contains('\u{1b}');
+        assert_eq!(colours, level != Level::Quiet, "the stream takes them away where they are not wanted: {said}");
     }
+    let verbose = said(Place::Plain, Level::Verbose, Form::Text).await;
+    let verbose = anstream::adapter::strip_str(&verbose).to_string();
+    let begins: Vec<&str> = verbose.lines().take(25).collect();
+    snapshot::expect("verbose", &(begins.join("\n") + "\n"));
+}
 
-    fn move_cursor_up(&self, _: usize) -> std::io::Result<()> {
-        Ok(())
+#[tokio::test(start_paused = true)]
+async fn as_json_each_event_is_a_line_at_every_level_and_nothing_else_is_said() {
+    let events = played::release(&played::FOURTEEN).len();
+    for level in [Level::Quiet, Level::Normal, Level::Verbose] {
+        let said = said(Place::Plain, level, Form::Json).await;
+        assert_eq!(said.lines().count(), events);
+        assert!(said.lines().all(|line| Line::parse(line.as_bytes()).is_ok()), "{said}");
     }
+}
 
-    fn move_cursor_down(&self, _: usize) -> std::io::Result<()> {
-        Ok(())
+#[tokio::test(start_paused = true)]
+async fn while_nothing_happens_one_line_a_minute_says_what_is_in_progress() {
+    let written = Written::default();
+    let terminal = Terminal::to(written.clone(), Level::Normal, Form::Text);
+    for wait in 1..=3 {
+        let on = format!("copy {wait}");
+        let event = Event::Waiting { wait, on, state: "pending".to_owned(), source: None };
+        terminal.show(&Line { at: String::new(), event }, None, None);
     }
-
-    fn move_cursor_right(&self, _: usize) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn move_cursor_left(&self, _: usize) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn write_line(&self, text: &str) -> std::io::Result<()> {
-        self.write_str(text)
-    }
-
-    fn write_str(&self, text: &str) -> std::io::Result<()> {
-        self.lines.lock().expect("the lines").push_str(text);
-        assert!(!text.contains('\n'), "more than a line: {text:?}");
-        Ok(())
-    }
-
-    fn clear_line(&self) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn flush(&self) -> std::io::Result<()> {
-        Ok(())
-    }
+    let limit = Duration::from_secs(5 * 60 + 30);
+    assert!(tokio::time::timeout(limit, terminal.keep_drawing()).await.is_err());
+    let said = anstream::adapter::strip_str(&written.text()).to_string();
+    assert_eq!(said.lines().count(), 5, "{said}");
+    let first =
+        "       Still waiting for copy 1, pending (for 1m00s); waiting for copy 2, pending (for 1m00s); waiting";
+    assert!(said.starts_with(first), "{said}");
 }
 
 #[test]
-fn what_a_console_does_to_a_terminal_is_left_out_of_messages() {
-    assert_eq!(
-        harmless(CONSOLE),
-        "Booting `Debian GNU/Linux'\n  OK   Reached target\n(Reading database ...  (Reading database ... 5%\n\
-         login: ?5m 日本語 👩‍👩‍👧‍👦\n"
-    );
-}
-
-#[test]
-fn a_sequence_without_an_end_takes_only_its_line() {
-    assert_eq!(harmless("first \u{1b}]0;title\nsecond"), "first \nsecond");
+fn what_programs_print_is_no_command_of_githubs_runner() {
+    for (line, harmless) in [
+        ("::error::x", ": :error::x"),
+        ("  ::add-mask::x", "  : :add-mask::x"),
+        ("a\n::group::x", "a\n: :group::x"),
+        ("a ##[error]x", "a ## [error]x"),
+        ("std::vec", "std::vec"),
+    ] {
+        assert_eq!(no_command(line), harmless);
+    }
+    let written = Written::default();
+    let terminal = Terminal::at(Place::GitHub, written.clone(), Level::Verbose, Form::Text);
+    for event in [
+        Event::Output { source: "bake".to_owned(), line: "::stop-commands::x".to_owned() },
+        Event::Warned { text: "it said\n::error::x".to_owned() },
+        Event::Noted { text: "::add-mask::x".to_owned() },
+    ] {
+        let words = words(&event, &State::default());
+        terminal.show(&Line { at: String::new(), event }, words.as_ref(), None);
+    }
+    let said = anstream::adapter::strip_str(&written.text()).to_string();
+    assert!(!said.lines().any(|line| line.trim_start().starts_with("::")), "{said}");
 }
 
 #[test]
 fn whatever_is_said_nothing_but_text_reaches_the_terminal() {
-    check(500, text(CONSOLE), |text| {
+    check(500, text("\u{1b}[2J\u{1b}[01;01Hlogin: \u{7}\u{9b}5m 日本語\r\n"), |text| {
         let written = Written::default();
         let terminal = super::Terminal::to(written.clone(), Level::Verbose, Form::Text);
         let said = || text.clone();
         for event in [
             Event::Warned { text: said() },
             Event::Noted { text: said() },
-            Event::Output { source: "console".to_owned(), line: said() },
-            Event::Waiting { wait: 1, on: said(), state: said() },
+            Event::Output { source: said(), line: said() },
+            Event::Waiting { wait: 1, on: said(), state: said(), source: Some(said()) },
         ] {
             let words = words(&event, &State::default());
-            terminal.show(&Line { at: String::new(), event }, words.as_ref());
+            terminal.show(&Line { at: String::new(), event }, words.as_ref(), None);
         }
-        let shown = terminal.waits.borrow().first().map(Entry::text).expect("a wait");
-        assert!(!shown.contains(char::is_control), "{shown:?}");
-        let written = String::from_utf8(written.0.borrow().clone()).expect("UTF-8");
-        let styled = format!("{WARNING}warning{WARNING:#}");
-        let rest = written.strip_prefix(&styled).expect("a warning");
-        assert!(!rest.contains(|c: char| c.is_control() && !"\n\t".contains(c)), "{rest:?}");
+        let sentence = terminal.live.borrow().sentence(Duration::from_secs(1)).expect("a wait");
+        assert!(!sentence.contains(char::is_control), "{sentence:?}");
+        let mut written = written.text();
+        for style in [WARNING, DIM] {
+            written = written.replacen(&style.to_string(), "", 1).replacen(&format!("{style:#}"), "", 1);
+        }
+        assert!(!written.contains(|c: char| c.is_control() && !"\n\t".contains(c)), "{written:?}");
     });
-}
-
-#[test]
-fn whatever_is_waited_for_it_is_one_line_on_terminals_of_any_width() {
-    for width in [0, 1, 2, 13, 80] {
-        check(100, text(CONSOLE), |text| {
-            let terminal = Screen { width, lines: Mutex::default() };
-            let line = transient_line(ProgressDrawTarget::term_like(Box::new(terminal)));
-            line.set_message(format!("{WAIT}{:>12}{WAIT:#} {}", "Waiting", one_line(&text)));
-            line.tick();
-            line.finish_and_clear();
-        });
-    }
 }

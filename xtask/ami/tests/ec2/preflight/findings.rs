@@ -307,6 +307,20 @@ async fn what_is_no_obstacle_is_no_finding() {
     assert_eq!(findings(&rig).await, []);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_subnet_whose_machines_can_only_reach_what_is_inside_is_a_warning() {
+    let mut rig = Rig::public(&[HOME]);
+    rig.order.recipe.instance.reach = Some(xtask::instance::Reach::Private);
+    assert_eq!(look(&rig).await.expect("preflight").warnings, [""; 0]);
+    rig.endpoint.region(HOME, |region| {
+        region.paths.without_gateway.insert("subnet-us-west-2b".to_owned());
+    });
+    let seen = look(&rig).await.expect("preflight");
+    let warning = "subnet-us-west-2b has no route to the internet, so machines there can install packages only from \
+                   mirrors inside";
+    assert_eq!((seen.findings.as_slice(), seen.warnings.as_slice()), (&[][..], &[warning.to_owned()][..]));
+}
+
 /// Older endpoints do not know them, and some accounts may not ask.
 #[tokio::test(start_paused = true)]
 async fn questions_that_may_not_be_asked_are_one_warning_and_those_that_are_unknown_none() {

@@ -1,0 +1,124 @@
+//! How long a build takes, about: ranges, from earlier builds or by default.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::phase::Phase;
+
+/// How long something takes, about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Span {
+    /// At least, in milliseconds.
+    pub low_ms: u64,
+    /// The median, in milliseconds.
+    pub median_ms: u64,
+    /// At most, in milliseconds.
+    pub high_ms: u64,
+}
+
+/// How long a build takes, about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Estimate {
+    /// How many earlier builds it is from. If 0, it is only a default, and has no phases.
+    pub builds: usize,
+    /// The whole build.
+    pub whole: Span,
+    /// Its phases.
+    #[serde(default)]
+    pub phases: BTreeMap<Phase, Span>,
+    /// The copies, by their regions.
+    #[serde(default)]
+    pub copies: BTreeMap<String, Span>,
+}
+
+impl Span {
+    /// From the least to the most.
+    #[must_use]
+    pub fn bounds(self) -> (Duration, Duration) {
+        (Duration::from_millis(self.low_ms), Duration::from_millis(self.high_ms))
+    }
+
+    /// The default for something that usually takes so long. A slow build takes twice that.
+    #[must_use]
+    pub fn by_default(usual: Duration) -> Span {
+        let low_ms = u64::try_from(usual.as_millis()).unwrap_or(u64::MAX);
+        Span { low_ms, median_ms: low_ms.saturating_mul(3) / 2, high_ms: low_ms.saturating_mul(2) }
+    }
+
+    /// What these say together: the middle half of them, but not less wide than chance makes it. None without any.
+    #[must_use]
+    pub fn of(mut samples: Vec<u64>) -> Option<Span> {
+        samples.sort_unstable();
+        let at = |part: usize| samples.get((samples.len().checked_sub(1)? * part + 2) / 4).copied();
+        let (first, median_ms, third) = (at(1)?, at(2)?, at(3)?);
+        // One build says little about the next one, and several that were alike say more.
+        let (less, more) = if samples.len() == 1 { (75, 150) } else { (90, 120) };
+        let part = |per_cent: u64| median_ms.saturating_mul(per_cent) / 100;
+        Some(Span { low_ms: first.min(part(less)), median_ms, high_ms: third.max(part(more)) })
+    }
+}
+
+/// How long the phases take together, some of which run side by side.
+#[must_use]
+pub fn together(phase: impl Fn(Phase) -> Duration) -> Duration {
+    let made = phase(Phase::Make).max(phase(Phase::Machine) + phase(Phase::Packages));
+    let ready = phase(Phase::Copies).max(phase(Phase::Verification));
+    made + phase(Phase::Payload) + phase(Phase::Image) + ready + phase(Phase::Publication)
+}
+
+/// A range of time, such as `14–19m`, `<1m` or `1h10m–2h`.
+#[must_use]
+pub fn range_text((low, high): (Duration, Duration)) -> String {
+    let minutes = |time: Duration| (time.as_secs() + 30) / 60;
+    let text = |minutes: u64| match (minutes / 60, minutes % 60) {
+        (0, minutes) => format!("{minutes}m"),
+        (hours, 0) => format!("{hours}h"),
+        (hours, minutes) => format!("{hours}h{minutes:02}m"),
+    };
+    match (minutes(low), minutes(high)) {
+        (_, 0) => "<1m".to_owned(),
+        (0, high) => format!("0–{}", text(high)),
+        (low, high) if low == high => text(low),
+        (low, high) if high < 60 => format!("{low}–{high}m"),
+        (low, high) => format!("{}–{}", text(low), text(high)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_written_in_minutes_and_hours() {
+        let secs = Duration::from_secs;
+        for (low, high, text) in [
+            (0, 20, "<1m"),
+            (10, 90, "0–2m"),
+            (840, 1140, "14–19m"),
+            (300, 310, "5m"),
+            (3000, 4200, "50m–1h10m"),
+            (7200, 10800, "2h–3h"),
+        ] {
+            assert_eq!(range_text((secs(low), secs(high))), text);
+        }
+    }
+
+    #[test]
+    fn a_range_has_the_median_and_is_wider_from_one_build_than_from_several() {
+        let span = |samples: &[u64]| Span::of(samples.to_vec());
+        assert_eq!(span(&[]), None);
+        assert_eq!(span(&[1000]), Some(Span { low_ms: 750, median_ms: 1000, high_ms: 1500 }));
+        assert_eq!(span(&[1000, 1000, 1000]), Some(Span { low_ms: 900, median_ms: 1000, high_ms: 1200 }));
+        let spread = span(&[9000, 500, 1000, 2000, 1500]);
+        assert_eq!(spread, Some(Span { low_ms: 1000, median_ms: 1500, high_ms: 2000 }));
+        assert_eq!(span(&[u64::MAX]).map(|span| span.median_ms), Some(u64::MAX));
+    }
+
+    #[test]
+    fn what_runs_side_by_side_counts_once() {
+        let phase = |phase| Duration::from_secs(if phase == Phase::Make { 100 } else { 10 });
+        assert_eq!(together(phase).as_secs(), 100 + 10 + 10 + 10 + 10);
+    }
+}

@@ -1,0 +1,128 @@
+use super::*;
+use crate::ground::untrusted::{check, text};
+
+/// What is in progress so many seconds after the beginning of the release.
+fn live(regions: &[&str], secs: u64) -> (Live, Duration) {
+    let mut live = Live::default();
+    for (at_ms, event) in played::release(regions).into_iter().take_while(|(at_ms, _)| *at_ms <= secs * 1000) {
+        live.apply(&event, Duration::from_millis(at_ms));
+    }
+    (live, Duration::from_secs(secs))
+}
+
+/// While the machine is reached, packages are installed, the payload is uploaded, the image is made, and while it is copied
+/// and verified: at the beginning, and when some copies are ready.
+const MOMENTS: [u64; 6] = [30, 100, 280, 500, 640, 980];
+
+#[test]
+fn at_each_width_the_block_is_as_it_was_looked_at() {
+    for width in [60, 80, 100, 200] {
+        for regions in [&played::FOURTEEN[..], &played::THIRTY_FOUR[..]] {
+            let mut all = String::new();
+            for secs in MOMENTS {
+                let (live, now) = live(regions, secs);
+                let lines = live.lines(now, width, 50);
+                assert!(lines.iter().all(|line| width_of(line) < width), "{lines:#?}");
+                all += &format!("after {secs} s\n{}\n\n", lines.join("\n"));
+            }
+            let plain = anstream::adapter::strip_str(all.trim_end()).to_string() + "\n";
+            snapshot::expect(&format!("live-{width}-{}", regions.len()), &plain);
+            if width == 80 && regions.len() == 14 {
+                snapshot::expect("live-colours", &(all.trim_end().replace('\u{1b}', "␛") + "\n"));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_time_goes_into_three_lines_at_each_width() {
+    let (live, now) = live(&played::FOURTEEN, 1177);
+    let mut all = String::new();
+    for width in [60, 80, 100, 200] {
+        let lines: Vec<String> =
+            live.summary(now, width).iter().map(|(verb, text)| format!("{verb:>12} {text}")).collect();
+        assert!(lines.len() == 3 && lines.iter().all(|line| width_of(line) < width), "{lines:#?}");
+        all += &format!("{width}\n{}\n", lines.join("\n"));
+    }
+    snapshot::expect("summary", &all);
+    assert!(Live::default().summary(now, 80).is_empty(), "there was no build");
+}
+
+#[test]
+fn where_there_is_little_room_the_copies_that_are_ready_go_first() {
+    let (live, now) = live(&played::THIRTY_FOUR, 980);
+    for height in [6, 10, 24] {
+        let lines = live.lines(now, 60, height);
+        assert!(lines.len() < height, "{lines:#?}");
+        assert!(lines[0].contains("regions ready") && lines.last().is_some_and(|line| line.contains("Total")));
+        let table = lines[1..lines.len() - 1].join("\n");
+        assert!(height == 24 || (!table.contains("ready") && table.contains("more")), "{table}");
+    }
+}
+
+#[test]
+fn an_error_and_the_end_leave_nothing_in_progress() {
+    for event in [Event::Error { text: String::new() }, Event::Ended { how: crate::event::How::Failed, left: true }] {
+        let (mut live, now) = live(&played::FOURTEEN, 20);
+        assert!(!live.lines(now, 80, 24).is_empty());
+        let waits: Vec<u64> = live.waits.iter().map(|wait| wait.number).collect();
+        live.apply(&event, now);
+        for wait in waits {
+            live.apply(&Event::Waited { wait, on: String::new(), took_ms: 1 }, now);
+        }
+        assert_eq!(live.lines(now, 80, 24), [""; 0]);
+        assert_eq!(live.sentence(now), None);
+    }
+}
+
+#[test]
+fn a_check_that_fails_is_seen_at_once() {
+    let (mut live, now) = live(&played::FOURTEEN, 640);
+    let line = "not ok siblings: cpu1 is online".to_owned();
+    live.apply(&Event::Output { source: "verify".to_owned(), line }, now);
+    let lines = live.lines(now, 100, 50).join("\n");
+    let lines = anstream::adapter::strip_str(&lines).to_string();
+    assert!(lines.contains("checks passed, 1 failed: siblings: cpu1 is online"), "{lines}");
+    assert!(live.sentence(now).is_some_and(|sentence| sentence.contains("1 failed: siblings")));
+}
+
+#[test]
+fn per_cent_are_read_from_states() {
+    for (state, expected) in [
+        ("pending, 40%", Some(40)),
+        ("7 %", Some(7)),
+        ("100%", Some(100)),
+        ("pending", None),
+        ("%", None),
+        ("101%", None),
+    ] {
+        assert_eq!(per_cent(state), expected, "{state}");
+    }
+}
+
+#[test]
+fn whatever_is_printed_and_awaited_each_line_is_one_on_terminals_of_any_width() {
+    let (played, now) = live(&played::FOURTEEN, 100);
+    for width in [0, 1, 2, 13, 60, 80] {
+        check(
+            50,
+            text("\u{1b}[2J\u{1b}]0;title\nGet:1 http://m \r 5%\t日本語 👩‍👩‍👧‍👦\n"),
+            |text| {
+                let mut live = played.clone();
+                let said = || text.clone();
+                for event in [
+                    Event::Output { source: "bake".to_owned(), line: said() },
+                    Event::Output { source: "make-machida".to_owned(), line: said() },
+                    Event::Waiting { wait: 9999, on: said(), state: said(), source: None },
+                ] {
+                    live.apply(&event, now);
+                }
+                for line in live.lines(now + Duration::from_secs(1), width, 24) {
+                    assert!(width_of(&line) < width.max(1), "{line:?}");
+                    let rest = anstream::adapter::strip_str(&line).to_string();
+                    assert!(!rest.contains(char::is_control), "{line:?}");
+                }
+            },
+        );
+    }
+}
