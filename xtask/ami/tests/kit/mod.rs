@@ -11,7 +11,7 @@ mod turn;
 
 pub use desk::{Desk, Ended};
 pub use folder::folder;
-pub use guest::{Disk, Scripts, sums_of_tar, word};
+pub use guest::{Disk, Scripts, word};
 pub use order::{order, private};
 pub use random::Random;
 pub use turn::Turn;
