@@ -103,7 +103,7 @@ impl Disk {
             }
             "upload" => {
                 self.staged = match input {
-                    Input::File(path, _) => sums_of_tar(path)?,
+                    Input::File(path, _) => Disk::sums_of_tar(path)?,
                     // What was unpacked beside, as a machine does while others work.
                     Input::Text(sums) => serde_json::from_str(sums)?,
                     Input::None => bail!("there is nothing to unpack"),
@@ -161,18 +161,20 @@ pub fn word(command: &str) -> &'static str {
     known.map(|(_, word)| *word).unwrap_or_else(|| panic!("the machine doesn't know `{command}`"))
 }
 
-/// The SHA-256 of each file of the tar, by its place on the image.
-pub fn sums_of_tar(path: &Utf8Path) -> Result<BTreeMap<String, String>> {
-    let mut sums = BTreeMap::new();
-    for entry in tar::Archive::new(std::fs::File::open(path)?).entries()? {
-        let mut entry = entry?;
-        let name = entry.path()?.to_str().context("a name")?.to_owned();
-        if let Some(name) = name.strip_prefix("root/").filter(|_| entry.header().entry_type().is_file()) {
-            let name = format!("/{name}");
-            let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes)?;
-            sums.insert(name, sha256::sha256(&bytes));
+impl Disk {
+    /// The SHA-256 of each file of the tar, by its place on the image.
+    pub fn sums_of_tar(path: &Utf8Path) -> Result<BTreeMap<String, String>> {
+        let mut sums = BTreeMap::new();
+        for entry in tar::Archive::new(std::fs::File::open(path)?).entries()? {
+            let mut entry = entry?;
+            let name = entry.path()?.to_str().context("a name")?.to_owned();
+            if let Some(name) = name.strip_prefix("root/").filter(|_| entry.header().entry_type().is_file()) {
+                let name = format!("/{name}");
+                let mut bytes = Vec::new();
+                entry.read_to_end(&mut bytes)?;
+                sums.insert(name, sha256::sha256(&bytes));
+            }
         }
+        Ok(sums)
     }
-    Ok(sums)
 }

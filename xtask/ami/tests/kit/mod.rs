@@ -3,7 +3,7 @@
 
 pub mod desk;
 mod folder;
-pub mod guest;
+mod guest;
 mod order;
 mod random;
 mod said;

@@ -19,7 +19,7 @@ use crate::{
     cloud::Cloud,
     fate::{Fate, Verb},
     images::SimImage,
-    kit::{Disk, guest::sums_of_tar, word},
+    kit::{Disk, word},
     laws::ordinal,
 };
 
@@ -79,7 +79,7 @@ impl<F: Fate> Machine for SimMachine<F> {
         let unpacked = match input {
             Input::File(path, _) => {
                 let path = path.to_owned();
-                let sums = tokio::task::spawn_blocking(move || sums_of_tar(&path)).await??;
+                let sums = tokio::task::spawn_blocking(move || Disk::sums_of_tar(&path)).await??;
                 Some(serde_json::to_string(&sums)?)
             }
             _ => None,
