@@ -6,26 +6,34 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::{
     grantee::Grantee,
     instance::{KeyType, KmsKey, PublicAddress, Reach},
+    parameter::Choice,
     region::Region,
     version::Version,
 };
 
+pub use check::{CheckFlags, PolicyFlags};
+pub use command::Command;
 pub use completions::CompletionsFlags;
 pub use diff::{DiffFlags, DiffFormat};
 pub use install_into::InstallFlags;
 pub use list::{ListFlags, ListFormat};
 pub use promote::PromoteFlags;
+pub use published::{ParameterFlags, RegionFlags};
 pub use retire::RetireFlags;
 pub use test::TestFlags;
 pub use unfinished::{CleanFlags, ReportFlags, ResumeFlags};
 pub use values::image_name;
 use values::{cidr, expiry, plain_name, tag, user_name};
 
+mod check;
+mod command;
 mod completions;
+mod examples;
 mod install_into;
 mod diff;
 mod list;
 mod promote;
+mod published;
 mod retire;
 mod test;
 mod unfinished;
@@ -34,6 +42,7 @@ mod values;
 /// The tasks of this repository.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_version_flag = true)]
+#[command(after_help = examples::XTASK)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -46,8 +55,10 @@ pub enum Task {
     /// Build, bake, verify and publish Wallaroo's machine image
     Ami(Box<Ami>),
     /// Run every check of this repository; installs what the checks need
+    #[command(after_help = examples::TEST)]
     Test(TestFlags),
     /// Install this tool in a Wallaroo checkout; shows what it will write, and asks first
+    #[command(after_help = examples::INSTALL_INTO)]
     InstallInto(InstallFlags),
 }
 
@@ -55,9 +66,7 @@ pub enum Task {
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, disable_version_flag = true)]
 #[command(subcommand_help_heading = "Other commands", subcommand_value_name = "COMMAND")]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 refused before anything was created, 130 interrupted.\n\
-Examples:\n  cargo xtask ami plan --version 0.6.1\n  cargo xtask ami --version 0.6.1\n  \
-cargo xtask ami --version 0.6.1 --local --root xtask/ami/sample")]
+#[command(after_help = examples::AMI)]
 pub struct Ami {
     /// A command other than the release itself.
     #[command(subcommand)]
@@ -68,43 +77,6 @@ pub struct Ami {
     /// The flags that every command takes.
     #[command(flatten)]
     pub common: CommonFlags,
-}
-
-/// The commands beside the release itself.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Show what a release would do, and every problem that would stop it; creates nothing
-    Plan(Box<ReleaseFlags>),
-    /// Resume an unfinished build; finished steps are not repeated, and an instance that is being provisioned is kept
-    Resume(ResumeFlags),
-    /// Remove what unfinished builds left behind; asks first
-    Clean(CleanFlags),
-    /// List the images in all regions
-    List(ListFlags),
-    /// Check that a version is public, and alike in every region; or, with --deep, what an image still has of the machine
-    /// that it was made on
-    Check(CheckFlags),
-    /// Publish a verified release candidate under its release name, without building
-    Promote(PromoteFlags),
-    /// Show what changed from image A to image B: binaries, packages, base, files, settings
-    Diff(DiffFlags),
-    /// Remove a version: deregister its images and delete their snapshots in every region, after its number is typed; also
-    /// the account's other images of that name. Or deprecate or disable them
-    Retire(RetireFlags),
-    /// Make the page of a build, from its journal, and print its path
-    Report(ReportFlags),
-    /// Print the minimal IAM policy that these commands need, as JSON
-    IamPolicy(RegionFlags),
-    /// Print the JSON Schema of an output format
-    Schema(SchemaFlags),
-    /// Print a script that completes these commands in a shell
-    Completions(CompletionsFlags),
-    /// Install the programs that --local needs on this computer
-    Setup,
-    /// Boot a local image on this computer and log in
-    Boot(BootFlags),
-    /// Read which libraries a base and the recipe's packages bring, into .release/ami/systems/SYSTEM.toml
-    SystemFacts(FactsFlags),
 }
 
 /// The heading of the flags that every command takes.
@@ -271,32 +243,10 @@ pub struct ReleaseFlags {
     /// Lift the account's block on public images while publishing, then restore it
     #[arg(long, help_heading = ON_EC2, conflicts_with_all = ["local", "private", "share"])]
     pub unblock_public_access: bool,
-}
-
-/// What to check.
-#[derive(Clone, Debug, Args)]
-pub struct CheckFlags {
-    /// The version, as it was given to the release
-    #[arg(long, value_name = "X", required_unless_present = "deep")]
-    pub version: Option<Version>,
-    /// Boot two machines of a local image, given by its file or id, and compare them with its disk: name every file that
-    /// identifies or remembers the machine that the image was made on
-    #[arg(long, value_name = "FILE|ID", conflicts_with_all = ["version", "regions", "region_file"])]
-    pub deep: Option<String>,
-    /// The regions that it is published in.
-    #[command(flatten)]
-    pub published: RegionFlags,
-}
-
-/// The regions that a command is about.
-#[derive(Clone, Debug, Default, Args)]
-pub struct RegionFlags {
-    /// The regions of the release, all of one partition [default: those in the file `regions`]
-    #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "region_file")]
-    pub regions: Vec<Region>,
-    /// The file with the regions of the release, one a line [default: `regions`]
-    #[arg(long, value_name = "FILE")]
-    pub region_file: Option<Utf8PathBuf>,
+    /// The prefix of the SSM parameters that name the image in each region once it is published, PREFIX/X and, for releases,
+    /// PREFIX/latest; '' for none [default: the recipe's, else none]
+    #[arg(long, help_heading = ON_EC2, value_name = "PREFIX", conflicts_with_all = ["local", "private", "share"])]
+    pub ssm_prefix: Option<Choice>,
 }
 
 /// Which output format to describe.

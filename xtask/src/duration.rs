@@ -32,6 +32,9 @@ const LONGEST_NUMBER: usize = 10;
 /// The longest text that is parsed, in bytes. A duration that was meant is shorter.
 const LONGEST_TEXT: usize = 100;
 
+/// What a duration looks like.
+const EXAMPLE: &str = "give a duration such as 90s, 12h or 7d";
+
 /// Parses a duration in humantime's notation, and checks that it is within `allowed`.
 ///
 /// # Errors
@@ -44,7 +47,7 @@ pub fn parse(text: &str, allowed: &RangeInclusive<Duration>) -> Result<Duration,
     if longest > LONGEST_NUMBER || text.len() > LONGEST_TEXT {
         return Err(too_long());
     }
-    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let time = humantime::parse_duration(text).map_err(|error| format!("{error}; {EXAMPLE}"))?;
     match time {
         time if time > *allowed.end() => Err(too_long()),
         time if time < *allowed.start() => Err(format!("too short; give at least {}", words(*allowed.start()))),

@@ -2,6 +2,11 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::region::nearest;
+
+/// What the ARN of an organization looks like.
+const ORGANIZATION: &str = "arn:aws:organizations::123456789012:organization/o-a1b2c3d4e5";
+
 /// An account, an organization, or an organizational unit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grantee {
@@ -32,10 +37,10 @@ impl FromStr for Grantee {
                     ["ou", organization, unit] if is_organization(organization) && is_unit(unit) => {
                         Ok(Grantee::OrganizationalUnit(text.to_owned()))
                     }
-                    _ => Err(neither()),
+                    _ => Err(neither(text)),
                 }
             }
-            _ => Err(neither()),
+            _ => Err(neither(text)),
         }
     }
 }
@@ -70,8 +75,25 @@ fn is_word(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
     length.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
-fn neither() -> String {
-    "not an account ID of twelve digits, and not the ARN of an organization or organizational unit".to_owned()
+/// What is wrong with it, and what may be meant.
+fn neither(text: &str) -> String {
+    let digits = text.replace(['-', ' '], "");
+    if is_account(&digits) {
+        return format!("not an account ID of twelve digits; did you mean `{digits}`?");
+    }
+    if is_organization(text) || is_unit(text) {
+        return format!("an id alone; give its ARN, such as {ORGANIZATION}");
+    }
+    let known = ["arn", "aws", "organizations", "", "account", "organization"];
+    let meant = text.split(':').zip(known).find_map(|(part, known)| {
+        let word = part.split('/').next().unwrap_or_default();
+        (word != known && !known.is_empty() && nearest(word, &[known]).is_some()).then_some(known)
+    });
+    let meant = meant.map(|meant| format!("; did you mean `{meant}` in it?")).unwrap_or_default();
+    format!(
+        "not an account ID of twelve digits, and not the ARN of an organization or organizational unit, such as \
+         123456789012 or {ORGANIZATION}{meant}"
+    )
 }
 
 impl fmt::Display for Grantee {
@@ -94,6 +116,20 @@ mod tests {
         assert_eq!(organization.parse(), Ok(Grantee::Organization(organization.to_owned())));
         for wrong in ["", "12345678901", "1234567890123", "o-a1b2c3d4e5", "arn:aws:iam::123456789012:root", "all"] {
             assert!(wrong.parse::<Grantee>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_grantee_that_is_none_is_told_with_what_may_be_meant() {
+        for (given, meant) in [
+            ("1234-5678-9012", "did you mean `123456789012`?"),
+            ("o-a1b2c3d4e5", "give its ARN, such as arn:aws:organizations::"),
+            ("arn:aws:organisations::123456789012:organization/o-a1b2c3d4e5", "did you mean `organizations` in it?"),
+            ("arn:aws:organizations::123456789012:organisation/o-a1b2c3d4e5", "did you mean `organization` in it?"),
+            ("everyone", "such as 123456789012 or arn:aws:organizations::"),
+        ] {
+            let error = given.parse::<Grantee>().expect_err(given);
+            assert!(error.contains(meant), "{given}: {error}");
         }
     }
 

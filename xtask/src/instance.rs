@@ -127,7 +127,10 @@ impl FromStr for KmsKey {
         if is_id(text) || is_alias(text) || is_arn() {
             return Ok(KmsKey(text.to_owned()));
         }
-        Err(format!("`{text}` is not a KMS key: give the id of a key, alias/NAME, or the ARN of either"))
+        Err(format!(
+            "`{text}` is not a KMS key: give the id of a key, alias/NAME, or the ARN of either, such as \
+             alias/images"
+        ))
     }
 }
 

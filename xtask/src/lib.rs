@@ -8,5 +8,6 @@ pub mod duration;
 pub mod grantee;
 pub mod home;
 pub mod instance;
+pub mod parameter;
 pub mod region;
 pub mod version;

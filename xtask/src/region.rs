@@ -80,6 +80,12 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
 }
 
+/// The question after the known word that is most similar to `word`, to end an error with; empty if none is similar enough.
+#[must_use]
+pub fn did_you_mean(word: &str, known: &[&str]) -> String {
+    nearest(word, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+}
+
 /// The regions that a `regions` file lists, one a line, in its order; `#` begins a comment.
 ///
 /// # Errors

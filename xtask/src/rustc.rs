@@ -1,7 +1,7 @@
 //! The dispatcher as a wrapper of rustc, which cargo runs in its place (`build.rustc-wrapper`).
 //!
-//! Of aws-sdk-ec2, with its 1.2 million lines, the tool uses some hundred functions. The crate itself says that it is mostly
-//! unused, which only nightly cargo passes on to rustc. Told so, rustc compiles just what is used, together with the code
+//! Of aws-sdk-ec2, with its 1.2 million lines, the tool uses some hundred functions, and of aws-sdk-ssm three. The crates
+//! themselves say that they are mostly unused, which only nightly cargo passes on to rustc. Told so, rustc compiles just what is used, together with the code
 //! that uses it. Cargo does not compare wrappers, so nothing is compiled a second time where one command has it and another
 //! has not. A wrapper of the user's own takes its place, and a toolchain that does not know the option compiles the whole
 //! crate.
@@ -15,8 +15,8 @@ use std::{
     process::Command,
 };
 
-/// The crate that is mostly unused.
-const CRATE: &str = "aws_sdk_ec2";
+/// The crates that are mostly unused.
+const CRATES: [&str; 2] = ["aws_sdk_ec2", "aws_sdk_ssm"];
 
 /// The option of rustc, of those that are unstable.
 const OPTION: &str = "hint-mostly-unused";
@@ -58,14 +58,15 @@ pub fn stand_in() -> Option<io::Error> {
     let words: Vec<OsString> = words.collect();
     let mut rustc = Command::new(&program);
     rustc.args(&words);
-    if is_of_the_crate(&words) && knows_the_option(&program) {
+    if is_of_such_a_crate(&words) && knows_the_option(&program) {
         rustc.arg(format!("-Z{OPTION}")).env(PERMISSION.0, PERMISSION.1);
     }
     Some(rustc.exec())
 }
 
-fn is_of_the_crate(words: &[OsString]) -> bool {
-    words.windows(2).any(|pair| pair == [OsStr::new("--crate-name"), OsStr::new(CRATE)])
+fn is_of_such_a_crate(words: &[OsString]) -> bool {
+    let is_of = |name: &str| words.windows(2).any(|pair| pair == [OsStr::new("--crate-name"), OsStr::new(name)]);
+    CRATES.iter().any(|name| is_of(name))
 }
 
 fn knows_the_option(rustc: &OsStr) -> bool {

@@ -187,6 +187,7 @@ fn witnesses(sh: &Shell, checks: &mut Checks, talk: &Path) -> Result<()> {
     let root = sh.current_dir().join("xtask/target/tmp/witness");
     let settings = "[instance]\ninstance_profile = \"builder\"\nkms_key = \"alias/images\"";
     let recipe = sh.read_file(".release/ami/ami.toml")?.replacen("[instance]", settings, 1);
+    let recipe = recipe.replacen("[publish]", "[publish]\nssm_prefix = \"/wallaroo/ami\"", 1);
     sh.write_file(root.join(".release/ami/ami.toml"), recipe)?;
     for (partition, region) in PARTITIONS {
         let words = ["--no-default-features", "--", "ami", "iam-policy", "--regions", region];

@@ -21,6 +21,19 @@ impl Version {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The numbers of a release, which say which of two is newer: `0.6.1` is older than `0.6.10`, and as new as `0.6.1.0`.
+    /// None for a candidate such as `0.6.1-rc1`, and for any other version that is not numbers with dots between.
+    #[must_use]
+    pub fn release_numbers(&self) -> Option<Vec<u64>> {
+        let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        let parts = self.0.split('.').map(|part| if is_number(part) { part.parse().ok() } else { None });
+        let mut numbers: Vec<u64> = parts.collect::<Option<_>>()?;
+        while numbers.last() == Some(&0) {
+            numbers.pop();
+        }
+        Some(numbers)
+    }
 }
 
 impl FromStr for Version {
@@ -31,13 +44,14 @@ impl FromStr for Version {
             return Err("a version cannot be empty; give one such as 0.6.1".to_owned());
         }
         if text.trim() != text {
-            return Err("a version cannot begin or end with whitespace".to_owned());
+            return Err("a version cannot begin or end with whitespace; give one such as 0.6.1".to_owned());
         }
-        illegal_in_image_name(text)?;
+        illegal_in_image_name(text).map_err(|error| format!("{error}; give a version such as 0.6.1"))?;
         let length = text.chars().count();
         if length > IMAGE_NAME_MAX_CHARS {
             return Err(format!(
-                "it has {length} characters, and an image's name can have at most {IMAGE_NAME_MAX_CHARS}"
+                "it has {length} characters, and an image's name can have at most {IMAGE_NAME_MAX_CHARS}; give \
+                 one such as 0.6.1"
             ));
         }
         Ok(Version(text.to_owned()))
@@ -86,6 +100,19 @@ mod tests {
     fn takes_what_an_image_name_takes() {
         for version in ["0.6.1", "0.6.1-rc1", "0.6.1-me", "1", "2026.11 (test)"] {
             assert_eq!(version.parse(), Ok(Version(version.to_owned())));
+        }
+    }
+
+    #[test]
+    fn releases_are_ordered_by_their_numbers_and_a_candidate_is_none() {
+        let numbers = |text: &str| text.parse::<Version>().expect(text).release_numbers();
+        let ordered = ["0", "0.6", "0.6.1", "0.6.2", "0.6.10", "0.10", "1", "2026.11"];
+        assert!(ordered.is_sorted_by(|a, b| numbers(a) < numbers(b)));
+        assert_eq!(numbers("0.6"), numbers("0.6.0"));
+        for version in
+            ["0.6.1-rc1", "v0.6.1", "nightly", "0.6.", ".6", "0..6", "2026.11 (test)", "99999999999999999999"]
+        {
+            assert_eq!(numbers(version), None, "{version}");
         }
     }
 

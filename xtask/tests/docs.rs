@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Parser as _, error::ErrorKind};
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use xtask::cli::Cli;
 
 fn workspace() -> &'static Path {
@@ -101,6 +101,30 @@ fn what_the_documents_link_to_is_there() {
                 faults.push(format!("{}: {target}: there is no such heading", path.display()));
             }
         }
+    }
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+/// The words of each command, as they are typed, with the examples of its help.
+fn examples(words: &str, command: &clap::Command) -> Vec<(String, Vec<String>)> {
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let below = command.get_subcommands().filter(|below| below.get_name() != "help");
+    let below = below.flat_map(|below| examples(&format!("{words} {}", below.get_name()), below));
+    std::iter::once((words.to_owned(), commands(&help))).chain(below).collect()
+}
+
+#[test]
+fn the_help_of_every_command_has_examples_of_it_that_can_be_typed() {
+    let all = examples("cargo xtask", &Cli::command());
+    assert!(all.len() > 15, "{all:?}");
+    let mut faults = Vec::new();
+    for (words, examples) in &all {
+        if examples.is_empty() {
+            faults.push(format!("`{words}` has no example"));
+        }
+        let strange = examples.iter().filter(|example| !example.starts_with(words));
+        faults.extend(strange.map(|example| format!("`{words}` has the example `{example}`")));
+        faults.extend(examples.iter().filter_map(|example| fault(example)));
     }
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }

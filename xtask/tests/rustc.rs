@@ -31,11 +31,12 @@ fn compiled(name: &str, help: &str) -> String {
 }
 
 #[test]
-fn the_sdk_alone_is_compiled_as_mostly_unused() {
+fn the_large_crates_of_the_sdk_alone_are_compiled_as_mostly_unused() {
     let knows = "echo '    -Z   hint-mostly-unused=val -- hint'";
     let words = |name: &str| format!("--crate-name|{name}|a path/lib.rs|--cfg|feature=\"x\"|");
-    let hinted = format!("{}-Zhint-mostly-unused|1|", words("aws_sdk_ec2"));
-    assert_eq!(compiled("aws_sdk_ec2", knows), hinted);
+    for name in ["aws_sdk_ec2", "aws_sdk_ssm"] {
+        assert_eq!(compiled(name, knows), format!("{}-Zhint-mostly-unused|1|", words(name)));
+    }
     for name in ["aws_sdk_ec2_more", "aws_sdk_sts", "xtask"] {
         assert_eq!(compiled(name, knows), format!("{}unset|", words(name)));
     }

@@ -36,13 +36,17 @@ async fn main() {
                 last_ms += step_ms;
                 if last_ms as f64 > from * 1000.0 {
                     // The clock of the runtime stands still meanwhile.
-                    tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(20))).await.expect("a pause");
+                    tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(20)))
+                        .await
+                        .expect("a pause");
                 }
                 tokio::time::advance(Duration::from_millis(step_ms)).await;
             }
             if at_ms as f64 > to * 1000.0 {
                 loop {
-                    tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(100))).await.expect("a pause");
+                    tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(100)))
+                        .await
+                        .expect("a pause");
                     tokio::time::advance(Duration::from_millis(100)).await;
                 }
             }

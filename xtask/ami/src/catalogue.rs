@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Error, Result};
 use xtask::{
-    region::{Region, nearest},
+    region::{Region, did_you_mean, nearest},
     version::Version,
 };
 
@@ -79,6 +79,14 @@ impl Catalogue {
         nearest(version, &known).map(|near| format!("; did you mean {near}?")).unwrap_or_default()
     }
 
+    /// The same for what may be the id of an image, too.
+    #[must_use]
+    pub fn near_image(&self, wanted: &str) -> String {
+        let known = |entry: &'_ Entry| [Some(entry.image.id.0.clone()), entry.version.clone()];
+        let known: Vec<String> = self.entries.iter().flat_map(known).flatten().collect();
+        did_you_mean(wanted, &known.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
     /// The images of a version, by tag and by name: an image named like it is in the way of a release of it, whatever made
     /// it.
     pub fn of_version(&self, version: &Version, name: &str) -> impl Iterator<Item = &Entry> {
@@ -91,14 +99,25 @@ async fn entries<C: Cloud>(cloud: &C, recipe: &Recipe, region: &Region) -> Resul
     Ok(images.into_iter().filter_map(|image| Entry::new(region, image, recipe)).collect())
 }
 
+/// The version of an image, as its tag says, or else its name.
+#[must_use]
+pub fn version_of(image: &Image, recipe: &Recipe) -> Option<String> {
+    image.tag(TAG_VERSION).or_else(|| recipe.version_in(&image.name)).map(str::to_owned)
+}
+
 impl Entry {
     fn new(region: &Region, image: Image, recipe: &Recipe) -> Option<Entry> {
-        let named = recipe.version_in(&image.name);
-        if named.is_none() && image.origin() == Origin::Other {
+        if recipe.version_in(&image.name).is_none() && image.origin() == Origin::Other {
             return None;
         }
-        let version = image.tag(TAG_VERSION).or(named).map(str::to_owned);
+        let version = version_of(&image, recipe);
         Some(Entry { region: region.clone(), image, version })
+    }
+
+    /// The numbers of the release that it is of; `None` where it is of none.
+    #[must_use]
+    pub fn release_numbers(&self) -> Option<Vec<u64>> {
+        self.version.as_deref()?.parse::<Version>().ok()?.release_numbers()
     }
 
     /// Whether it is of this version, by its tag, or its name where it has none.

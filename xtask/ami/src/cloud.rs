@@ -1,5 +1,5 @@
-//! The API that the pipeline needs of a cloud, in five traits: [`Compute`], [`Imaging`], [`Opening`], [`Retiring`]
-//! and [`Account`]. The pipeline knows nothing else of a cloud.
+//! The API that the pipeline needs of a cloud, in six traits: [`Compute`], [`Imaging`], [`Opening`], [`Parameters`],
+//! [`Retiring`] and [`Account`]. The pipeline knows nothing else of a cloud.
 //!
 //! Every method that creates something takes a token or a unique name and is idempotent in it: called again after a
 //! lost answer or a crash, it returns the first result.
@@ -15,6 +15,7 @@ mod instance;
 mod leftover;
 pub mod name_conflict;
 mod opening;
+mod parameters;
 pub mod preflight;
 pub mod qemu;
 mod retiring;
@@ -27,12 +28,13 @@ pub use imaging::{ClosedDisk, DiskFiles, Imaging};
 pub use instance::{Instance, InstanceState, Launch, LaunchSource, Shutdown, SshAccess};
 pub use leftover::{Leftover, LeftoverKind};
 pub use opening::{Audience, Opening, Permission};
+pub use parameters::Parameters;
 pub use retiring::{Recycled, Retiring};
 
-/// A whole cloud: it launches machines, makes and keeps images, opens them, and retires them.
-pub trait Cloud: Compute + Imaging + Opening + Retiring + Account {}
+/// A whole cloud: it launches machines, makes and keeps images, opens them, names them, and retires them.
+pub trait Cloud: Compute + Imaging + Opening + Parameters + Retiring + Account {}
 
-impl<C: Compute + Imaging + Opening + Retiring + Account> Cloud for C {}
+impl<C: Compute + Imaging + Opening + Parameters + Retiring + Account> Cloud for C {}
 
 /// A cloud whose long-running work is polled.
 pub trait Paced {

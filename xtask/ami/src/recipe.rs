@@ -8,7 +8,7 @@ use serde::Deserialize;
 use xtask::{
     cli::ReleaseFlags,
     duration,
-    region::{self, Region},
+    region::{self, Region, did_you_mean},
     version::Version,
 };
 
@@ -18,6 +18,7 @@ mod instance;
 mod owner;
 mod packages;
 mod private;
+mod publish;
 mod several;
 mod shown;
 mod ssh;
@@ -31,6 +32,7 @@ pub use container::{Container, MakeSettings};
 pub use instance::{DEFAULT_VOLUME_TYPE, Instance, Limits};
 pub use owner::Owner;
 pub use packages::{Packages, Upgrade};
+pub use publish::Publish;
 pub use ssh::{KeyType, Ssh};
 pub use system::{File, Package, System, is_of_library};
 pub use tags::{OwnTags, TAG_SHA256};
@@ -82,6 +84,9 @@ pub struct Recipe {
     /// How the machine that the image is made on reaches its package sources.
     #[serde(default)]
     pub apt: Apt,
+    /// What is done in each region once the image is published.
+    #[serde(default)]
+    pub publish: Publish,
     /// How the base's own packages are treated.
     #[serde(default, deserialize_with = "packages::table")]
     pub packages: Packages,
@@ -210,8 +215,9 @@ impl Recipe {
         self.systems.get(name).with_context(|| {
             let known: Vec<&str> = self.systems.keys().map(String::as_str).collect();
             format!(
-                "the recipe does not describe the system {name}, only {}; add [system.\"{name}\"]",
-                known.join(", ")
+                "the recipe does not describe the system {name}, only {}{}; or add [system.\"{name}\"]",
+                known.join(", "),
+                did_you_mean(name, &known)
             )
         })
     }
@@ -252,6 +258,7 @@ impl Recipe {
         instance.kms_key = flags.kms_key.clone().or(instance.kms_key.take());
         instance.public_address = flags.public_address.or(instance.public_address);
         instance.reach = flags.reach.or(instance.reach);
+        recipe.publish.choose(flags.ssm_prefix.as_ref());
         set_or_clear(&mut instance.instance_profile, flags.instance_profile.as_deref());
         set_or_clear(&mut recipe.apt.proxy, flags.apt_proxy.as_deref());
         let faults: Vec<String> = of_line.into_iter().chain(recipe.setting_faults()).collect();
@@ -309,7 +316,9 @@ impl Recipe {
         faults.extend(self.base.owner.faults());
         for (key, system) in [("base", &self.base.system), ("local_base", &self.local_base.system)] {
             if !self.systems.contains_key(system) {
-                faults.push(format!("{key}.system: there is no [system.\"{system}\"]"));
+                let known: Vec<&str> = self.systems.keys().map(String::as_str).collect();
+                let near = did_you_mean(system, &known);
+                faults.push(format!("{key}.system: there is no [system.\"{system}\"]{near}"));
             }
         }
         let security = self.local_base.security_mirror.as_deref().filter(|mirror| *mirror != NO_MIRROR);
@@ -346,9 +355,11 @@ fn not_variables<'a>(at: &'a str, variables: &'a [String]) -> impl Iterator<Item
     wrong.map(move |variable| format!("{at}: variables: `{variable}` is not name=value"))
 }
 
-/// The known key nearest to the unknown key in serde's message ``unknown field `x`, expected one of `y`, `z` ``.
+/// The known key or word nearest to the unknown one in serde's messages ``unknown field `x`, expected one of `y`, `z` `` and
+/// ``unknown variant `x`, expected `y` or `z` ``.
 fn nearest_key(message: &str) -> Option<&str> {
-    let (_, words) = message.split_once("unknown field ")?;
+    let unknown = ["unknown field ", "unknown variant "];
+    let (_, words) = unknown.into_iter().find_map(|unknown| message.split_once(unknown))?;
     let quoted: Vec<&str> = words.split('`').skip(1).step_by(2).collect();
     let (unknown, known) = quoted.split_first()?;
     region::nearest(unknown, known)

@@ -13,6 +13,7 @@ pub mod mark;
 pub mod promote;
 pub mod copy;
 pub mod open;
+pub mod parameters;
 pub mod gate;
 pub mod block;
 pub mod images;

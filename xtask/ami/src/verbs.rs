@@ -14,7 +14,7 @@ use crate::{
         preflight::{self, Purpose},
     },
     catalogue::regions,
-    cloud::{Cloud, qemu::Qemu},
+    cloud::{Cloud, ec2::policy, qemu::Qemu},
     events::Events,
     ground::{outcome::Failure, partition::Partition, signals::Signals},
     show::print::print,
@@ -60,8 +60,11 @@ pub async fn run(ami: Ami, events: &Events) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(Failure::Failed)?;
     if let Some(Command::IamPolicy(flags)) = &ami.command {
         let checkout = Checkout::open(&ami.common).map_err(Failure::Refused)?;
-        let partition = checkout.partition(flags).map_err(Failure::Refused)?;
-        return print(&crate::cloud::ec2::policy::text(partition, &checkout.recipe.instance)).map_err(Failure::Failed);
+        let partition = checkout.partition(&flags.published).map_err(Failure::Refused)?;
+        let mut recipe = checkout.recipe;
+        recipe.publish.choose(flags.parameters.ssm_prefix.as_ref());
+        return print(&policy::text(partition, &recipe.instance, recipe.publish.ssm_prefix.as_ref()))
+            .map_err(Failure::Failed);
     }
     if let Some(Command::Schema(flags)) = &ami.command {
         return schema::schema(flags.name).map_err(Failure::Failed);
@@ -210,7 +213,11 @@ async fn on<C: Cloud>(
             Command::Check(flags) => {
                 let Some(version) = &flags.version else { return Ok(()) };
                 let regions = checkout.published(&flags.published).map_err(Failure::Refused)?;
-                check::check(cloud, recipe, version, &regions, &common).await
+                let mut recipe = recipe.clone();
+                recipe.publish.choose(flags.parameters.ssm_prefix.as_ref());
+                // This computer has no parameters.
+                recipe.publish.ssm_prefix.take_if(|_| common.local);
+                check::check(cloud, &recipe, version, &regions, &common).await
             }
             Command::List(flags) => {
                 let used = used(app).await.map_err(Failure::Refused)?;

@@ -5,8 +5,6 @@ use clap::Args;
 
 /// Where to install the tool.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  cargo xtask install-into ../wallaroo\n  \
-cargo xtask install-into --update --yes ../wallaroo")]
 pub struct InstallFlags {
     /// The root of a Wallaroo checkout
     #[arg(value_name = "DIR")]

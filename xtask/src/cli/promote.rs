@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{ON_EC2, RegionFlags};
+use super::{ON_EC2, ParameterFlags, RegionFlags};
 use crate::version::Version;
 
 /// Which image to publish again, and as what.
@@ -23,4 +23,7 @@ pub struct PromoteFlags {
     /// Lift the account's block on public images while publishing, then restore it
     #[arg(long, help_heading = ON_EC2, conflicts_with = "local")]
     pub unblock_public_access: bool,
+    /// The parameters that name the image.
+    #[command(flatten)]
+    pub parameters: ParameterFlags,
 }

@@ -23,15 +23,20 @@ pub(super) fn moment_to_come(text: &str) -> Result<SystemTime, String> {
     let (moment, is_date) = match dated {
         Some(date) => (date, true),
         None if looks_dated => return Err("there is no such date; give one such as 2027-01-31".to_owned()),
-        None => (now + duration::parse(text, &duration::UNTIL_DEPRECATED)?, false),
+        None => (now + until(text)?, false),
     };
     if is_date && moment <= now {
         return Err("this is in the past; give a date to come, or a duration such as 30d".to_owned());
     }
     if moment > now + *duration::UNTIL_DEPRECATED.end() {
-        return Err("EC2 takes no date that is more than ten years away".to_owned());
+        return Err("EC2 takes no date that is more than ten years away; give one such as 30d".to_owned());
     }
     Ok(moment)
+}
+
+fn until(text: &str) -> Result<std::time::Duration, String> {
+    let date = |error| format!("{error}; or a date such as 2027-01-31");
+    duration::parse(text, &duration::UNTIL_DEPRECATED).map_err(date)
 }
 
 /// Parses the name of a user of a machine.
@@ -45,7 +50,7 @@ pub(super) fn user_name(text: &str) -> Result<String, String> {
 
 /// A tag. The key ends at the first `=`.
 pub(super) fn tag(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("give it as KEY=VALUE")?;
+    let (key, value) = text.split_once('=').ok_or("there is no `=` in it; give it as KEY=VALUE, such as team=data")?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
@@ -61,7 +66,7 @@ pub(super) fn cidr(text: &str) -> Result<ipnet::IpNet, String> {
 pub(super) fn plain_name(text: &str) -> Result<String, String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
     let plain = !text.is_empty() && !text.starts_with(['-', '.']) && text.chars().all(is_plain);
-    if plain { Ok(text.to_owned()) } else { Err("not one plain word".to_owned()) }
+    if plain { Ok(text.to_owned()) } else { Err("not one plain word, such as debian-12".to_owned()) }
 }
 
 /// The name of a container image. What it means, only an engine knows; it is one word, and no flag.

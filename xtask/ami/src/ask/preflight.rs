@@ -90,7 +90,7 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
             findings.push(Finding { problem: format!("{error:#}"), remedy });
         }
     }
-    let spec = ReleaseSpec {
+    let mut spec = ReleaseSpec {
         version: flags.version.clone(),
         name,
         visibility,
@@ -112,7 +112,12 @@ pub fn draft(checkout: &Checkout, flags: &ReleaseFlags, common: &CommonFlags, pu
         skip_failed_regions: flags.skip_failed_regions,
         promotes: None,
         unblock_public_access: flags.unblock_public_access,
+        parameters: None,
     };
+    if spec.visibility == Visibility::Public && !common.local {
+        spec.parameters.clone_from(&spec.recipe.publish.ssm_prefix);
+    }
+    spec.parameter_names()?;
     Ok(Draft { spec, findings })
 }
 
@@ -191,6 +196,7 @@ pub async fn run<C: Cloud>(cloud: &C, draft: Draft, install_missing: bool) -> Re
         encrypted: spec.recipe.instance.is_encrypted(),
         unblock_public_access: spec.unblock_public_access,
         promotes: spec.promotes.as_ref().map(|promotion| (promotion.region.clone(), promotion.image.clone())),
+        parameters: spec.parameter_names()?,
         skip_build: spec.skip_build,
         install_missing: install_missing && findings.is_empty(),
     };

@@ -68,6 +68,8 @@ pub fn spec(
     // The copies are to be as the image is, whatever the recipe asks for since.
     let hardware = promotion.hardware.as_ref();
     recipe.require_imds_v2 = hardware.map_or(recipe.require_imds_v2, |hardware| hardware.requires_imds_v2);
+    recipe.publish.choose(flags.parameters.ssm_prefix.as_ref());
+    let recipe_prefix = recipe.publish.ssm_prefix.clone().filter(|_| !common.local);
     Ok(ReleaseSpec {
         version: flags.target.clone(),
         name: recipe.image_name(&flags.target)?,
@@ -97,6 +99,7 @@ pub fn spec(
         skip_failed_regions: flags.skip_failed_regions,
         promotes: Some(promotion),
         unblock_public_access: flags.unblock_public_access,
+        parameters: recipe_prefix,
     })
 }
 

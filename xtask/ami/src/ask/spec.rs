@@ -2,17 +2,17 @@
 
 use std::time::{Duration, SystemTime};
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use camino::Utf8PathBuf;
-use xtask::{grantee::Grantee, region::Region, version::Version};
+use xtask::{grantee::Grantee, parameter::Prefix, region::Region, version::Version};
 
 use crate::{
     ask::{scripts::Scripts, source::Source},
     cloud::{
         Audience, NewImage,
         tags::{
-            self, TAG_BUILD, TAG_COMMIT, TAG_EXPIRES, TAG_INSTANCE, TAG_PROMOTED_FROM, TAG_SYSTEM, TAG_VERIFIED,
-            TAG_VERSION, Tags,
+            self, TAG_BUILD, TAG_COMMIT, TAG_EXPIRES, TAG_INSTANCE, TAG_PROMOTED_FROM, TAG_SSM_PREFIX, TAG_SYSTEM,
+            TAG_VERIFIED, TAG_VERSION, Tags,
         },
     },
     elf::{facts::Facts, host::Host},
@@ -66,6 +66,8 @@ pub struct ReleaseSpec {
     pub promotes: Option<Promotion>,
     /// `--unblock-public-access`: lift blocks on public images while the image is published.
     pub unblock_public_access: bool,
+    /// `--ssm-prefix`, or the recipe's: what the names of the parameters begin with that name the published image.
+    pub parameters: Option<Prefix>,
 }
 
 impl ReleaseSpec {
@@ -88,6 +90,18 @@ impl ReleaseSpec {
     #[must_use]
     pub fn release(&self) -> Release<'_> {
         Release { version: self.version.as_str(), name: &self.name, local: self.local }
+    }
+
+    /// The names of the parameters that name the published image: that of its version, and that of the newest release where
+    /// it is a release.
+    ///
+    /// # Errors
+    /// When no parameter can be named after the version.
+    pub fn parameter_names(&self) -> Result<Vec<String>> {
+        let Some(prefix) = &self.parameters else { return Ok(Vec::new()) };
+        let of_version = prefix.of_version(&self.version).map_err(Error::msg)?;
+        let latest = self.version.release_numbers().map(|_| prefix.latest());
+        Ok([of_version].into_iter().chain(latest).collect())
     }
 
     /// The tags of everything that a build makes.
@@ -136,6 +150,7 @@ impl ReleaseSpec {
             tags.push((TAG_PROMOTED_FROM.to_owned(), promotion.origin()));
             tags.extend(tags::sha256(&promotion.sha256));
         }
+        tags.extend(self.parameters.iter().map(|prefix| (TAG_SSM_PREFIX.to_owned(), prefix.to_string())));
         NewImage {
             token,
             name: self.name.clone(),

@@ -16,6 +16,7 @@ use crate::{
 };
 
 pub mod alike;
+mod parameters;
 
 /// A version as it was seen in some regions.
 #[derive(Clone, Debug)]
@@ -103,6 +104,7 @@ pub async fn check<C: Cloud>(cloud: &C, recipe: &Recipe, version: &Version, regi
         seen.faults.extend([private, unknown, described].into_iter().flatten().chain(hardware));
     }
     alike::compare(&mut regions);
+    parameters::compare(cloud, recipe.publish.ssm_prefix.as_ref(), version, &catalogue, &mut regions).await;
     let is_known = regions.iter().any(|seen| !seen.images.is_empty());
     let near = if is_known { String::new() } else { catalogue.near(version.as_str()) };
     Ok(Checked { name, description, near, regions })

@@ -44,6 +44,8 @@ mod network;
 #[cfg(feature = "ec2")]
 mod opening;
 #[cfg(feature = "ec2")]
+mod parameters;
+#[cfg(feature = "ec2")]
 mod preflight;
 #[cfg(feature = "ec2")]
 mod price;

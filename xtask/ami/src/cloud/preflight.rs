@@ -39,6 +39,8 @@ pub struct Request {
     pub promotes: Option<(Region, ImageId)>,
     /// `--unblock-public-access`: lift blocks on public images while the image is published.
     pub unblock_public_access: bool,
+    /// The names of the parameters that will name the image; empty where none will.
+    pub parameters: Vec<String>,
     /// `--skip-build`: use the existing binaries, so make is not needed.
     pub skip_build: bool,
     /// Install missing programs on this computer without asking.

@@ -45,6 +45,7 @@ pub mod inventory;
 mod names;
 mod network;
 mod opening;
+mod parameters;
 pub mod packages;
 pub mod programs;
 mod retiring;

@@ -26,6 +26,9 @@ pub const TAG_VERIFIED: &str = "wallaroo:verified";
 /// On an image that was promoted, the image that it is a copy of.
 pub const TAG_PROMOTED_FROM: &str = "wallaroo:promoted-from";
 
+/// On an image that SSM parameters name, what their names begin with.
+pub const TAG_SSM_PREFIX: &str = "wallaroo:ssm-prefix";
+
 /// The end of the commit's tag where files differed from the commit.
 pub const DIRTY: &str = "-dirty";
 /// The commit's tag outside of git.

@@ -176,6 +176,14 @@ pub enum Progress {
         /// Whether they become public; otherwise they are shared with the accounts and organizations that were named.
         public: bool,
     },
+    /// A parameter names the published images.
+    Named {
+        /// Its name.
+        name: String,
+        /// Where.
+        #[schemars(with = "Vec<String>")]
+        regions: Vec<Region>,
+    },
     /// Something was removed.
     Removed {
         /// What.

@@ -87,6 +87,8 @@ pub enum Step {
     Publish,
     /// The images are closed again.
     Withdraw,
+    /// The parameters that name the published image of a region are written.
+    Parameters(Region),
     /// The account's block on public images is lifted in a region.
     Unblock(Region),
     /// The block is restored.
@@ -119,6 +121,7 @@ impl fmt::Display for Step {
             Step::Candidate => f.write_str("candidate"),
             Step::Publish => f.write_str("publish"),
             Step::Withdraw => f.write_str("withdraw"),
+            Step::Parameters(region) => write!(f, "parameters {region}"),
             Step::Unblock(region) => write!(f, "unblock {region}"),
             Step::Block(region) => write!(f, "block {region}"),
         }
@@ -157,6 +160,7 @@ impl FromStr for Step {
             ["available", name] => Step::Available(region(name)?),
             ["copy", name] => Step::Copy(region(name)?),
             ["remove", name, image] => Step::Remove(region(name)?, ImageId((*image).to_owned())),
+            ["parameters", name] => Step::Parameters(region(name)?),
             ["unblock", name] => Step::Unblock(region(name)?),
             ["block", name] => Step::Block(region(name)?),
             _ => return Err(unknown()),
@@ -214,7 +218,7 @@ mod tests {
     use super::*;
 
     /// One of each, as the journals of format 1 have them.
-    const STEPS: [&str; 32] = [
+    const STEPS: [&str; 33] = [
         "base",
         "reuse base",
         "keep base i-0123456789abcdef0",
@@ -245,6 +249,7 @@ mod tests {
         "mark ami-0123456789abcdef0",
         "publish",
         "withdraw",
+        "parameters us-west-2",
         "unblock us-west-2",
         "block us-west-2",
     ];

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 pub use xtask::instance::KeyType;
+use xtask::region::did_you_mean;
 
 /// What a command of [`Ssh::through`] may name, in braces.
 const PLACEHOLDERS: [&str; 4] = ["host", "port", "instance", "region"];
@@ -57,7 +58,8 @@ impl Ssh {
         let named: Vec<&str> = self.through.iter().flat_map(|word| placeholders(word)).collect();
         let known = PLACEHOLDERS.map(|name| format!("{{{name}}}")).join(", ");
         for name in named.iter().filter(|name| !PLACEHOLDERS.contains(name)) {
-            faults.push(format!("ssh.through: {{{name}}} is unknown; known are {known}"));
+            let near = did_you_mean(name, &PLACEHOLDERS);
+            faults.push(format!("ssh.through: {{{name}}} is unknown; known are {known}{near}"));
         }
         if !named.iter().any(|name| ["host", "instance"].contains(name)) {
             faults.push("ssh.through: it must name the machine, by {host} or {instance}".to_owned());

@@ -284,6 +284,7 @@ fn the_shipped_recipe_shows_each_key_that_there_is() {
         ("[limits]", "login"),
         ("[ssh]", "through"),
         ("[apt]", "proxy"),
+        ("[publish]", "ssm_prefix"),
         ("[build]", "container"),
         ("[[binary]]", "variables"),
         ("[base]", "owner"),

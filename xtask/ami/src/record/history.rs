@@ -61,7 +61,8 @@ impl History {
     pub fn estimate(&self, kind: &Kind<'_>, usual: Duration) -> Estimate {
         let builds: Vec<&Build> = self.0.iter().filter(|build| build.local == kind.local).collect();
         // The nearest builds that tell: of this region and type, of this type, or any.
-        let here = |build: &&&Build| build.made_in == *kind.made_in && build.instance_type.as_deref() == kind.instance_type;
+        let here =
+            |build: &&&Build| build.made_in == *kind.made_in && build.instance_type.as_deref() == kind.instance_type;
         let alike = |build: &&&Build| build.instance_type.as_deref() == kind.instance_type;
         let sets = [
             builds.iter().filter(here).copied().collect::<Vec<_>>(),
@@ -87,12 +88,14 @@ impl History {
         // The slowest copy is the last.
         let slowest = |bound: fn(&Span) -> u64| copies.values().map(bound).max();
         let slowest = slowest(|it| it.low_ms).zip(slowest(|it| it.median_ms)).zip(slowest(|it| it.high_ms));
-        phases.extend(slowest.map(|((low_ms, median_ms), high_ms)| (Phase::Copies, Span { low_ms, median_ms, high_ms })));
+        phases
+            .extend(slowest.map(|((low_ms, median_ms), high_ms)| (Phase::Copies, Span { low_ms, median_ms, high_ms })));
         let all = |bound: fn(&Span) -> u64| {
             let all = together(|phase| Duration::from_millis(phases.get(&phase).map(bound).unwrap_or_default()));
             u64::try_from(all.as_millis()).unwrap_or(u64::MAX)
         };
-        let whole = Span { low_ms: all(|it| it.low_ms), median_ms: all(|it| it.median_ms), high_ms: all(|it| it.high_ms) };
+        let whole =
+            Span { low_ms: all(|it| it.low_ms), median_ms: all(|it| it.median_ms), high_ms: all(|it| it.high_ms) };
         let told = sets.iter().find(|set| !set.is_empty()).map_or(0, Vec::len);
         let copies = copies.into_iter().map(|(region, span)| (region.to_string(), span)).collect();
         Estimate { builds: told, whole, phases, copies }

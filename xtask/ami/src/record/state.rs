@@ -220,6 +220,18 @@ impl State {
         done(Some(publish)) < Some(intended) && done(self.steps.get(&Step::Withdraw)) < Some(intended)
     }
 
+    /// Whether the images are public: publishing was done, and they were not withdrawn since.
+    #[must_use]
+    pub fn is_published(&self) -> bool {
+        let of = |step| {
+            self.steps
+                .get(step)
+                .and_then(|step: &Progress| Some((step.intended.as_ref()?.event, step.done.as_ref()?.0)))
+        };
+        let withdrawn = self.steps.get(&Step::Withdraw).and_then(|step| step.intended.as_ref()).map(|it| it.event);
+        of(&Step::Publish).is_some_and(|(intended, done)| intended < done && withdrawn < Some(intended))
+    }
+
     /// The instance that this process began to seal: its timed shutdown is off, and it may refuse logins.
     #[must_use]
     pub fn sealing(&self) -> Option<InstanceId> {

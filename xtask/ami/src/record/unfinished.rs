@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, anyhow, bail};
 use xtask::{
     cli::{Ami, Cli, Command, Task},
-    region::Region,
+    region::{Region, did_you_mean},
 };
 
 use super::{
@@ -138,8 +138,11 @@ impl Unfinished {
             (0, Some(wanted)) => match unreadable.into_iter().next() {
                 Some(error) => Err(error.context(format!("there is no unfinished build {wanted}"))),
                 None => {
+                    let known = begun(state_dir)?;
+                    let near = did_you_mean(wanted, &known.iter().map(String::as_str).collect::<Vec<_>>());
                     bail!(
-                        "there is no unfinished build {wanted}; to list the unfinished builds: cargo xtask ami resume{flag}"
+                        "there is no unfinished build {wanted}{near}; to list the unfinished builds: cargo xtask ami \
+                         resume{flag}"
                     )
                 }
             },

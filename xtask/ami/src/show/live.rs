@@ -198,7 +198,8 @@ impl Live {
             }
         }
         let is_over = matches!(step, Step::Available(_)) || end == End::Failed;
-        if let Some(copying) = self.copied_to(step).filter(|_| is_over).and_then(|region| self.copies.get_mut(&region)) {
+        if let Some(copying) = self.copied_to(step).filter(|_| is_over).and_then(|region| self.copies.get_mut(&region))
+        {
             copying.end = Some(end);
         }
         if matches!(step, Step::Binaries) {

@@ -83,9 +83,10 @@ pub fn words(event: &Event, state: &State) -> Option<Words> {
             let status = status.map_or("no answer".to_owned(), |status| format!("HTTP {status}"));
             of(Kind::Trace, &format_args!("{action} in {region}: {status} after {took_ms} ms"))
         }
-        Event::Ran { source, command, took_ms, how } => {
-            of(Kind::Trace, &format_args!("{source}: `{command}`: {how} after {}", brief(Duration::from_millis(*took_ms))))
-        }
+        Event::Ran { source, command, took_ms, how } => of(
+            Kind::Trace,
+            &format_args!("{source}: `{command}`: {how} after {}", brief(Duration::from_millis(*took_ms))),
+        ),
         Event::Sent { sent_bytes, total_bytes, took_ms, .. } if sent_bytes == total_bytes => Some(change(
             "Uploaded",
             format_args!("{} in {}", HumanBytes(*total_bytes), brief(Duration::from_millis(*took_ms))),
@@ -217,6 +218,9 @@ fn moved_on(progress: &Progress) -> Words {
         Progress::Publishing { name, regions, public } => {
             let verb = if *public { "Publishing" } else { "Sharing" };
             begin(verb, format_args!("`{name}` in {}", regions_text(regions)))
+        }
+        Progress::Named { name, regions } => {
+            change("Named", format_args!("the image {name} in {}", regions_text(regions)))
         }
         Progress::Removed { id, region } => change("Removed", format_args!("{id} in {region}")),
         Progress::Blocked { region } => blocked(region),

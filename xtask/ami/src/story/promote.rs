@@ -6,9 +6,9 @@
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
 
-use super::{copy, open, run::Run, told};
+use super::{copy, open, parameters, run::Run, told};
 use crate::{
-    cloud::{Account, Imaging, Opening},
+    cloud::{Account, Imaging, Opening, Parameters},
     event::{
         facts::Provenance,
         ids::Images,
@@ -29,7 +29,7 @@ pub const MANIFEST: &str = "manifest.json";
 ///
 /// # Errors
 /// When a copy fails, or the copies cannot be published. Then none of them is public.
-pub async fn promote<C: Imaging + Opening + Account>(
+pub async fn promote<C: Imaging + Opening + Parameters + Account>(
     cloud: &C,
     run: &Run,
     promotion: &Promotion,
@@ -44,7 +44,7 @@ pub async fn promote<C: Imaging + Opening + Account>(
     if images.is_empty() {
         bail!("the image could not be copied to any region");
     }
-    open::through_the_gate(cloud, run, &base, &images).await?;
+    parameters::after(cloud, run, &images, open::through_the_gate(cloud, run, &base, &images)).await?;
     told::result(run, &images, tell)
 }
 

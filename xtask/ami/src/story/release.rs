@@ -9,7 +9,9 @@ use anyhow::{Context as _, Error, Result, anyhow, bail};
 use futures_util::future::{OptionFuture, maybe_done};
 use tokio::sync::oneshot;
 
-use super::{bake, copy, keep, launch, mark, open, promote, resumed, reuse::Order, run::Run, teardown, told, verify};
+use super::{
+    bake, copy, keep, launch, mark, open, parameters, promote, resumed, reuse::Order, run::Run, teardown, told, verify,
+};
 use crate::{
     cloud::Cloud,
     event::{
@@ -178,7 +180,7 @@ async fn pipeline<C: Cloud>(
             (Ok(_), Err(copy)) => return Err(copy),
             (Err(verify), Err(copy)) => bail!("{verify:#}\nand {copy:#}"),
         };
-        open::through_the_gate(cloud, run, &home.disk.base, &images).await?;
+        parameters::after(cloud, run, &images, open::through_the_gate(cloud, run, &home.disk.base, &images)).await?;
         if let Err(error) = keep_provenance(run, &home.disk, &images) {
             // The images are complete, so this is no reason to fail.
             run.events.warn(format_args!("{error:#}"));

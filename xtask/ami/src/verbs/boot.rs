@@ -51,7 +51,8 @@ pub async fn boot(
 fn pick<'a>(catalogue: &'a Catalogue, wanted: &str) -> Result<&'a Entry> {
     let is_it = |entry: &&Entry| entry.image.id.0 == wanted || entry.is_of(wanted);
     catalogue.entries.iter().find(is_it).with_context(|| {
-        format!("there is no local image `{wanted}`; to list the images: cargo xtask ami list --local")
+        let near = catalogue.near_image(wanted);
+        format!("there is no local image `{wanted}`{near}; to list the images: cargo xtask ami list --local")
     })
 }
 

@@ -88,13 +88,14 @@ async fn find(cloud: &Qemu, checkout: &Checkout, wanted: &str, events: &Events) 
     }
     let looked = Catalogue::look(cloud, &checkout.recipe, &BTreeSet::new(), events).await?;
     let catalogue = looked.found;
+    let near = catalogue.near_image(wanted);
     let entry = catalogue.entries.into_iter().find(|entry| entry.image.id.0 == wanted || entry.is_of(wanted));
     if let Some(entry) = entry {
         let file = cloud.image_file(&entry.region, &entry.image.id);
         return Ok((entry.region, file));
     }
     bail!(
-        "there is no local image `{wanted}`, and disks on EC2 cannot be compared, because EC2 lets no one read them \
+        "there is no local image `{wanted}`{near}; disks on EC2 cannot be compared, because EC2 lets no one read them \
          without a machine that they are attached to: make the image with --local, and check that one; to list the \
          local images: cargo xtask ami list --local"
     )

@@ -47,7 +47,9 @@ pub async fn list<C: Cloud>(
     let name = flags.version.as_ref().map(|version| recipe.image_name(version).map(|name| (version, name)));
     let wanted = name.transpose().map_err(Failure::Refused)?;
     let mut looked = Catalogue::look(cloud, recipe, used, events).await.map_err(Failure::Failed)?;
+    let mut near = String::new();
     if let Some((version, name)) = &wanted {
+        near = looked.found.near(version.as_str());
         looked.found = Catalogue { entries: looked.found.of_version(version, name).cloned().collect() };
     }
     let format = if common.json { ListFormat::Json } else { flags.format };
@@ -61,7 +63,7 @@ pub async fn list<C: Cloud>(
         match wanted {
             Some((_, name)) => {
                 let all = format!("to list all images: cargo xtask ami list{flags}");
-                return Err(Failure::Failed(anyhow!("there is no image `{name}`; {all}")));
+                return Err(Failure::Failed(anyhow!("there is no image `{name}`{near}; {all}")));
             }
             None => events.say(Progress::NoImages { flags }),
         }

@@ -65,6 +65,7 @@ pub fn document(order: &ReleaseSpec, preflight: &Preflight, estimate: &Estimate)
         shared_with: order.visibility.names(),
         build_region: order.build_region.to_string(),
         regions: order.regions.iter().map(ToString::to_string).collect(),
+        parameters: order.parameter_names().unwrap_or_default(),
         binaries: order.recipe.binaries.iter().map(|binary| binary.name.clone()).collect(),
         skip_build: order.skip_build,
         reuse_base: order.reuse_base,
@@ -141,6 +142,11 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight, estimate: &Estimate) -> Str
         count => format!("{count} regions: {names}"),
     };
     lines.push(("Goes to".to_owned(), goes_to));
+    let parameters = order.parameter_names().unwrap_or_default();
+    if !parameters.is_empty() {
+        let text = format!("{}, in each region, once the image is public", parameters.join(" and "));
+        lines.push(("Parameters".to_owned(), text));
+    }
     lines.push(("Time".to_owned(), time(estimate)));
     let cost = match &preflight.cost {
         None => "none".to_owned(),
@@ -163,9 +169,10 @@ fn time(estimate: &Estimate) -> String {
     };
     let mut phases: Vec<(&Phase, u64)> = estimate.phases.iter().map(|(phase, span)| (phase, span.median_ms)).collect();
     phases.sort_by_key(|(_, median_ms)| std::cmp::Reverse(*median_ms));
-    let longest = phases.iter().take(4).map(|(phase, median_ms)| {
-        format!("{} {}", phase.name(), seconds(Duration::from_millis(*median_ms)))
-    });
+    let longest = phases
+        .iter()
+        .take(4)
+        .map(|(phase, median_ms)| format!("{} {}", phase.name(), seconds(Duration::from_millis(*median_ms))));
     format!("about {range}, from {builds}: {}", longest.collect::<Vec<String>>().join(", "))
 }
 

@@ -23,7 +23,10 @@ use crate::{
 
 mod change;
 mod losses;
+mod parameters;
 mod recycled;
+
+use parameters::Named;
 
 /// Lists a version's images, asks for confirmation, and deregisters them and deletes their snapshots in every region; or
 /// deprecates, disables or enables them.
@@ -76,7 +79,8 @@ pub async fn retire<C: Cloud>(
             )),
         });
     }
-    let retirement = Retirement { cloud, state_dir, flags, name: &name, earlier: &earlier, common, events };
+    let parameters = Named::of(recipe, &flags.version, &catalogue, &images);
+    let retirement = Retirement { cloud, state_dir, flags, name: &name, earlier: &earlier, parameters, common, events };
     let about = |images| About {
         format: FORMAT,
         version: flags.version.to_string(),
@@ -111,6 +115,7 @@ struct Retirement<'a, C> {
     /// The name that the version's images should have.
     name: &'a str,
     earlier: &'a Retirements,
+    parameters: Named<'a>,
     common: &'a CommonFlags,
     events: &'a Events,
 }
@@ -140,6 +145,7 @@ impl<C: Cloud> Retirement<'_, C> {
         let journal = RefCell::new(journal.map_err(Failure::Failed)?);
         let unended = Unended { command: self.command(), events, ended: false };
         let removed = everywhere::for_each(listed.iter().map(|it| (&it.region, it)), async |region, it| {
+            self.parameters.forget(cloud, region, &it.image, events).await?;
             cloud.deregister(region, &it.image).await?;
             // Also where the image was gone before, so that nothing was known of them.
             for snapshot in &it.snapshots {

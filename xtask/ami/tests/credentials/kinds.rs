@@ -168,7 +168,7 @@ fn credentials_that_end_during_a_build_are_told_whatever_their_source() {
     // It takes longer than the 5 s that the SDK itself gives such a program.
     let keys = format!(r#"{{"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "s", "Expiration": "{end}"}}"#);
     let helper = computer.folder.join("helper");
-    crate::support::write_program(&helper, &format!("#!/bin/sh\nsleep 6\necho '{keys}'\n"));
+    crate::support::write_program(&helper, format!("#!/bin/sh\nsleep 6\necho '{keys}'\n"));
     computer.write(".aws/config", &format!("[profile helped]\ncredential_process = {helper}\n"));
     let ended = computer.plan(&[("AWS_PROFILE", "helped"), ("AWS_ENDPOINT_URL", &url)]);
     assert!(ended.stderr.contains("the AWS credentials expire in"), "{ended}");

@@ -9,6 +9,7 @@ mod keys;
 mod keys_and_groups;
 mod launches;
 mod network;
+mod parameters;
 mod paths;
 mod permissions;
 mod retiring;
@@ -36,6 +37,7 @@ pub fn find(action: &str) -> Option<Deed> {
         launches: run_instances;
         network: describe_regions, describe_vpcs, describe_subnets, describe_instance_type_offerings,
             describe_instance_types;
+        parameters: get_parameters, put_parameter, delete_parameter, add_tags_to_resource;
         paths: describe_route_tables, describe_vpc_block_public_access_options,
             describe_vpc_block_public_access_exclusions, get_instance_metadata_defaults, get_allowed_images_settings;
         permissions: describe_image_attribute, describe_snapshot_attribute, modify_image_attribute,

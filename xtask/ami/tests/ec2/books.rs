@@ -18,10 +18,12 @@ use crate::{
 mod image;
 mod instance;
 mod network;
+mod parameter;
 
 pub use image::{BlockPublicAccess, Hardware, Image, Outcome, Snapshot};
 pub use instance::{Fate, Instance, InstanceState};
 pub use network::{Group, InstanceType, KeyPair, Paths, Rule, Subnet};
+pub use parameter::Parameter;
 
 /// Key and value of each tag.
 pub type Tags = BTreeMap<String, String>;
@@ -88,6 +90,8 @@ pub struct Region {
     pub instances: BTreeMap<String, Instance>,
     /// Volumes that outlived their instances, by id.
     pub volumes: BTreeMap<String, Tags>,
+    /// SSM's parameters, by name.
+    pub parameters: BTreeMap<String, Parameter>,
     /// By name.
     pub key_pairs: BTreeMap<String, KeyPair>,
     /// By id.

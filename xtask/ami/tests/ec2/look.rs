@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr};
 use tokio::time::Instant;
 
 use crate::{
-    books::{Group, Image, Instance, InstanceState, KeyPair, Region, Snapshot},
+    books::{Group, Image, Instance, InstanceState, KeyPair, Parameter, Region, Snapshot, Tags},
     endpoint::Endpoint,
 };
 
@@ -63,6 +63,12 @@ impl Endpoint {
         self.region(region, |region| {
             region.images.values_mut().filter(|image| image.is_own()).for_each(Image::disable);
         });
+    }
+
+    /// Someone lets a parameter have this value.
+    pub fn name(&self, region: &str, name: &str, value: &str) {
+        let parameter = Parameter { value: value.to_owned(), next: None, tags: Tags::new() };
+        self.region(region, |region| region.parameters.insert(name.to_owned(), parameter));
     }
 
     /// Waits until so many calls have arrived.

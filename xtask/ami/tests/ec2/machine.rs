@@ -14,7 +14,7 @@ use xtask::region::Region;
 use xtask_ami::{
     cloud::{
         Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, Launch, Leftover, NewImage, Opening,
-        Paced, Permission, Phase, Recycled, Retiring, Shutdown, SshAccess,
+        Paced, Parameters, Permission, Phase, Recycled, Retiring, Shutdown, SshAccess,
         ec2::Ec2,
         preflight::{Preflight, Request},
         tags::Tags,
@@ -231,6 +231,14 @@ impl Opening for Simulated {
         public_images_blocked(region: &Region) -> bool;
         block_public_images(region: &Region) -> ();
         unblock_public_images(region: &Region) -> ();
+    }
+}
+
+impl Parameters for Simulated {
+    of_ec2! {
+        parameters(region: &Region, names: &[String]) -> BTreeMap<String, String>;
+        put_parameter(region: &Region, name: &str, id: &ImageId, tags: &Tags) -> ();
+        delete_parameter(region: &Region, name: &str) -> ();
     }
 }
 

@@ -34,6 +34,7 @@ mod connections;
 mod machines;
 mod interruptions;
 mod publishing;
+mod parameters;
 mod promote;
 mod names;
 mod kept;

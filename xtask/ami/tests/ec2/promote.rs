@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use serde_json::Value;
 use tokio::time::timeout;
 use xtask::{
-    cli::{PromoteFlags, RegionFlags},
+    cli::{ParameterFlags, PromoteFlags, RegionFlags},
     region::Region,
 };
 use xtask_ami::{
@@ -50,6 +50,7 @@ fn flags(version: &str, target: &str) -> PromoteFlags {
         },
         skip_failed_regions: false,
         unblock_public_access: false,
+        parameters: ParameterFlags::default(),
     }
 }
 

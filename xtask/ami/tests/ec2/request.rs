@@ -1,4 +1,4 @@
-//! What the SDK sends: EC2's query protocol, that of STS, and the JSON of Service Quotas and of KMS.
+//! What the SDK sends: EC2's query protocol, that of STS, and the JSON of Service Quotas, of KMS and of SSM.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{
 /// A request that arrived.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// `ec2`, `sts`, `servicequotas` or `kms`.
+    /// `ec2`, `sts`, `servicequotas`, `kms` or `ssm`.
     pub service: String,
     /// The region that it was signed for.
     pub region: String,

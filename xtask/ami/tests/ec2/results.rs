@@ -111,7 +111,7 @@ async fn an_image_with_another_disk_or_without_imds_v2_is_told_where_it_is() {
     rig.release().await.outcome.expect("a release");
     assert_eq!(checked(&rig).await["ok"], true);
     rig.endpoint.region("eu-west-1", |region| {
-        region.images.values_mut().for_each(|image| drop(image.further.insert("/dev/sdf".to_owned(), true)));
+        region.images.values_mut().for_each(|image| image.further.extend([("/dev/sdf".to_owned(), true)]));
     });
     rig.endpoint.region("sa-east-1", |region| {
         region.images.values_mut().for_each(|image| image.requires_imds_v2 = false);

@@ -44,7 +44,7 @@ impl Refusal {
         let Refusal { status, code, message } = self;
         let error = element("Error", &json!({ "Code": code, "Message": message }));
         let body = match call.service.as_str() {
-            "servicequotas" | "kms" => json!({ "__type": code, "Message": message }).to_string(),
+            "servicequotas" | "kms" | "ssm" => json!({ "__type": code, "Message": message }).to_string(),
             "sts" => format!("<ErrorResponse>{error}<RequestId>{REQUEST}</RequestId></ErrorResponse>"),
             _ => format!("<Response><Errors>{error}</Errors><RequestID>{REQUEST}</RequestID></Response>"),
         };
@@ -59,7 +59,7 @@ const REQUEST: &str = "59dbff89-35bd-4eac-99ed-be587EXAMPLE";
 pub fn success(call: &Call, answer: &Value) -> HttpResponse {
     let (action, content) = (&call.action, content(answer));
     let body = match call.service.as_str() {
-        "servicequotas" | "kms" => answer.to_string(),
+        "servicequotas" | "kms" | "ssm" => answer.to_string(),
         "sts" => format!("<{action}Response><{action}Result>{content}</{action}Result></{action}Response>"),
         _ => {
             let space = "http://ec2.amazonaws.com/doc/2016-11-15/";

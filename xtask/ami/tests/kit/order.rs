@@ -58,6 +58,7 @@ pub fn order(folder: &Utf8Path, visibility: Visibility, build_region: &str, regi
         skip_failed_regions: false,
         promotes: None,
         unblock_public_access: false,
+        parameters: None,
     }
 }
 

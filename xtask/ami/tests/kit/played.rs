@@ -5,17 +5,58 @@ use xtask_ami::event::Event;
 
 /// The regions of the file `regions`.
 pub const FOURTEEN: [&str; 14] = [
-    "ap-northeast-1", "ap-northeast-2", "ap-southeast-1", "ap-southeast-2", "ca-central-1", "eu-central-1", "eu-west-1",
-    "eu-west-2", "eu-west-3", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
 ];
 
 /// As many as an account may have enabled.
 pub const THIRTY_FOUR: [&str; 34] = [
-    "af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1",
-    "ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5",
-    "ap-southeast-7", "ca-central-1", "ca-west-1", "eu-central-1", "eu-central-2", "eu-north-1", "eu-south-1",
-    "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3", "il-central-1", "me-central-1", "me-south-1", "mx-central-1",
-    "sa-east-1", "us-east-1", "us-east-2", "us-gov-west-1", "us-west-1", "us-west-2",
+    "af-south-1",
+    "ap-east-1",
+    "ap-east-2",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-south-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-7",
+    "ca-central-1",
+    "ca-west-1",
+    "eu-central-1",
+    "eu-central-2",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-south-2",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "mx-central-1",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-gov-west-1",
+    "us-west-1",
+    "us-west-2",
 ];
 
 const HOME: &str = "us-west-2";
@@ -69,7 +110,9 @@ impl Played {
             let folder = format!("make[1]: Entering directory '/home/me/wallaroo/{name}'");
             let parts = (1..40).map(|part| match part % 4 {
                 0 => format!("Generating part {part} of {name}"),
-                1 => format!("Linking lib{name}{part}.a with -O3 -march=sandybridge --as-needed and a lot of other flags"),
+                1 => format!(
+                    "Linking lib{name}{part}.a with -O3 -march=sandybridge --as-needed and a lot of other flags"
+                ),
                 _ => format!("ponyc --path=lib:{name}/{part} --output=build --cpu=sandybridge -D release"),
             });
             self.output(from, from + secs, &format!("make-{name}"), [folder].into_iter().chain(parts));
@@ -85,10 +128,17 @@ impl Played {
         self.step(1.1, 2.8, "bake access", Value::Null);
         self.step(2.8, 4.7, "bake launch", json!(BAKED_ON));
         self.step(4.7, 49.0, "bake login", Value::Null);
-        self.wait(4.8, 49.0, &format!("a login on {BAKED_ON}"), &["connection refused".to_owned(), "no answer".to_owned()]);
+        self.wait(
+            4.8,
+            49.0,
+            &format!("a login on {BAKED_ON}"),
+            &["connection refused".to_owned(), "no answer".to_owned()],
+        );
         self.step(49.0, 131.0, "bake packages", Value::Null);
         let begin = ["Reading package lists...", "2 upgraded, 34 newly installed, 0 to remove and 5 not upgraded."];
-        let each = |verb: &'static str| (1..=36).map(move |number| format!("{verb} libexample{number} (1.0.2g-1ubuntu4.{number}) ..."));
+        let each = |verb: &'static str| {
+            (1..=36).map(move |number| format!("{verb} libexample{number} (1.0.2g-1ubuntu4.{number}) ..."))
+        };
         let lines = begin.map(str::to_owned).into_iter().chain(each("Unpacking")).chain(each("Setting up"));
         self.output(49.0, 131.0, "bake", lines);
         let sealed = format!("bake sealed {BAKED_ON}");
@@ -124,7 +174,10 @@ impl Played {
         }
         let copies = regions.len() - 1;
         let took_ms = ((last - 549.1) * 1000.0) as u64;
-        self.at(last + 0.1, json!({ "event": "progress", "what": "copied", "image": IMAGE, "regions": copies, "took_ms": took_ms }));
+        self.at(
+            last + 0.1,
+            json!({ "event": "progress", "what": "copied", "image": IMAGE, "regions": copies, "took_ms": took_ms }),
+        );
         self.step(last + 0.2, last + 6.6, "publish", Value::Null);
         self.at(last + 7.0, json!({ "event": "ended", "how": "done", "left": false }));
     }
@@ -139,9 +192,13 @@ impl Played {
         let checks = (1..30).map(|number| format!("ok part {number} of the image is as it was built"));
         let checks = checks.chain(["skipped hyperthreads: the machine has none".to_owned()]);
         self.output(610.0, 645.0, "verify", checks);
-        let checks: Vec<Value> = (0..31).map(|number| json!({ "name": format!("check {number}"), "fault": null })).collect();
+        let checks: Vec<Value> =
+            (0..31).map(|number| json!({ "name": format!("check {number}"), "fault": null })).collect();
         let verified = json!({ "seen": { "checks": checks }, "instance": VERIFIED_ON });
-        self.at(646.0, json!({ "event": "done", "step": format!("verify {IMAGE}"), "result": verified, "took_ms": 96_900 }));
+        self.at(
+            646.0,
+            json!({ "event": "done", "step": format!("verify {IMAGE}"), "result": verified, "took_ms": 96_900 }),
+        );
         self.wait(646.1, 690.0, &format!("{VERIFIED_ON} to terminate"), &["shutting-down".to_owned()]);
         self.wait(549.1, 590.0, &format!("{BAKED_ON} to terminate"), &["shutting-down".to_owned()]);
     }
@@ -157,7 +214,11 @@ pub fn release(regions: &[&str]) -> Vec<(u64, Event)> {
         "call": { "words": [], "folder": "/" }, "inputs": {},
     });
     played.at(0.0, json!({ "event": "began", "format": 2, "build": about }));
-    for (label, fact) in [("Account", "111122223333 (builder)"), ("Base", "ubuntu-xenial-16.04, ami-0a00000000001"), ("Cost", "about 0.11 USD")] {
+    for (label, fact) in [
+        ("Account", "111122223333 (builder)"),
+        ("Base", "ubuntu-xenial-16.04, ami-0a00000000001"),
+        ("Cost", "about 0.11 USD"),
+    ] {
         played.at(0.1, json!({ "event": "progress", "what": "fact", "label": label, "fact": fact }));
     }
     let span = |secs: u64| json!({ "low_ms": secs * 900, "median_ms": secs * 1000, "high_ms": secs * 1200 });

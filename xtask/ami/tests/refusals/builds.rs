@@ -8,7 +8,7 @@ use crate::*;
 const ID: &str = "20200102T030405Z-0.6.1-3f9a";
 
 /// Puts an unfinished build into a home, as its journal tells it: of `root`, and with these differences.
-fn put_build(home: &Home, root: &Utf8Path, local: bool, differences: &Value) -> Utf8PathBuf {
+pub(crate) fn put_build(home: &Home, root: &Utf8Path, local: bool, differences: &Value) -> Utf8PathBuf {
     let identity = if local {
         json!({"kind": "local", "account": "local"})
     } else {

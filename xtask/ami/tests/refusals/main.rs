@@ -23,6 +23,7 @@ mod report;
 mod settings;
 mod stream;
 mod terminal;
+mod words;
 #[path = "../kit/schema.rs"]
 mod schema;
 #[path = "../support/mod.rs"]

@@ -55,6 +55,8 @@ pub struct Books {
     pub verified: BTreeSet<ImageId>,
     /// Where public images are blocked, and from when on that will be, or will no longer be.
     pub blocks: BTreeMap<Region, (bool, Instant)>,
+    /// The images that parameters name, by region and name.
+    pub parameters: BTreeMap<(Region, String), ImageId>,
     pub violations: Vec<String>,
     pub counter: u32,
 }

@@ -42,6 +42,9 @@ pub enum Verb {
     Disable,
     Enable,
     LookIntoBin,
+    LookAtParameters,
+    PutParameter,
+    DeleteParameter,
     ListLeftovers,
     /// A command on a machine; its place is the command's word, as [`crate::kit::word`] has it.
     Run,
@@ -98,7 +101,8 @@ impl Verb {
     pub fn only_looks(self) -> bool {
         use Verb::*;
         let looks = [Regions, Base, LookAtInstance, ListInstances, ReadConsole, Connect];
-        let at_images = [LookAtImage, ListImages, LookAtSnapshots, LookAtBlock, ListLeftovers, LookIntoBin];
+        let at_images =
+            [LookAtImage, ListImages, LookAtSnapshots, LookAtBlock, ListLeftovers, LookIntoBin, LookAtParameters];
         looks.contains(&self) || at_images.contains(&self)
     }
 }

@@ -1,6 +1,9 @@
 //! Images: made, copied, opened, removed.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::time::Instant;
@@ -180,6 +183,7 @@ impl Books {
         image.gone = true;
         let retires = self.retires.as_ref() == Some(&image.new.name);
         self.retired.extend(self.retires.is_some().then(|| id.to_string()));
+        self.judge_parameters();
         if good && !retires && (!self.cleaning || public && !is_half_public) {
             self.violation(5, format!("{region}: {id} was good, and is destroyed"));
         }
@@ -190,10 +194,28 @@ impl Books {
         Ok(())
     }
 
+    /// Those of these parameters that there are.
+    pub fn parameters_of(&self, region: &Region, names: &[String]) -> BTreeMap<String, String> {
+        let value = |name: &String| {
+            let id = self.parameters.get(&(region.clone(), name.clone()))?;
+            Some((name.clone(), id.to_string()))
+        };
+        names.iter().filter_map(value).collect()
+    }
+
+    pub fn put_parameter(&mut self, region: &Region, name: &str, id: &ImageId) {
+        if self.retires.is_none() && self.is_half_public() {
+            self.violation(11, format!("{region}: {name} is written, and the image is not public in all regions"));
+        }
+        self.parameters.insert((region.clone(), name.to_owned()), id.clone());
+        self.judge_parameters();
+    }
+
     /// Disables an image, or enables it; either way it can be launched by its owner only.
     pub fn able(&mut self, region: &Region, id: &ImageId, enabled: bool) -> Result<()> {
         let image = self.known(region, id)?;
         (image.disabled, image.public) = (!enabled, false);
+        self.judge_parameters();
         Ok(())
     }
 
@@ -242,6 +264,7 @@ impl Books {
                 if permit {
                     self.judge_public(region, id, launch);
                 }
+                self.judge_parameters();
             }
         }
         Ok(())

@@ -47,6 +47,17 @@ impl Books {
         }
     }
 
+    /// No parameter names an image that is not there, or not public.
+    pub fn judge_parameters(&mut self) {
+        let is_public = |region: &Region, id: &ImageId| {
+            self.images.get(&(region.clone(), id.clone())).is_some_and(|image| image.is_good() && image.public)
+        };
+        let wrong = self.parameters.iter().filter(|((region, _), id)| !is_public(region, id));
+        let wrong: Vec<String> =
+            wrong.map(|((at, name), id)| format!("{name} names {id} in {at}, which is not public")).collect();
+        wrong.into_iter().for_each(|wrong| self.violation(11, wrong));
+    }
+
     /// The images of the build.
     fn made(&self) -> impl Iterator<Item = (&(Region, ImageId), &SimImage)> {
         self.images.iter().filter(|((_, id), _)| self.candidate.as_ref() != Some(id))

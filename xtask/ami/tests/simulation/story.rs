@@ -116,6 +116,9 @@ impl Story {
                 .to_vec();
         order.regions = others.into_iter().chain([order.build_region.clone()]).collect();
         order.regions.sort();
+        if order.visibility == Visibility::Public && random.happens(500) {
+            order.parameters = Some("/wallaroo/ami".parse().expect("a prefix"));
+        }
         let mut books = Books::of(&order, built.clone());
         order.unblock_public_access = random.happens(300);
         if order.unblock_public_access {
@@ -184,6 +187,7 @@ impl Story {
         self.expect(came == Came::Released, 8, "nothing goes wrong, and an earlier build doesn't come to its end");
         sleep(LAG * 12).await;
         self.cloud.books.borrow_mut().images.values_mut().filter(|it| !it.is_kept_base()).for_each(|it| it.gone = true);
+        self.cloud.books.borrow_mut().parameters.clear();
         self.build.clear();
         self.read.take();
     }

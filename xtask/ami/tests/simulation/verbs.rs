@@ -1,7 +1,7 @@
 //! The verbs that the pipeline is written in.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime},
 };
 
@@ -11,7 +11,7 @@ use xtask::region::Region;
 use xtask_ami::{
     cloud::{
         Account, Audience, ClosedDisk, Compute, HowTo, Image, Imaging, Instance, Launch, Leftover, LeftoverKind,
-        NewImage, Opening, Paced, Permission, Phase, Recycled, Retiring, Shutdown, SshAccess,
+        NewImage, Opening, Paced, Parameters, Permission, Phase, Recycled, Retiring, Shutdown, SshAccess,
         ec2::commands,
         preflight::{Preflight, Request},
         tags::Tags,
@@ -140,6 +140,23 @@ impl<F: Fate> Opening for Cloud<F> {
             Verb::LookAtBlock, region, "", |books, _| Ok(books.is_blocked(region));
         block_public_images(region: &Region) -> (): Verb::Block, region, "", |books, _| books.block(region, true);
         unblock_public_images(region: &Region) -> (): Verb::Unblock, region, "", |books, _| books.block(region, false);
+    }
+}
+
+impl<F: Fate> Parameters for Cloud<F> {
+    calls! {
+        parameters(region: &Region, names: &[String]) -> BTreeMap<String, String>:
+            Verb::LookAtParameters, region, "", |books, _| Ok(books.parameters_of(region, names));
+        put_parameter(region: &Region, name: &str, id: &ImageId, _tags: &Tags) -> ():
+            Verb::PutParameter, region, id, |books, _| {
+            books.put_parameter(region, name, id);
+            Ok(())
+        };
+        delete_parameter(region: &Region, name: &str) -> ():
+            Verb::DeleteParameter, region, "", |books, _| {
+            books.parameters.remove(&(region.clone(), name.to_owned()));
+            Ok(())
+        };
     }
 }
 

@@ -23,7 +23,7 @@ import botocore.parsers
 import botocore.utils
 import botocore.validate
 
-NAMES = {"ec2": "ec2", "sts": "sts", "servicequotas": "service-quotas", "kms": "kms"}
+NAMES = {"ec2": "ec2", "sts": "sts", "servicequotas": "service-quotas", "kms": "kms", "ssm": "ssm"}
 # What EC2 answers besides what is modelled for the action.
 UNMODELLED = {"requestId", "return"}
 # With these the endpoint says itself that a request is not as the model wants it. Tests ask for that.

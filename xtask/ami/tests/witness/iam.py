@@ -20,6 +20,7 @@ REQUEST, RESOURCE = "aws:RequestTag/${TagKey}", "aws:ResourceTag/${TagKey}"
 
 # Kinds of resources that the tool's requests name although IAM does not require them.
 NAMED = {
+    "AddTagsToResource": ["parameter"],
     "CopyImage": ["snapshot"],
     "CreateSecurityGroup": ["vpc"],
     "DeleteKeyPair": ["key-pair"],
@@ -44,7 +45,8 @@ FOREIGN = {
     ("DescribeSnapshotAttribute", "snapshot"): "`check` looks at every image of the account",
 }
 
-# What the requests of a recipe with `instance_profile = "builder"` and `kms_key = "alias/images"` carry.
+# What the requests of a recipe with `instance_profile = "builder"` and `kms_key = "alias/images"` carry. Parameters, which
+# `ssm_prefix = "/wallaroo/ami"` wants, have no condition: a request that overwrites one carries no tag.
 SETTINGS = {"iam": {"iam:PassedToService": "ec2.amazonaws.com"}, "kms": {"kms:ResourceAliases": "alias/images"}}
 
 
@@ -98,6 +100,7 @@ def example(arn, partition):
     """An ARN of a kind, with a value in each place."""
     values = {"Partition": partition, "Region": "region-1", "Account": "111122223333"}
     values["RoleNameWithPath"] = "builder"
+    values["ParameterNameWithoutLeadingSlash"] = "wallaroo/ami/0.6.1"
     return re.sub(r"\$\{(\w+)\}", lambda found: values.get(found[1], "some-id"), arn)
 
 

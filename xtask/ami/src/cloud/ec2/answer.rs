@@ -7,7 +7,7 @@ use super::http::ODD_STATUS;
 use crate::ground::api_error::ApiError;
 
 /// Codes that are worth a retry, besides HTTP status 5xx (EC2 API reference, "Error codes" and "Request throttling").
-const TRANSIENT_CODES: [&str; 8] = [
+const TRANSIENT_CODES: [&str; 9] = [
     "RequestLimitExceeded",
     "Throttling*",
     "RequestThrottled*",
@@ -16,6 +16,8 @@ const TRANSIENT_CODES: [&str; 8] = [
     "ServiceUnavailable",
     "InternalError",
     "Client.InternalError",
+    // Of SSM, where two requests change a parameter at once.
+    "TooManyUpdates",
 ];
 
 /// Codes that come with HTTP status 5xx, but not worth a retry of the same request: only another zone may have

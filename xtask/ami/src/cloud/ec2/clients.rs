@@ -189,6 +189,24 @@ impl Clients {
         aws_sdk_kms::Client::from_conf(config.build())
     }
 
+    /// The SSM client of a region.
+    pub fn ssm(&self, region: &Region) -> aws_sdk_ssm::Client {
+        aws_sdk_ssm::Client::from_conf(self.ssm_config(region).build())
+    }
+
+    /// The SSM client of a region for preflight, which gives up sooner.
+    pub fn ssm_preflight(&self, region: &Region) -> aws_sdk_ssm::Client {
+        let config = self.ssm_config(region).timeout_config(preflight_timeouts()).retry_config(preflight_retries());
+        aws_sdk_ssm::Client::from_conf(config.build())
+    }
+
+    fn ssm_config(&self, region: &Region) -> aws_sdk_ssm::config::Builder {
+        let calls = Calls::new(region.as_str(), &self.events);
+        let region = aws_config::Region::new(region.to_string());
+        let retries = RetryPartition::new(format!("{}-ssm-{region}", self.retry_prefix));
+        aws_sdk_ssm::config::Builder::from(&self.shared).region(region).retry_partition(retries).interceptor(calls)
+    }
+
     /// The HTTP client, for what is no service of AWS's API.
     pub fn http(&self) -> &Http {
         &self.http

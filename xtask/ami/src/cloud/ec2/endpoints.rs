@@ -11,7 +11,7 @@ use super::{
 use crate::ground::{environment::variable, finding::Finding};
 
 /// The services that the tool asks, by the ids that AWS's settings know them by.
-const SERVICES: [&str; 7] = ["EC2", "STS", "Service Quotas", "KMS", "SSO", "SSO OIDC", "Signin"];
+const SERVICES: [&str; 8] = ["EC2", "STS", "Service Quotas", "KMS", "SSM", "SSO", "SSO OIDC", "Signin"];
 
 /// Where metadata and credentials of the machine itself are asked for.
 const LOCAL: [&str; 2] = ["AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];

@@ -8,7 +8,7 @@
 //! on public images.
 
 use serde_json::{Value, json};
-use xtask::instance::KmsKey;
+use xtask::{instance::KmsKey, parameter::Prefix};
 
 use crate::{
     cloud::tags::{TAG_BUILD, TAG_VERIFIED},
@@ -83,6 +83,9 @@ const OWN_KINDS: [&str; 6] = ["image", "instance", "key-pair", "security-group",
 /// them to.
 pub const UNBLOCKS: [&str; 2] = ["DisableImageBlockPublicAccess", "EnableImageBlockPublicAccess"];
 
+/// Needed only where SSM parameters name the image.
+pub const PARAMETERS: [&str; 4] = ["AddTagsToResource", "DeleteParameter", "GetParameters", "PutParameter"];
+
 /// Placeholder ids of no real resource, for dry runs that run before the real ones exist. A resource that doesn't exist
 /// has no tags, so the policy permits the placeholders by id: otherwise it would deny all dry runs that are limited by
 /// tag.
@@ -103,13 +106,15 @@ pub mod placeholder {
     pub const NAME: &str = crate::cloud::preflight::NOT_BEGUN;
 }
 
-/// The policy as JSON for a partition, with what the settings of the recipe's machines need.
+/// The policy as JSON for a partition, with what the settings of the recipe's machines and the parameters that name the image
+/// need.
 #[must_use]
-pub fn text(partition: &Partition, machines: &Instance) -> String {
+pub fn text(partition: &Partition, machines: &Instance, parameters: Option<&Prefix>) -> String {
     let id = &partition.id;
     let mut statements = [creating(id), using(id), changing(id)].concat();
     statements.extend(machines.instance_profile.as_deref().map(|profile| pass_role(partition, profile)));
     statements.extend(machines.kms_key.as_ref().map(|key| use_key(partition, key)));
+    statements.extend(parameters.map(|prefix| use_parameters(id, prefix)));
     let policy = json!({ "Version": "2012-10-17", "Statement": statements });
     format!("{policy:#}\n")
 }
@@ -226,6 +231,12 @@ fn use_key(partition: &Partition, key: &KmsKey) -> Value {
         (None, false) => json!({ "Resource": format!("arn:{}:kms:*:*:key/{}", partition.id, key.name()) }),
     };
     allow("UseKeyOfImage", &actions, rest)
+}
+
+/// The parameters that name the image. A request that overwrites one can carry no tag, so none is a condition here.
+fn use_parameters(partition: &str, prefix: &Prefix) -> Value {
+    let actions = PARAMETERS.map(|action| format!("ssm:{action}"));
+    allow("NameImages", &actions, json!({ "Resource": format!("arn:{partition}:ssm:*:*:parameter{prefix}/*") }))
 }
 
 fn ec2(actions: &[&str]) -> Vec<String> {

@@ -29,6 +29,7 @@ mod advice;
 mod identity;
 mod grantees;
 mod keys;
+mod parameters;
 mod paths;
 mod promotion;
 mod permissions;
@@ -122,6 +123,7 @@ impl Ec2 {
         let ((), of_key) =
             join(permissions::check(self, request, &usable, &inputs, &mut collector), Box::pin(key)).await;
         collector.merge(of_key);
+        collector.merge(Box::pin(parameters::check(&self.clients, request, &usable, self.flags())).await);
         regions::report(request, facts, &mut collector);
         self.check_paths(&client, placements, &mut collector).await;
         collector.findings.extend(grantees::findings(request.audience.as_ref(), caller));

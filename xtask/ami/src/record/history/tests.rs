@@ -16,7 +16,8 @@ fn build(instance_type: &str, made_in: &str, secs: u64, copied_to: &[&str]) -> S
     let mut steps: Vec<(String, u64, u64)> = steps.map(|(step, from, to)| (step.to_owned(), from, to)).into();
     steps.push((image, 60, 60 + secs));
     steps.extend(copied_to.iter().map(|region| (format!("available {region}"), 60 + secs, 60 + 2 * secs)));
-    let timing = |(step, from, to): (String, u64, u64)| Timing { step, ended_ms: to * 1000, took_ms: (to - from) * 1000 };
+    let timing =
+        |(step, from, to): (String, u64, u64)| Timing { step, ended_ms: to * 1000, took_ms: (to - from) * 1000 };
     let mut state = State::default();
     (state.about, state.attempts) = (Some(about), 1);
     state.timings = steps.into_iter().map(timing).collect();

@@ -95,6 +95,10 @@ pub enum FaultKind {
     OtherDisks,
     /// Its machines do not require IMDSv2, though the recipe wants that.
     NoImdsV2,
+    /// There is no SSM parameter that names it, though there should be.
+    MissingParameter,
+    /// The SSM parameter names another image.
+    OtherParameter,
     /// The region did not answer.
     Unanswered,
 }

@@ -30,6 +30,8 @@ pub struct Plan {
     pub build_region: String,
     /// Where it will be, sorted.
     pub regions: Vec<String>,
+    /// The names of the SSM parameters that will name the image in each region; empty where none will.
+    pub parameters: Vec<String>,
     /// The names of the binaries that it will have.
     pub binaries: Vec<String>,
     /// Whether these are taken as they lie in the tree, and not built.

@@ -72,9 +72,6 @@ mod tests {
             apt.printed(line);
             seen.push(apt.text().unwrap_or_default());
         }
-        assert_eq!(
-            seen,
-            ["", "0 of 3 fetched", "1 of 3 fetched", "1 of 3 unpacked", "1 of 3 set up", "2 of 3 set up"]
-        );
+        assert_eq!(seen, ["", "0 of 3 fetched", "1 of 3 fetched", "1 of 3 unpacked", "1 of 3 set up", "2 of 3 set up"]);
     }
 }

@@ -28,7 +28,8 @@ impl Copying {
             Some(End::Available) => format!("{GOOD}{:>STATE$}{GOOD:#}", "ready"),
             Some(End::Failed) => format!("{BAD}{:>STATE$}{BAD:#}", "failed"),
             None => {
-                let per_cent = self.per_cent.map_or_else(|| "…".to_owned(), |per_cent| format!("{}%", per_cent.min(99)));
+                let per_cent =
+                    self.per_cent.map_or_else(|| "…".to_owned(), |per_cent| format!("{}%", per_cent.min(99)));
                 let left = left_of_it.map(left).unwrap_or_default();
                 format!("{per_cent:>4}{DIM}{left:>4}{DIM:#}")
             }
@@ -66,8 +67,12 @@ impl Live {
             // Its last cell says how many are not shown.
             shown.truncate((columns * room).saturating_sub(1));
         }
-        let mut cells: Vec<String> =
-            shown.iter().map(|(region, copying)| format!("{:<name$}{}", region.as_str(), copying.state(self.left_of_copy(region, copying, now)))).collect();
+        let mut cells: Vec<String> = shown
+            .iter()
+            .map(|(region, copying)| {
+                format!("{:<name$}{}", region.as_str(), copying.state(self.left_of_copy(region, copying, now)))
+            })
+            .collect();
         if more > 0 {
             cells.push(format!("{DIM}and {} more{DIM:#}", more + 1));
         }

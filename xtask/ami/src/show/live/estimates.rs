@@ -21,7 +21,10 @@ impl Live {
         let (low, high) = estimate.whole.bounds();
         let (left, from) = match estimate.builds {
             0 => ((low.saturating_sub(elapsed), high.saturating_sub(elapsed)), ", by default"),
-            _ => ((self.left_of_phases(now, |it| it.low_ms, SOONER), self.left_of_phases(now, |it| it.high_ms, LATER)), ""),
+            _ => (
+                (self.left_of_phases(now, |it| it.low_ms, SOONER), self.left_of_phases(now, |it| it.high_ms, LATER)),
+                "",
+            ),
         };
         // One that takes longer than any before says nothing about its end.
         if left.1.is_zero() { String::new() } else { format!(", {} left{from}", range_text(left)) }

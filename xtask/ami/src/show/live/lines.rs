@@ -109,7 +109,12 @@ impl Live {
             if row.verb == WAITING && !row.detail.is_empty() {
                 fault = format!(", {}", row.detail);
             }
-            one_line(format_args!("{} {}{fault} (for {})", row.verb.to_lowercase(), row.text, clock(now.saturating_sub(row.since))))
+            one_line(format_args!(
+                "{} {}{fault} (for {})",
+                row.verb.to_lowercase(),
+                row.text,
+                clock(now.saturating_sub(row.since))
+            ))
         });
         let parts: Vec<String> = parts.collect();
         (!parts.is_empty()).then(|| parts.join("; "))
@@ -128,7 +133,9 @@ impl Live {
         rows.extend(self.verifying(&mut waits));
         rows.extend(self.publishing(&mut waits));
         waits.retain(|wait| now.saturating_sub(wait.since) >= SHORT);
-        let waits = waits.into_iter().map(|wait| Row::new(WAITING, wait.since, format!("for {}", wait.on)).detailed(&wait.state));
+        let waits = waits
+            .into_iter()
+            .map(|wait| Row::new(WAITING, wait.since, format!("for {}", wait.on)).detailed(&wait.state));
         (rows, waits.collect())
     }
 
@@ -210,8 +217,12 @@ impl Live {
             Step::Login(Role::Verify) => Some("booting"),
             _ => None,
         });
-        let failed: Vec<String> = self.checks.iter().filter_map(|check| Some((check, check.fault.as_ref()?)))
-            .map(|(check, fault)| format!("{}: {fault}", check.name)).collect();
+        let failed: Vec<String> = self
+            .checks
+            .iter()
+            .filter_map(|check| Some((check, check.fault.as_ref()?)))
+            .map(|(check, fault)| format!("{}: {fault}", check.name))
+            .collect();
         let passed = self.checks.len() - failed.len();
         let mut row = match (doing, passed) {
             (Some(doing), 0) => Row::new("Verifying", *since, doing),

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    Live,
-    text::width_of,
-};
+use super::{Live, text::width_of};
 use crate::{event::phase::Phase, show::words::seconds};
 
 /// The columns of the verb, and of the space after it.
@@ -21,8 +18,11 @@ impl Live {
     pub fn summary(&self, now: Duration, width: usize) -> Vec<(&'static str, String)> {
         let Some(build) = &self.build else { return Vec::new() };
         let whole = now.saturating_sub(build.since);
-        let mut phases: Vec<(Phase, Duration)> =
-            self.phases.iter().map(|(phase, span)| (*phase, span.to.unwrap_or(now).saturating_sub(span.from))).collect();
+        let mut phases: Vec<(Phase, Duration)> = self
+            .phases
+            .iter()
+            .map(|(phase, span)| (*phase, span.to.unwrap_or(now).saturating_sub(span.from)))
+            .collect();
         phases.sort_by_key(|(phase, took)| (std::cmp::Reverse(*took), *phase));
         let mut items = phases.iter().map(|(phase, took)| {
             let share = 100.0 * took.as_secs_f64() / whole.as_secs_f64().max(0.001);

@@ -88,9 +88,14 @@ fn a_check_that_fails_is_seen_at_once() {
 
 #[test]
 fn per_cent_are_read_from_states() {
-    for (state, expected) in
-        [("pending, 40%", Some(40)), ("7 %", Some(7)), ("100%", Some(100)), ("pending", None), ("%", None), ("101%", None)]
-    {
+    for (state, expected) in [
+        ("pending, 40%", Some(40)),
+        ("7 %", Some(7)),
+        ("100%", Some(100)),
+        ("pending", None),
+        ("%", None),
+        ("101%", None),
+    ] {
         assert_eq!(per_cent(state), expected, "{state}");
     }
 }
@@ -99,21 +104,25 @@ fn per_cent_are_read_from_states() {
 fn whatever_is_printed_and_awaited_each_line_is_one_on_terminals_of_any_width() {
     let (played, now) = live(&played::FOURTEEN, 100);
     for width in [0, 1, 2, 13, 60, 80] {
-        check(50, text("\u{1b}[2J\u{1b}]0;title\nGet:1 http://m \r 5%\t日本語 👩‍👩‍👧‍👦\n"), |text| {
-            let mut live = played.clone();
-            let said = || text.clone();
-            for event in [
-                Event::Output { source: "bake".to_owned(), line: said() },
-                Event::Output { source: "make-machida".to_owned(), line: said() },
-                Event::Waiting { wait: 9999, on: said(), state: said(), source: None },
-            ] {
-                live.apply(&event, now);
-            }
-            for line in live.lines(now + Duration::from_secs(1), width, 24) {
-                assert!(width_of(&line) < width.max(1), "{line:?}");
-                let rest = anstream::adapter::strip_str(&line).to_string();
-                assert!(!rest.contains(char::is_control), "{line:?}");
-            }
-        });
+        check(
+            50,
+            text("\u{1b}[2J\u{1b}]0;title\nGet:1 http://m \r 5%\t日本語 👩‍👩‍👧‍👦\n"),
+            |text| {
+                let mut live = played.clone();
+                let said = || text.clone();
+                for event in [
+                    Event::Output { source: "bake".to_owned(), line: said() },
+                    Event::Output { source: "make-machida".to_owned(), line: said() },
+                    Event::Waiting { wait: 9999, on: said(), state: said(), source: None },
+                ] {
+                    live.apply(&event, now);
+                }
+                for line in live.lines(now + Duration::from_secs(1), width, 24) {
+                    assert!(width_of(&line) < width.max(1), "{line:?}");
+                    let rest = anstream::adapter::strip_str(&line).to_string();
+                    assert!(!rest.contains(char::is_control), "{line:?}");
+                }
+            },
+        );
     }
 }

@@ -265,6 +265,7 @@ impl Names<'_> {
             Step::Available(region) => return format!("Copy to {region} is made"),
             Step::Copy(region) => return format!("Order the copy to {region}"),
             Step::Remove(region, image) => return format!("Remove {image} in {region}"),
+            Step::Parameters(region) => return format!("Name the image in {region}"),
             Step::Unblock(region) => return format!("Unblock {region}"),
             Step::Block(region) => return format!("Block {region} again"),
         };

@@ -63,7 +63,7 @@ fn lane<'a>(work: &'a Work, build_region: Option<&Region>) -> Lane<'a> {
         Step::Stop | Step::Image(_) | Step::Candidate => Lane::Image,
         Step::Available(region) if build_region == Some(region) => Lane::Image,
         Step::Available(region) | Step::Copy(region) => Lane::Copy(region),
-        Step::Unblock(_) | Step::Publish => Lane::Publish,
+        Step::Unblock(_) | Step::Publish | Step::Parameters(_) => Lane::Publish,
         Step::Revoke(_) | Step::Remove(..) | Step::Withdraw | Step::Block(_) | Step::Kept(_) => Lane::Cleanup,
     }
 }

@@ -92,7 +92,8 @@ async fn while_nothing_happens_one_line_a_minute_says_what_is_in_progress() {
     assert!(tokio::time::timeout(limit, terminal.keep_drawing()).await.is_err());
     let said = anstream::adapter::strip_str(&written.text()).to_string();
     assert_eq!(said.lines().count(), 5, "{said}");
-    let first = "       Still waiting for copy 1, pending (for 1m00s); waiting for copy 2, pending (for 1m00s); waiting";
+    let first =
+        "       Still waiting for copy 1, pending (for 1m00s); waiting for copy 2, pending (for 1m00s); waiting";
     assert!(said.starts_with(first), "{said}");
 }
 

@@ -121,13 +121,17 @@ async fn apply<C: Cloud>(
     let (cloud, id) = (retirement.cloud, &entry.image.id);
     match (way, retirement.flags.deprecate) {
         (Way::Deprecate, Some(at)) => cloud.deprecate(region, id, at).await,
-        (Way::Disable, _) => cloud.disable(region, id).await,
+        (Way::Disable, _) => {
+            retirement.parameters.forget(cloud, region, id, retirement.events).await?;
+            cloud.disable(region, id).await
+        }
         _ => {
             if entry.image.state == ImageState::Disabled {
                 cloud.enable(region, id).await?;
             }
             if was_public {
                 cloud.set_launch_permission(region, id, &Audience::Public, Permission::Grant).await?;
+                retirement.parameters.recall(cloud, region, entry, retirement.events).await?;
             }
             Ok(())
         }

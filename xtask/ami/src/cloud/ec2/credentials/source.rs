@@ -3,6 +3,7 @@
 use std::{path::Path, time::SystemTime};
 
 use sha1::{Digest as _, Sha1};
+use xtask::region::did_you_mean;
 
 use super::environment::{self, date};
 use crate::{
@@ -236,7 +237,10 @@ fn of_credential_source(profile: &str, source: &str, roles: Vec<Role>) -> Result
         _ => {
             return Err(Finding {
                 problem: format!("the AWS profile `{profile}` has the unknown credential_source `{source}`"),
-                remedy: "there are Environment, EcsContainer and Ec2InstanceMetadata".to_owned(),
+                remedy: format!(
+                    "there are Environment, EcsContainer and Ec2InstanceMetadata{}",
+                    did_you_mean(source, &["Environment", "EcsContainer", "Ec2InstanceMetadata"])
+                ),
             });
         }
     };

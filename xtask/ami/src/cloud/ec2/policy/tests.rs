@@ -54,6 +54,7 @@ fn listed() -> BTreeSet<&'static str> {
         .chain(MARKS)
         .chain(UNBLOCKS)
         .chain(RETIRES)
+        .chain(PARAMETERS)
         .collect()
 }
 
@@ -89,7 +90,7 @@ fn partition(region: &str) -> &'static Partition {
 
 /// The policy's statements, for the partition of a region.
 fn statements(region: &str) -> Vec<Value> {
-    let policy: Value = serde_json::from_str(&text(partition(region), &recipe().instance)).expect("JSON");
+    let policy: Value = serde_json::from_str(&text(partition(region), &recipe().instance, None)).expect("JSON");
     policy["Statement"].as_array().expect("statements").clone()
 }
 
@@ -125,7 +126,7 @@ fn what_is_created_must_get_the_tag() {
 #[test]
 fn every_arn_is_of_the_partition_that_is_asked_for() {
     for region in ["us-west-2", "cn-north-1", "us-gov-west-1", "eusc-de-east-1"] {
-        let (all, id) = (text(partition(region), &with_all_settings()), &partition(region).id);
+        let (all, id) = (text(partition(region), &with_all_settings(), Some(&prefix())), &partition(region).id);
         let parts: Vec<&str> = all.split("\"arn:").skip(1).collect();
         assert!(parts.len() > 20, "{all}");
         assert!(parts.iter().all(|part| part.starts_with(&format!("{id}:"))), "{all}");
@@ -135,9 +136,13 @@ fn every_arn_is_of_the_partition_that_is_asked_for() {
 #[test]
 fn the_policy_fits_a_managed_policy() {
     // 6144 characters without white space (IAM user guide, "IAM and AWS STS quotas").
-    let length = text(partition("us-gov-west-1"), &with_all_settings());
+    let length = text(partition("us-gov-west-1"), &with_all_settings(), Some(&prefix()));
     let length = length.chars().filter(|c| !c.is_whitespace()).count();
     assert!(length < 6144, "{length}");
+}
+
+fn prefix() -> Prefix {
+    "/wallaroo/ami".parse().expect("a prefix")
 }
 
 fn with_all_settings() -> Instance {
@@ -150,10 +155,10 @@ fn with_all_settings() -> Instance {
 
 #[test]
 fn a_role_is_passed_and_a_key_is_used_only_where_a_setting_asks_for_it() {
-    let plain = text(partition("us-west-2"), &recipe().instance);
+    let plain = text(partition("us-west-2"), &recipe().instance, None);
     assert!(!plain.contains("iam:PassRole") && !plain.contains("kms:"), "{plain}");
     let statement = |machines: &Instance, name: &str| {
-        let policy: Value = serde_json::from_str(&text(partition("us-west-2"), machines)).expect("JSON");
+        let policy: Value = serde_json::from_str(&text(partition("us-west-2"), machines, None)).expect("JSON");
         policy["Statement"].as_array().expect("statements").iter().find(|it| it["Sid"] == name).expect(name).clone()
     };
     let mut machines = with_all_settings();
@@ -170,4 +175,15 @@ fn a_role_is_passed_and_a_key_is_used_only_where_a_setting_asks_for_it() {
     machines.kms_key = Some(format!("arn:aws:kms:us-west-2:123456789012:key/{id}").parse().expect("a key"));
     let key = &statement(&machines, "UseKeyOfImage")["Resource"];
     assert_eq!(key, &format!("arn:aws:kms:*:123456789012:key/{id}"));
+}
+
+#[test]
+fn parameters_are_written_below_their_prefix_and_only_where_a_setting_asks_for_it() {
+    assert!(!text(partition("us-west-2"), &recipe().instance, None).contains("ssm:"));
+    let policy = text(partition("cn-north-1"), &recipe().instance, Some(&prefix()));
+    let policy: Value = serde_json::from_str(&policy).expect("JSON");
+    let statements = policy["Statement"].as_array().expect("statements");
+    let of_ssm: Vec<&Value> = statements.iter().filter(|it| it.to_string().contains("ssm:")).collect();
+    let [statement] = of_ssm.as_slice() else { panic!("{of_ssm:?}") };
+    assert_eq!(statement["Resource"], "arn:aws-cn:ssm:*:*:parameter/wallaroo/ami/*");
 }

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use futures_util::future::join_all;
 
-use super::{check_lifetime, collector::FindingCollector, permissions, regions, settings, usual};
+use super::{check_lifetime, collector::FindingCollector, parameters, permissions, regions, settings, usual};
 use crate::cloud::{
     Account as _,
     ec2::{Ec2, requests::image::Source},
@@ -26,6 +26,7 @@ impl Ec2 {
         let (answered, blocked) = (regions::answered(&facts), regions::blocked(&facts));
         let places = (answered.as_slice(), blocked.as_ref());
         Box::pin(permissions::check_promotion(self, request, source, places, &mut collector)).await;
+        collector.merge(Box::pin(parameters::check(&self.clients, request, &answered, self.flags())).await);
         regions::report(request, facts, &mut collector);
         collector.findings.extend(settings::encryption_findings(&self.recipe.instance, request));
         Box::pin(collector.decode_denials(&self.clients)).await;

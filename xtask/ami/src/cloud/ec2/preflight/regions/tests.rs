@@ -21,6 +21,7 @@ fn request() -> Request {
         image: crate::cloud::NewImage::default(),
         encrypted: false,
         unblock_public_access: false,
+        parameters: Vec::new(),
         skip_build: true,
         promotes: None,
         install_missing: false,
