@@ -81,7 +81,8 @@ pub fn document(order: &ReleaseSpec, preflight: &Preflight, estimate: &Estimate)
         warnings: preflight.warnings.clone(),
         estimated_secs: preflight.estimate.as_secs(),
         estimated_from_builds: estimate.builds,
-        estimated_range_secs: [estimate.whole.low_ms / 1000, estimate.whole.high_ms / 1000],
+        estimated_at_least_secs: estimate.whole.low_ms / 1000,
+        estimated_at_most_secs: estimate.whole.high_ms / 1000,
         estimated_cost: preflight.cost.as_ref().map(cost),
     }
 }

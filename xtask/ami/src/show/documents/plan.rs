@@ -62,8 +62,10 @@ pub struct Plan {
     pub estimated_secs: u64,
     /// How many earlier builds on this computer the range is from. If 0, it is only a default.
     pub estimated_from_builds: usize,
-    /// How long the whole build takes: at least and at most, about, in seconds. A default is without make.
-    pub estimated_range_secs: [u64; 2],
+    /// How long the whole build takes at least, about, in seconds. A default is without make.
+    pub estimated_at_least_secs: u64,
+    /// How long it takes at most, about, in seconds.
+    pub estimated_at_most_secs: u64,
     /// What it costs, about; null where nothing is paid.
     pub estimated_cost: Option<Cost>,
 }
