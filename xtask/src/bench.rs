@@ -168,7 +168,7 @@ fn private(sh: &Shell) -> Result<Vec<Row>> {
             let row = Row::new(format!("--local, private image, {what}"), "s", measured);
             Ok(row.beside("without a kept base", figures.number("without")?).target(Target::AtMost(bound)))
         };
-        Ok([row("keeping a base", figures.number("keeping")?, 1.02), row("from it", figures.number("reusing")?, 0.85)])
+        Ok([row("keeping a base", figures.number("keeping")?, 1.02), row("from it", figures.number("reusing")?, 0.6)])
     };
     let rows: Result<Vec<_>> = row::lines(&printed, "private").into_iter().map(row).collect();
     rows?.into_iter().flatten().collect()
