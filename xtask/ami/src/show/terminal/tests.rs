@@ -44,6 +44,8 @@ async fn said(place: Place, level: Level, form: Form) -> String {
         }
     };
     tokio::select! {
+        // What happens at the moment of a look is seen by it.
+        biased;
         () = play => {}
         () = terminal.keep_drawing() => {}
     }
