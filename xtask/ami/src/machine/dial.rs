@@ -100,6 +100,7 @@ async fn log_in(
     let pinned = PinnedHostKey { host_key: login.host_key.0.public_key().clone() };
     let mut session = client::connect_stream(Arc::new(config), stream, pinned).await.map_err(|error| match error {
         russh::Error::UnknownKey => anyhow!("{address} has a different host key than the machine was given"),
+        russh::Error::Disconnect => anyhow!("{address} closed the connection"),
         error => anyhow!(error).context(format!("failed to reach {address} over SSH")),
     })?;
     let key = PrivateKeyWithHashAlg::new(Arc::clone(&login.key.0), None);
