@@ -165,16 +165,24 @@ fn credentials_that_end_during_a_build_are_told_whatever_their_source() {
     let ended = computer.plan(&[("AWS_PROFILE", "session"), ("AWS_ENDPOINT_URL", &url)]);
     assert!(ended.stderr.contains("the AWS credentials expire in"), "{ended}");
     let end = end.to_string();
-    // It takes longer than the 5 s that the SDK itself gives such a program.
-    let keys = format!(r#"{{"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "s", "Expiration": "{end}"}}"#);
-    let helper = computer.folder.join("helper");
-    crate::support::write_program(&helper, format!("#!/bin/sh\nsleep 6\necho '{keys}'\n"));
-    computer.write(".aws/config", &format!("[profile helped]\ncredential_process = {helper}\n"));
-    let ended = computer.plan(&[("AWS_PROFILE", "helped"), ("AWS_ENDPOINT_URL", &url)]);
-    assert!(ended.stderr.contains("the AWS credentials expire in"), "{ended}");
     let expires = [("AWS_CREDENTIAL_EXPIRATION", end.as_str()), ("AWS_SESSION_TOKEN", "t"), KEYS[0], KEYS[1]];
     let ended = computer.plan(&[&expires[..], &[("AWS_ENDPOINT_URL", &url)]].concat());
     assert!(ended.stderr.contains("the AWS credentials expire in"), "{ended}");
+}
+
+#[test]
+fn a_helper_is_given_time_and_what_it_gives_is_renewed_by_asking_it_again() {
+    let (aws, computer) = (Server::aws(), Computer::new());
+    let end = humantime::format_rfc3339_seconds(std::time::SystemTime::now() + std::time::Duration::from_secs(120));
+    let keys = format!(r#"{{"Version": 1, "AccessKeyId": "AKIDSLOW", "SecretAccessKey": "s", "Expiration": "{end}"}}"#);
+    let helper = computer.folder.join("helper");
+    // The SDK itself gives such a program 5 s.
+    crate::support::write_program(&helper, format!("#!/bin/sh\nsleep 6\necho '{keys}'\n"));
+    computer.write(".aws/config", &format!("[profile helped]\ncredential_process = {helper}\n"));
+    let ended = computer.plan(&[("AWS_PROFILE", "helped"), ("AWS_ENDPOINT_URL", &aws.url())]);
+    assert!(ended.stdout.contains("the credential_process of the AWS profile `helped`"), "{ended}");
+    assert_eq!(aws.calls("GetCallerIdentity").pop().expect("a call").key(), "AKIDSLOW");
+    assert!(!ended.stderr.contains("the AWS credentials expire in"), "{ended}");
 }
 
 #[test]
