@@ -139,6 +139,7 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
 /// That takes minutes the first time, and a machine often waits for something. What is compiled leaves the programs alone that
 /// the machines are made with.
 fn machines(sh: &Shell, checks: &mut Checks) -> Result<()> {
+    say("\n== compiling the tests with machines");
     let compile = without_cargo(cmd!(sh, "cargo test {LIGHT...} --test local --no-run"));
     // Not by cargo, which would wait for the one that compiles.
     let said = compile.ignore_status().read_stderr().context("failed to start cargo")?;
