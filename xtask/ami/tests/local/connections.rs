@@ -11,14 +11,14 @@ use crate::{
 /// How long the whole may take under emulation, the outage included.
 const PATIENCE: Duration = Duration::from_secs(1200);
 
-/// A script of sh with two ways to break connections: `offline` lets nothing reach the machine for two minutes, and `cut`
-/// ends all SSH sessions of it, from a process that is none.
+/// A script of sh with two ways to break connections: `offline` lets nothing reach the machine for longer than a silent
+/// connection is kept, and `cut` ends all SSH sessions of it, from a process that is none.
 const CUT: &str = r#"offline() {
     for device in /sys/class/net/*; do
         [ ! -e "$device/device" ] || link=${device##*/}
     done
     ip link set "$link" down
-    sleep 120
+    sleep 90
     ip link set "$link" up
 }
 cut() {
@@ -38,7 +38,6 @@ prepare) offline ;;
 install)
     cut
     cp -r "$2/root/." / && rm -r "$2"
-    offline
     ;;
 esac
 "#;
