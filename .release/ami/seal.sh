@@ -48,9 +48,9 @@ unwanted_files=(
     /etc/nvme/hostnqn /etc/nvme/hostid /etc/openvswitch/system-id.conf '/var/lib/openvswitch/conf.db*'
     '/etc/openvswitch/conf.db*' /var/lib/snmp/snmpd.conf /etc/multipath/bindings /etc/multipath/wwids
     /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem
-    /etc/bind/rndc.key
-    # Docker's id of this machine, and the networks that it found here.
-    /var/lib/docker/engine-id /var/lib/docker/network/files/local-kv.db
+    /etc/bind/rndc.key '/var/cache/bind/managed-keys.bind*'
+    # Docker's id of this machine, the networks that it found here, and its cache of what was built.
+    /var/lib/docker/engine-id /var/lib/docker/network/files/local-kv.db '/var/lib/docker/buildkit/*'
     # Logs, mail and dumps.
     '/var/log/*' '/var/mail/*' '/var/spool/mail/*' '/var/crash/*' '/var/lib/systemd/coredump/*' core 'core.[0-9]*'
     # Mail that waits to be sent, also of a Postfix whose chroot has other files beside it, and jobs of at. An instance would
