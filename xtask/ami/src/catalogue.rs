@@ -105,6 +105,12 @@ pub fn version_of(image: &Image, recipe: &Recipe) -> Option<String> {
     image.tag(TAG_VERSION).or_else(|| recipe.version_in(&image.name)).map(str::to_owned)
 }
 
+/// The numbers of a version that is a release's; `None` for any other.
+#[must_use]
+pub fn release_numbers(version: &str) -> Option<Vec<u64>> {
+    version.parse::<Version>().ok()?.release_numbers()
+}
+
 impl Entry {
     fn new(region: &Region, image: Image, recipe: &Recipe) -> Option<Entry> {
         if recipe.version_in(&image.name).is_none() && image.origin() == Origin::Other {
@@ -117,7 +123,7 @@ impl Entry {
     /// The numbers of the release that it is of; `None` where it is of none.
     #[must_use]
     pub fn release_numbers(&self) -> Option<Vec<u64>> {
-        self.version.as_deref()?.parse::<Version>().ok()?.release_numbers()
+        release_numbers(self.version.as_deref()?)
     }
 
     /// Whether it is of this version, by its tag, or its name where it has none.

@@ -92,6 +92,12 @@ pub fn is_transient(error: &anyhow::Error) -> bool {
     }
 }
 
+/// Whether a permission was denied.
+#[must_use]
+pub fn is_denial(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<ApiError>().is_some_and(ApiError::is_denial)
+}
+
 #[cfg(test)]
 mod tests {
     use xtask::region::Region;

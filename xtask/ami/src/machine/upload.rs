@@ -1,5 +1,5 @@
 //! An upload that is unpacked as it arrives. What has arrived is kept until all of it is there, so that another connection
-//! goes on at the byte where one broke.
+//! continues at the byte where one broke.
 //!
 //! Each connection writes what it brings to a file of its own. So a command that still runs on the machine, because its
 //! connection's end is not noticed there, cannot spoil what a later one brings.

@@ -212,7 +212,7 @@ impl Terminal {
         }
     }
 
-    /// Shows what goes on without an event. It never returns, so it has to run beside the work, in a `select!`.
+    /// Shows what is in progress while no event comes. It never returns, so it has to run beside the work, in a `select!`.
     pub async fn keep_drawing(&self) {
         let mut continued = signal(SignalKind::from_raw(SIGCONT)).ok().filter(|_| self.is_screen());
         loop {

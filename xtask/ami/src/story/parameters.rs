@@ -5,12 +5,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use anyhow::{Error, Result, bail};
+use anyhow::{Result, bail};
 use xtask::{parameter::Prefix, region::Region, version::Version};
 
 use super::run::Run;
 use crate::{
-    catalogue::version_of,
+    catalogue::{release_numbers, version_of},
     cloud::{Imaging, Parameters, tags::Tags},
     event::{
         ids::{ImageId, Images},
@@ -19,7 +19,7 @@ use crate::{
     },
     events::Events,
     ground::{
-        api_error::ApiError,
+        api_error::is_denial,
         everywhere::{self, Everywhere},
         wait::{self, Pace, Patience, Poll},
     },
@@ -67,8 +67,8 @@ pub async fn after<C: Imaging + Parameters>(
     if failed.is_empty() {
         return Ok(());
     }
-    let is_denial = |(_, error): &(Region, Error)| error.downcast_ref::<ApiError>().is_some_and(ApiError::is_denial);
-    let prefix = run.spec.parameters.as_ref().filter(|_| failed.iter().any(is_denial));
+    let is_denied = failed.iter().any(|(_, error)| is_denial(error));
+    let prefix = run.spec.parameters.as_ref().filter(|_| is_denied);
     let permitted = prefix
         .map(|prefix| format!("\n  the policy that permits it: cargo xtask ami iam-policy --ssm-prefix {prefix}"));
     let failed: Vec<String> =
@@ -125,7 +125,7 @@ pub async fn newer<C: Imaging + Parameters>(
         let other = current.remove(latest).filter(|other| *other != id.0 && other.starts_with("ami-"));
         let Some(other) = other else { return Ok(Poll::Ready(None)) };
         let image = cloud.image(region, &ImageId(other.clone())).await?;
-        let numbers = image.and_then(|image| version_of(&image, recipe)?.parse::<Version>().ok()?.release_numbers());
+        let numbers = image.and_then(|image| release_numbers(&version_of(&image, recipe)?));
         Ok(Poll::Ready(Some(other).filter(|_| numbers > version.release_numbers())))
     })
     .await

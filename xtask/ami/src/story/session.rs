@@ -94,7 +94,7 @@ impl<C: Compute> Machine for Session<'_, C> {
         }
     }
 
-    /// Where the connection is lost, another one goes on at the byte where it stopped.
+    /// Where the connection is lost, another one continues at the byte where it stopped.
     async fn upload(&self, what: &str, upload: &Upload<'_>, limit: Duration) -> Result<()> {
         let deadline = Instant::now() + limit + LAST_LOGIN;
         let mut arrived = Vec::new();

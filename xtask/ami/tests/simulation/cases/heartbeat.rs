@@ -19,7 +19,7 @@ const HELD: Duration = Duration::from_millis(50);
 /// How often it beats, at the most.
 const BEAT: Duration = Duration::from_millis(2);
 
-/// The size of the payload, in MB, where nobody says: hashing it once takes several times as long as the thread may be held.
+/// The default size of the payload, in MB: hashing it once takes several times as long as the thread may be held.
 const PAYLOAD_MB: u64 = 256;
 
 /// How long the thread was held.

@@ -2,7 +2,7 @@
 # Proves that the simulation bites: applies each patch of this folder to the source, plays seeds until one breaks an
 # invariant, and takes the patch back. Prints the seed that caught it, and what it broke; ends with 1 when one got away.
 #
-#     mutations.sh [PATCH…]      SEEDS=n plays that many for each, 2000 where nobody says
+#     mutations.sh [PATCH…]      SEEDS=n plays that many for each, 2000 by default
 set -eu
 
 folder=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)

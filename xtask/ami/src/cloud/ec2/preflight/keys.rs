@@ -16,7 +16,7 @@ use crate::{
         ec2::{answer::Answer as _, clients::Clients},
         preflight::Request,
     },
-    ground::{api_error::ApiError, everywhere, finding::Finding},
+    ground::{api_error::is_denial, everywhere, finding::Finding},
 };
 
 /// The key that AWS manages for EBS; KMS may create it only when EBS first uses it.
@@ -70,8 +70,7 @@ pub async fn check(
 
 /// The warnings about regions where the question was not answered.
 fn unanswered(key: &KmsKey, failed: Vec<(Region, anyhow::Error)>) -> Vec<String> {
-    let is_denied = |error: &anyhow::Error| error.downcast_ref::<ApiError>().is_some_and(ApiError::is_denial);
-    let (denied, failed): (Vec<_>, Vec<_>) = failed.into_iter().partition(|(_, error)| is_denied(error));
+    let (denied, failed): (Vec<_>, Vec<_>) = failed.into_iter().partition(|(_, error)| is_denial(error));
     let warning = |regions: &str, why: &str| format!("cannot check the KMS key {key} in {regions}: {why}");
     let mut warnings = Vec::new();
     if !denied.is_empty() {

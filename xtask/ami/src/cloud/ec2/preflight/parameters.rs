@@ -11,7 +11,7 @@ use crate::{
         ec2::{answer::Answer as _, clients::Clients},
         preflight::Request,
     },
-    ground::{api_error::ApiError, everywhere, finding::Finding},
+    ground::{api_error::is_denial, everywhere, finding::Finding},
 };
 
 /// Asks each of these regions for the parameters of the request.
@@ -39,7 +39,6 @@ pub async fn check(clients: &Clients, request: &Request, usable: &[Region], flag
             .warnings
             .push(format!("the parameter {of_version} names {value} in {regions}, and will be overwritten"));
     }
-    let is_denial = |error: &anyhow::Error| error.downcast_ref::<ApiError>().is_some_and(ApiError::is_denial);
     let (denied, failed): (Vec<_>, Vec<_>) = asked.failed.into_iter().partition(|(_, error)| is_denial(error));
     let prefix = of_version.rsplit_once('/').map_or("", |(prefix, _)| prefix);
     collector.findings.extend(everywhere::by_error(&denied).into_iter().map(|(regions, error)| Finding {
