@@ -1,8 +1,9 @@
 #!/bin/bash
 # Turns a freshly booted base machine into one that runs Wallaroo applications.
 #
-#   provision.sh prepare [--upgrade=none|security|all] WORD...
-#                                     waits for cloud-init, upgrades the base, installs packages, writes /etc/rc.local
+#   provision.sh prepare [--upgrade=none|security|all] [--current] WORD...
+#                                     waits for cloud-init, upgrades the base, installs packages, writes /etc/rc.local;
+#                                     a base that is --current is not upgraded, and not asked about if it has them
 #   provision.sh install FOLDER       copies FOLDER/root to /, verified by FOLDER/SHA256SUMS, and removes FOLDER
 #
 # A word is the name of a package, or LIBRARY:DEVELOPMENT for the package of a library on which a development package
@@ -19,11 +20,8 @@ trap 'echo "provision.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND"
 # shellcheck source=/dev/null
 source "${BASH_SOURCE%/*}/cloud-init.sh"
 # shellcheck source=/dev/null
-source "${BASH_SOURCE%/*}/upgrade.sh"
+source "${BASH_SOURCE%/*}/packages.sh"
 
-readonly APT_LOCK_LIMIT_SECS=600
-readonly APT_ATTEMPTS=5
-readonly NO_SUCH_PACKAGE="Unable to locate package|has no installation candidate"
 # In /run, so it is not in the image.
 readonly PROXY_SETTINGS=/run/wallaroo-apt-proxy.conf
 
@@ -42,22 +40,28 @@ main() {
 }
 
 usage() {
-    echo "usage: provision.sh prepare [--upgrade=none|security|all] PACKAGE... | install FOLDER" >&2
+    echo "usage: provision.sh prepare [--upgrade=none|security|all] [--current] PACKAGE... | install FOLDER" >&2
     exit 2
 }
 
 prepare() {
+    local current=''
     upgrade=none
-    if [[ ${1:-} == --upgrade=* ]]; then
-        upgrade=${1#--upgrade=}
-        [[ $upgrade =~ ^(none|security|all)$ ]] || usage
+    while [[ ${1:-} == --* ]]; do
+        case $1 in
+            --upgrade=none | --upgrade=security | --upgrade=all) upgrade=${1#--upgrade=} ;;
+            --current) current=1 ;;
+            *) usage ;;
+        esac
         shift
-    fi
+    done
     note_base_packages
     wait_for_cloud_init
     hold_back_background_apt
     use_proxy "$PROXY_SETTINGS"
-    if [[ $# -gt 0 || $upgrade != none ]]; then
+    if [[ -n $current ]] && has_packages "$@"; then
+        say "the base is current, and has the packages"
+    elif [[ $# -gt 0 || $upgrade != none ]]; then
         install_packages "$@"
     fi
     write_rc_local
@@ -73,144 +77,6 @@ use_proxy() {
     printf 'Acquire::http::Proxy "%s";\nAcquire::https::Proxy "%s";\n' "$proxy" "$proxy" > "$settings"
     export http_proxy=$proxy https_proxy=$proxy
     apt_settings=(-c "$settings")
-}
-
-install_packages() {
-    local attempt pause=5 log looked_up='' packages=()
-    log=$(mktemp)
-    take_known_names "$@"
-    for ((attempt = 1; attempt <= APT_ATTEMPTS; attempt++)); do
-        wait_until "$APT_LOCK_LIMIT_SECS" "apt's locks are free" apt_is_free
-        if update_lists "$log" && upgrade_base "$log" "$upgrade" &&
-                { (($# == 0)) || ((${#packages[@]} > 0)) || look_up "$@"; }; then
-            if (($# == 0)); then
-                break
-            elif apt_get "$log" install --no-install-recommends -- "${packages[@]}"; then
-                # apt also takes a name for which another package stands.
-                [[ -z $looked_up && -n $(missing_packages "${packages[@]}") ]] || break
-                packages=()
-                continue
-            elif grep -qE "$NO_SUCH_PACKAGE" "$log"; then
-                # A package that is missing from the lists stays missing, so another attempt under its name is useless.
-                [[ -z $looked_up ]] || fail "some packages are not in the base's package sources"
-                packages=()
-                continue
-            fi
-        fi
-        if ((attempt < APT_ATTEMPTS)); then
-            say "attempt $attempt of $APT_ATTEMPTS to install packages failed; the next one begins in $pause s"
-            sleep "$pause"
-            pause=$((pause * 2))
-            dpkg --configure -a || true
-        fi
-    done
-    ((attempt <= APT_ATTEMPTS)) ||
-        fail "failed to install packages in $APT_ATTEMPTS attempts: $(grep -E '^[EW]:' "$log" | tail -n 3 || true)"
-    rm -f "$log"
-    (($# == 0)) || verify_packages "${packages[@]}"
-}
-
-# Sets `packages` to the names, or to none if one is not known.
-take_known_names() {
-    local word
-    packages=()
-    for word in "$@"; do
-        word=${word%\?}
-        if [[ ${word%%=*} == *:* ]]; then
-            packages=()
-            return
-        fi
-        packages+=("${word%%=*}")
-    done
-}
-
-# Sets `packages` to the names that they have in the lists. Few processes, because each is slow on an emulated machine.
-look_up() {
-    local word known wanted name names=() available missing=()
-    packages=() looked_up=1
-    for word in "$@"; do
-        known=${word%%=*}
-        [[ $known == *:* ]] || names+=("${known%\?}")
-    done
-    # Names for which others only stand are not printed.
-    available=$({ apt-cache show --no-all-versions -- "${names[@]}" 2> /dev/null || true; } | sed -n 's/^Package: //p')
-    for word in "$@"; do
-        wanted=${word%\?}
-        known=${wanted%%=*}
-        name=''
-        if [[ $'\n'$available$'\n' == *$'\n'$known$'\n'* ]]; then
-            name=$known
-        elif [[ $wanted == *:* ]]; then
-            wanted=${wanted#*=}
-            name=$(package_of_library "${wanted%:*}" "${wanted#*:}")
-        fi
-        if [[ -n $name ]]; then
-            packages+=("$name")
-            [[ $name == "${word%\?}" ]] || say "the package for $wanted is $name"
-        elif [[ $word == *\? ]]; then
-            say "there is no package $wanted, so it is left out"
-        else
-            missing+=("$wanted")
-        fi
-    done
-    ((${#missing[@]} == 0)) || fail "some packages are not in the base's package sources: ${missing[*]}"
-}
-
-# Prints the package of a library: the one on which the development package depends, directly or not.
-package_of_library() {
-    local name number
-    while read -r name; do
-        number=${name#"$1"}
-        number=${number#-}
-        if [[ $name == "$1"* && $number =~ ^[0-9][a-z0-9.]*$ ]]; then
-            echo "$name"
-            return
-        fi
-    done < <(apt-cache depends --recurse --important -- "$2" 2> /dev/null || true)
-}
-
-# apt-get exits with 0 even if it could not fetch some of the lists. An image made that way might lack security updates,
-# so it is a failure here. Newer versions have an option for this; for older ones the warnings are read.
-update_lists() {
-    local log=$1
-    apt_get "$log" -o APT::Update::Error-Mode=any -o Acquire::Languages=none update &&
-        ! grep -qE '^W: (Failed to fetch|Some index files failed)' "$log"
-}
-
-apt_get() {
-    local log=$1
-    # Versions that do not know an option ignore it. seal.sh syncs the whole disk, so dpkg need not sync each file.
-    apt-get ${apt_settings[@]+"${apt_settings[@]}"} -q -y -o DPkg::Lock::Timeout="$APT_LOCK_LIMIT_SECS" \
-        -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 \
-        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
-        -o Dpkg::Options::=--force-unsafe-io "${@:2}" 2>&1 | tee "$log"
-}
-
-# shellcheck disable=SC2317 # wait_until calls it.
-# It reads /proc/locks, because apt before 1.9.11 cannot wait for locks, and not every base has fuser.
-apt_is_free() {
-    local file inode
-    for file in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
-        if inode=$(stat -c %i "$file" 2> /dev/null) && grep -q " WRITE .*:$inode " /proc/locks; then
-            return 1
-        fi
-    done
-}
-
-verify_packages() {
-    local missing
-    missing=$(missing_packages "$@")
-    dpkg-query -W -f 'provision.sh: package ${Package} ${Version}\n' -- "$@" 2> /dev/null || true
-    [[ -z $missing ]] || fail "apt-get succeeded, but these packages are not installed: ${missing//$'\n'/ }"
-}
-
-# Prints the packages that are not installed.
-missing_packages() {
-    local installed package
-    installed=$({ dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' -- "$@" 2> /dev/null || true; } | sed -n 's/^.i *//p')
-    for package in "$@"; do
-        [[ $'\n'$installed$'\n' == *$'\n'$package$'\n'* ]] || echo "$package"
-    done
 }
 
 # This replaces the whole file: text appended to the base's file could come after an `exit`, or run in another shell.
@@ -231,20 +97,24 @@ write_rc_local() {
 }
 
 # systemd's generator makes /etc/rc.local part of the boot if the file is executable when systemd reads its units. Newer
-# versions have no such generator. There the payload's unit runs the file; elsewhere the unit's condition fails.
+# versions have no such generator. There the payload's unit runs the file; elsewhere the unit's condition fails. systemctl
+# is not asked for anything: it would have systemd read all units anew, which takes seconds on an emulated machine.
 have_rc_local_run() {
-    local unit=wallaroo-rc-local.service
+    local unit=wallaroo-rc-local.service wants=multi-user.target.wants generator units
     [[ -d /run/systemd/system ]] || return 0
     [[ -x /etc/rc.local ]] || fail "/etc/rc.local is missing, or not executable: systemd will not run it at boot"
-    systemctl daemon-reload
-    systemctl --quiet enable "$unit"
-    if systemctl show -p WantedBy rc-local.service | grep -q multi-user.target; then
+    mkdir -p "/etc/systemd/system/$wants"
+    ln -sf "/etc/systemd/system/$unit" "/etc/systemd/system/$wants/$unit"
+    units=$(mktemp -d)
+    for generator in {/usr,}/lib/systemd/system-generators/systemd-rc-local-generator; do
+        [[ ! -x $generator ]] || "$generator" "$units" "$units" "$units" || true
+    done
+    if [[ -e $units/$wants/rc-local.service || -L $units/$wants/rc-local.service ]]; then
         say "systemd runs /etc/rc.local at boot"
     else
-        systemctl show -p WantedBy "$unit" | grep -q multi-user.target ||
-            fail "systemd will not run /etc/rc.local at boot: $unit is not part of multi-user.target"
         say "$unit runs /etc/rc.local at boot"
     fi
+    rm -rf "$units"
 }
 
 rc_local() {

@@ -17,8 +17,8 @@ pub struct Scripts {
     pub check: Utf8PathBuf,
     /// Functions that the others take in: what they know of cloud-init.
     pub cloud_init: Utf8PathBuf,
-    /// Functions that provision.sh takes in: how the base's own packages are brought up to date.
-    pub upgrade: Utf8PathBuf,
+    /// Functions that provision.sh takes in: how packages are installed, and the base's own brought up to date.
+    pub packages: Utf8PathBuf,
     /// Functions that check.sh takes in: whether the bill of materials lists what is installed.
     pub bill: Utf8PathBuf,
 }
@@ -31,7 +31,7 @@ impl Scripts {
             seal: path("seal.sh"),
             check: path("check.sh"),
             cloud_init: path("cloud-init.sh"),
-            upgrade: path("upgrade.sh"),
+            packages: path("packages.sh"),
             bill: path("bill.sh"),
         }
     }
@@ -39,7 +39,7 @@ impl Scripts {
     /// All of them.
     #[must_use]
     pub fn all(&self) -> [&Utf8PathBuf; 6] {
-        [&self.provision, &self.seal, &self.check, &self.cloud_init, &self.upgrade, &self.bill]
+        [&self.provision, &self.seal, &self.check, &self.cloud_init, &self.packages, &self.bill]
     }
 
     /// The text of one of them, with what it takes in.
@@ -55,11 +55,11 @@ impl Scripts {
         for line in text.split_inclusive('\n') {
             match line.strip_prefix(TAKES_IN).and_then(|rest| rest.trim_end().strip_suffix('"')) {
                 Some(name) => {
-                    let shared = [&self.cloud_init, &self.upgrade, &self.bill];
+                    let shared = [&self.cloud_init, &self.packages, &self.bill];
                     match shared.into_iter().find(|shared| shared.file_name() == Some(name)) {
                         Some(shared) => whole.push_str(&read(shared)?),
                         None => bail!(
-                            "the script {path} takes in {name}, and only cloud-init.sh, upgrade.sh and bill.sh can be taken in"
+                            "the script {path} takes in {name}, and only cloud-init.sh, packages.sh and bill.sh can be taken in"
                         ),
                     }
                 }

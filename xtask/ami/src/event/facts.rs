@@ -1,6 +1,9 @@
 //! The results of steps, which the journal keeps. A resumed build and the result of a release are made of them.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use camino::Utf8PathBuf;
 use schemars::JsonSchema;
@@ -10,6 +13,7 @@ use super::{
     hardware::Hardware,
     ids::{ImageId, InstanceId},
 };
+use crate::ground::date;
 
 /// What an image is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,9 +33,23 @@ pub struct Base {
     /// On EC2, the account that owns it, as EC2 says; null where that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// When it was made with the recipe's packages, everything in the newest version, as RFC 3339. Null where it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packages_as_of: Option<String>,
 }
 
+/// How long what was newest is taken to be newest.
+const CURRENT_FOR: Duration = Duration::from_secs(24 * 3600);
+
 impl Base {
+    /// Whether it has the recipe's packages, and so lately that no package source has to be asked for newer ones.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        let made = self.packages_as_of.as_deref().and_then(date::moment);
+        // A moment to come says nothing.
+        made.is_some_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age < CURRENT_FOR))
+    }
+
     /// Its name and its disk, for the image's description.
     #[must_use]
     pub fn described(&self) -> String {

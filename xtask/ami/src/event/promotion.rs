@@ -62,6 +62,7 @@ impl Promotion {
             sha256: None,
             hardware: self.hardware.clone(),
             owner: None,
+            packages_as_of: None,
         }
     }
 

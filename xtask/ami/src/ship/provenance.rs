@@ -109,6 +109,7 @@ mod tests {
             sha256: sha256.map(str::to_owned),
             hardware: None,
             owner: None,
+            packages_as_of: None,
         };
         let sums = [(super::super::manifest::PATH, "11"), ("/usr/bin/machida", "22")];
         SealedDisk {

@@ -193,8 +193,8 @@ async fn launch<'a, C: Compute + Imaging + Account>(
         base.system,
         run.spec.system_name
     );
-    // Without packages there is nothing to keep.
-    let is_worth_it = run.spec.reuse_base && !run.system()?.packages.is_empty();
+    // Without packages to install there is nothing to keep.
+    let is_worth_it = run.spec.reuse_base && !run.system()?.packages.is_empty() && !base.is_current();
     let found = if is_worth_it { Some(reuse::find(cloud, run, &base).await?) } else { None };
     let source = match &found {
         Some(Found { kept: Some(kept), .. }) => LaunchSource::Image(kept.clone()),
@@ -213,14 +213,14 @@ async fn launch<'a, C: Compute + Imaging + Account>(
 async fn install_packages<C: Compute>(cloud: &C, run: &Run, on: &Resumed<'_, C>) -> Result<()> {
     let (session, reused) = (&on.session, run.reused_base());
     let packages = packages::words(run)?;
-    if reused.is_none() {
+    if reused.is_none() && !on.base.is_current() {
         let (count, instance) = (packages.len(), session.instance.clone());
         run.events.say(Progress::InstallingPackages { count, instance });
     }
     let prepared = async {
         match reused {
             Some(_) => reuse::check(run, session, &on.base).await,
-            None => packages::provision(run, session, &packages).await,
+            None => packages::provision(run, session, &on.base, &packages).await,
         }
     };
     let prepared = run.events.record(Step::Packages, packages.join(" "), prepared).await;

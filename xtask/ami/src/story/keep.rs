@@ -45,7 +45,7 @@ async fn keep<C: Cloud>(cloud: &C, run: &Run, order: &Order, launched: (Instance
     let session = launch::first_login(cloud, run, Role::Keep, launched).await?;
     run.events.say(Progress::Keeping { instance: instance.clone() });
     let work = async {
-        packages::provision(run, &session, &packages::words(run)?).await?;
+        packages::provision(run, &session, &order.base, &packages::words(run)?).await?;
         reuse::mark(run, &session, order).await?;
         let seal = run.spec.scripts.text(&run.spec.scripts.seal)?;
         let seal = Job::new("sealing (seal.sh)", "seal", seal, run.spec.recipe.limits.script).has_result();

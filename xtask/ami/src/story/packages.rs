@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::{install::Found, run::Run};
 use crate::{
+    event::facts::Base,
     machine::{Input, Job, Machine},
     recipe::Package,
     ship::inventory::{self, Inventory},
@@ -17,15 +18,17 @@ pub fn words(run: &Run) -> Result<Vec<String>> {
     Ok(run.system()?.packages.iter().map(Package::word).collect())
 }
 
-/// Prepares an instance with provision.sh, which upgrades the base and installs these packages.
+/// Prepares an instance of a base with provision.sh, which upgrades the base and installs these packages. Where the base is
+/// current and has them, the script only sees to that.
 ///
 /// # Errors
 /// When the script fails.
-pub async fn provision(run: &Run, machine: &impl Machine, packages: &[String]) -> Result<()> {
+pub async fn provision(run: &Run, machine: &impl Machine, base: &Base, packages: &[String]) -> Result<()> {
     let provision = run.spec.scripts.text(&run.spec.scripts.provision)?;
     let provision = with_proxy(run.spec.recipe.apt.proxy.as_deref(), provision)?;
     let upgrade = format!("--upgrade={}", run.spec.recipe.packages.upgrade);
-    let arguments = ["prepare".to_owned(), upgrade].into_iter().chain(packages.iter().cloned());
+    let current = base.is_current().then(|| "--current".to_owned());
+    let arguments = ["prepare".to_owned(), upgrade].into_iter().chain(current).chain(packages.iter().cloned());
     let limit = run.spec.recipe.limits.script;
     let job = Job::new("preparing the instance (provision.sh)", "prepare", provision, limit);
     machine.script(&mut job.arguments(arguments)).await.map(drop)

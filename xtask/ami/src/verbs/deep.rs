@@ -147,8 +147,15 @@ impl Comparison<'_> {
         let guest = Guest { cloud, recipe, region, folder: &folder, name, events };
         let file = self.file.to_string();
         let login = guest.login(&file, users)?;
-        let base =
-            Base { id: file.clone(), name: file, system: String::new(), sha256: None, owner: None, hardware: None };
+        let base = Base {
+            id: file.clone(),
+            name: file,
+            system: String::new(),
+            sha256: None,
+            owner: None,
+            hardware: None,
+            packages_as_of: None,
+        };
         let instance = guest.launch(&login, LaunchSource::Base(base)).await?;
         let (address, machine) = guest.reach(&login, &instance).await?;
         machine.run("waiting for the end of the boot", BOOTED, Input::None, recipe.limits.login).await?;

@@ -68,6 +68,7 @@ impl<F: Fate> Compute for Cloud<F> {
             sha256: None,
             hardware: None,
             owner: None,
+            packages_as_of: None,
         };
         self.call(Verb::Base, "", |_, _| Ok(base())).await
     }

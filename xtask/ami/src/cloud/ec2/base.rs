@@ -214,6 +214,7 @@ fn base_image(image: &Image, recipe: &Recipe, was_given: bool) -> Result<BaseIma
             sha256: None,
             hardware: Some(hardware::of(image)),
             owner: image.owner_id().map(str::to_owned),
+            packages_as_of: None,
         },
         created: image.creation_date().unwrap_or_default().to_owned(),
         deprecated: image.deprecation_time().map(str::to_owned),

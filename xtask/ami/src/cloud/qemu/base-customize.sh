@@ -9,7 +9,7 @@ root=$1
 # The system's name is the tool's business, not the building machine's.
 echo "$BASE_HOSTNAME" > "$root/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$BASE_HOSTNAME" > "$root/etc/hosts"
-echo "PARTUUID=$BASE_PARTITION / ext4 rw,discard,errors=remount-ro 0 1" > "$root/etc/fstab"
+echo "PARTUUID=$BASE_PARTITION / ext4 rw,discard,errors=remount-ro 0 0" > "$root/etc/fstab"
 
 # One network card, by DHCP, and no waiting for an IPv6 router that isn't there.
 cat > "$root/etc/systemd/network/80-dhcp.network" <<'END'
@@ -27,7 +27,8 @@ ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 # What would use the emulated CPU, or apt's lock, while packages are installed; and what a machine without containers,
 # tracing and foreign binaries starts at every boot and doesn't use.
 chroot "$root" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service \
-    fstrim.timer dpkg-db-backup.timer systemd-networkd-wait-online.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount systemd-pstore.service dev-mqueue.mount \
+    fstrim.timer dpkg-db-backup.timer systemd-networkd-wait-online.service systemd-binfmt.service \
+    proc-sys-fs-binfmt_misc.automount systemd-pstore.service grub-common.service modprobe@drm.service dev-mqueue.mount \
     dev-hugepages.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount \
     sys-fs-fuse-connections.mount
 # cloud-config.service only runs modules, below they run at other stages, and its Python alone takes four seconds. Where

@@ -54,12 +54,14 @@ impl Compute for Qemu {
         let Some(file) = &self.base_file else {
             let base = self.made_base(log).await?;
             let sha256 = Some(base.sha256);
+            let made = humantime::format_rfc3339_seconds(base.made).to_string();
             return Ok(Base {
                 id: base.path.to_string(),
                 name: base.name,
                 system: base.system,
                 sha256,
                 owner: None,
+                packages_as_of: Some(made),
                 hardware: None,
             });
         };
@@ -71,7 +73,15 @@ impl Compute for Qemu {
             None => RawDisk::of(file, self.state_dir.path()).await?.file()?,
         };
         let sha256 = content::sha256(copy).await?;
-        Ok(Base { id: file.to_string(), name, system, sha256: Some(sha256), owner: None, hardware: None })
+        Ok(Base {
+            id: file.to_string(),
+            name,
+            system,
+            sha256: Some(sha256),
+            owner: None,
+            hardware: None,
+            packages_as_of: None,
+        })
     }
 
     async fn base_facts(&self, log: &Utf8Path) -> Result<Option<Facts>> {

@@ -8,6 +8,7 @@ fn ingredients() -> Ingredients {
         suite: "bookworm".to_owned(),
         user: "debian".to_owned(),
         sources: vec!["deb http://mirror.example/debian bookworm main".to_owned()],
+        packages: vec!["numactl".to_owned()],
     }
 }
 
@@ -30,6 +31,7 @@ fn a_base_is_found_in_the_cache_until_an_ingredient_changes() {
         Ingredients { user: "admin".to_owned(), ..ingredients() },
         Ingredients { suite: "trixie".to_owned(), ..ingredients() },
         Ingredients { sources: vec!["deb http://mirror.example bookworm main".to_owned()], ..ingredients() },
+        Ingredients { packages: Vec::new(), ..ingredients() },
     ];
     assert!(others.iter().all(|other| other.found(&state_dir).is_none()));
 }
