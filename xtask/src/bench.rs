@@ -67,6 +67,7 @@ fn measure(sh: &Shell, part: Part, earlier: Option<&earlier::Checkout>) -> Resul
         Part::Heartbeat => heartbeat(sh),
         Part::Upload => upload(sh),
         Part::Compile => compile::rows(sh),
+        Part::Local => local(sh),
         Part::Private => private(sh),
     }
 }
@@ -160,6 +161,19 @@ fn upload(sh: &Shell) -> Result<Vec<Row>> {
 }
 
 /// Real machines on this computer, so the time is real, too.
+fn local(sh: &Shell) -> Result<Vec<Row>> {
+    let words = ["--package", "xtask-ami", "--no-default-features", "--test", "local", "against_packer"];
+    let printed = test(sh, &[&words[..], &["--", "--ignored", "--nocapture"]].concat())?;
+    let figures = row::lines(&printed, "packer").into_iter().next().context("the test printed no figures")?;
+    let row = |what: &str, measured, bound| {
+        let row = Row::new(format!("--local, until the image is {what}"), "s", measured);
+        anyhow::Ok(row.beside("packer, unverified", figures.number("packer")?).target(Target::AtMost(bound)))
+    };
+    let available = row("available", figures.number("available")?, 0.42)?;
+    Ok(vec![available, row("verified", figures.number("verified")?, 0.65)?])
+}
+
+/// The same of private images, one after another.
 fn private(sh: &Shell) -> Result<Vec<Row>> {
     let words = ["--package", "xtask-ami", "--no-default-features", "--test", "local", "private_images"];
     let printed = test(sh, &[&words[..], &["--", "--ignored", "--nocapture"]].concat())?;

@@ -27,8 +27,11 @@ pub enum Part {
     Heartbeat,
     /// Uploads on loopback with delays, against scp
     Upload,
-    /// The first compile with the AWS SDK, with and without the hint to rustc; takes up to half an hour
+    /// The first compile with the AWS SDK, of aws-sdk-ec2 and of all, with and without the hint to rustc; takes up to half
+    /// an hour
     Compile,
+    /// The job with --local, against Packer's (the package packer); takes up to half an hour under emulation
+    Local,
     /// Private images with --local, one after another; takes up to an hour under emulation
     Private,
 }

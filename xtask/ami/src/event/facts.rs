@@ -1,9 +1,6 @@
 //! The results of steps, which the journal keeps. A resumed build and the result of a release are made of them.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
-};
+use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
 use schemars::JsonSchema;
@@ -13,7 +10,6 @@ use super::{
     hardware::Hardware,
     ids::{ImageId, InstanceId},
 };
-use crate::ground::date;
 
 /// What an image is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -38,18 +34,7 @@ pub struct Base {
     pub packages_as_of: Option<String>,
 }
 
-/// How long what was newest is taken to be newest.
-const CURRENT_FOR: Duration = Duration::from_secs(24 * 3600);
-
 impl Base {
-    /// Whether it has the recipe's packages, and so lately that no package source has to be asked for newer ones.
-    #[must_use]
-    pub fn is_current(&self) -> bool {
-        let made = self.packages_as_of.as_deref().and_then(date::moment);
-        // A moment to come says nothing.
-        made.is_some_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age < CURRENT_FOR))
-    }
-
     /// Its name and its disk, for the image's description.
     #[must_use]
     pub fn described(&self) -> String {

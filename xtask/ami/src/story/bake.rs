@@ -194,7 +194,7 @@ async fn launch<'a, C: Compute + Imaging + Account>(
         run.spec.system_name
     );
     // Without packages to install there is nothing to keep.
-    let is_worth_it = run.spec.reuse_base && !run.system()?.packages.is_empty() && !base.is_current();
+    let is_worth_it = run.spec.reuse_base && !run.system()?.packages.is_empty() && !packages::is_current(&base);
     let found = if is_worth_it { Some(reuse::find(cloud, run, &base).await?) } else { None };
     let source = match &found {
         Some(Found { kept: Some(kept), .. }) => LaunchSource::Image(kept.clone()),
@@ -213,7 +213,7 @@ async fn launch<'a, C: Compute + Imaging + Account>(
 async fn install_packages<C: Compute>(cloud: &C, run: &Run, on: &Resumed<'_, C>) -> Result<()> {
     let (session, reused) = (&on.session, run.reused_base());
     let packages = packages::words(run)?;
-    if reused.is_none() && !on.base.is_current() {
+    if reused.is_none() && !packages::is_current(&on.base) {
         let (count, instance) = (packages.len(), session.instance.clone());
         run.events.say(Progress::InstallingPackages { count, instance });
     }

@@ -1,14 +1,28 @@
 //! The recipe's packages on a machine: installing them, and which of them it has.
 
+use std::time::{Duration, SystemTime};
+
 use anyhow::Result;
 
 use super::{install::Found, run::Run};
 use crate::{
     event::facts::Base,
+    ground::date,
     machine::{Input, Job, Machine},
     recipe::Package,
     ship::inventory::{self, Inventory},
 };
+
+/// How long what was newest is taken to be newest.
+const CURRENT_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether a base has the recipe's packages, and so lately that no package source has to be asked for newer ones.
+#[must_use]
+pub fn is_current(base: &Base) -> bool {
+    let made = base.packages_as_of.as_deref().and_then(date::moment);
+    // A moment to come says nothing.
+    made.is_some_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age < CURRENT_FOR))
+}
 
 /// The recipe's packages, as provision.sh takes them.
 ///
@@ -27,7 +41,7 @@ pub async fn provision(run: &Run, machine: &impl Machine, base: &Base, packages:
     let provision = run.spec.scripts.text(&run.spec.scripts.provision)?;
     let provision = with_proxy(run.spec.recipe.apt.proxy.as_deref(), provision)?;
     let upgrade = format!("--upgrade={}", run.spec.recipe.packages.upgrade);
-    let current = base.is_current().then(|| "--current".to_owned());
+    let current = is_current(base).then(|| "--current".to_owned());
     let arguments = ["prepare".to_owned(), upgrade].into_iter().chain(current).chain(packages.iter().cloned());
     let limit = run.spec.recipe.limits.script;
     let job = Job::new("preparing the instance (provision.sh)", "prepare", provision, limit);
@@ -59,6 +73,26 @@ mod tests {
 
     use super::*;
     use crate::ask::scripts::Scripts;
+
+    #[test]
+    fn a_base_is_current_for_a_day() {
+        let hour = Duration::from_secs(3600);
+        let base = |made: Option<SystemTime>| Base {
+            id: "base.qcow2".to_owned(),
+            name: "a base".to_owned(),
+            system: "debian-13".to_owned(),
+            sha256: None,
+            hardware: None,
+            owner: None,
+            packages_as_of: made.map(|made| humantime::format_rfc3339_seconds(made).to_string()),
+        };
+        let now = SystemTime::now();
+        for (made, expected) in
+            [(None, false), (Some(now - 23 * hour), true), (Some(now - 25 * hour), false), (Some(now + hour), false)]
+        {
+            assert_eq!(is_current(&base(made)), expected, "{made:?}");
+        }
+    }
 
     /// Runs provision.sh's part for the proxy on this computer.
     #[test]

@@ -1,16 +1,37 @@
 //! The whole job on every Debian that the recipe describes.
 
-use std::io::Write as _;
+use std::{
+    fs::File,
+    io::Write as _,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::Value;
 
-use crate::{bench::Bench, running::Running};
+use crate::{
+    bench::Bench,
+    running::Running,
+    support::{recipe, write},
+};
+
+/// What provisioning finds of the recipe's packages.
+enum Packages {
+    /// They are in the base, which was made today.
+    Newest,
+    /// They are in the base, and there may be newer ones.
+    Old,
+    /// They have to be installed.
+    Missing,
+}
 
 /// What is tried beside the default: the stable Debian before it, and the next one, whose systemd runs no rc.local.
-const TELLING: [&str; 2] = ["debian-12", "debian-14"];
+const TELLING: [(&str, Packages); 2] = [("debian-12", Packages::Old), ("debian-14", Packages::Missing)];
 
 /// The default, which the release of the sample goes through, too.
 const DEFAULT: &str = "debian-13";
+
+/// After which a base is not the newest any more.
+const A_WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The one whose archive is no longer complete: its security updates are listed, and gone.
 const ARCHIVED: &str = "debian-11";
@@ -24,7 +45,7 @@ fn libssl(system: &str) -> &'static str {
     }
 }
 
-fn goes_through(system: &'static str) {
+fn goes_through(system: &'static str, of_base: &Packages) {
     // The lists of a suite that is being made, or was archived, may be older than they promise to be.
     let old_lists = ("[local_base]", "[local_base]\ncheck_valid_until = false");
     let changes = match system {
@@ -36,8 +57,24 @@ fn goes_through(system: &'static str) {
         "debian-14" => vec![old_lists],
         _ => Vec::new(),
     };
-    let Some(bench) = Bench::of(Some(system), &changes) else { return };
-    let ended = Running::start(&mut bench.release(&["--private", "--no-reuse-base", "--json"])).end();
+    let bench = match of_base {
+        Packages::Missing => Bench::bare(Some(system), &changes),
+        Packages::Newest | Packages::Old => Bench::of(Some(system), &changes),
+    };
+    let Some(bench) = bench else { return };
+    let mut words = vec!["--private", "--no-reuse-base", "--json"];
+    match of_base {
+        Packages::Newest => {}
+        Packages::Old => {
+            let base = File::open(bench.home.path().join("bases").join(bench.base.file_name().expect("a name")));
+            base.and_then(|base| base.set_modified(SystemTime::now() - A_WEEK)).expect("a date");
+        }
+        Packages::Missing => {
+            write(&bench.root.join(".release/ami/ami.toml"), recipe(&changes));
+            words.extend(["--base-image", bench.base.as_str()]);
+        }
+    }
+    let ended = Running::start(&mut bench.release(&words)).end();
     assert_eq!(ended.code, Some(0), "{system}: {ended}");
     let report: Value = serde_json::from_str(&ended.stdout).expect("nothing but JSON");
     assert_eq!(report["base"]["system"], system);
@@ -62,7 +99,8 @@ fn seconds(timings: &Value) -> String {
 #[test]
 fn each_debian_goes_through_the_whole_job() {
     let all = std::env::var_os("EVERY_BASE").is_some_and(|value| !value.is_empty());
-    for system in TELLING.into_iter().chain([DEFAULT, ARCHIVED].into_iter().filter(|_| all)) {
-        goes_through(system);
+    let others = [(DEFAULT, Packages::Newest), (ARCHIVED, Packages::Newest)].into_iter().filter(|_| all);
+    for (system, of_base) in TELLING.into_iter().chain(others) {
+        goes_through(system, &of_base);
     }
 }

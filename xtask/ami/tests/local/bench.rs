@@ -7,7 +7,10 @@ use std::{
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    sys::signal::Signal,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -21,6 +24,9 @@ const ENDS_ITSELF_WITHIN: Duration = Duration::from_secs(120);
 
 /// How soon what a run starts beside something else has to be there: a matter of scheduling, too.
 const STARTED_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long it may take to read a base's libraries from its disk.
+const READ_WITHIN: Duration = Duration::from_secs(300);
 
 /// Enough for a machine to be imaged, and no package. Nothing waits for cloud-init, whose last stage still runs then.
 pub const PROVISION: &str = r#"set -e
@@ -66,18 +72,27 @@ impl Bench {
 
     /// The same with the base of another system, and with these changes to the recipe.
     pub fn of(system: Option<&'static str>, changes: &[(&str, &str)]) -> Option<Bench> {
+        Bench::with(system, changes, true)
+    }
+
+    /// The same with a recipe without packages, and so with a base without them.
+    pub fn bare(system: Option<&'static str>, changes: &[(&str, &str)]) -> Option<Bench> {
+        Bench::with(system, changes, false)
+    }
+
+    fn with(system: Option<&'static str>, changes: &[(&str, &str)], has_packages: bool) -> Option<Bench> {
         let needed = ["mmdebstrap", "mke2fs", "make", "gcc", "ssh"];
         if skipped(missing(&QEMU).or_else(|| missing(&needed))) {
             return None;
         }
         let path = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("machines.lock");
         let lock = Flock::lock(File::create(&path).expect("a lock file"), FlockArg::LockExclusive).expect("the lock");
-        let base = base(system, changes);
+        let recipe = recipe(changes);
+        let recipe = if has_packages { recipe } else { without_packages(&recipe) };
+        let base = base(system, &recipe, has_packages);
         let (guard, folder) = folder();
         let (home, root) = (Home::new(), sample(&folder));
-        if !changes.is_empty() {
-            write(&root.join(".release/ami/ami.toml"), recipe(changes));
-        }
+        write(&root.join(".release/ami/ami.toml"), &recipe);
         let bases = home.path().join("bases");
         std::fs::create_dir_all(&bases).expect("a folder");
         let beside = ["facts.toml", "sha256"].map(|extension| base.with_extension(extension));
@@ -89,10 +104,9 @@ impl Bench {
 
     /// One with scripts that do next to nothing, and a recipe without packages, on the base that boots fastest.
     pub fn quick() -> Option<Bench> {
-        let bench = Bench::of(Some("debian-12"), &[])?;
+        let bench = Bench::bare(Some("debian-12"), &[])?;
         bench.script("provision.sh", PROVISION);
         bench.script("check.sh", CHECK);
-        bench.recipe(&[]);
         Some(bench)
     }
 
@@ -227,32 +241,45 @@ fn without_packages(recipe: &str) -> String {
     kept
 }
 
-/// A base, made by the first test that needs it and by none after.
-fn base(system: Option<&str>, changes: &[(&str, &str)]) -> Utf8PathBuf {
-    let shared = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("bases").join(system.unwrap_or("default"));
+/// The default base without the recipe's packages.
+pub fn bare_base() -> Utf8PathBuf {
+    base(None, &without_packages(&recipe(&[])), false)
+}
+
+/// A base for a recipe, made by the first test that needs it and by none after.
+fn base(system: Option<&str>, recipe: &str, has_packages: bool) -> Utf8PathBuf {
+    let name = format!("{}{}", system.unwrap_or("default"), if has_packages { "" } else { "-bare" });
+    let shared = Utf8Path::new(env!("CARGO_TARGET_TMPDIR")).join("bases").join(name);
     let (_guard, folder) = folder();
     let root = sample(&folder);
-    // No login is possible, so what is left of a run is the base, with what was read from it meanwhile.
-    let no_login = [("login = \"10min\"", "login = \"1min\"")];
-    let text = without_packages(&recipe(&[changes, &no_login].concat()));
-    write(&root.join(".release/ami/ami.toml"), text);
+    write(&root.join(".release/ami/ami.toml"), recipe);
     let ami = |words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-ami"));
         command.arg("ami").args(words).args(["--version", "0", "--local", "--root", root.as_str()]);
         command.args(system.iter().flat_map(|system| ["--system", system]));
         command.env("WALLAROO_AMI_HOME", &shared).env("PATH", path_with(&folder, "qemu-system-x86_64", DEAF_QEMU));
-        Running::start(&mut command).end()
+        Running::start(&mut command)
     };
-    let plan = ami(&["plan", "--json"]);
+    let plan = ami(&["plan", "--json"]).end();
     assert_eq!(plan.code, Some(0), "{plan}");
+    let found = |extension: &str| {
+        let files = files(&shared.join("bases")).into_iter();
+        files.filter(|path| path.extension() == Some(extension)).collect::<Vec<_>>()
+    };
     if plan.stdout.contains("to be made") {
         // One that another version of the tool made is of no use.
         let _ = std::fs::remove_dir_all(&shared);
-        let ended = ami(&["--yes"]);
-        ended.expect_error(1, &["waiting for a login"]);
+        // What is left of a run that ends then is the base, with what was read from it.
+        let mut running = ami(&["--yes"]);
+        running.wait_for("Launched");
+        let deadline = Instant::now() + READ_WITHIN;
+        while found("toml").is_empty() && running.is_running() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        running.signal(Signal::SIGINT);
+        let ended = running.end();
+        assert_eq!((ended.code, found("toml").len()), (Some(130), 1), "{ended}");
     }
-    let bases = files(&shared.join("bases"));
-    let bases: Vec<_> = bases.iter().filter(|path| path.extension() == Some("qcow2")).collect();
-    assert_eq!(bases.len(), 1, "{bases:?}");
-    bases[0].clone()
+    let [base] = &found("qcow2")[..] else { panic!("one base") };
+    base.clone()
 }

@@ -16,6 +16,7 @@ mod guided;
 mod interruptions;
 mod kills;
 mod loader;
+mod packer;
 mod reuse;
 #[path = "../kit/patches.rs"]
 mod patches;

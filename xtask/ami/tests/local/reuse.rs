@@ -6,12 +6,17 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::{bench::Bench, running::Running};
+use crate::{
+    bench::Bench,
+    running::Running,
+    support::{recipe, write},
+};
 
 /// Makes a private image. Returns its report, how many seconds it took until the result was told, and how many in all.
 fn make(bench: &Bench, words: &[&str]) -> (Value, f64) {
     let began = Instant::now();
-    let ended = Running::start(&mut bench.release(&[&["--private", "--json"], words].concat())).end();
+    let base = ["--base-image", bench.base.as_str()];
+    let ended = Running::start(&mut bench.release(&[&["--private", "--json"], &base[..], words].concat())).end();
     let took_secs = began.elapsed().as_secs_f64();
     assert_eq!(ended.code, Some(0), "{ended}");
     bench.home.expect_nothing_runs(&ended);
@@ -22,7 +27,9 @@ fn make(bench: &Bench, words: &[&str]) -> (Value, f64) {
 #[test]
 #[ignore = "cargo xtask bench runs it: it makes three images, to compare how long they take"]
 fn private_images_one_after_another() {
-    let Some(bench) = Bench::new() else { return };
+    // Of a base without the packages: one that is made with them is not kept once more.
+    let Some(bench) = Bench::bare(None, &[]) else { return };
+    write(&bench.root.join(".release/ami/ami.toml"), recipe(&[]));
     let load = || std::fs::read_to_string("/proc/loadavg").expect("the load").trim().to_owned();
     let mut times = Vec::new();
     for (what, words) in

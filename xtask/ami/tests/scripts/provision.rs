@@ -88,3 +88,25 @@ fn packages_that_there_are_not_are_named_together() {
     let words = "some packages are not in the base's package sources: libfoo:libfoo-dev nosuch";
     assert!(ended.code == Some(1) && ended.stderr.contains(words), "{ended:#?}");
 }
+
+#[test]
+fn a_current_base_is_asked_about_only_where_it_lacks_a_package() {
+    for (words, installed, asks) in [
+        (&["--current", "numactl", "libssl3t64=libssl:libssl-dev"][..], "numactl\nlibssl3t64\n", false),
+        (&["--current", "--upgrade=all"], "", false),
+        (&["--current", "numactl", "liblz4-1"], "numactl\n", true),
+        // Whether it has this one is not known.
+        (&["--current", "libssl:libssl-dev"], "libssl3t64\n", true),
+        (&["numactl"], "numactl\n", true),
+    ] {
+        let Some(root) = Root::new() else { return };
+        for (name, text) in [("apt-cache", APT_CACHE), ("apt-get", APT_GET), ("dpkg-query", DPKG_QUERY)] {
+            root.program(name, text);
+        }
+        root.write("/run/installed", installed);
+        let ended = root.run("provision.sh", &[&["prepare"], words].concat());
+        assert_eq!(ended.code, Some(0), "{words:?}: {ended:#?}");
+        assert_eq!(root.read("/run/apt-get").is_some(), asks, "{words:?}: {ended:#?}");
+        assert_eq!(ended.stdout.contains("the base is current, and has the packages"), !asks, "{words:?}: {ended:#?}");
+    }
+}
