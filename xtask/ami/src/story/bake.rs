@@ -60,8 +60,8 @@ pub struct HomeImage {
 }
 
 /// Makes the image, of the `resumed` instance if there is one. The binaries are compiled while the instance boots and
-/// installs packages, and uploaded one by one; a failure in either of the first two ends both. `keeping` gets the order to keep a base, once the instance is launched, if
-/// there is one to give.
+/// installs packages, and uploaded one by one; a failure in either of the first two ends both. `keeping` gets the order to
+/// keep a base, once the instance is launched, if there is one to give.
 ///
 /// # Errors
 /// When any part fails; the caller terminates what was launched.
