@@ -49,8 +49,11 @@ pub async fn check(clients: &Clients, request: &Request, usable: &[Region], flag
         ),
     }));
     let failed = everywhere::by_error(&failed).into_iter();
-    collector
-        .warnings
-        .extend(failed.map(|(regions, error)| format!("cannot look at the parameters in {regions}: {error}")));
+    collector.warnings.extend(failed.map(|(regions, error)| {
+        format!(
+            "cannot look at the parameters in {regions}: {error}; they are written once the image is public, so try again \
+             first, or release without parameters (--ssm-prefix '')"
+        )
+    }));
     collector
 }
