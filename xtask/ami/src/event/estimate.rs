@@ -18,12 +18,34 @@ pub struct Span {
     pub high_ms: u64,
 }
 
+/// What an estimate is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// A whole build.
+    #[default]
+    Build,
+    /// A whole promotion.
+    Promotion,
+    /// What is left of a build or a promotion that is resumed.
+    Rest,
+}
+
+impl Work {
+    fn is_build(&self) -> bool {
+        *self == Work::Build
+    }
+}
+
 /// How long a build takes, about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
+    /// What it is of.
+    #[serde(default, skip_serializing_if = "Work::is_build")]
+    pub work: Work,
     /// How many earlier builds it is from. If 0, it is only a default, and has no phases.
     pub builds: usize,
-    /// The whole build.
+    /// All of the work.
     pub whole: Span,
     /// Its phases.
     #[serde(default)]

@@ -60,6 +60,37 @@ impl Phase {
         })
     }
 
+    /// Whether it begins only once `other` is over.
+    #[must_use]
+    pub fn is_after(self, other: Phase) -> bool {
+        let rank = |phase| match phase {
+            Phase::Make | Phase::Machine => 0,
+            Phase::Packages => 1,
+            Phase::Payload => 2,
+            Phase::Image => 3,
+            Phase::Copies | Phase::Verification => 4,
+            Phase::Publication => 5,
+        };
+        // Packages are installed while the binaries are built.
+        rank(self) > rank(other) && (self, other) != (Phase::Packages, Phase::Make)
+    }
+
+    /// Whether it is over once this step is done, in a build whose image is made in `build_region`. Of the copies, each is
+    /// over for itself.
+    #[must_use]
+    pub fn ends_with(self, step: &Step, build_region: Option<&Region>) -> bool {
+        match self {
+            Phase::Make => *step == Step::Binaries,
+            Phase::Machine => *step == Step::Login(Role::Bake),
+            Phase::Packages => *step == Step::Packages,
+            Phase::Payload => matches!(step, Step::Sealed(_)),
+            Phase::Image => matches!(step, Step::Available(region) if build_region == Some(region)),
+            Phase::Copies => matches!(step, Step::Available(region) if build_region != Some(region)),
+            Phase::Verification => matches!(step, Step::Verify(_)),
+            Phase::Publication => *step == Step::Publish,
+        }
+    }
+
     /// Its name, which comes before a duration.
     #[must_use]
     pub fn name(self) -> &'static str {

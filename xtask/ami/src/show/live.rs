@@ -24,6 +24,7 @@ mod copies;
 mod estimates;
 mod lines;
 mod make;
+mod naming;
 mod summary;
 mod text;
 
@@ -42,6 +43,8 @@ pub struct Live {
     make: Option<make::Make>,
     machines: BTreeMap<Role, Machine>,
     copies: BTreeMap<Region, Copying>,
+    /// How the writing of each region's parameters ended; none while they are being written.
+    naming: BTreeMap<Region, Option<End>>,
     checks: Vec<Check>,
     /// When each phase began and ended. One that goes on has no end yet.
     phases: BTreeMap<Phase, Span>,
@@ -91,6 +94,9 @@ struct Upload {
 #[derive(Clone, Debug)]
 struct Copying {
     since: Duration,
+    /// When it was how far, for the first time that this process knows of. A copy that an earlier process ordered went on
+    /// meanwhile.
+    first: Option<(Duration, u8)>,
     per_cent: Option<u8>,
     end: Option<End>,
 }
@@ -180,9 +186,13 @@ impl Live {
             self.phases.entry(phase).or_insert(Span { from: now, to: None }).to = None;
         }
         if let Some(region) = self.copied_to(step) {
-            let begun = Copying { since: now, per_cent: None, end: None };
+            let first = matches!(step, Step::Copy(_)).then_some((now, 0));
+            let begun = Copying { since: now, first, per_cent: None, end: None };
             let copying = self.copies.entry(region).or_insert(begun);
             copying.end = None;
+        }
+        if let Step::Parameters(region) = step {
+            self.naming.insert(region.clone(), None);
         }
         if matches!(step, Step::Launch(Role::Verify) | Step::Verify(_)) {
             self.checks.clear();
@@ -201,6 +211,9 @@ impl Live {
         if let Some(copying) = self.copied_to(step).filter(|_| is_over).and_then(|region| self.copies.get_mut(&region))
         {
             copying.end = Some(end);
+        }
+        if let Step::Parameters(region) = step {
+            self.naming.insert(region.clone(), Some(end));
         }
         if matches!(step, Step::Binaries) {
             self.make = None;
@@ -221,6 +234,7 @@ impl Live {
         if let Some(per_cent) = per_cent(state) {
             for (region, copying) in &mut self.copies {
                 if on.ends_with(&format!(" in {region}")) {
+                    copying.first.get_or_insert((now, per_cent));
                     copying.per_cent = Some(per_cent);
                 }
             }

@@ -9,7 +9,7 @@ use xtask::region::Region;
 use crate::{
     event::{
         Event,
-        estimate::range_text,
+        estimate::{Work, range_text},
         facts::Verified,
         progress::Progress,
         step::{Handle, Role, Step},
@@ -168,12 +168,18 @@ fn moved_on(progress: &Progress) -> Words {
     match progress {
         Progress::Fact { label, fact } => change(label.clone(), fact),
         Progress::Estimated { estimate } => {
-            let from = match estimate.builds {
-                0 => "by default, and more if compiling takes longer".to_owned(),
-                1 => "as an earlier build did".to_owned(),
-                builds => format!("as {builds} earlier builds did"),
+            let builds = match estimate.builds {
+                1 => "an earlier build".to_owned(),
+                builds => format!("{builds} earlier builds"),
             };
-            change("Takes", format_args!("about {}, {from}", range_text(estimate.whole.bounds())))
+            let from = match (estimate.work, estimate.builds) {
+                (Work::Build, 0) => ", by default, and more if compiling takes longer".to_owned(),
+                (_, 0) => ", by default".to_owned(),
+                (Work::Build, _) => format!(", as {builds} did"),
+                (Work::Promotion, _) => format!(", as copying and publishing did in {builds}"),
+                (Work::Rest, _) => format!(" more, as what is left did in {builds}"),
+            };
+            change("Takes", format_args!("about {}{from}", range_text(estimate.whole.bounds())))
         }
         Progress::InstallingPrograms { programs } => {
             begin("Installing", format_args!("packages for {}", programs.join(", ")))
@@ -255,4 +261,25 @@ pub fn brief(time: Duration) -> String {
 #[must_use]
 pub fn seconds(time: Duration) -> String {
     humantime::format_duration(Duration::from_secs(time.as_secs())).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::estimate::{Estimate, Span};
+
+    #[test]
+    fn an_estimate_says_what_it_is_of_and_what_it_is_from() {
+        for (work, builds, text) in [
+            (Work::Build, 0, "about 2–4m, by default, and more if compiling takes longer"),
+            (Work::Build, 1, "about 2–4m, as an earlier build did"),
+            (Work::Promotion, 0, "about 2–4m, by default"),
+            (Work::Promotion, 3, "about 2–4m, as copying and publishing did in 3 earlier builds"),
+            (Work::Rest, 1, "about 2–4m more, as what is left did in an earlier build"),
+        ] {
+            let whole = Span::by_default(Duration::from_secs(120));
+            let estimate = Estimate { work, builds, whole, ..Estimate::default() };
+            assert_eq!(moved_on(&Progress::Estimated { estimate }), change("Takes", text));
+        }
+    }
 }

@@ -39,10 +39,19 @@ pub fn text(order: &ReleaseSpec, preflight: &Preflight, state_dir: &StateDir, js
 
 /// How long it takes, from earlier builds.
 pub(super) fn estimate(order: &ReleaseSpec, preflight: &Preflight, state_dir: &StateDir) -> Estimate {
-    let instance_type = (!order.local).then_some(order.recipe.instance.instance_type.as_str());
-    let (local, made_in, regions) = (order.local, &order.build_region, order.regions.as_slice());
-    let kind = Kind { local, instance_type, made_in, regions };
-    History::read(state_dir).estimate(&kind, preflight.estimate)
+    History::read(state_dir).estimate(&kind(order), preflight.estimate)
+}
+
+/// What kind of build it is, to compare earlier ones with.
+pub(super) fn kind(order: &ReleaseSpec) -> Kind<'_> {
+    Kind {
+        local: order.local,
+        promotes: order.promotes.is_some(),
+        opens: order.visibility.audience().is_some(),
+        instance_type: (!order.local).then_some(order.recipe.instance.instance_type.as_str()),
+        made_in: &order.build_region,
+        regions: &order.regions,
+    }
 }
 
 /// The plan for other programs.

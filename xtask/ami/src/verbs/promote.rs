@@ -3,13 +3,13 @@
 use anyhow::{Context as _, Result};
 use xtask::cli::{CommonFlags, PromoteFlags};
 
-use super::{App, release, until_signal, used};
+use super::{App, plan, release, until_signal, used};
 use crate::{
     ask::{preflight, promotion},
     cloud::Cloud,
     event::{progress::Progress, promotion::Promotion},
     ground::{everywhere, outcome::Failure, signals::Signals},
-    record::{folder::JOURNAL, journal::Reading, unfinished::Unfinished},
+    record::{folder::JOURNAL, history::History, journal::Reading, unfinished::Unfinished},
     show::confirm::confirm,
     story::{promote as story, run::Run},
 };
@@ -44,7 +44,9 @@ pub async fn resume<C: Cloud>(
         let about = Reading::of(&state_dir.build(id).join(JOURNAL))?.state.about()?.clone();
         let promotion = about.promotes.context("the journal does not say what is promoted")?;
         let spec = promotion::spec(checkout, flags, common, *promotion)?;
-        Run::resume(spec, id, &cloud.identity().await?, state_dir, events).await
+        let run = Run::resume(spec, id, &cloud.identity().await?, state_dir, events).await?;
+        release::tell_rest(&run, state_dir);
+        anyhow::Ok(run)
     };
     let run = until_signal(signals, prepared).await?.map_err(Failure::Refused)?;
     release::finish(app, &run, common, signals).await
@@ -80,7 +82,13 @@ async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &PromoteFlags, common: &Comm
         let question = format!("Make {from} public as `{}` in {regions} regions?", spec.name);
         confirm(&question, common.yes).await.context("the promotion was not started")?;
     }
-    Run::begin(spec, cloud.identity().await?, state_dir, events).await
+    // Read before the promotion begins, which is none of the earlier ones.
+    let estimate = History::read(state_dir).promotion(&plan::kind(&spec), seen.estimate);
+    let run = Run::begin(spec, cloud.identity().await?, state_dir, events).await?;
+    if let Some(estimate) = estimate {
+        events.say(Progress::Estimated { estimate });
+    }
+    Ok(run)
 }
 
 /// What is promoted, for the user to read before the question.

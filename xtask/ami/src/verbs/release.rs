@@ -12,8 +12,9 @@ use crate::{
     cloud::Cloud,
     event::progress::Progress,
     ground::{outcome::Failure, signals::Signals},
-    record::unfinished::Unfinished,
+    record::{history::History, unfinished::Unfinished},
     show::{confirm::confirm, print::print, result::Report},
+    state_dir::StateDir,
     story::{release, run::Run},
 };
 
@@ -44,6 +45,15 @@ pub(super) async fn finish<C: Cloud>(
         Ok(())
     };
     release::release(app.cloud, run, signals, tell).await.map(drop)
+}
+
+/// Says how long what is left of a resumed build takes, if earlier builds tell.
+pub(super) fn tell_rest(run: &Run, state_dir: &StateDir) {
+    let history = History::read(state_dir);
+    let estimate = run.events.state(|state| history.rest(&plan::kind(&run.spec), state));
+    if let Some(estimate) = estimate {
+        run.events.say(Progress::Estimated { estimate });
+    }
 }
 
 /// Prepares a release. Nothing is created here, so every error is a refusal.

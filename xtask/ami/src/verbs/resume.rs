@@ -78,5 +78,7 @@ async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &ReleaseFlags, common: &Comm
     let purpose = Purpose::Resume { is_built: state.is_done(&Step::Binaries) };
     let draft = preflight::draft(checkout, flags, common, purpose)?;
     preflight::refuse(&draft.findings)?;
-    Run::resume(draft.spec, id, &cloud.identity().await?, state_dir, events).await
+    let run = Run::resume(draft.spec, id, &cloud.identity().await?, state_dir, events).await?;
+    release::tell_rest(&run, state_dir);
+    Ok(run)
 }

@@ -11,7 +11,7 @@ fn region(name: &str) -> Region {
 fn build(instance_type: &str, made_in: &str, secs: u64, copied_to: &[&str]) -> State {
     let mut about = fixture::about();
     (about.instance_type, about.build_region) = (Some(instance_type.to_owned()), region(made_in));
-    let steps = [("binaries", 0, 60), ("bake launch", 0, 10), ("bake packages", 10, 40)];
+    let steps = [("binaries", 0, 60), ("bake login", 0, 10), ("bake packages", 10, 40)];
     let image = format!("available {made_in}");
     let mut steps: Vec<(String, u64, u64)> = steps.map(|(step, from, to)| (step.to_owned(), from, to)).into();
     steps.push((image, 60, 60 + secs));
@@ -26,7 +26,14 @@ fn build(instance_type: &str, made_in: &str, secs: u64, copied_to: &[&str]) -> S
 
 fn estimate(builds: &[State], instance_type: &str, regions: &[&str]) -> Estimate {
     let regions: Vec<Region> = regions.iter().map(|name| region(name)).collect();
-    let kind = Kind { local: false, instance_type: Some(instance_type), made_in: &regions[0], regions: &regions };
+    let kind = Kind {
+        local: false,
+        promotes: false,
+        opens: true,
+        instance_type: Some(instance_type),
+        made_in: &regions[0],
+        regions: &regions,
+    };
     History(builds.iter().filter_map(Build::of).collect()).estimate(&kind, Duration::from_secs(600))
 }
 

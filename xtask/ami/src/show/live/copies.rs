@@ -5,7 +5,7 @@ use std::time::Duration;
 use xtask::region::Region;
 
 use super::{
-    Copying, End, Live, left_of,
+    Copying, End, Live, TELLING_PER_CENT,
     lines::{BAD, DIM, GOOD, Row, left_text},
     text::{cut, left},
 };
@@ -20,7 +20,10 @@ const STATE: usize = 8;
 impl Copying {
     /// How long it still takes if it goes on as it did.
     pub(super) fn left(&self, now: Duration) -> Option<Duration> {
-        left_of(now.saturating_sub(self.since), self.per_cent.filter(|_| self.end.is_none())?)
+        let ((from, before), per_cent) = (self.first?, self.per_cent.filter(|_| self.end.is_none())?);
+        let (took, gained) = (now.saturating_sub(from), per_cent.saturating_sub(before));
+        let rest = f64::from(100_u8.saturating_sub(per_cent)) / f64::from(gained.max(1));
+        (gained >= TELLING_PER_CENT).then(|| took.mul_f64(rest))
     }
 
     fn state(&self, left_of_it: Option<Duration>) -> String {

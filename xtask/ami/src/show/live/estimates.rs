@@ -30,14 +30,20 @@ impl Live {
         if left.1.is_zero() { String::new() } else { format!(", {} left{from}", range_text(left)) }
     }
 
+    /// Whether a phase is over, or will not begin any more: a later one has begun.
+    fn is_over(&self, phase: Phase) -> bool {
+        let has_ended = self.phases.get(&phase).is_some_and(|span| span.to.is_some());
+        has_ended || self.phases.keys().any(|begun| begun.is_after(phase))
+    }
+
     /// How long the phases still take that are not over.
     fn left_of_phases(&self, now: Duration, bound: fn(&Span) -> u64, of_copies: f64) -> Duration {
         together(|phase| {
             let span = self.estimate.as_ref().and_then(|estimate| estimate.phases.get(&phase));
             let whole = Duration::from_millis(span.map(bound).unwrap_or_default());
             match self.phases.get(&phase) {
+                _ if self.is_over(phase) => Duration::ZERO,
                 None => whole,
-                Some(super::Span { to: Some(_), .. }) => Duration::ZERO,
                 // What the copies say of themselves is nearer.
                 Some(_) if phase == Phase::Copies && self.slowest_left(now).is_some() => {
                     self.slowest_left(now).unwrap_or_default().mul_f64(of_copies)

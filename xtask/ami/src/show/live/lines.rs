@@ -9,7 +9,10 @@ use super::{
     text::{clock, cut, left},
 };
 use crate::{
-    event::step::{Role, Step},
+    event::{
+        phase::Phase,
+        step::{Role, Step},
+    },
     show::harmless::one_line,
 };
 
@@ -52,7 +55,7 @@ impl Row {
         Row { verb, since, text: text.into(), detail: String::new(), fault: String::new() }
     }
 
-    fn detailed(mut self, detail: impl Into<String>) -> Row {
+    pub fn detailed(mut self, detail: impl Into<String>) -> Row {
         self.detail = detail.into();
         self
     }
@@ -137,6 +140,7 @@ impl Live {
         waits.retain(|wait| !self.copies.keys().any(|region| wait.on.ends_with(&format!(" in {region}"))));
         rows.extend(self.verifying(&mut waits));
         rows.extend(self.publishing(&mut waits));
+        rows.extend(self.naming(&mut waits));
         waits.retain(|wait| now.saturating_sub(wait.since) >= SHORT);
         let waits = waits
             .into_iter()
@@ -219,7 +223,9 @@ impl Live {
         let Some(per_cent) = per_cent(&wait.state) else {
             return Some(Row::new("Imaging", *since, id).detailed(&wait.state));
         };
-        let left = left_of(now.saturating_sub(*since), per_cent);
+        // What an earlier process ordered went on meanwhile, so its per cent say nothing about the time.
+        let is_own = self.phases.get(&Phase::Image).is_some_and(|span| span.from < *since);
+        let left = left_of(now.saturating_sub(*since), per_cent).filter(|_| is_own);
         let left = left.map(|left| format!(", {}", left_text(left))).unwrap_or_default();
         Some(Row::new("Imaging", *since, format!("{id}, {per_cent}%{left}")))
     }

@@ -60,6 +60,104 @@ fn where_there_is_little_room_the_copies_that_are_ready_go_first() {
     }
 }
 
+/// What is in progress while the parameters of a published image are written: those of five regions are, and one failed.
+fn naming(regions: &[&str]) -> (Live, Duration) {
+    let mut live = Live::default();
+    let mut now = Duration::ZERO;
+    let published = played::release(regions).into_iter().filter(|(_, event)| !matches!(event, Event::Ended { .. }));
+    for (at_ms, event) in published {
+        now = Duration::from_millis(at_ms);
+        live.apply(&event, now);
+    }
+    let steps: Vec<Step> = regions.iter().map(|name| format!("parameters {name}").parse().expect("a step")).collect();
+    for (number, step) in (0..).zip(&steps) {
+        live.apply(&Event::Intended { step: step.clone(), by: "ami-1".into() }, now);
+        let on = format!("the parameters in {} to name ami-1", regions[number as usize]);
+        let state = if number == 9 { "/wallaroo/ami/latest do not yet" } else { "" };
+        live.apply(&Event::Waiting { wait: 9000 + number, on, state: state.to_owned(), source: None }, now);
+    }
+    now += Duration::from_secs(3);
+    for step in &steps[..5] {
+        let result = serde_json::json!(["/wallaroo/ami/0.6.1"]);
+        live.apply(&Event::Done { step: step.clone(), result, took_ms: 3000 }, now);
+    }
+    live.apply(&Event::Failed { step: steps[5].clone(), error: "denied".to_owned() }, now);
+    for number in 0..6 {
+        live.apply(&Event::Waited { wait: 9000 + number, on: String::new(), took_ms: 3000 }, now);
+    }
+    (live, now)
+}
+
+#[test]
+fn while_parameters_are_written_a_line_says_in_how_many_regions_they_are() {
+    let mut all = String::new();
+    for width in [60, 80, 100, 200] {
+        for regions in [&played::FOURTEEN[..], &played::THIRTY_FOUR[..]] {
+            let (live, now) = naming(regions);
+            let lines = live.lines(now, width, 50);
+            assert!(lines.iter().all(|line| width_of(line) < width), "{lines:#?}");
+            all += &format!("{width}\n{}\n\n", lines.join("\n"));
+        }
+    }
+    snapshot::expect("live-naming", &(anstream::adapter::strip_str(all.trim_end()).to_string() + "\n"));
+    let (mut live, now) = naming(&played::FOURTEEN);
+    assert!(live.sentence(now).is_some_and(|sentence| sentence.contains("5 of 14 regions done, 1 failed")));
+    for region in &played::FOURTEEN[6..] {
+        let step = format!("parameters {region}").parse().expect("a step");
+        live.apply(&Event::Done { step, result: serde_json::Value::Null, took_ms: 4000 }, now);
+    }
+    assert!(!live.lines(now, 80, 50).join("").contains("Writing"), "it is over");
+}
+
+/// A build that is resumed when its home image is available, and the copy to eu-west-1 ordered.
+fn resumed() -> Live {
+    let mut live = Live::default();
+    let span = |secs: u64| serde_json::json!({ "low_ms": 0, "median_ms": secs * 1000, "high_ms": secs * 1000 });
+    let estimated = serde_json::json!({ "event": "progress", "what": "estimated", "work": "rest", "builds": 2,
+        "whole": span(1800), "phases": { "machine": span(600), "packages": span(600), "copies": span(1200) } });
+    let about = crate::fixture::about();
+    live.apply(&Event::Resumed {}, Duration::ZERO);
+    live.resumes(&about);
+    live.apply(&serde_json::from_value(estimated).expect("an event"), Duration::ZERO);
+    live
+}
+
+fn intended(step: &str) -> Event {
+    Event::Intended { step: step.parse().expect("a step"), by: "by".into() }
+}
+
+#[test]
+fn a_phase_that_is_not_repeated_is_not_waited_for_once_a_later_one_has_begun() {
+    let mut live = resumed();
+    assert_eq!(live.left_words(Duration::ZERO), ", 0–40m left");
+    live.apply(&intended("bake packages"), Duration::ZERO);
+    assert_eq!(live.left_words(Duration::ZERO), ", 0–30m left");
+    live.apply(&intended("available eu-west-1"), Duration::ZERO);
+    assert_eq!(live.left_words(Duration::ZERO), ", 0–20m left");
+}
+
+#[test]
+fn a_copy_that_went_on_meanwhile_takes_as_long_as_it_does_now() {
+    let mut live = resumed();
+    let waiting = |state: &str| {
+        let (on, state) = ("ami-2 in eu-west-1".to_owned(), state.to_owned());
+        Event::Waiting { wait: 1, on, state, source: None }
+    };
+    live.apply(&intended("available eu-west-1"), Duration::ZERO);
+    live.apply(&waiting("pending, 60%"), Duration::from_secs(2));
+    // Not two seconds for each 60 per cent.
+    assert_eq!(live.slowest_left(Duration::from_secs(2)), None);
+    live.apply(&waiting("pending, 70%"), Duration::from_secs(102));
+    assert_eq!(live.slowest_left(Duration::from_secs(102)), Some(Duration::from_secs(300)));
+    let home =
+        Event::Waiting { wait: 2, on: "ami-1 in us-west-2".to_owned(), state: "pending, 60%".to_owned(), source: None };
+    live.apply(&intended("available us-west-2"), Duration::from_secs(102));
+    live.apply(&home, Duration::from_secs(103));
+    let lines = live.lines(Duration::from_secs(103), 100, 50).join("\n");
+    let lines = anstream::adapter::strip_str(&lines).to_string();
+    assert!(lines.contains("ami-1, 60%\n"), "{lines}");
+}
+
 #[test]
 fn an_error_and_the_end_leave_nothing_in_progress() {
     for event in [Event::Error { text: String::new() }, Event::Ended { how: crate::event::How::Failed, left: true }] {
