@@ -1,14 +1,21 @@
 #!/bin/bash
 # Brings the base's own packages up to date, keeps the base from doing so meanwhile, and installs packages, for provision.sh,
-# which takes this in: it has `say`, `fail`, `wait_until` and `upgrade`.
+# which takes this in: it has `say` and `fail`.
 
-# In /run, so that neither is in the image.
+# In /run, so that none is in the image.
 readonly BASE_PACKAGES=/run/wallaroo-base-packages
 readonly SECURITY_PINS=/run/wallaroo-security-pins
+# shellcheck disable=SC2034 # provision.sh gives it to use_proxy.
+readonly PROXY_SETTINGS=/run/wallaroo-apt-proxy.conf
 
 readonly APT_LOCK_LIMIT_SECS=600
 readonly APT_ATTEMPTS=5
 readonly NO_SUCH_PACKAGE="Unable to locate package|has no installation candidate"
+
+# Which of the base's own packages are brought up to date.
+upgrade=none
+# apt's options for the recipe's proxy.
+apt_settings=()
 
 # Notes the base's packages before anything is installed. The tool compares them with those of the image.
 note_base_packages() {
@@ -64,6 +71,17 @@ pin() {
     for which in "${@:2}"; do
         printf 'Package: *\nPin: %s\nPin-Priority: %s\n\n' "$which" "$1"
     done
+}
+
+# The recipe's apt.proxy is in WALLAROO_APT_PROXY. Packages that download something while they are installed get it,
+# too.
+use_proxy() {
+    local settings=$1 proxy=${WALLAROO_APT_PROXY:-}
+    unset WALLAROO_APT_PROXY
+    [[ -n $proxy ]] || return 0
+    printf 'Acquire::http::Proxy "%s";\nAcquire::https::Proxy "%s";\n' "$proxy" "$proxy" > "$settings"
+    export http_proxy=$proxy https_proxy=$proxy
+    apt_settings=(-c "$settings")
 }
 
 install_packages() {
@@ -206,5 +224,16 @@ missing_packages() {
     installed=$({ dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' -- "$@" 2> /dev/null || true; } | sed -n 's/^.i *//p')
     for package in "$@"; do
         [[ $'\n'$installed$'\n' == *$'\n'$package$'\n'* ]] || echo "$package"
+    done
+}
+
+# Runs a command once a second until it succeeds. Arguments: the limit in seconds, the condition in words, the command.
+wait_until() {
+    local limit_secs=$1 what=$2 deadline=$((SECONDS + $1)) said=
+    until "${@:3}"; do
+        [[ -n $said ]] || say "waiting until $what, at most $limit_secs s"
+        said=1
+        ((SECONDS < deadline)) || fail "timed out after $limit_secs s of waiting until $what"
+        sleep 1
     done
 }

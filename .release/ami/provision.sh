@@ -22,9 +22,6 @@ source "${BASH_SOURCE%/*}/cloud-init.sh"
 # shellcheck source=/dev/null
 source "${BASH_SOURCE%/*}/packages.sh"
 
-# In /run, so it is not in the image.
-readonly PROXY_SETTINGS=/run/wallaroo-apt-proxy.conf
-
 main() {
     umask 022
     # Some apt messages are matched below, so they must not be translated.
@@ -46,7 +43,6 @@ usage() {
 
 prepare() {
     local current=''
-    upgrade=none
     while [[ ${1:-} == --* ]]; do
         case $1 in
             --upgrade=none | --upgrade=security | --upgrade=all) upgrade=${1#--upgrade=} ;;
@@ -66,17 +62,6 @@ prepare() {
     fi
     write_rc_local
     write_identity_unit
-}
-
-# The recipe's apt.proxy is in WALLAROO_APT_PROXY. Packages that download something while they are installed get it,
-# too.
-use_proxy() {
-    local settings=$1 proxy=${WALLAROO_APT_PROXY:-}
-    unset WALLAROO_APT_PROXY
-    [[ -n $proxy ]] || return 0
-    printf 'Acquire::http::Proxy "%s";\nAcquire::https::Proxy "%s";\n' "$proxy" "$proxy" > "$settings"
-    export http_proxy=$proxy https_proxy=$proxy
-    apt_settings=(-c "$settings")
 }
 
 # This replaces the whole file: text appended to the base's file could come after an `exit`, or run in another shell.
@@ -237,17 +222,6 @@ install_tree() {
     (cd / && sha256sum --check --strict -- "$sums") || fail "an installed file differs from SHA256SUMS"
     rm -rf -- "$folder"
     have_rc_local_run
-}
-
-# Runs a command once a second until it succeeds. Arguments: the limit in seconds, the condition in words, the command.
-wait_until() {
-    local limit_secs=$1 what=$2 deadline=$((SECONDS + $1)) said=
-    until "${@:3}"; do
-        [[ -n $said ]] || say "waiting until $what, at most $limit_secs s"
-        said=1
-        ((SECONDS < deadline)) || fail "timed out after $limit_secs s of waiting until $what"
-        sleep 1
-    done
 }
 
 say() {

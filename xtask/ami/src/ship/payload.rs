@@ -20,6 +20,9 @@ use crate::{
     recipe,
 };
 
+/// The payload's name in the build's folder, until it is installed; other names that begin with it are of its parts.
+pub const TAR: &str = "payload.tar";
+
 /// Files of Python and version control, excluded from folders because they differ between checkouts.
 const EXCLUDED_NAMES: [&str; 6] = ["__pycache__", ".git", ".hg", ".svn", ".bzr", "CVS"];
 

@@ -9,7 +9,7 @@ use xtask::region::Region;
 use crate::{
     event::{
         Event,
-        estimate::{Work, range_text},
+        estimate::{Estimate, Work, range_text},
         facts::Verified,
         progress::Progress,
         step::{Handle, Role, Step},
@@ -167,20 +167,7 @@ fn done(step: &Step, result: &Value, took: Duration, state: &State) -> Option<Wo
 fn moved_on(progress: &Progress) -> Words {
     match progress {
         Progress::Fact { label, fact } => change(label.clone(), fact),
-        Progress::Estimated { estimate } => {
-            let builds = match estimate.builds {
-                1 => "an earlier build".to_owned(),
-                builds => format!("{builds} earlier builds"),
-            };
-            let from = match (estimate.work, estimate.builds) {
-                (Work::Build, 0) => ", by default, and more if compiling takes longer".to_owned(),
-                (_, 0) => ", by default".to_owned(),
-                (Work::Build, _) => format!(", as {builds} did"),
-                (Work::Promotion, _) => format!(", as copying and publishing did in {builds}"),
-                (Work::Rest, _) => format!(" more, as what is left did in {builds}"),
-            };
-            change("Takes", format_args!("about {}{from}", range_text(estimate.whole.bounds())))
-        }
+        Progress::Estimated { estimate } => estimated(estimate),
         Progress::InstallingPrograms { programs } => {
             begin("Installing", format_args!("packages for {}", programs.join(", ")))
         }
@@ -241,6 +228,21 @@ fn moved_on(progress: &Progress) -> Words {
     }
 }
 
+fn estimated(estimate: &Estimate) -> Words {
+    let builds = match estimate.builds {
+        1 => "an earlier build".to_owned(),
+        builds => format!("{builds} earlier builds"),
+    };
+    let from = match (estimate.work, estimate.builds) {
+        (Work::Build, 0) => ", by default, and more if compiling takes longer".to_owned(),
+        (_, 0) => ", by default".to_owned(),
+        (Work::Build, _) => format!(", as {builds} did"),
+        (Work::Promotion, _) => format!(", as copying and publishing did in {builds}"),
+        (Work::Rest, _) => format!(" more, as what is left did in {builds}"),
+    };
+    change("Takes", format_args!("about {}{from}", range_text(estimate.whole.bounds())))
+}
+
 fn regions_text(regions: &[Region]) -> String {
     match regions {
         [region] => region.to_string(),
@@ -266,7 +268,7 @@ pub fn seconds(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::estimate::{Estimate, Span};
+    use crate::event::estimate::Span;
 
     #[test]
     fn an_estimate_says_what_it_is_of_and_what_it_is_from() {

@@ -32,7 +32,7 @@ use crate::{
     ground::wait::{self, Pace, Patience, Poll},
     machine::{Input, Job, Machine, keys::LoginKey},
     record::{folder, state::baking::Begun},
-    ship::inventory::Inventory,
+    ship::{inventory::Inventory, payload},
 };
 
 /// Prefix of the files with the login keys of instances that were imaged, in the build's folder.
@@ -109,7 +109,7 @@ fn key_path(run: &Run, instance: &InstanceId) -> Utf8PathBuf {
 /// instances that were imaged, and a payload that was being uploaded.
 pub fn delete_leftovers(build_folder: &Utf8Path) {
     kept_login::delete(build_folder);
-    for prefix in [BAKE_KEY, install::PAYLOAD_TAR] {
+    for prefix in [BAKE_KEY, payload::TAR] {
         folder::delete(build_folder, prefix);
     }
 }

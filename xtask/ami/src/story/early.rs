@@ -5,7 +5,7 @@
 use anyhow::Result;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{install::PAYLOAD_TAR, run::Run};
+use super::run::Run;
 use crate::{
     event::{facts::Built, progress::Progress},
     machine::{Input, Machine, Upload},
@@ -34,7 +34,7 @@ pub async fn upload(run: &Run, machine: &impl Machine, mut inspected: UnboundedR
 }
 
 async fn upload_one(run: &Run, machine: &impl Machine, binary: &Built) -> Result<()> {
-    let tar = run.folder.join(format!("{PAYLOAD_TAR}-{}", binary.name));
+    let tar = run.folder.join(format!("{}-{}", payload::TAR, binary.name));
     let written = {
         let (root, tar, binary) = (run.spec.source.root.clone(), tar.clone(), binary.clone());
         // On another thread, because it reads every byte, and the instance needs this one meanwhile.

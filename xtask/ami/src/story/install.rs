@@ -25,9 +25,6 @@ use crate::{
 /// Where the payload is unpacked on the instance.
 const STAGING: &str = "/var/tmp/wallaroo-staging";
 
-/// The payload's name in the build's folder, until it is installed.
-pub const PAYLOAD_TAR: &str = "payload.tar";
-
 /// The unit that runs /etc/rc.local where systemd has no generator for it, and its path on the image.
 const RC_LOCAL_UNIT: &str = include_str!("rc-local.service");
 const RC_LOCAL_UNIT_PATH: &str = "/etc/systemd/system/wallaroo-rc-local.service";
@@ -70,7 +67,7 @@ pub async fn payload(
         let path = run.folder.join(name);
         std::fs::write(&path, text).with_context(|| format!("failed to write {path}"))?;
     }
-    let tar = run.folder.join(PAYLOAD_TAR);
+    let tar = run.folder.join(payload::TAR);
     let made = [(RC_LOCAL_UNIT_PATH, RC_LOCAL_UNIT.to_owned()), (sbom::PATH, sbom), (manifest::PATH, manifest)];
     write(run, parts, made, tar.clone(), sha256.clone()).await?;
     let payload = Handle::from(sha256::sha256(&serde_json::to_vec(&sha256)?));
