@@ -15,7 +15,7 @@ async fn binaries_are_uploaded_while_packages_are_installed_and_not_again_with_t
     assert_eq!((asked(&rig, "early"), asked(&rig, "upload")), (8, 1));
     assert_eq!(rig.cloud.positions(Verb::Launch).len(), 2);
     assert_eq!(rig.cloud.left(), [""; 0]);
-    let tar = xtask_ami::story::install::PAYLOAD_TAR;
+    let tar = xtask_ami::ship::payload::TAR;
     let files = rig.build.folder.read_dir_utf8().expect("the folder").filter_map(Result::ok);
     let tars: Vec<_> = files.filter(|file| file.file_name().starts_with(tar)).collect();
     assert!(tars.is_empty(), "{tars:?}");
