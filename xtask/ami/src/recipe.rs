@@ -96,7 +96,7 @@ pub struct Recipe {
     /// Files of the checkout to install on every system, beside the binaries.
     #[serde(default, rename = "file")]
     files: Vec<File>,
-    /// The supported systems of a base, by `ID-VERSION_ID` of /etc/os-release.
+    /// The supported systems of a base, by `ID-VERSION_ID` of /etc/os-release; see [`Recipe::system_called`].
     #[serde(rename = "system")]
     pub systems: BTreeMap<String, System>,
 }
@@ -205,6 +205,12 @@ impl Recipe {
         let version = name.strip_prefix(before)?.strip_suffix(after)?;
         let has_this_name = |version: Version| self.image_name(&version).is_ok_and(|it| it == name);
         version.parse().is_ok_and(has_this_name).then_some(version)
+    }
+
+    /// The name of a system that calls itself so: by its version, or by its suite if it has none yet.
+    #[must_use]
+    pub fn system_called(&self, itself: String) -> String {
+        system::by_suite(&self.systems).remove(&itself).unwrap_or(itself)
     }
 
     /// A system by its name.

@@ -1,5 +1,7 @@
 //! The systems that a base may have, and what is installed on them.
 
+use std::collections::BTreeMap;
+
 use super::{is_plain_name, outside_the_checkout};
 use camino::Utf8PathBuf;
 use serde::Deserialize;
@@ -105,6 +107,16 @@ pub fn is_of_library(library: &str, package: &str) -> bool {
     let number = package.strip_prefix(library).map(|rest| rest.strip_prefix('-').unwrap_or(rest));
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.';
     number.is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()) && number.chars().all(legal))
+}
+
+/// What systems without a version call themselves, `ID-SUITE`, and their names in the recipe.
+#[must_use]
+pub fn by_suite(systems: &BTreeMap<String, System>) -> BTreeMap<String, String> {
+    let named = |(name, system): (&String, &System)| {
+        let (id, suite) = (name.split('-').next()?, system.suite.as_ref()?);
+        Some((format!("{id}-{suite}"), name.clone()))
+    };
+    systems.iter().filter_map(named).collect()
 }
 
 impl System {

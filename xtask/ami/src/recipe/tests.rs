@@ -23,6 +23,19 @@ fn the_shipped_recipe_is_valid() {
 }
 
 #[test]
+fn a_system_without_a_version_is_known_by_its_suite() {
+    let recipe = parse(SHIPPED).expect("the recipe");
+    for (itself, name) in [
+        ("debian-forky", "debian-14"),
+        ("debian-14", "debian-14"),
+        ("debian-sid", "debian-sid"),
+        ("ubuntu-forky", "ubuntu-forky"),
+    ] {
+        assert_eq!(recipe.system_called(itself.to_owned()), name);
+    }
+}
+
+#[test]
 fn a_wrong_type_is_shown_with_its_line() {
     let error = complaint("root_volume_gib = 8", "root_volume_gib = \"8\"");
     assert!(

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::run::Run;
 use crate::{
-    event::{facts::Built, progress::Progress},
+    event::facts::Built,
     machine::{Input, Machine, Upload},
     ship::payload::{self, Payload},
 };
@@ -41,7 +41,6 @@ async fn upload_one(run: &Run, machine: &impl Machine, binary: &Built) -> Result
         tokio::task::spawn_blocking(move || Payload::gather(&[binary], &root, &[])?.write(&tar, &[]))
     };
     written.await??;
-    run.events.say(Progress::Uploading { files: 1 });
     let upload = Upload { tar: &tar, folder: &folder(binary) };
     let limit = run.spec.recipe.limits.script;
     let uploaded = machine.upload(&format!("uploading {}", binary.name), &upload, limit).await;

@@ -128,7 +128,8 @@ impl Comparison<'_> {
             anyhow::Ok((disk.system()?, inventory, seen, payload))
         });
         let (system, image, seen, payload) = read.await??;
-        let users = &self.checkout.recipe.system(&system)?.ssh_users;
+        let recipe = &self.checkout.recipe;
+        let users = &recipe.system(&recipe.system_called(system))?.ssh_users;
         let name = self.file.file_name().unwrap_or_default().to_owned();
         self.events.say(Progress::Booting { image: ImageId(self.file.to_string()), name });
         let (one, other) = tokio::try_join!(self.machine(users, &payload, 1), self.machine(users, &payload, 2))?;

@@ -18,7 +18,7 @@ use crate::{
         survey::{self, Tree},
     },
     events::Events,
-    recipe,
+    recipe::{self, Recipe},
     show::print::print,
 };
 
@@ -73,14 +73,14 @@ async fn of_base(
         Some(image) => Some(RawDisk::of(image, scratch).await?),
         None => None,
     };
-    let (named, path) = (flags.system.clone(), at.clone());
+    let (named, path, recipe) = (flags.system.clone(), at.clone(), checkout.recipe.clone());
     // On a thread of its own, because it takes a while.
     let read = tokio::task::spawn_blocking(move || {
         let tree: Box<dyn Tree> = match disk {
             Some(disk) => Box::new(disk.open()?),
             None => Box::new(Folder::at(&path)),
         };
-        read(&*tree, &path, named)
+        read(&*tree, &path, named, &recipe)
     });
     let (facts, status) = read.await??;
     let packages = packages(checkout, &facts.system);
@@ -101,11 +101,12 @@ async fn of_base(
 }
 
 /// The facts of a base and dpkg's status on it.
-fn read(tree: &dyn Tree, at: &Utf8Path, named: Option<String>) -> Result<(Facts, Vec<u8>)> {
+fn read(tree: &dyn Tree, at: &Utf8Path, named: Option<String>, recipe: &Recipe) -> Result<(Facts, Vec<u8>)> {
     let release = tree.content("/etc/os-release")?.unwrap_or_default();
-    let system = named.or_else(|| system_of(&String::from_utf8_lossy(&release)));
-    let system =
-        system.with_context(|| format!("{at} has no /etc/os-release with ID and VERSION_ID: give --system"))?;
+    let system = named.or_else(|| Some(recipe.system_called(system_of(&String::from_utf8_lossy(&release))?)));
+    let system = system.with_context(|| {
+        format!("{at} has no /etc/os-release with ID, and VERSION_ID or VERSION_CODENAME: give --system")
+    })?;
     if !recipe::is_plain_name(&system) {
         bail!("{at} calls its system `{system}`, which cannot be a file's name: give --system");
     }

@@ -107,7 +107,7 @@ fn a_program_is_refused_if_and_only_if_the_loader_of_the_base_refuses_it() {
     let (_guard, folder) = folder();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let open = || runtime.block_on(RawDisk::of(&bench.base, &folder)).expect("a disk");
-    let (system, facts) = facts::on_disk(open(), "the base").expect("a base");
+    let (system, facts) = facts::on_disk(open(), "the base", |itself| itself).expect("a base");
     assert_eq!(system, "debian-13");
     let loader = unpacked(&open().open().expect("a disk"), &folder);
     let host = host(&loader, facts.expect("facts"));

@@ -16,7 +16,10 @@ fn facts_that_cannot_be_read_are_refused_and_nothing_is_written() {
     for (words, sentence) in [
         (&[][..], "required arguments were not provided"),
         (&["--image", text.as_str(), "--folder", empty.as_str()], "cannot be used with"),
-        (&["--folder", nowhere.as_str()], "has no /etc/os-release with ID and VERSION_ID: give --system"),
+        (
+            &["--folder", nowhere.as_str()],
+            "has no /etc/os-release with ID, and VERSION_ID or VERSION_CODENAME: give --system",
+        ),
         (&["--folder", empty.as_str()], "has no C library where Debian's systems have it"),
         (&["--folder", empty.as_str(), "--system", "../x"], "not one plain word"),
         (&["--image", nowhere.as_str()], "failed to open the disk image"),

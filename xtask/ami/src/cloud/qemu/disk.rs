@@ -147,14 +147,16 @@ impl Disk {
         Ok(entries)
     }
 
-    /// The name of the system, `ID-VERSION_ID` of its /etc/os-release: `debian-12`, `ubuntu-16.04`.
+    /// What the system calls itself, see [`system_of`].
     ///
     /// # Errors
-    /// When /etc/os-release lacks one of them.
+    /// When /etc/os-release does not say.
     pub fn system(&self) -> Result<String> {
         let text = self.read(OS_RELEASE)?.with_context(|| format!("{} has no {OS_RELEASE}", self.image))?;
         let text = String::from_utf8_lossy(&text);
-        system_of(&text).with_context(|| format!("{OS_RELEASE} of {} has no ID or no VERSION_ID:\n{text}", self.image))
+        system_of(&text).with_context(|| {
+            format!("{OS_RELEASE} of {} has no ID, or neither VERSION_ID nor VERSION_CODENAME:\n{text}", self.image)
+        })
     }
 
     /// The direct entries of a folder; `None` when it doesn't exist.
@@ -367,7 +369,8 @@ fn refuse_endless_links(root: &Ext4, path: &str) -> Result<(), Ext4Error> {
     Ok(())
 }
 
-/// The name of the system in a text of /etc/os-release.
+/// What a text of /etc/os-release calls its system: `ID-VERSION_ID`, such as `debian-12` or `ubuntu-16.04`; or where it has no
+/// version yet, as Debian's testing has none, `ID-VERSION_CODENAME`, such as `debian-forky`.
 #[must_use]
 pub fn system_of(text: &str) -> Option<String> {
     let value = |key: &str| {
@@ -376,7 +379,8 @@ pub fn system_of(text: &str) -> Option<String> {
         let value = shlex::split(line)?.into_iter().next()?;
         (!value.is_empty()).then_some(value)
     };
-    Some(format!("{}-{}", value("ID")?, value("VERSION_ID")?))
+    let version = value("VERSION_ID").or_else(|| value("VERSION_CODENAME"));
+    Some(format!("{}-{}", value("ID")?, version?))
 }
 
 #[cfg(test)]

@@ -83,17 +83,18 @@ fn keep(base: &Base, folder: &Utf8Path, facts: &Facts) -> Result<()> {
     written.map(drop).with_context(|| format!("failed to write {path}"))
 }
 
-/// The name of the system on a disk, and its facts. It takes a while, so give it a thread of its own.
+/// The name of the system on a disk, which `name` gives for what the system calls itself, and its facts. It takes a while, so
+/// give it a thread of its own.
 ///
 /// # Errors
 /// When the disk can't be read, or its programs are for another architecture.
-pub fn on_disk(disk: RawDisk, source: &str) -> Result<(String, Option<Facts>)> {
+pub fn on_disk(disk: RawDisk, source: &str, name: impl FnOnce(String) -> String) -> Result<(String, Option<Facts>)> {
     let disk = disk.open()?;
     // Links are followed, so this is a shell or none.
     if let Some(fault) = disk.read("/bin/sh")?.and_then(|shell| boot::other_architecture(&shell)) {
         bail!("{source} cannot be the base: {fault}");
     }
-    let system = disk.system()?;
+    let system = name(disk.system()?);
     let facts = survey::base(&disk, &system, source)?;
     Ok((system, facts))
 }

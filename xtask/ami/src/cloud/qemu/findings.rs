@@ -117,7 +117,10 @@ impl Qemu {
             let boots = disk.boots().map_err(|error| format!("{error:#}"));
             self.base_file_copy.replace(Some(disk.file()?));
             // On a thread of its own, because it takes a while.
-            let (system, facts) = tokio::task::spawn_blocking(move || facts::on_disk(disk, &source)).await??;
+            let recipe = self.recipe.clone();
+            let name = move |itself| recipe.system_called(itself);
+            let read = tokio::task::spawn_blocking(move || facts::on_disk(disk, &source, name));
+            let (system, facts) = read.await??;
             self.recipe.system(&system).with_context(|| format!("{file} cannot be the base"))?;
             anyhow::Ok(OfFile { system, facts, size_bytes, boots })
         };

@@ -132,7 +132,9 @@ fn a_system_is_named_by_its_os_release() {
     for (text, name) in [
         ("ID=debian\nVERSION_ID=\"12\"\n", Some("debian-12")),
         ("# ID=no\nVERSION_ID='16.04'\r\nID_LIKE=debian\nID=ubuntu", Some("ubuntu-16.04")),
-        ("ID=debian\nVERSION_CODENAME=sid\n", None),
+        ("ID=debian\nVERSION_CODENAME=forky\n", Some("debian-forky")),
+        ("VERSION_CODENAME=bookworm\nID=debian\nVERSION_ID=12\n", Some("debian-12")),
+        ("VERSION_CODENAME=forky\n", None),
         ("ID=\nVERSION_ID=12\n", None),
         ("", None),
     ] {
