@@ -16,7 +16,7 @@ impl Live {
         let state = state.cloned().unwrap_or_default();
         waits.retain(|wait| !is_about_them(wait));
         let count = |end| self.naming.values().filter(|ended| **ended == Some(end)).count();
-        let text = format!("parameters, {} of {} regions done", count(End::Available), self.naming.len());
+        let text = format!("parameters in {} of {} regions", count(End::Available), self.naming.len());
         let mut row = Row::new("Writing", since, text);
         match count(End::Failed) {
             0 => row = row.detailed(state),

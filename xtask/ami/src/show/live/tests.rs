@@ -101,7 +101,7 @@ fn while_parameters_are_written_a_line_says_in_how_many_regions_they_are() {
     }
     snapshot::expect("live-naming", &(anstream::adapter::strip_str(all.trim_end()).to_string() + "\n"));
     let (mut live, now) = naming(&played::FOURTEEN);
-    assert!(live.sentence(now).is_some_and(|sentence| sentence.contains("5 of 14 regions done, 1 failed")));
+    assert!(live.sentence(now).is_some_and(|sentence| sentence.contains("5 of 14 regions, 1 failed")));
     for region in &played::FOURTEEN[6..] {
         let step = format!("parameters {region}").parse().expect("a step");
         live.apply(&Event::Done { step, result: serde_json::Value::Null, took_ms: 4000 }, now);
