@@ -4,7 +4,6 @@
 mod rig;
 
 mod copying;
-mod early;
 mod heartbeat;
 mod machines;
 mod publisher;
