@@ -213,7 +213,7 @@ async fn launch<'a, C: Compute + Imaging + Account>(
 async fn install_packages<C: Compute>(cloud: &C, run: &Run, on: &Resumed<'_, C>) -> Result<()> {
     let (session, reused) = (&on.session, run.reused_base());
     let packages = packages::words(run)?;
-    if reused.is_none() && !packages::is_current(&on.base) {
+    if reused.is_none() {
         let (count, instance) = (packages.len(), session.instance.clone());
         run.events.say(Progress::InstallingPackages { count, instance });
     }
