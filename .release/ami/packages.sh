@@ -31,9 +31,11 @@ note_base_packages() {
 # packages half installed; install_packages waits for its locks.
 hold_back_background_apt() {
     [[ -d /run/systemd/system ]] || return 0
-    local timers=(apt-daily.timer apt-daily-upgrade.timer)
-    # Masking anything has systemd read all its units, which takes seconds on an emulated machine.
-    systemctl is-enabled "${timers[@]}" 2> /dev/null | grep -qv '^masked$' || return 0
+    local timers=(apt-daily.timer apt-daily-upgrade.timer) states
+    # Masking anything has systemd read all its units, which takes seconds on an emulated machine. Without a pipe, whose exit
+    # status would be that of systemctl, which fails for units that are disabled.
+    states=$(systemctl is-enabled "${timers[@]}" 2> /dev/null || true)
+    [[ ${states//masked/} == *[a-z]* ]] || return 0
     systemctl stop "${timers[@]}" 2> /dev/null || true
     systemctl mask --runtime --quiet "${timers[@]}" apt-daily.service apt-daily-upgrade.service
 }
