@@ -6,6 +6,7 @@ pub mod reuse;
 pub mod keep;
 pub mod packages;
 pub mod make;
+pub mod early;
 pub mod install;
 pub mod verify;
 pub mod traces;

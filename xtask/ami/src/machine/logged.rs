@@ -1,6 +1,8 @@
 //! What an earlier process has logged of a job's output, so that the process that follows the job from its beginning does not
 //! log it again.
 
+use super::upload;
+
 /// Bytes of a job's output that are in the log already. What differs from the log is logged.
 #[derive(Debug, Default)]
 pub(super) struct Logged {
@@ -26,7 +28,13 @@ impl Logged {
         let (begin, command, begun) = (format!("+ follow {what}"), format!("+ {command}\n"), format!("{BEGUN}\n"));
         let mut logged: Option<Logged> = None;
         let mut is_begun_anew = false;
+        let upload = format!("+ {}", upload::BEGIN);
         for line in log.split_inclusive(|&byte| byte == b'\n') {
+            // A job may run beside it, whose line it is written into.
+            if let Some(at) = line.windows(upload.len()).position(|bytes| bytes == upload.as_bytes()) {
+                logged.iter_mut().for_each(|logged| logged.then.extend_from_slice(&line[..at]));
+                continue;
+            }
             if let Some(before) = line.strip_suffix(command.as_bytes()) {
                 logged.iter_mut().for_each(|logged| logged.then.extend_from_slice(before));
                 is_begun_anew = true;
@@ -106,6 +114,9 @@ mod tests {
             // Another process followed it on.
             (&format!("+ follow installing\none\nt+ bash -s\n{BEGUN}\n+ follow installing again\nwo\n"), "three\n"),
             (&format!("+ follow installing\none\n+ bash -s\n{BEGUN}\n"), "two\nthree\n"),
+            // Beside it something was uploaded.
+            ("+ follow installing\none\n+ sudo -n sh -c 'rm -rf /a /a-parts && …'\ntwo\n", "three\n"),
+            ("+ follow installing\none\ntw+ sudo -n sh -c 'rm -rf /a /a-parts && …'\no\n", "three\n"),
             // It began anew, on another machine.
             ("+ follow installing\none\n+ bash -s\n", printed),
             ("+ follow installing\none\n+ bash -s\n+ uptime\n", printed),

@@ -7,6 +7,9 @@
 use anyhow::Result;
 use camino::Utf8Path;
 
+/// How the command begins. It prints nothing.
+pub(super) const BEGIN: &str = "sudo -n sh -c 'rm -rf ";
+
 /// A tar to upload.
 #[derive(Clone, Copy, Debug)]
 pub struct Upload<'a> {
@@ -25,7 +28,7 @@ impl Upload<'_> {
         let (before, number) = (before.collect::<String>(), arrived.len() + 1);
         let removed = if arrived.is_empty() { format!("{folder} {parts}") } else { folder.to_owned() };
         format!(
-            "sudo -n sh -c 'rm -rf {removed} && mkdir -p -m 700 {folder} {parts} && {{ {before}tee {parts}/{number}; }} | \
+            "{BEGIN}{removed} && mkdir -p -m 700 {folder} {parts} && {{ {before}tee {parts}/{number}; }} | \
              tar -x -C {folder} -f - && rm -rf {parts}'"
         )
     }

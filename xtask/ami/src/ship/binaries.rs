@@ -52,11 +52,12 @@ pub struct Job<'a> {
     pub commit_secs: Option<u64>,
 }
 
-/// Builds the recipe's binaries in order; with `clean`, removes the results of earlier builds first.
+/// Builds the recipe's binaries in order; with `clean`, removes the results of earlier builds first. `announce` gets each as
+/// soon as it is built.
 ///
 /// # Errors
 /// When make fails or doesn't write a result.
-pub async fn build(job: &Job<'_>, clean: bool, events: &Events) -> Result<Vec<Built>> {
+pub async fn build(job: &Job<'_>, clean: bool, announce: impl Fn(&Built), events: &Events) -> Result<Vec<Built>> {
     let _lock = lock_checkout(job, Share::Exclusive, events).await?;
     let engine = match job.recipe.build.container.image() {
         Some(image) => Some(Engine::find(image, job.root).await.map_err(|finding| anyhow!("{finding}"))?),
@@ -67,16 +68,18 @@ pub async fn build(job: &Job<'_>, clean: bool, events: &Events) -> Result<Vec<Bu
     for (number, binary) in (1..).zip(&job.recipe.binaries) {
         let goal = binary.make.join(" ");
         events.say(Progress::Building { binary: binary.name.clone(), goal, number, of });
-        built.push(build_one(job, engine.as_ref(), binary, clean, events).await?);
+        let binary = build_one(job, engine.as_ref(), binary, clean, events).await?;
+        announce(&binary);
+        built.push(binary);
     }
     Ok(built)
 }
 
-/// Copies the existing binaries from the checkout, for `--skip-build`.
+/// Copies the existing binaries from the checkout, for `--skip-build`. `announce` gets each as soon as it is copied.
 ///
 /// # Errors
 /// When binaries are missing or share a result path, with all of them in one message.
-pub async fn copy_existing(job: &Job<'_>, events: &Events) -> Result<Vec<Built>> {
+pub async fn copy_existing(job: &Job<'_>, announce: impl Fn(&Built), events: &Events) -> Result<Vec<Built>> {
     let _lock = lock_checkout(job, Share::Shared, events).await?;
     let faults = job.missing_results();
     if !faults.is_empty() {
@@ -88,7 +91,9 @@ pub async fn copy_existing(job: &Job<'_>, events: &Events) -> Result<Vec<Built>>
     }
     let mut built = Vec::new();
     for binary in &job.recipe.binaries {
-        built.push(copy_out(job, binary).await?);
+        let binary = copy_out(job, binary).await?;
+        announce(&binary);
+        built.push(binary);
     }
     Ok(built)
 }
@@ -286,21 +291,23 @@ fn copy(source: &Utf8Path, target: &Utf8Path) -> Result<Digest> {
     Ok(digest)
 }
 
-/// Checks that the binaries can run on the machine.
+/// The reasons why a binary can't run on the machine.
 ///
 /// # Errors
-/// When some can't, with all faults in one message.
-pub async fn check_runnable(host: &Host, built: &[Built]) -> Result<()> {
-    let files: Vec<_> = built.iter().map(|binary| (binary.name.clone(), binary.path.clone())).collect();
-    let (name, host) = (&host.name, host.clone());
+/// When this process ends.
+pub async fn faults(host: &Host, binary: &Built) -> Result<Vec<String>> {
+    let (host, Built { name, path, .. }) = (host.clone(), binary.clone());
     // On a thread of its own, as the copies are.
-    let faults = tokio::task::spawn_blocking(move || {
-        let faults = |(name, path)| host.faults_of_file(name, path);
-        files.iter().map(|(name, path)| (name.as_str(), path.as_path())).flat_map(faults).collect::<Vec<_>>()
-    });
-    let faults = faults.await?;
+    Ok(tokio::task::spawn_blocking(move || host.faults_of_file(&name, &path)).await?)
+}
+
+/// Refuses binaries that can't run on the machine.
+///
+/// # Errors
+/// When there are `faults`, with all of them in one message.
+pub fn refuse(host: &Host, faults: &[String]) -> Result<()> {
     if !faults.is_empty() {
-        bail!("the binaries cannot run on {name}:\n  {}", faults.join("\n  "));
+        bail!("the binaries cannot run on {}:\n  {}", host.name, faults.join("\n  "));
     }
     Ok(())
 }

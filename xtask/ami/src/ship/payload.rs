@@ -20,7 +20,7 @@ use crate::{
     recipe,
 };
 
-/// The payload's name in the build's folder, until it is installed.
+/// The payload's name in the build's folder, until it is installed; other names that begin with it are of its parts.
 pub const TAR: &str = "payload.tar";
 
 /// Files of Python and version control, excluded from folders because they differ between checkouts.
@@ -48,6 +48,12 @@ pub fn missing_files(root: &Utf8Path, files: &[recipe::File]) -> Vec<Finding> {
     gone.map(|file| missing(&root.join(&file.source), file)).collect()
 }
 
+/// The path of a binary on the image.
+#[must_use]
+pub fn path_of(binary: &Built) -> String {
+    format!("/usr/bin/{}", binary.name)
+}
+
 fn missing(source: &Utf8Path, file: &recipe::File) -> Finding {
     Finding {
         problem: format!("the recipe installs {source} at {}, but it does not exist", file.target),
@@ -64,7 +70,7 @@ impl Payload {
     pub fn gather(built: &[Built], root: &Utf8Path, files: &[recipe::File]) -> Result<Payload> {
         let mut payload = Payload::default();
         for binary in built {
-            payload.insert(&Utf8Path::new("/usr/bin").join(&binary.name), Entry::Binary(binary.clone()))?;
+            payload.insert(path_of(binary).as_ref(), Entry::Binary(binary.clone()))?;
         }
         let tree = root.canonicalize_utf8().with_context(|| format!("failed to find the checkout {root}"))?;
         for file in files {
@@ -102,12 +108,12 @@ impl Payload {
     }
 
     /// Writes the tar: `root/…`, and `SHA256SUMS` for `sha256sum --check` in `root/`. Returns the SHA-256 of each file,
-    /// by its path on the image.
+    /// by its path on the image. The binaries in `left_out` are listed and read like the others, but not in the tar.
     ///
     /// # Errors
     /// When a file can't be read, or changes while it is read; when the tar can't be written. No incomplete tar is
     /// left.
-    pub fn write(&self, path: &Utf8Path) -> Result<BTreeMap<Utf8PathBuf, String>> {
+    pub fn write(&self, path: &Utf8Path, left_out: &[Built]) -> Result<BTreeMap<Utf8PathBuf, String>> {
         let folder = path.parent().with_context(|| format!("{path} is not the path of a file"))?;
         let failed = || format!("failed to write {path}");
         let file = NamedTempFile::new_in(folder).with_context(failed)?;
@@ -115,8 +121,14 @@ impl Payload {
         append_folder(&mut tar, "root").with_context(failed)?;
         let mut sums = BTreeMap::new();
         for (target, entry) in &self.entries {
-            let digest = entry.append(&mut tar, &format!("root/{target}")).with_context(failed)?;
-            sums.extend(digest.map(|digest| (target.as_str(), digest.sha256)));
+            let name = format!("root/{target}");
+            let digest = match entry {
+                Entry::Binary(built) if left_out.contains(built) => {
+                    entry.append(&mut Builder::new(std::io::sink()), &name)
+                }
+                _ => entry.append(&mut tar, &name),
+            };
+            sums.extend(digest.with_context(failed)?.map(|digest| (target.as_str(), digest.sha256)));
         }
         let lines: String = sums.iter().map(|(target, sha256)| format!("{sha256}  {target}\n")).collect();
         append_file(&mut tar, "SHA256SUMS", 0o644, lines.len() as u64, lines.as_bytes()).with_context(failed)?;

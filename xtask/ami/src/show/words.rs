@@ -197,6 +197,7 @@ fn moved_on(progress: &Progress) -> Words {
         Progress::InstallingPackages { count, instance } => {
             begin("Installing", format_args!("{count} packages on {instance}"))
         }
+        Progress::Uploading { files: 1 } => begin("Uploading", "1 file"),
         Progress::Uploading { files } => begin("Uploading", format_args!("{files} files")),
         Progress::Imaging { instance, image, name } => {
             begin("Imaging", format_args!("{instance} as {image}, `{name}`"))

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use tokio::sync::oneshot;
+use tokio::sync::{
+    mpsc::{self, UnboundedReceiver},
+    oneshot,
+};
 use xtask::region::Region;
 
 use super::{
-    images, install, kept_login, launch,
+    early, images, install, kept_login, launch,
     make::{self, Parts},
     packages,
     resumed::Resumed,
@@ -21,7 +24,7 @@ use crate::{
     cloud::{Account, Compute, Image, ImageState, Imaging, LaunchSource, tags::TAG_INSTANCE},
     event::{
         Event,
-        facts::{Base, SealedDisk},
+        facts::{Base, Built, SealedDisk},
         ids::{ImageId, InstanceId},
         progress::Progress,
         step::{Handle, Role, Step},
@@ -57,8 +60,8 @@ pub struct HomeImage {
 }
 
 /// Makes the image, of the `resumed` instance if there is one. The binaries are compiled while the instance boots and
-/// installs packages; a failure in one ends both. `keeping` gets the order to keep a base, once the instance is launched, if
-/// there is one to give.
+/// installs packages, and uploaded one by one; a failure in either of the first two ends both. `keeping` gets the order to
+/// keep a base, once the instance is launched, if there is one to give.
 ///
 /// # Errors
 /// When any part fails; the caller terminates what was launched.
@@ -73,8 +76,11 @@ pub async fn bake<C: Compute + Imaging + Account>(
         launch::terminate(cloud, run, &session.instance).await;
         return Ok(HomeImage { instance: Some(session.instance), ..home });
     }
-    let prepared = prepare(cloud, run, resumed, keeping);
-    let (parts, Resumed { base, session, begun }) = tokio::try_join!(make::parts(cloud, run), prepared)?;
+    let (inspected, to_upload) = mpsc::unbounded_channel();
+    let prepared = prepare(cloud, run, resumed, keeping, to_upload);
+    let (parts, prepared) = tokio::try_join!(make::parts(cloud, run, inspected), prepared)?;
+    let (Resumed { base, session, begun }, uploaded) = prepared;
+    let parts = Parts { uploaded, ..parts };
     let instance = session.instance.clone();
     let disk = run.events.record(Step::Sealed(instance.clone()), &instance, async {
         let work = finish(run, &session, &base, &parts, begun.install.as_ref()).await;
@@ -162,22 +168,34 @@ fn known(run: &Run, image: &ImageId, made_of: Option<InstanceId>) -> Result<Home
     Ok(HomeImage { image: image.clone(), made_of, disk, key, instance: None })
 }
 
-/// Installs the packages, on an instance that it launches unless one is resumed.
+/// Installs the packages, on an instance that it launches unless one is resumed, and uploads binaries to it meanwhile. Returns
+/// those that it uploaded.
 async fn prepare<'a, C: Compute + Imaging + Account>(
     cloud: &'a C,
     run: &'a Run,
     resumed: Option<Resumed<'a, C>>,
     keeping: oneshot::Sender<Order>,
-) -> Result<Resumed<'a, C>> {
+    to_upload: UnboundedReceiver<Built>,
+) -> Result<(Resumed<'a, C>, Vec<Built>)> {
     let instance = match resumed {
         Some(resumed) => resumed,
         None => launch(cloud, run, keeping).await?,
     };
-    if !instance.begun.has_packages {
-        let prepared = install_packages(cloud, run, &instance).await;
-        reuse::advise(run, prepared)?;
-    }
-    Ok(instance)
+    let packages = async {
+        if instance.begun.has_packages {
+            return Ok(());
+        }
+        reuse::advise(run, install_packages(cloud, run, &instance).await)
+    };
+    let uploads = async {
+        Ok(match instance.begun.install {
+            // All of it was uploaded.
+            Some(_) => Vec::new(),
+            None => early::upload(run, &instance.session, to_upload).await,
+        })
+    };
+    let ((), uploaded) = tokio::try_join!(packages, uploads)?;
+    Ok((instance, uploaded))
 }
 
 async fn launch<'a, C: Compute + Imaging + Account>(

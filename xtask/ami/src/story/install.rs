@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::Utf8PathBuf;
 
-use super::{make::Parts, run::Run};
+use super::{early, make::Parts, run::Run};
 use crate::{
     event::{
         facts::{Base, Sources},
@@ -55,7 +55,7 @@ pub async fn payload(
 ) -> Result<BTreeMap<String, String>> {
     let (spec, limit) = (&run.spec, run.spec.recipe.limits.script);
     let mut sha256 = parts.sources.clone();
-    sha256.extend(parts.binaries.iter().map(|binary| (format!("/usr/bin/{}", binary.name), binary.sha256.clone())));
+    sha256.extend(parts.binaries.iter().map(|binary| (payload::path_of(binary), binary.sha256.clone())));
     sha256.insert(RC_LOCAL_UNIT_PATH.to_owned(), sha256::sha256(RC_LOCAL_UNIT.as_bytes()));
     let sbom = bill_of_materials(run, base, parts, &sha256, found)?;
     sha256.insert(sbom::PATH.to_owned(), sha256::sha256(sbom.as_bytes()));
@@ -79,9 +79,10 @@ pub async fn payload(
              instance"
         ),
         None => {
-            run.events.say(Progress::Uploading { files: sha256.len() });
+            run.events.say(Progress::Uploading { files: sha256.len() - parts.uploaded.len() });
             let upload = Upload { tar: &tar, folder: STAGING };
             machine.upload("uploading the payload", &upload, limit).await?;
+            early::place(run, machine, &parts.uploaded, STAGING).await?;
         }
     }
     let work = async {
@@ -128,7 +129,7 @@ fn manifest(run: &Run, base: &Base, sha256: &Sources, found: &Found) -> Manifest
 /// The bill of materials, of all files but itself and the manifest, which has its sum.
 fn bill_of_materials(run: &Run, base: &Base, parts: &Parts, sha256: &Sources, found: &Found) -> Result<String> {
     let mut files = sha256.clone();
-    files.retain(|path, _| !parts.binaries.iter().any(|binary| *path == format!("/usr/bin/{}", binary.name)));
+    files.retain(|path, _| !parts.binaries.iter().any(|binary| *path == payload::path_of(binary)));
     sbom::text(&sbom::Parts {
         name: &run.spec.name,
         version: run.spec.version.as_str(),
@@ -140,7 +141,8 @@ fn bill_of_materials(run: &Run, base: &Base, parts: &Parts, sha256: &Sources, fo
     })
 }
 
-/// Writes the payload as a tar. Its contents must be what was built and hashed.
+/// Writes the payload as a tar, without what was uploaded before. Its contents must be what was built and hashed, and so must
+/// the rest.
 async fn write(
     run: &Run,
     parts: &Parts,
@@ -148,14 +150,15 @@ async fn write(
     tar: Utf8PathBuf,
     expected: Sources,
 ) -> Result<()> {
-    let (root, files, binaries) = (run.spec.source.root.clone(), run.system()?.files.clone(), parts.binaries.clone());
+    let (root, files) = (run.spec.source.root.clone(), run.system()?.files.clone());
+    let (binaries, uploaded) = (parts.binaries.clone(), parts.uploaded.clone());
     // On another thread, because it reads every byte, and signals and the instance need this one meanwhile.
     let written = tokio::task::spawn_blocking(move || {
         let mut payload = Payload::gather(&binaries, &root, &files)?;
         for (path, text) in made {
             payload.add(path.into(), text.into_bytes())?;
         }
-        let written = payload.write(&tar)?;
+        let written = payload.write(&tar, &uploaded)?;
         let written: Sources = written.into_iter().map(|(path, sum)| (path.into_string(), sum)).collect();
         let all = written.keys().chain(expected.keys().filter(|path| !written.contains_key(*path)));
         let changed: Vec<&str> =

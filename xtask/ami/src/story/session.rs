@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Error, Result, bail, ensure};
-use tokio::time::Instant;
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     reach::{self, Reached},
@@ -36,6 +36,8 @@ pub struct Session<'a, C: Compute> {
     run: &'a Run,
     role: Role,
     machine: RefCell<Rc<C::Machine>>,
+    /// Held by the work that logs in again, where several work on the instance side by side.
+    logging_in: Mutex<()>,
 }
 
 impl<'a, C: Compute> Session<'a, C> {
@@ -47,15 +49,26 @@ impl<'a, C: Compute> Session<'a, C> {
         (instance, login): (InstanceId, Login),
         machine: C::Machine,
     ) -> Session<'a, C> {
-        Session { instance, login, cloud, run, role, machine: RefCell::new(Rc::new(machine)) }
+        let (machine, logging_in) = (RefCell::new(Rc::new(machine)), Mutex::default());
+        Session { instance, login, cloud, run, role, machine, logging_in }
     }
 
     fn machine(&self) -> Rc<C::Machine> {
         Rc::clone(&self.machine.borrow())
     }
 
-    /// Logs in again, or reads the exit status of a job that has ended logins from the console.
-    async fn resume(&self, lost: Error, job: Option<&Job>, deadline: Instant) -> Result<Option<u32>> {
+    /// Logs in again where this login is lost, unless other work has done so meanwhile; or reads the exit status of a job that
+    /// has ended logins from the console.
+    async fn resume(
+        &self,
+        (lost, login): (Error, &Rc<C::Machine>),
+        job: Option<&Job>,
+        deadline: Instant,
+    ) -> Result<Option<u32>> {
+        let _turn = self.logging_in.lock().await;
+        if !Rc::ptr_eq(&self.machine(), login) {
+            return Ok(None);
+        }
         let left = deadline.saturating_duration_since(Instant::now());
         ensure!(!left.is_zero(), lost);
         self.run.events.warn(format_args!("{lost:#}; logging in again"));
@@ -87,8 +100,9 @@ impl<C: Compute> Machine for Session<'_, C> {
     async fn run(&self, what: &str, command: &str, input: Input<'_>, limit: Duration) -> Result<String> {
         let deadline = Instant::now() + limit + LAST_LOGIN;
         loop {
-            match self.machine().run(what, command, input, limit).await {
-                Err(error) if error.is::<Lost>() => self.resume(error, None, deadline).await?,
+            let login = self.machine();
+            match login.run(what, command, input, limit).await {
+                Err(error) if error.is::<Lost>() => self.resume((error, &login), None, deadline).await?,
                 done => return done,
             };
         }
@@ -100,11 +114,12 @@ impl<C: Compute> Machine for Session<'_, C> {
         let mut arrived = Vec::new();
         loop {
             let rest = Input::File(upload.tar, arrived.iter().sum());
-            let lost = match self.machine().run(what, &upload.command(&arrived), rest, limit).await {
+            let login = self.machine();
+            let lost = match login.run(what, &upload.command(&arrived), rest, limit).await {
                 Err(error) if error.is::<Lost>() => error,
                 done => return done.map(drop),
             };
-            self.resume(lost, None, deadline).await?;
+            self.resume((lost, &login), None, deadline).await?;
             let connections = arrived.len() + 1;
             let counted = self.run("counting what has arrived", &upload.count(connections), Input::None, limit).await?;
             arrived = upload.counted(connections, &counted)?;
@@ -114,11 +129,12 @@ impl<C: Compute> Machine for Session<'_, C> {
     async fn script(&self, job: &mut Job) -> Result<String> {
         let deadline = Instant::now() + job.limit + LAST_LOGIN;
         loop {
-            let lost = match self.machine().script(job).await {
+            let login = self.machine();
+            let lost = match login.script(job).await {
                 Err(error) if error.is::<Lost>() => error,
                 done => return done,
             };
-            match self.resume(lost, Some(job), deadline).await? {
+            match self.resume((lost, &login), Some(job), deadline).await? {
                 None => {}
                 Some(0) => return Ok(job.printed()),
                 Some(status) => {

@@ -16,7 +16,7 @@ fn calls(rig: &Rig, action: &str) -> Vec<Call> {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_is_lost_in_any_part_of_the_work_costs_a_login() {
-    for word in ["prepare", "packages", "upload", "install", "machine-id", "seal", "check", "sums"] {
+    for word in ["prepare", "early", "packages", "upload", "place", "install", "machine-id", "seal", "check", "sums"] {
         let rig = Rig::private();
         rig.loses.borrow_mut().push(word);
         let ended = rig.release().await;

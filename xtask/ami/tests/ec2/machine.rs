@@ -82,7 +82,7 @@ impl Simulated {
 impl Machine for SimulatedMachine {
     async fn run(&self, what: &str, command: &str, input: Input<'_>, _: Duration) -> Result<String> {
         match word(command) {
-            "upload" => sleep_until(self.compiled).await,
+            "early" | "upload" => sleep_until(self.compiled).await,
             _ => sleep(COMMAND).await,
         }
         let printed = self.answer(what, command, input)?;

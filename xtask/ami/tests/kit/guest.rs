@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use camino::Utf8Path;
+use serde::{Deserialize, Serialize};
 use xtask_ami::{
     ground::sha256,
     machine::{Input, keys::Login, ssh::LoginRefused},
@@ -49,9 +50,23 @@ pub struct Disk {
     packages: Vec<String>,
     /// What was written down on the machine of a kept base.
     pub manifest: String,
-    /// The same of what was uploaded and is not installed yet.
-    pub staged: BTreeMap<String, String>,
+    /// The payload that was uploaded and is not installed yet.
+    pub staged: Unpacked,
+    /// The SHA-256 of what was uploaded before the payload and is not in it yet, by its place on this disk.
+    pub early: BTreeMap<String, String>,
 }
+
+/// What an upload brought.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Unpacked {
+    /// The SHA-256 of each file, by its place on the image.
+    pub files: BTreeMap<String, String>,
+    /// The same as SHA256SUMS lists it.
+    listed: BTreeMap<String, String>,
+}
+
+/// Where the payload is unpacked.
+const STAGING: &str = "/var/tmp/wallaroo-staging";
 
 impl Disk {
     /// The disk of the machine `id`, which boots from this image or else from the base, and which a key was granted to.
@@ -102,17 +117,29 @@ impl Disk {
                 return Ok(names.map(|name| format!("ii \t{name}\tamd64\t1.0-1\t{name}\t1.0-1\n")).collect());
             }
             "upload" => {
-                self.staged = match input {
-                    Input::File(path, _) => Disk::sums_of_tar(path)?,
-                    // What was unpacked beside, as a machine does while others work.
-                    Input::Text(sums) => serde_json::from_str(sums)?,
-                    Input::None => bail!("there is nothing to unpack"),
-                };
+                self.staged = Unpacked::brought_by(input)?;
+            }
+            "early" => {
+                let script = words.last().and_then(|script| script.strip_prefix("rm -rf ")).context("a script")?;
+                let folder = script.split(' ').next().unwrap_or_default();
+                let files = Unpacked::brought_by(input)?.files;
+                self.early.extend(files.into_iter().map(|(path, sum)| (format!("{folder}/root{path}"), sum)));
+            }
+            "place" => {
+                let script = words.last().context("a script")?;
+                let links = script.split("ln -f ").skip(1).filter_map(|link| link.split(" ||").next()?.split_once(' '));
+                for (from, to) in links {
+                    let to = to.strip_prefix(STAGING).and_then(|to| to.strip_prefix("/root")).context("a place")?;
+                    self.staged.files.extend(self.early.get(from).map(|sum| (to.to_owned(), sum.clone())));
+                }
+                self.early.clear();
             }
             "arrived" => return Ok("0\n".to_owned()),
             "install" => {
-                ensure!(!self.staged.is_empty(), "nothing was uploaded");
-                self.files.extend(std::mem::take(&mut self.staged));
+                let Unpacked { files, listed } = std::mem::take(&mut self.staged);
+                ensure!(!files.is_empty(), "nothing was uploaded");
+                ensure!(files == listed, "what was uploaded differs from SHA256SUMS: {files:?}, not {listed:?}");
+                self.files.extend(files);
             }
             "machine-id" => return Ok(format!("{}\n", self.machine_id)),
             "seal" => {
@@ -147,7 +174,10 @@ pub fn word(command: &str) -> &'static str {
         ("sudo -n bash -s -- prepare ", "prepare"),
         ("dpkg-query -W ", "packages"),
         ("sudo -n sh -c 'rm -rf /var/tmp/wallaroo-staging ", "upload"),
-        ("sudo -n stat -c %s /var/tmp/wallaroo-staging-parts/", "arrived"),
+        ("sudo -n stat -c %s /var/tmp/wallaroo-", "arrived"),
+        ("sudo -n sh -c 'rm -rf /var/tmp/wallaroo-early/", "early"),
+        ("sudo -n sh -c 'rm -rf /var/tmp/wallaroo-early'", "place"),
+        ("sudo -n sh -c 'if [ -e /var/tmp/wallaroo-early/", "place"),
         ("sudo -n bash -s -- install ", "install"),
         ("cat /etc/machine-id", "machine-id"),
         ("sudo -n sh -c 'mkdir -p $(dirname /usr/share/wallaroo/manifest.json) ", "mark"),
@@ -161,20 +191,33 @@ pub fn word(command: &str) -> &'static str {
     known.map(|(_, word)| *word).unwrap_or_else(|| panic!("the machine doesn't know `{command}`"))
 }
 
+impl Unpacked {
+    fn brought_by(input: Input<'_>) -> Result<Unpacked> {
+        match input {
+            Input::File(path, _) => Disk::content_of(path),
+            // What was unpacked beside, as a machine does while others work.
+            Input::Text(unpacked) => Ok(serde_json::from_str(unpacked)?),
+            Input::None => bail!("there is nothing to unpack"),
+        }
+    }
+}
+
 impl Disk {
-    /// The SHA-256 of each file of the tar, by its place on the image.
-    pub fn sums_of_tar(path: &Utf8Path) -> Result<BTreeMap<String, String>> {
-        let mut sums = BTreeMap::new();
+    /// What a payload's tar brings.
+    pub fn content_of(path: &Utf8Path) -> Result<Unpacked> {
+        let mut unpacked = Unpacked::default();
         for entry in tar::Archive::new(std::fs::File::open(path)?).entries()? {
             let mut entry = entry?;
             let name = entry.path()?.to_str().context("a name")?.to_owned();
-            if let Some(name) = name.strip_prefix("root/").filter(|_| entry.header().entry_type().is_file()) {
-                let name = format!("/{name}");
-                let mut bytes = Vec::new();
-                entry.read_to_end(&mut bytes)?;
-                sums.insert(name, sha256::sha256(&bytes));
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            if name == "SHA256SUMS" {
+                let lines = std::str::from_utf8(&bytes)?.lines().filter_map(|line| line.split_once("  "));
+                unpacked.listed = lines.map(|(sum, path)| (format!("/{path}"), sum.to_owned())).collect();
+            } else if let Some(name) = name.strip_prefix("root/").filter(|_| entry.header().entry_type().is_file()) {
+                unpacked.files.insert(format!("/{name}"), sha256::sha256(&bytes));
             }
         }
-        Ok(sums)
+        Ok(unpacked)
     }
 }

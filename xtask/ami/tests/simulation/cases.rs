@@ -4,6 +4,7 @@
 mod rig;
 
 mod copying;
+mod early;
 mod heartbeat;
 mod machines;
 mod publisher;

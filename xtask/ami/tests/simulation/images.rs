@@ -123,7 +123,7 @@ impl Books {
         let source = self.instance(from)?;
         ensure!(source.state() == InstanceState::Stopped, "{from} is {}", source.state());
         let mut disk = source.disk.clone();
-        if !disk.staged.is_empty() {
+        if !disk.staged.files.is_empty() || !disk.early.is_empty() {
             self.violation(6, format!("an image is made of {from}, where an upload lies that was installed before"));
         }
         // A kept base is the ground truth of what is made of it, like any base: nothing tells a rotten one.

@@ -79,8 +79,8 @@ impl<F: Fate> Machine for SimMachine<F> {
         let unpacked = match input {
             Input::File(path, _) => {
                 let path = path.to_owned();
-                let sums = tokio::task::spawn_blocking(move || Disk::sums_of_tar(&path)).await??;
-                Some(serde_json::to_string(&sums)?)
+                let unpacked = tokio::task::spawn_blocking(move || Disk::content_of(&path)).await??;
+                Some(serde_json::to_string(&unpacked)?)
             }
             _ => None,
         };

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use xtask_ami::machine::{Input, Lost, Machine as _, Upload};
 
 use crate::{
-    server::{Server, until},
+    server::{Server, exists, until},
     wire::Wire,
 };
 
@@ -111,4 +111,24 @@ async fn an_upload_is_taken_up_at_the_byte_where_it_stopped() {
     // What was on the wire when it was cut is sent again: less than a channel's window for each cut.
     let carried = wire.carried.load(Ordering::SeqCst) as u64;
     assert!(carried < BYTES + 8_000_000, "{carried} bytes for {BYTES}");
+}
+
+/// As while packages are installed.
+#[tokio::test]
+async fn an_upload_arrives_while_a_script_runs_on_the_same_login() {
+    let server = Server::start();
+    let (tar, unpacked) = (tar(&server.folder, 6_000_000), server.folder.join("unpacked"));
+    let mut job = server.job("prepare", "touch begun\nuntil [ -e go ]; do sleep 0.1; done\necho done\n");
+    let machine = server.connect(server.address, None).await.expect("a login");
+    let beside = async {
+        until("the script", || exists(&server.folder, "begun")).await;
+        let upload = Upload { tar: &tar, folder: unpacked.as_str() };
+        machine.upload("uploading", &upload, LIMIT).await.expect("an upload");
+        std::fs::write(server.folder.join("go"), "").expect("a file");
+    };
+    let (printed, ()) = tokio::join!(machine.script(&mut job), beside);
+    assert_eq!(printed.expect("its output"), "done\n");
+    let same =
+        std::fs::read(unpacked.join("data")).expect("it") == std::fs::read(server.folder.join("data")).expect("it");
+    assert!(same, "other bytes arrived");
 }

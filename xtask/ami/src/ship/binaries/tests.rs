@@ -61,15 +61,17 @@ impl Checkout {
     }
 
     fn build(&self, clean: bool) -> Result<Vec<Built>> {
-        self.runnable(block_on(build(&self.job(), clean, &crate::fixture::events()))?)
+        self.runnable(block_on(build(&self.job(), clean, |_| {}, &crate::fixture::events()))?)
     }
 
     fn existing(&self) -> Result<Vec<Built>> {
-        self.runnable(block_on(copy_existing(&self.job(), &crate::fixture::events()))?)
+        self.runnable(block_on(copy_existing(&self.job(), |_| {}, &crate::fixture::events()))?)
     }
 
     fn runnable(&self, built: Vec<Built>) -> Result<Vec<Built>> {
-        block_on(check_runnable(&host(self.system_name), &built))?;
+        let host = host(self.system_name);
+        let faults: Vec<_> = built.iter().flat_map(|binary| block_on(faults(&host, binary)).expect("an end")).collect();
+        refuse(&host, &faults)?;
         Ok(built)
     }
 
@@ -284,7 +286,7 @@ fn dropping_a_build_terminates_make() {
             }
         };
         tokio::select! {
-            built = build(&job, false, &events) => panic!("{built:?}"),
+            built = build(&job, false, |_| {}, &events) => panic!("{built:?}"),
             () = started => {}
         }
     });
@@ -311,14 +313,14 @@ fn builds_in_one_checkout_wait_for_each_other() {
     let other = Job { folder: &checkout.root.with_file_name("other"), ..checkout.job() };
     block_on(async {
         let (first, second, third) = tokio::join!(
-            build(&job, false, &events),
-            build(&other, false, &events),
+            build(&job, false, |_| {}, &events),
+            build(&other, false, |_| {}, &events),
             // While another build runs make, an existing binary may be incomplete.
             async {
                 while !checkout.root.join("turn").exists() && !checkout.root.join("machida/build/machida").exists() {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
-                copy_existing(&job, &events).await
+                copy_existing(&job, |_| {}, &events).await
             }
         );
         let built = [first, second, third].map(|built| built.expect("a turn")[0].sha256.clone());

@@ -41,9 +41,13 @@ impl Stage {
     }
 
     fn write(&self) -> Result<BTreeMap<Utf8PathBuf, String>> {
+        self.write_without(&[])
+    }
+
+    fn write_without(&self, left_out: &[Built]) -> Result<BTreeMap<Utf8PathBuf, String>> {
         let mut payload = Payload::gather(&self.built, &self.root, &self.files)?;
         payload.add("/usr/share/wallaroo/manifest.json".into(), b"{}".to_vec())?;
-        let (sums, written) = (payload.sha256()?, payload.write(&self.tar())?);
+        let (sums, written) = (payload.sha256()?, payload.write(&self.tar(), left_out)?);
         let announced = sums.into_iter().map(|(path, sum)| (Utf8PathBuf::from(path), sum)).collect();
         assert_eq!(written, announced, "the sums of the tar differ from those announced");
         Ok(written)
@@ -218,6 +222,21 @@ fn a_copy_that_changed_after_the_build_is_refused() {
         let error = stage.complaint();
         assert!(error.contains("binaries/machida has changed since it was built: build again"), "{error}");
     }
+}
+
+#[test]
+fn a_binary_that_is_left_out_is_listed_and_must_be_unchanged_all_the_same() {
+    let stage = Stage::new();
+    let (all, with) = (stage.write().expect("a tar"), stage.listing());
+    let sums = stage.write_without(&stage.built).expect("a tar");
+    assert_eq!(sums, all);
+    let without: Vec<String> = with.into_iter().filter(|line| !line.ends_with("root/usr/bin/machida")).collect();
+    assert_eq!(stage.listing(), without);
+    std::fs::remove_file(stage.tar()).expect("removed");
+    write(&stage.built[0].path, "MACHIDA");
+    let error = format!("{:#}", stage.write_without(&stage.built).expect_err("a fault"));
+    assert!(error.contains("binaries/machida has changed since it was built: build again"), "{error}");
+    assert!(!stage.tar().exists(), "a tar was left");
 }
 
 #[test]

@@ -27,6 +27,9 @@ const SHORT: Duration = Duration::from_millis(300);
 /// The verb of a wait that belongs to nothing else.
 const WAITING: &str = "Waiting";
 
+/// How a wait for an upload begins.
+const UPLOADING: &str = "uploading ";
+
 /// The fewest lines that the table of regions is left with.
 const MIN_TABLE_LINES: usize = 1;
 
@@ -128,9 +131,11 @@ impl Live {
         let mut waits: Vec<&Wait> = self.waits.iter().collect();
         let mut rows = Vec::new();
         rows.extend(self.making(&mut waits));
+        let early = self.early_upload(&mut waits);
         for role in [Role::Bake, Role::Keep] {
             rows.extend(self.machine_row(role, &mut waits));
         }
+        rows.extend(early);
         rows.extend(self.imaging(now, &mut waits));
         waits.retain(|wait| !self.copies.keys().any(|region| wait.on.ends_with(&format!(" in {region}"))));
         rows.extend(self.verifying(&mut waits));
@@ -190,6 +195,19 @@ impl Live {
                 None => row("Machine", instance).detailed(state.map_or("", String::as_str)),
             },
         })
+    }
+
+    /// The line of a binary that is uploaded while packages are installed or others are built.
+    fn early_upload(&self, waits: &mut Vec<&Wait>) -> Option<Row> {
+        // Later it is the payload, in the line of the machine.
+        if self.steps.iter().any(|(step, _)| matches!(step, Step::Sealed(_))) {
+            return None;
+        }
+        let is_it = |wait: &&Wait| wait.role == Some(Role::Bake) && wait.on.starts_with(UPLOADING);
+        let wait = waits.iter().position(is_it).map(|at| waits.remove(at))?;
+        let far = self.machines.get(&Role::Bake).and_then(Machine::uploading);
+        let far = far.map(|far| format!(", {far}")).unwrap_or_default();
+        Some(Row::new("Uploading", wait.since, format!("{}{far}", &wait.on[UPLOADING.len()..])))
     }
 
     fn imaging(&self, now: Duration, waits: &mut Vec<&Wait>) -> Option<Row> {

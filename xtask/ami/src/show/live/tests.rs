@@ -224,3 +224,22 @@ fn whatever_is_printed_and_awaited_each_line_is_one_on_terminals_of_any_width() 
         );
     }
 }
+
+#[test]
+fn a_binary_on_its_way_has_a_line_beside_the_packages() {
+    let (mut live, now) = live(&played::FOURTEEN, 100);
+    let lines = |live: &Live| {
+        let lines = live.lines(now, 100, 50).join("\n");
+        anstream::adapter::strip_str(&lines).to_string()
+    };
+    let before = lines(&live);
+    assert!(before.contains("Installing") && !before.contains("Uploading"), "{before}");
+    let (source, on) = ("bake".to_owned(), "uploading machida".to_owned());
+    live.apply(&Event::Waiting { wait: 9999, on: on.clone(), state: String::new(), source: Some(source.clone()) }, now);
+    live.apply(&Event::Sent { source, sent_bytes: 1 << 20, total_bytes: 4 << 20, took_ms: 1000 }, now);
+    let during = lines(&live);
+    assert!(during.contains("   Uploading     0s machida, 1.0 of 4.0 MiB\n"), "{during}");
+    assert_eq!(during.lines().count(), before.lines().count() + 1, "{during}");
+    live.apply(&Event::Waited { wait: 9999, on, took_ms: 2000 }, now);
+    assert_eq!(lines(&live), before);
+}

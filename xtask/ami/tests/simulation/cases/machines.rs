@@ -69,7 +69,7 @@ async fn what_was_launched_is_ended_though_the_answer_was_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_command_that_fails_or_never_ends_leaves_nothing() {
-    let words = ["prepare", "packages", "upload", "install", "machine-id", "seal"];
+    let words = ["prepare", "packages", "upload", "place", "install", "machine-id", "seal"];
     for (word, trouble) in words.iter().flat_map(|word| [(word, Fault::Refused), (word, Fault::Hangs)]) {
         let rig = Rig::public();
         rig.cloud.once(Verb::Run, word, trouble);

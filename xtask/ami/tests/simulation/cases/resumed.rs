@@ -2,14 +2,8 @@
 
 use std::time::Duration;
 
-use super::rig::{NAME, Rig};
+use super::rig::{NAME, Rig, asked};
 use crate::fate::{Fault, Verb};
-
-/// How often a command or a script was asked for on a machine.
-fn asked(rig: &Rig, word: &str) -> usize {
-    let fate = rig.cloud.fate.borrow();
-    fate.calls.iter().filter(|(verb, place)| *verb == Verb::Run && place == word).count()
-}
 
 #[tokio::test(start_paused = true)]
 async fn an_instance_outlives_the_process_that_is_killed_while_a_script_runs_on_it() {

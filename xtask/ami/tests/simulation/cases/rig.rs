@@ -149,3 +149,9 @@ impl Ended {
         self.said.lines().map(str::trim).filter(|line| line.contains("PUBLIC")).collect()
     }
 }
+
+/// How often a command or a script was asked for on a machine.
+pub fn asked(rig: &Rig, word: &str) -> usize {
+    let fate = rig.cloud.fate.borrow();
+    fate.calls.iter().filter(|(verb, place)| *verb == Verb::Run && place == word).count()
+}
