@@ -23,6 +23,7 @@ use crate::{
     books::Books,
     crash::{Crash, Stage},
     fate::{Fate, Fault, Verb},
+    moment::{Moments, STEP},
 };
 
 /// A cloud in memory and in virtual time, in which what fate decides goes wrong. Clones are the same cloud.
@@ -44,6 +45,7 @@ pub struct Inner<F> {
     /// The journal, and its length when a call was last carried out.
     journal: RefCell<Utf8PathBuf>,
     settled: Cell<u64>,
+    moments: Moments,
 }
 
 impl<F> Clone for Cloud<F> {
@@ -76,6 +78,7 @@ impl<F: Fate> Cloud<F> {
             delay: Cell::default(),
             journal: RefCell::default(),
             settled: Cell::default(),
+            moments: Moments::default(),
         }))
     }
 
@@ -95,7 +98,8 @@ impl<F: Fate> Cloud<F> {
     pub async fn crashed(&self) {
         let crashed = Rc::clone(&self.crashed.borrow());
         crashed.notified().await;
-        sleep(self.delay.take()).await;
+        // Not before the clock goes on, so that its threads have had their time.
+        sleep(self.delay.take().max(STEP)).await;
         self.note("-- it crashes");
     }
 
@@ -135,12 +139,14 @@ impl<F: Fate> Cloud<F> {
         let place = &place.to_string();
         let what = format!("{verb:?} {place} {id}");
         let what = what.trim_end();
+        self.moments.turn(&format!("calls {what}")).await;
         let crash = self.crash_at(verb);
         let (latency, fault) = self.fate.borrow_mut().of_call(verb, place);
         if matches!(crash, Some(Stage::Before)) {
             return self.die(format_args!("{what}: dies before")).await;
         }
         sleep(latency).await;
+        self.moments.turn(&format!("is carried out {what}")).await;
         if let Some(fault @ (Fault::Throttled | Fault::Refused | Fault::Hangs)) = fault {
             self.note(format_args!("{what}: {fault:?}"));
             return failed(fault, verb, place).await;

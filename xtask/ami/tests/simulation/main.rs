@@ -17,6 +17,7 @@ mod fate;
 mod weather;
 mod script;
 mod crash;
+mod moment;
 mod cloud;
 mod verbs;
 mod books;
