@@ -284,8 +284,10 @@ impl Event {
         match self {
             Event::Began { .. } | Event::Resumed {} | Event::Ended { .. } => Keeping::Flushed,
             Event::Intended { .. } | Event::Done { .. } | Event::Failed { .. } => Keeping::Flushed,
-            // The result has these, also when another process completes the build.
-            Event::GaveUp { .. } | Event::Warned { .. } => Keeping::Flushed,
+            // The result has it, also when another process completes the build.
+            Event::GaveUp { .. } => Keeping::Flushed,
+            // The next step flushes it.
+            Event::Warned { .. } => Keeping::Written,
             // The cloud can be asked again.
             Event::Seen { .. } | Event::InDoubt { .. } => Keeping::Written,
             // They come right before `Ended`, which flushes them.

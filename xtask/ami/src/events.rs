@@ -5,7 +5,7 @@ use std::{cell::RefCell, fmt::Display, rc::Rc, time::SystemTime};
 use anyhow::{Result, ensure};
 use camino::Utf8Path;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::Instant;
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     event::{
@@ -48,6 +48,14 @@ struct Inner {
 struct Build {
     journal: Journal,
     log: Log,
+    /// How much of the journal is on the disk, in bytes. Locked by the one that flushes it, for all that wait.
+    flushed: Rc<Mutex<u64>>,
+}
+
+impl Build {
+    fn new(folder: &Utf8Path, journal: Journal) -> Result<Build> {
+        Ok(Build { journal, log: Log::open(&folder.join(LOG))?, flushed: Rc::default() })
+    }
 }
 
 impl Events {
@@ -77,9 +85,10 @@ impl Events {
     /// When its journal cannot be written.
     pub fn begin(&self, folder: &Utf8Path, about: About) -> Result<()> {
         let journal = Journal::create(&folder.join(JOURNAL))?;
-        self.take_up(State::default(), Build { journal, log: Log::open(&folder.join(LOG))? })?;
+        self.take_up(State::default(), Build::new(folder, journal)?)?;
         self.emit(Event::Began { format: FORMAT, build: Box::new(about) })?;
-        self.catch_up()
+        self.catch_up()?;
+        self.flush_here()
     }
 
     /// Resumes a build, from the state that its journal was read into.
@@ -88,9 +97,10 @@ impl Events {
     /// When its journal cannot be written.
     pub fn resume(&self, folder: &Utf8Path, reading: Reading) -> Result<()> {
         let journal = Journal::append(&folder.join(JOURNAL), &reading)?;
-        self.take_up(reading.state, Build { journal, log: Log::open(&folder.join(LOG))? })?;
+        self.take_up(reading.state, Build::new(folder, journal)?)?;
         self.emit(Event::Resumed {})?;
-        self.catch_up()
+        self.catch_up()?;
+        self.flush_here()
     }
 
     fn take_up(&self, state: State, build: Build) -> Result<()> {
@@ -106,9 +116,14 @@ impl Events {
     /// # Errors
     /// When its journal cannot be written.
     pub fn end(&self, how: How, left: bool) -> Result<()> {
-        let ended = self.emit(Event::Ended { how, left });
+        let ended = self.emit(Event::Ended { how, left }).and_then(|()| self.flush_here());
         self.0.build.replace(None);
         ended
+    }
+
+    /// Flushes the journal, before or after the work on the build: nothing else needs this thread then.
+    fn flush_here(&self) -> Result<()> {
+        self.0.build.borrow().as_ref().map_or(Ok(()), |build| build.journal.flush()())
     }
 
     /// Reads the state of the build. The next event may change it.
@@ -121,10 +136,35 @@ impl Events {
         self.0.witness.replace(Some(Box::new(witness)));
     }
 
+    /// Emits an event as [`Events::emit`] does, and returns when it is on the disk, with all before it.
+    ///
+    /// # Errors
+    /// As [`Events::emit`], and when it cannot be flushed. Then the work that follows it must not begin.
+    pub async fn emit_flushed(&self, event: Event) -> Result<()> {
+        self.emit(event)?;
+        let build = self.0.build.borrow();
+        let Some((written, flushed)) = build.as_ref().map(|it| (it.journal.length_bytes(), Rc::clone(&it.flushed)))
+        else {
+            return Ok(());
+        };
+        drop(build);
+        let mut flushed = flushed.lock().await;
+        if *flushed >= written {
+            return Ok(());
+        }
+        let journal = self.0.build.borrow().as_ref().map(|it| (it.journal.length_bytes(), it.journal.flush()));
+        if let Some((written, flush)) = journal {
+            // On another thread, because it may take seconds, and signals and the instance need this one meanwhile.
+            tokio::task::spawn_blocking(flush).await??;
+            *flushed = written;
+        }
+        Ok(())
+    }
+
     /// Emits an event: writes it to the journal, applies it to the state, shows it, and logs it, in this order.
     ///
     /// # Errors
-    /// When an event that has to be flushed cannot be written. Then it is neither applied nor shown.
+    /// When an event that is to be flushed cannot be written. Then it is neither applied nor shown.
     pub fn emit(&self, event: Event) -> Result<()> {
         let at = self.0.began.0 + self.0.began.1.elapsed();
         let line = Line { at: humantime::format_rfc3339_millis(at).to_string(), event };
@@ -188,12 +228,8 @@ impl Events {
 
     /// Emits an event that no decision depends on. If it cannot be written, it is shown and logged only.
     pub fn say(&self, event: impl Into<Event>) {
-        let event = event.into();
-        // Of these events, only a warning is flushed. If the disk is full, it is still shown.
-        let warning = if let Event::Warned { text } = &event { Some(text.clone()) } else { None };
-        if let (Err(_), Some(text)) = (self.emit(event), warning) {
-            let _ = self.emit(Event::Noted { text });
-        }
+        // None of these events has to be flushed, so it does not fail.
+        let _ = self.emit(event.into());
     }
 
     /// Warns of a problem that does not stop the command.
@@ -228,17 +264,17 @@ impl Events {
         by: impl Into<Handle>,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        self.emit(Event::Intended { step: step.clone(), by: by.into() })?;
+        self.emit_flushed(Event::Intended { step: step.clone(), by: by.into() }).await?;
         let began = Instant::now();
         match work.await {
             Ok(value) => {
                 let result = serde_json::to_value(&value)?;
-                self.emit(Event::Done { step, result, took_ms: millis(began) })?;
+                self.emit_flushed(Event::Done { step, result, took_ms: millis(began) }).await?;
                 Ok(value)
             }
             Err(error) => {
                 // If the disk is full this fails as well, but the step's own error is the better message.
-                let _ = self.emit(Event::Failed { step, error: format!("{error:#}") });
+                let _ = self.emit_flushed(Event::Failed { step, error: format!("{error:#}") }).await;
                 Err(error)
             }
         }

@@ -8,6 +8,7 @@
 use std::{
     fs::File,
     io::{BufRead as _, Write as _},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -15,12 +16,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
 use super::state::State;
-use crate::event::{Event, FORMAT, Keeping, Line};
+use crate::event::{Event, FORMAT, Line};
 
 /// The file of one build, open for writing.
 pub struct Journal {
     path: Utf8PathBuf,
-    file: File,
+    file: Arc<File>,
     /// The length of the complete lines, in bytes.
     whole_bytes: u64,
 }
@@ -33,7 +34,7 @@ impl Journal {
     pub fn create(path: &Utf8Path) -> Result<Journal> {
         let file = File::options().create_new(true).append(true).open(path);
         let file = file.with_context(|| format!("failed to create the journal {path}"))?;
-        Ok(Journal { path: path.to_owned(), file, whole_bytes: 0 })
+        Ok(Journal { path: path.to_owned(), file: file.into(), whole_bytes: 0 })
     }
 
     /// Opens the journal at `path` to append to what was read of it.
@@ -45,10 +46,10 @@ impl Journal {
         let file = File::options().append(true).open(path).with_context(failed)?;
         // A line that was being written when the process ended says nothing, and would spoil the next one.
         file.set_len(reading.whole_bytes).with_context(failed)?;
-        Ok(Journal { path: path.to_owned(), file, whole_bytes: reading.whole_bytes })
+        Ok(Journal { path: path.to_owned(), file: file.into(), whole_bytes: reading.whole_bytes })
     }
 
-    /// Writes an event, and flushes it to the disk if it is to be kept so.
+    /// Writes an event. It survives the end of the process, and a power failure once it is flushed.
     ///
     /// # Errors
     /// When it cannot be written. Then the work that it announces must not begin.
@@ -56,16 +57,26 @@ impl Journal {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         let failed = || format!("failed to write the journal {}", self.path);
-        if let Err(error) = self.file.write_all(&text) {
+        if let Err(error) = (&*self.file).write_all(&text) {
             // A partial line would spoil the next one, once there is room for it.
             let _ = self.file.set_len(self.whole_bytes);
             return Err(error).with_context(failed);
         }
         self.whole_bytes += text.len() as u64;
-        if line.event.keeping() == Keeping::Flushed {
-            self.file.sync_data().with_context(failed)?;
-        }
         Ok(())
+    }
+
+    /// The length of the events that are written so far, in bytes.
+    #[must_use]
+    pub fn length_bytes(&self) -> u64 {
+        self.whole_bytes
+    }
+
+    /// Returns what flushes the events that are written so far, on whichever thread it runs: beside a large file that is
+    /// being written, that may take seconds.
+    pub fn flush(&self) -> impl FnOnce() -> Result<()> + Send + use<> {
+        let (file, path) = (Arc::clone(&self.file), self.path.clone());
+        move || file.sync_data().with_context(|| format!("failed to write the journal {path}"))
     }
 }
 

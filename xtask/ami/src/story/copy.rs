@@ -81,7 +81,7 @@ pub async fn to_each<C: Imaging + Account>(
         bail!("the image could not be copied to {} of {all} regions:\n  {messages}", failed.len());
     }
     for (region, error) in failed {
-        run.events.emit(Event::GaveUp { region: region.clone(), why: format!("{error:#}") })?;
+        run.events.emit_flushed(Event::GaveUp { region: region.clone(), why: format!("{error:#}") }).await?;
     }
     Ok(copies)
 }

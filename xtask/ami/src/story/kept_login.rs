@@ -17,8 +17,10 @@ const BAKE_LOGIN: &str = "bake-login-";
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn keep(run: &Run, attempt: u32, login: &Login) -> Result<()> {
-    login.write(&path(run, attempt))
+pub async fn keep(run: &Run, attempt: u32, login: &Login) -> Result<()> {
+    let (login, path) = (login.clone(), path(run, attempt));
+    // On another thread, because it waits for the disk.
+    tokio::task::spawn_blocking(move || login.write(&path)).await?
 }
 
 /// The login of the instance that attempt `attempt` launched.

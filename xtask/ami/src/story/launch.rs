@@ -65,7 +65,7 @@ pub async fn launch<C: Compute>(
     let token = run.role_token(role, run.attempt);
     let (public_key, is_imported) = (login.key.public()?, login.key.is_imported());
     if role == Role::Bake && cloud.machines_outlive_process() {
-        kept_login::keep(run, run.attempt, &login)?;
+        kept_login::keep(run, run.attempt, &login).await?;
     }
     let access = SshAccess { name: token.clone(), public_key, is_imported, tags: run.tags() };
     run.events.record(Step::Access(role), &access.name, cloud.grant_access(region, &access)).await?;
@@ -101,7 +101,7 @@ pub async fn first_login<'a, C: Compute>(
     let session = reach(cloud, run, role, launched, run.spec.recipe.limits.login).await?;
     if role == Role::Bake && cloud.machines_outlive_process() {
         // With the user that was let in.
-        kept_login::keep(run, run.attempt, &session.login)?;
+        kept_login::keep(run, run.attempt, &session.login).await?;
     }
     Ok(session)
 }

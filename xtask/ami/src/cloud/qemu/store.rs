@@ -157,7 +157,9 @@ pub async fn write(
 ) -> Result<()> {
     let _lock = lock_for_writing(state_dir, events).await?;
     let path = attributes(state_dir, region, id);
-    replace_file(&path, &serde_json::to_vec_pretty(image)?).with_context(|| format!("failed to write {path}"))
+    let (failed, bytes) = (format!("failed to write {path}"), serde_json::to_vec_pretty(image)?);
+    // On a thread of its own, because it waits for the disk, and this one also serves the logins.
+    tokio::task::spawn_blocking(move || replace_file(&path, &bytes)).await?.context(failed)
 }
 
 /// Locks out sweeps, from when a disk is put in place until its attributes are written.
