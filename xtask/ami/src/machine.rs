@@ -61,7 +61,7 @@ pub enum Input<'a> {
     None,
     /// This text.
     Text(&'a str),
-    /// The content of a file on this computer, from this byte on.
+    /// The content of a file on this computer, from this byte on, as gzip.
     File(&'a Utf8Path, u64),
 }
 

@@ -1,14 +1,20 @@
-//! A file on its way to a machine, which tells how much of it was sent.
+//! A file on its way to a machine, compressed where that is quicker, which tells how much of it was sent.
+//!
+//! It is sent as gzip in parts that can be decompressed one after another. As long as the connection takes parts more quickly
+//! than they can be compressed, they are sent as they are.
 
 use std::{
+    fs::File,
+    io::{self, Read as _, Write as _},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use flate2::{Compression, write::GzEncoder};
 use tokio::{
-    fs::File,
-    io::{AsyncRead, BufReader, ReadBuf},
+    io::{AsyncRead, ReadBuf},
+    sync::mpsc::{self, Receiver, Sender},
     time::Instant,
 };
 
@@ -17,12 +23,22 @@ use crate::{event::Event, events::Events};
 /// How often it is told.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// How much is read at once: each read goes to another thread and back, and a packet is small.
-const BUFFER_BYTES: usize = 1 << 20;
+/// How much of the file is in a part. If a connection breaks, so much more is sent again.
+const PART_BYTES: u64 = 256 << 10;
+
+/// How many parts wait to be sent, at most.
+const MAX_WAITING: usize = 4;
+
+/// Any connection takes this much at once: what it and the system's buffers hold.
+const TAKEN_AT_ONCE_BYTES: u64 = 4 << 20;
+
+/// How many parts are sent as they are after one that compressing made hardly smaller.
+const PASSED_OVER: u32 = 7;
 
 /// A file that is read to be sent. What is read has been sent but for the connection's window, 2 MiB at most.
 pub(super) struct Sending<'a> {
-    file: BufReader<File>,
+    parts: Receiver<io::Result<Part>>,
+    part: Part,
     source: &'a str,
     sent_bytes: u64,
     total_bytes: u64,
@@ -31,11 +47,23 @@ pub(super) struct Sending<'a> {
     events: &'a Events,
 }
 
+/// A part of the file, as it is sent.
+#[derive(Default)]
+struct Part {
+    bytes: Vec<u8>,
+    /// How many of them were sent.
+    sent: usize,
+    /// How many bytes of the file it is.
+    of_bytes: u64,
+}
+
 impl<'a> Sending<'a> {
-    /// A file of this size, to the machine with this log.
+    /// The rest of a file, of this size, to the machine with this log.
     pub fn new(file: File, total_bytes: u64, source: &'a str, events: &'a Events) -> Sending<'a> {
-        let (now, file) = (Instant::now(), BufReader::with_capacity(BUFFER_BYTES, file));
-        Sending { file, source, sent_bytes: 0, total_bytes, began: now, told: now, events }
+        let (now, (sender, parts)) = (Instant::now(), mpsc::channel(MAX_WAITING));
+        // It ends when all is read, or nobody waits for a part any more.
+        tokio::task::spawn_blocking(move || read(file, &sender));
+        Sending { parts, part: Part::default(), source, sent_bytes: 0, total_bytes, began: now, told: now, events }
     }
 
     fn tell(&mut self) {
@@ -54,15 +82,52 @@ impl AsyncRead for Sending<'_> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.file).poll_read(context, buffer))?;
-        let read = buffer.filled().len() - before;
-        self.sent_bytes += read as u64;
-        // The last one tells that it was sent whole, so it is told once.
-        if read == 0 || (self.told.elapsed() >= EVERY && self.sent_bytes < self.total_bytes) {
-            self.tell();
+    ) -> Poll<io::Result<()>> {
+        if self.part.sent == self.part.bytes.len() {
+            self.sent_bytes += self.part.of_bytes;
+            self.part = ready!(self.parts.poll_recv(context)).transpose()?.unwrap_or_default();
+            // The last one tells that it was sent whole, so it is told once.
+            let is_end = self.part.bytes.is_empty();
+            if is_end || (self.told.elapsed() >= EVERY && self.sent_bytes < self.total_bytes) {
+                self.tell();
+            }
         }
+        let part = &mut self.part;
+        let size = buffer.remaining().min(part.bytes.len() - part.sent);
+        buffer.put_slice(&part.bytes[part.sent..part.sent + size]);
+        part.sent += size;
         Poll::Ready(Ok(()))
     }
+}
+
+/// Reads a file in parts, and compresses those for which there is time.
+fn read(mut file: File, parts: &Sender<io::Result<Part>>) {
+    let (mut read_bytes, mut passed_over) = (0, 0);
+    loop {
+        let is_waited_for = parts.capacity() == parts.max_capacity();
+        let has_time = read_bytes < TAKEN_AT_ONCE_BYTES || !is_waited_for;
+        let level = if has_time && passed_over == 0 { Compression::fast() } else { Compression::none() };
+        let part = part(&mut file, level);
+        let (of_bytes, bytes) = part.as_ref().map_or((0, 0), |part| (part.of_bytes, part.bytes.len() as u64));
+        read_bytes += of_bytes;
+        passed_over = match passed_over {
+            0 if level == Compression::fast() && bytes > of_bytes / 10 * 9 => PASSED_OVER,
+            left => left.saturating_sub(1),
+        };
+        let is_end = of_bytes == 0;
+        // What is decompressed may not be nothing at all.
+        let is_wanted = !is_end || read_bytes == 0 || part.is_err();
+        if is_wanted && parts.blocking_send(part).is_err() || is_end {
+            return;
+        }
+    }
+}
+
+/// The next part of a file. It is empty at the end.
+fn part(file: &mut File, level: Compression) -> io::Result<Part> {
+    let mut content = Vec::new();
+    file.take(PART_BYTES).read_to_end(&mut content)?;
+    let mut encoder = GzEncoder::new(Vec::with_capacity(content.len()), level);
+    encoder.write_all(&content)?;
+    Ok(Part { bytes: encoder.finish()?, sent: 0, of_bytes: content.len() as u64 })
 }

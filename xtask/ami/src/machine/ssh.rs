@@ -90,7 +90,8 @@ impl Ssh {
                     let failed = || format!("failed to read {path}");
                     let length = file.metadata().await.with_context(failed)?.len();
                     file.seek(SeekFrom::Start(from)).await.with_context(failed)?;
-                    let sending = Sending::new(file, length.saturating_sub(from), source, &self.events);
+                    let rest = length.saturating_sub(from);
+                    let sending = Sending::new(file.into_std().await, rest, source, &self.events);
                     writer.data(sending).await.map_err(|_| lost())?;
                 }
             }

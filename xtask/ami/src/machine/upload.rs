@@ -1,7 +1,7 @@
 //! An upload that is unpacked as it arrives. What has arrived is kept until all of it is there, so that another connection
 //! continues at the byte where one broke.
 //!
-//! Each connection writes what it brings to a file of its own. So a command that still runs on the machine, because its
+//! Each connection writes what it brings to a file of its own, decompressed. So a command that still runs on the machine, because its
 //! connection's end is not noticed there, cannot spoil what a later one brings.
 
 use anyhow::Result;
@@ -28,7 +28,7 @@ impl Upload<'_> {
         let (before, number) = (before.collect::<String>(), arrived.len() + 1);
         let removed = if arrived.is_empty() { format!("{folder} {parts}") } else { folder.to_owned() };
         format!(
-            "{BEGIN}{removed} && mkdir -p -m 700 {folder} {parts} && {{ {before}tee {parts}/{number}; }} | \
+            "{BEGIN}{removed} && mkdir -p -m 700 {folder} {parts} && {{ {before}gzip -d | tee {parts}/{number}; }} | \
              tar -x -C {folder} -f - && rm -rf {parts}'"
         )
     }
@@ -68,10 +68,10 @@ mod tests {
     fn what_arrived_is_unpacked_again_and_nothing_of_it_removed() {
         let first = upload().command(&[]);
         assert!(first.contains("rm -rf /var/tmp/staging /var/tmp/staging-parts && "), "{first}");
-        assert!(first.contains("{ tee /var/tmp/staging-parts/1; }"), "{first}");
+        assert!(first.contains("{ gzip -d | tee /var/tmp/staging-parts/1; }"), "{first}");
         let third = upload().command(&[10, 20]);
         assert!(third.contains("rm -rf /var/tmp/staging && "), "{third}");
-        let unpacked = "{ head -c 10 /var/tmp/staging-parts/1; head -c 20 /var/tmp/staging-parts/2; tee ";
+        let unpacked = "{ head -c 10 /var/tmp/staging-parts/1; head -c 20 /var/tmp/staging-parts/2; gzip -d | tee ";
         assert!(third.contains(unpacked), "{third}");
     }
 
