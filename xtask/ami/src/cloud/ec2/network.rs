@@ -9,7 +9,7 @@ use aws_sdk_ec2::{
 };
 use futures_util::future::try_join;
 use ipnet::IpNet;
-use xtask::region::Region;
+use xtask::region::{Region, nearest};
 
 use super::{Ec2, answer::Answer as _, base::filter};
 use crate::{
@@ -90,9 +90,12 @@ impl Ec2 {
         if placements.is_empty() {
             let zones: Vec<String> = subnets.into_iter().map(|subnet| subnet.zone).collect();
             let instance_type = &self.recipe.instance.instance_type;
-            return Err(
-                no_offer(instance_type, self.build_region.as_str(), &zones, &offered, wanted, &self.flags()).into()
-            );
+            let region = self.build_region.as_str();
+            if offered.is_empty() {
+                let near = self.nearest_type(client).await;
+                return Err(offered_nowhere(instance_type, region, near.as_deref(), &self.flags()).into());
+            }
+            return Err(offered_elsewhere(instance_type, &zones, &offered, wanted).into());
         }
         Ok(placements)
     }
@@ -174,6 +177,21 @@ impl Ec2 {
         let offerings = answer?.instance_type_offerings.unwrap_or_default();
         Ok(offerings.into_iter().filter_map(|offering| offering.location).collect())
     }
+
+    /// The type of instances that the region offers whose name is nearest to the recipe's. It is only advice, so where EC2 does
+    /// not tell the types there is none.
+    async fn nearest_type(&self, client: &Client) -> Option<String> {
+        let question = client.describe_instance_type_offerings().location_type(LocationType::Region);
+        let mut pages = question.into_paginator().send();
+        let mut types = Vec::new();
+        while let Some(page) = pages.next().await {
+            let offerings = page.ok()?.instance_type_offerings.unwrap_or_default();
+            types
+                .extend(offerings.into_iter().filter_map(|offering| Some(offering.instance_type?.as_str().to_owned())));
+        }
+        let known: Vec<&str> = types.iter().map(String::as_str).collect();
+        nearest(&self.recipe.instance.instance_type, &known).map(str::to_owned)
+    }
 }
 
 fn placement(subnet: &Subnet) -> Option<Placement> {
@@ -215,20 +233,21 @@ fn no_default_network(vpc: Option<&str>, region: &str, flags: &str) -> Finding {
     Finding { problem, remedy: format!("give a --subnet, or run aws ec2 {command} --region {region}{flags}") }
 }
 
-/// The finding when no subnet is in a zone that offers the type.
-fn no_offer(
+/// The finding when no zone of the region offers the type. `flags` are for the AWS CLI.
+fn offered_nowhere(instance_type: &str, region: &str, near: Option<&str>, flags: &str) -> Finding {
+    let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    let problem = format!("EC2 does not offer the instance type {instance_type} in {region}{near}");
+    let listing = format!("aws ec2 describe-instance-type-offerings --region {region}{flags} lists the types");
+    Finding { problem, remedy: format!("give another --instance-type; {listing}") }
+}
+
+/// The finding when no subnet is in one of the zones that offer the type.
+fn offered_elsewhere(
     instance_type: &str,
-    region: &str,
     zones: &[String],
     offered: &BTreeSet<String>,
     wanted: Option<&str>,
-    flags: &str,
 ) -> Finding {
-    if offered.is_empty() {
-        let problem = format!("EC2 does not offer the instance type {instance_type} in {region}");
-        let listing = format!("aws ec2 describe-instance-type-offerings --region {region}{flags} lists the types");
-        return Finding { problem, remedy: format!("give another --instance-type; {listing}") };
-    }
     let offered: Vec<&str> = offered.iter().map(String::as_str).collect();
     let place = match wanted {
         Some(subnet) => format!("the subnet {subnet} is in {}", zones.join(", ")),
@@ -270,13 +289,13 @@ mod tests {
     #[test]
     fn a_type_offered_nowhere_is_distinguished_from_one_offered_in_other_zones() {
         let zones = ["us-west-2d".to_owned()];
-        let none_at_all = no_offer("p5.48xlarge", "us-west-2", &zones, &BTreeSet::new(), None, FLAGS);
+        let none_at_all = offered_nowhere("p5.48xlarge", "us-west-2", None, FLAGS);
         assert_eq!(none_at_all.problem, "EC2 does not offer the instance type p5.48xlarge in us-west-2");
         assert!(none_at_all.remedy.contains("--instance-type"), "{none_at_all:?}");
         assert!(none_at_all.remedy.contains("--region us-west-2 --profile 'my team' lists"), "{none_at_all:?}");
 
         let offered = ["us-west-2a".to_owned()].into();
-        let elsewhere = no_offer("m5.large", "us-west-2", &zones, &offered, Some("subnet-1"), FLAGS);
+        let elsewhere = offered_elsewhere("m5.large", &zones, &offered, Some("subnet-1"));
         let problem = "the subnet subnet-1 is in us-west-2d, but EC2 offers m5.large only in us-west-2a";
         assert_eq!(elsewhere.problem, problem);
         assert_eq!(elsewhere.remedy, "give a --subnet in one of these zones, or another --instance-type");

@@ -72,10 +72,23 @@ pub fn describe_subnets(world: &mut World, call: &Call) -> Refused {
     call.parameters.look("subnetSet", "SubnetId", things)
 }
 
+/// The types that are listed where none is asked for.
+const TYPES: [&str; 3] = ["c5.large", "m5.large", "m5.xlarge"];
+
 /// What was asked for is there, except where the test says otherwise.
 pub fn describe_instance_type_offerings(world: &mut World, call: &Call) -> Refused {
+    if call.parameters.get("LocationType") == Some("region") {
+        let name = &call.region;
+        let things = TYPES.iter().map(|kind| Thing {
+            id: "",
+            tags: &TAGS,
+            filters: json!({ "instance-type": kind, "location": name }),
+            shown: json!({ "instanceType": kind, "locationType": "region", "location": name }),
+        });
+        return call.parameters.look("instanceTypeOfferingSet", "", things);
+    }
     if call.parameters.get("LocationType") != Some("availability-zone") {
-        refuse!("InvalidParameterValue", "only LocationType availability-zone is known here");
+        refuse!("InvalidParameterValue", "only LocationType region and availability-zone are known here");
     }
     let filters = call.parameters.parts("Filter");
     let kinds = filters.iter().filter(|filter| filter.get("Name") == Some("instance-type"));

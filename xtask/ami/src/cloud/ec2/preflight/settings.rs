@@ -1,8 +1,11 @@
 //! The settings of the machines and of encryption: what the plan says of them, and what stands in their way.
 
+use aws_sdk_ec2::types::VolumeType;
 use ipnet::IpNet;
-use xtask::instance::{KmsKey, PublicAddress, Reach};
-use xtask::region::Region;
+use xtask::{
+    instance::{KmsKey, PublicAddress, Reach},
+    region::{Region, did_you_mean},
+};
 
 use super::collector::FindingCollector;
 use crate::{
@@ -59,6 +62,7 @@ impl Ec2 {
     ) {
         collector.findings.extend(encryption_findings(&self.recipe.instance, request));
         collector.warnings.extend(grantees_warning(&self.recipe.instance, request));
+        collector.warnings.extend(unknown_volume_type(&self.recipe.instance.volume_type));
         if let Some(placement) = placement {
             collector.findings.extend(self.address_finding(placement, let_in));
         }
@@ -142,6 +146,13 @@ fn volume(machine: &Instance) -> Option<String> {
     })
 }
 
+/// A warning for a type of volumes that the SDK does not know: EC2 may have it since, or it is a slip.
+fn unknown_volume_type(volume_type: &str) -> Option<String> {
+    let known = VolumeType::values();
+    let meant = did_you_mean(volume_type, known);
+    (!known.contains(&volume_type)).then(|| format!("the volume type {volume_type} is not known to this tool{meant}"))
+}
+
 fn left_out(base: &Disks) -> Option<String> {
     let devices = base.left_out.join(", ");
     (!devices.is_empty()).then(|| format!("beside its root, the base has {devices}; the image is made without them"))
@@ -196,4 +207,17 @@ fn grantees_warning(machine: &Instance, request: &Request) -> Option<String> {
         "the image is encrypted with {key}: its policy must permit those that the image is shared with to use it \
          (kms:DescribeKey, kms:CreateGrant, kms:Decrypt, kms:ReEncrypt*, kms:GenerateDataKeyWithoutPlaintext), in each region"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unknown_volume_type;
+
+    #[test]
+    fn a_volume_type_that_is_not_known_is_told_with_the_nearest() {
+        assert_eq!(unknown_volume_type("gp3"), None);
+        let told = unknown_volume_type("gp33").expect("a warning");
+        assert_eq!(told, "the volume type gp33 is not known to this tool; did you mean `gp3`?");
+        assert_eq!(unknown_volume_type("zz9").expect("a warning"), "the volume type zz9 is not known to this tool");
+    }
 }
