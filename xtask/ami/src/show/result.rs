@@ -94,6 +94,9 @@ pub struct PublishedImage {
     pub region: String,
     /// Its id there.
     pub id: ImageId,
+    /// The SSM parameters there that name it.
+    #[serde(default)]
+    pub parameters: Vec<String>,
 }
 
 impl Report {
@@ -114,9 +117,9 @@ impl Report {
         let (region, _) = images.iter().next().context("there is no image")?;
         let image = state.result::<AvailableImage>(&Step::Available(region.clone()))?;
         let image = image.context("the journal has no available image")?;
-        let published = |(region, id): (&xtask::region::Region, &ImageId)| PublishedImage {
-            region: region.to_string(),
-            id: id.clone(),
+        let published = |(region, id): (&xtask::region::Region, &ImageId)| {
+            let parameters = state.result(&Step::Parameters(region.clone()))?.unwrap_or_default();
+            anyhow::Ok(PublishedImage { region: region.to_string(), id: id.clone(), parameters })
         };
         Ok(Report {
             format: FORMAT,
@@ -125,7 +128,7 @@ impl Report {
             name: about.name.clone(),
             description: image.description,
             public: !about.private,
-            images: images.iter().map(published).collect(),
+            images: images.iter().map(published).collect::<Result<_>>()?,
             skipped: state.gave_up.iter().map(|(region, why)| (region.to_string(), why.clone())).collect(),
             shared_with: about.shared_with.clone(),
             commit: about.commit.clone(),

@@ -73,7 +73,8 @@ fn publish_as_latest(rig: &Rig, region: &str, version: &str) -> String {
 async fn parameters_of_the_version_and_of_the_newest_release_name_the_image_once_it_is_public() {
     let rig = rig();
     let ended = rig.release().await;
-    ended.report();
+    let images = &ended.report().images;
+    assert!(images.iter().all(|image| image.parameters == NAMES), "{images:?}");
     let calls = rig.endpoint.log();
     let last = |action: &str| calls.iter().rposition(|it| it.call.action == action).expect(action);
     let first = calls.iter().position(|it| it.call.action == "PutParameter").expect("a parameter");

@@ -12,8 +12,9 @@ import boto3
 def main(endpoint, *regions):
     books = {}
     for region in regions:
-        client = boto3.client(
-            "ec2", endpoint_url=endpoint, region_name=region, aws_access_key_id="books", aws_secret_access_key="books"
+        keys = {"aws_access_key_id": "books", "aws_secret_access_key": "books"}
+        client, parameters = (
+            boto3.client(service, endpoint_url=endpoint, region_name=region, **keys) for service in ("ec2", "ssm")
         )
         books[region] = {
             "images": [image(client, one) for one in client.describe_images(Owners=["self"])["Images"]],
@@ -31,6 +32,10 @@ def main(endpoint, *regions):
                 for one in client.describe_security_groups()["SecurityGroups"] if one["GroupName"] != "default"
             ],
             "volumes": [with_tags(one) for one in client.describe_volumes()["Volumes"]],
+            "parameters": [
+                one for page in parameters.get_paginator("get_parameters_by_path").paginate(Path="/", Recursive=True)
+                for one in page["Parameters"]
+            ],
             "public_access": client.get_image_block_public_access_state()["ImageBlockPublicAccessState"],
         }
     json.dump(books, sys.stdout, default=str, indent=1)

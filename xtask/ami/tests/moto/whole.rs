@@ -9,10 +9,13 @@ use crate::{
     support::workspace,
 };
 
+/// Where the parameters are that name the image.
+const PREFIX: &str = "/wallaroo/ami";
+
 #[test]
 fn a_release_in_all_regions() {
     let Some(lab) = Lab::new() else { return };
-    let ended = lab.follow_guide("moto release", &[]).pop().expect("the release");
+    let ended = lab.follow_guide("moto release", &["--ssm-prefix", PREFIX]).pop().expect("the release");
 
     let regions = std::fs::read_to_string(workspace().join("regions")).expect("the regions");
     let mut regions: Vec<&str> = regions.lines().collect();
@@ -37,6 +40,13 @@ fn a_release_in_all_regions() {
         assert!(image["DeprecationTime"].is_string(), "{region}: {image}");
         for tags in [&image["Tags"], &snapshot["Tags"]] {
             assert!(tags["wallaroo:build"].is_string(), "{region}: {tags}");
+        }
+        let mut named: Vec<_> = each(&books[region]["parameters"], "Name");
+        named.sort_by_key(|name| name.to_string());
+        assert_eq!(named, ["/wallaroo/ami/0.6.1", "/wallaroo/ami/latest"], "{region}");
+        for parameter in books[region]["parameters"].as_array().expect("parameters") {
+            let expected = (&json!(id), &json!("aws:ec2:image"));
+            assert_eq!((&parameter["Value"], &parameter["DataType"]), expected, "{region}");
         }
         descriptions.insert(image["Description"].as_str().expect("a description"));
     }
@@ -79,7 +89,8 @@ fn look_after_it(lab: &Lab, regions: &[&str]) {
 
     lab.follow_guide("moto retire", &[]);
     for (region, books) in lab.books(regions).as_object().expect("regions") {
-        assert_eq!((&books["images"], &books["snapshots"]), (&json!([]), &json!([])), "{region}");
+        let left = ["images", "snapshots", "parameters"].map(|kind| &books[kind]);
+        assert_eq!(left, [&json!([]); 3], "{region}");
     }
     lab.ami(&["check", "--version", "0.6.1"]).expect_error(1, &["us-west-2: there is no image `Wallaroo 0.6.1`"]);
 }
