@@ -67,7 +67,7 @@ fn measure(sh: &Shell, part: Part, earlier: Option<&earlier::Checkout>) -> Resul
         Part::Heartbeat => heartbeat(sh),
         Part::Upload => upload(sh),
         Part::Compile => compile::rows(sh),
-        Part::Local => local(sh),
+        Part::Local => local(sh, earlier),
         Part::Private => private(sh),
     }
 }
@@ -161,7 +161,7 @@ fn upload(sh: &Shell) -> Result<Vec<Row>> {
 }
 
 /// Real machines on this computer, so the time is real, too.
-fn local(sh: &Shell) -> Result<Vec<Row>> {
+fn local(sh: &Shell, earlier: Option<&earlier::Checkout>) -> Result<Vec<Row>> {
     let words = ["--package", "xtask-ami", "--no-default-features", "--test", "local", "against_packer"];
     let printed = test(sh, &[&words[..], &["--", "--ignored", "--nocapture"]].concat())?;
     let figures = row::lines(&printed, "packer").into_iter().next().context("the test printed no figures")?;
@@ -169,8 +169,13 @@ fn local(sh: &Shell) -> Result<Vec<Row>> {
         let row = Row::new(format!("--local, until the image is {what}"), "s", measured);
         anyhow::Ok(row.beside("packer, unverified", figures.number("packer")?).target(Target::AtMost(bound)))
     };
-    let available = row("available", figures.number("available")?, 0.42)?;
-    Ok(vec![available, row("verified", figures.number("verified")?, 0.65)?])
+    let verified = figures.number("verified")?;
+    let mut rows = vec![row("available", figures.number("available")?, 0.42)?, row("verified", verified, 0.65)?];
+    if let Some(earlier) = earlier {
+        let row = Row::new("--local, the whole job, its base and packages a day old at most".to_owned(), "s", verified);
+        rows.push(row.beside("earlier build", earlier.local_secs()?).target(Target::AtMost(0.6)));
+    }
+    Ok(rows)
 }
 
 /// The same of private images, one after another.

@@ -1,5 +1,7 @@
 //! An earlier build to compare with: a worktree of its commit, which is gone afterwards.
 
+use std::time::Instant;
+
 use anyhow::{Context as _, Result};
 use xshell::{Shell, cmd};
 
@@ -42,6 +44,33 @@ impl Checkout {
         // Its own bounds may be missed: the figures are printed all the same.
         let output = command.ignore_status().output().context("failed to start the earlier build's test")?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// How many seconds a whole job of `--local` takes on its sample, once its base is there.
+    ///
+    /// # Errors
+    /// When it does not compile, or a job fails.
+    pub fn local_secs(&self) -> Result<f64> {
+        let (sh, target, path) = (&self.sh, &self.target, &self.path);
+        let _folder = sh.push_dir(path);
+        let build = cmd!(sh, "cargo build --quiet --package xtask-ami --no-default-features").quiet();
+        let build = build.env("CARGO_TARGET_DIR", target).env_remove("CARGO_MANIFEST_DIR");
+        build.env_remove("CARGO_MANIFEST_PATH").run().context("failed to compile the earlier build")?;
+        let folder = sh.create_temp_dir()?;
+        let (home, root) = (folder.path().join("home"), folder.path().join("checkout"));
+        cmd!(sh, "cp -r xtask/ami/sample {root}").quiet().run()?;
+        cmd!(sh, "cp -r .release regions {root}").quiet().run()?;
+        let (tool, limit) = (target.join("debug/xtask-ami"), LIMIT.as_secs().to_string());
+        let mut took_secs = 0.0;
+        // The first one makes the base.
+        for version in ["0.6.1", "0.6.2"] {
+            let began = Instant::now();
+            let words = ["ami", "--version", version, "--local", "--yes", "--quiet", "--root"];
+            let job = cmd!(sh, "timeout --kill-after=10 {limit} {tool} {words...} {root}").quiet().ignore_stdout();
+            job.env("WALLAROO_AMI_HOME", &home).run().context("the earlier build's job failed")?;
+            took_secs = began.elapsed().as_secs_f64();
+        }
+        Ok(took_secs)
     }
 
     fn remove(&self) {

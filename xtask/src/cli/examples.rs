@@ -23,7 +23,7 @@ pub(super) const TEST: &str = "Examples:
 /// Of `bench`.
 pub(super) const BENCH: &str = "Examples:
   cargo xtask bench
-  cargo xtask bench ec2 --against 60424ae
+  cargo xtask bench ec2 local --against 60424ae
   cargo xtask bench compile --json";
 
 /// Of `install-into`.
