@@ -194,6 +194,10 @@ fn moved_on(progress: &Progress) -> Words {
         Progress::NotReused { image, why } => change("Leaving", format_args!("the kept base {image} alone: {why}")),
         Progress::Keeping { instance } => begin("Keeping", format_args!("a base of {instance} for later builds")),
         Progress::Kept { image, until } => change("Kept", format_args!("the base {image} until {until}")),
+        Progress::InstallingPackages { count: 0, instance } => begin("Preparing", instance),
+        Progress::InstallingPackages { count: 1, instance } => {
+            begin("Installing", format_args!("1 package on {instance}"))
+        }
         Progress::InstallingPackages { count, instance } => {
             begin("Installing", format_args!("{count} packages on {instance}"))
         }

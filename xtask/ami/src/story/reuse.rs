@@ -29,9 +29,11 @@ use crate::{
 /// The manifest's path on a kept base; that of the payload replaces it.
 const MANIFEST: &str = manifest::PATH;
 
-/// Holds back the timers by which Ubuntu updates itself soon after a boot, as provision.sh does on a fresh base.
-const HOLD_BACK: &str = "sudo -n sh -c 'units=\"apt-daily.timer apt-daily-upgrade.timer\"; systemctl stop $units; \
-                         systemctl mask --runtime --quiet $units apt-daily.service apt-daily-upgrade.service' || true";
+/// Holds back the timers by which Ubuntu updates itself soon after a boot, as provision.sh does on a fresh base: unless they
+/// are masked, because masking anything takes seconds on an emulated machine.
+const HOLD_BACK: &str = "sudo -n sh -c 'units=\"apt-daily.timer apt-daily-upgrade.timer\"; \
+                         [ \"$(systemctl is-enabled $units 2> /dev/null | sort -u)\" = masked ] || { systemctl stop $units; \
+                         systemctl mask --runtime --quiet $units apt-daily.service apt-daily-upgrade.service; }' || true";
 
 /// A kept base that expires sooner is not started from: `clean` may remove it under the build.
 const LEAST_LEFT: Duration = Duration::from_secs(3600);

@@ -69,7 +69,7 @@ fn a_machine_that_hangs_while_it_boots_is_launched_again() {
     kill(Pid::from_raw(*qemu), Signal::SIGSTOP).expect("it runs");
     let warning = running.wait_for("failed to boot");
     assert!(warning.contains("nothing on its console for 40s"), "{warning}");
-    running.wait_for("Installing 0 packages");
+    running.wait_for("Preparing");
     running.signal(Signal::SIGINT);
     let ended = running.end_within(std::time::Duration::from_secs(15));
     ended.expect_error(130, &[]);

@@ -105,7 +105,7 @@ fn while_the_machine_is_provisioned() {
     let Some(bench) = Bench::quick() else { return };
     bench.script("provision.sh", "sleep 1000\n");
     let mut running = Running::start(&mut bench.release(&[]));
-    running.wait_for("Installing");
+    running.wait_for("Preparing");
     is_interrupted(&bench, running);
 }
 

@@ -110,3 +110,28 @@ fn a_current_base_is_asked_about_only_where_it_lacks_a_package() {
         assert_eq!(ended.stdout.contains("the base is current, and has the packages"), !asks, "{words:?}: {ended:#?}");
     }
 }
+
+#[test]
+fn the_background_apt_is_held_back_unless_it_is_already() {
+    for (states, is_masked) in [
+        ("enabled\nmasked\n", true),
+        ("disabled\nstatic\n", true),
+        // systemctl fails for units that are not enabled.
+        ("masked\nmasked\n", false),
+        // There are none.
+        ("", false),
+    ] {
+        let Some(root) = Root::new() else { return };
+        root.write("/run/systemd/system/x", "");
+        let systemctl = format!(
+            "#!/bin/sh\ncase $1 in\nis-enabled) printf '{states}'; exit 1 ;;\nmask) echo \"$*\" >> /run/masked ;;\nesac\n"
+        );
+        root.program("systemctl", &systemctl);
+        root.program("dpkg-query", DPKG_QUERY);
+        let ended = root.run("provision.sh", &["prepare", "--current"]);
+        assert_eq!(ended.code, Some(0), "{states:?}: {ended:#?}");
+        let masked = root.read("/run/masked").unwrap_or_default();
+        let is_all = ["apt-daily.timer", "apt-daily-upgrade.service"].iter().all(|unit| masked.contains(unit));
+        assert_eq!((is_all, masked.is_empty()), (is_masked, !is_masked), "{states:?}: {masked:?}");
+    }
+}
