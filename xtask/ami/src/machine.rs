@@ -20,7 +20,7 @@ pub mod through;
 mod upload;
 
 pub use job::Job;
-pub use upload::Upload;
+pub use upload::{Form, Upload};
 
 /// How much output is kept for the last lines of a message.
 const TAIL_BYTES: usize = 64 << 10;
@@ -41,7 +41,13 @@ pub trait Machine {
     /// # Errors
     /// As [`Machine::run`].
     async fn upload(&self, what: &str, upload: &Upload<'_>, limit: Duration) -> Result<()> {
-        self.run(what, &upload.command(&[]), Input::File(upload.tar, 0), limit).await.map(drop)
+        let form = self.upload_form();
+        self.run(what, &upload.command(&[], form), Input::File(upload.tar, 0, form), limit).await.map(drop)
+    }
+
+    /// In which form files are sent to it more quickly.
+    fn upload_form(&self) -> Form {
+        Form::Plain
     }
 
     /// Runs a script as root, and returns its standard output. Where the connection is lost ([`Lost`]), the script goes on
@@ -61,8 +67,8 @@ pub enum Input<'a> {
     None,
     /// This text.
     Text(&'a str),
-    /// The content of a file on this computer, from this byte on, as gzip.
-    File(&'a Utf8Path, u64),
+    /// The content of a file on this computer, from this byte on, in this form.
+    File(&'a Utf8Path, u64, Form),
 }
 
 /// A machine to log in to.

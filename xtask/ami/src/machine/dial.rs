@@ -12,11 +12,13 @@ use russh::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    time::Instant,
 };
 
 use super::{
     keys::Login,
     through::{Running, Through},
+    upload::Form,
 };
 
 /// The timeout for sshd's identification. QEMU's forwarded port accepts connections before the guest is up, and stays
@@ -32,10 +34,16 @@ const LOGIN_TIMEOUT_THROUGH: Duration = Duration::from_secs(60);
 /// The interval of keepalives on an idle connection. It is lost after three without an answer.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
+/// A machine that takes longer to accept a connection is not on this computer, nor in the same building: less is sent to it
+/// than it could decompress.
+const NEAR: Duration = Duration::from_millis(3);
+
 /// An open session, and the command that its connection goes through.
 pub(super) struct Dialled {
     pub session: Handle<PinnedHostKey>,
     pub through: Option<Running>,
+    /// In which form files are sent more quickly.
+    pub form: Form,
 }
 
 /// Tries once to log in, as each of the users until one is let in.
@@ -70,17 +78,17 @@ async fn dial_as(
     log: &Utf8Path,
 ) -> Result<Dialled> {
     let Some(through) = through else {
-        let stream = async {
-            let stream = connect_answering(address).await.with_context(|| format!("failed to reach {address}"))?;
-            log_in(stream, user, address, login).await
+        let dialled = async {
+            let answering = connect_answering(address).await;
+            let (stream, form) = answering.with_context(|| format!("failed to reach {address}"))?;
+            anyhow::Ok(Dialled { session: log_in(stream, user, address, login).await?, through: None, form })
         };
-        let session = tokio::time::timeout(LOGIN_TIMEOUT, stream).await.map_err(|_| timed_out(LOGIN_TIMEOUT))??;
-        return Ok(Dialled { session, through: None });
+        return tokio::time::timeout(LOGIN_TIMEOUT, dialled).await.map_err(|_| timed_out(LOGIN_TIMEOUT))?;
     };
     let (stream, running) = through.open(log)?;
     let session = tokio::time::timeout(LOGIN_TIMEOUT_THROUGH, log_in(stream, user, address, login)).await;
     match session.map_err(|_| timed_out(LOGIN_TIMEOUT_THROUGH)).flatten() {
-        Ok(session) => Ok(Dialled { session, through: Some(running) }),
+        Ok(session) => Ok(Dialled { session, through: Some(running), form: Form::Gzip }),
         Err(error) if error.is::<LoginRefused>() => Err(error),
         Err(error) => Err(running.explain(&error).await),
     }
@@ -114,13 +122,15 @@ async fn log_in(
 }
 
 /// Connects, and waits until the other side sends something, which sshd does at once.
-async fn connect_answering(address: SocketAddr) -> Result<TcpStream> {
+async fn connect_answering(address: SocketAddr) -> Result<(TcpStream, Form)> {
     let stream = async {
+        let began = Instant::now();
         let stream = TcpStream::connect(address).await?;
+        let form = if began.elapsed() < NEAR { Form::Plain } else { Form::Gzip };
         stream.set_nodelay(true)?;
         // Only peeked at, because the SSH client has to read it.
         stream.peek(&mut [0]).await?;
-        anyhow::Ok(stream)
+        anyhow::Ok((stream, form))
     };
     tokio::time::timeout(ANSWER_TIMEOUT, stream).await.map_err(|_| anyhow!("no answer yet"))?
 }

@@ -1,7 +1,7 @@
-//! A file on its way to a machine, compressed where that is quicker, which tells how much of it was sent.
+//! A file on its way to a machine, which tells how much of it was sent.
 //!
-//! It is sent as gzip in parts that can be decompressed one after another. As long as the connection takes parts more quickly
-//! than they can be compressed, they are sent as they are.
+//! As gzip it is sent in parts that can be decompressed one after another. While the connection takes parts more quickly than
+//! they can be compressed, they are only wrapped.
 
 use std::{
     fs::File,
@@ -18,6 +18,7 @@ use tokio::{
     time::Instant,
 };
 
+use super::upload::Form;
 use crate::{event::Event, events::Events};
 
 /// How often it is told.
@@ -32,7 +33,7 @@ const MAX_WAITING: usize = 4;
 /// Any connection takes this much at once: what it and the system's buffers hold.
 const TAKEN_AT_ONCE_BYTES: u64 = 4 << 20;
 
-/// How many parts are sent as they are after one that compressing made hardly smaller.
+/// How many parts are only wrapped after one that compressing made hardly smaller.
 const PASSED_OVER: u32 = 7;
 
 /// A file that is read to be sent. What is read has been sent but for the connection's window, 2 MiB at most.
@@ -59,10 +60,10 @@ struct Part {
 
 impl<'a> Sending<'a> {
     /// The rest of a file, of this size, to the machine with this log.
-    pub fn new(file: File, total_bytes: u64, source: &'a str, events: &'a Events) -> Sending<'a> {
+    pub fn new(file: File, form: Form, total_bytes: u64, source: &'a str, events: &'a Events) -> Sending<'a> {
         let (now, (sender, parts)) = (Instant::now(), mpsc::channel(MAX_WAITING));
         // It ends when all is read, or nobody waits for a part any more.
-        tokio::task::spawn_blocking(move || read(file, &sender));
+        tokio::task::spawn_blocking(move || read(file, form, &sender));
         Sending { parts, part: Part::default(), source, sent_bytes: 0, total_bytes, began: now, told: now, events }
     }
 
@@ -100,14 +101,14 @@ impl AsyncRead for Sending<'_> {
     }
 }
 
-/// Reads a file in parts, and compresses those for which there is time.
-fn read(mut file: File, parts: &Sender<io::Result<Part>>) {
+/// Reads a file in parts, and compresses those for which there is time where it is to be sent as gzip.
+fn read(mut file: File, form: Form, parts: &Sender<io::Result<Part>>) {
     let (mut read_bytes, mut passed_over) = (0, 0);
     loop {
         let is_waited_for = parts.capacity() == parts.max_capacity();
         let has_time = read_bytes < TAKEN_AT_ONCE_BYTES || !is_waited_for;
         let level = if has_time && passed_over == 0 { Compression::fast() } else { Compression::none() };
-        let part = part(&mut file, level);
+        let part = part(&mut file, (form == Form::Gzip).then_some(level));
         let (of_bytes, bytes) = part.as_ref().map_or((0, 0), |part| (part.of_bytes, part.bytes.len() as u64));
         read_bytes += of_bytes;
         passed_over = match passed_over {
@@ -116,18 +117,20 @@ fn read(mut file: File, parts: &Sender<io::Result<Part>>) {
         };
         let is_end = of_bytes == 0;
         // What is decompressed may not be nothing at all.
-        let is_wanted = !is_end || read_bytes == 0 || part.is_err();
+        let is_wanted = !is_end || read_bytes == 0 && bytes > 0 || part.is_err();
         if is_wanted && parts.blocking_send(part).is_err() || is_end {
             return;
         }
     }
 }
 
-/// The next part of a file. It is empty at the end.
-fn part(file: &mut File, level: Compression) -> io::Result<Part> {
+/// The next part of a file, as gzip of a level, or as it is. It is of no bytes at the end.
+fn part(file: &mut File, level: Option<Compression>) -> io::Result<Part> {
     let mut content = Vec::new();
     file.take(PART_BYTES).read_to_end(&mut content)?;
+    let of_bytes = content.len() as u64;
+    let Some(level) = level else { return Ok(Part { bytes: content, sent: 0, of_bytes }) };
     let mut encoder = GzEncoder::new(Vec::with_capacity(content.len()), level);
     encoder.write_all(&content)?;
-    Ok(Part { bytes: encoder.finish()?, sent: 0, of_bytes: content.len() as u64 })
+    Ok(Part { bytes: encoder.finish()?, sent: 0, of_bytes })
 }

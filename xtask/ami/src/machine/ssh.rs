@@ -17,6 +17,7 @@ use super::{
     logged::{self, Logged},
     sending::Sending,
     through::{Running, Through},
+    upload::Form,
 };
 use crate::{event::Event, events::Events, ground::process};
 
@@ -34,6 +35,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 /// A login session over SSH.
 pub struct Ssh {
     session: Handle<PinnedHostKey>,
+    form: Form,
     /// The command that the connection goes through, which ends with it.
     _through: Option<Running>,
     log: Utf8PathBuf,
@@ -57,7 +59,8 @@ impl Ssh {
         let logged_bytes = std::fs::metadata(log).map_or(0, |log| usize::try_from(log.len()).unwrap_or(usize::MAX));
         let dialled = dial::dial(to.address, login, through, log).await?;
         let (log, events) = (log.to_owned(), events.clone());
-        Ok(Ssh { session: dialled.session, _through: dialled.through, log, logged_bytes, events })
+        let (session, form) = (dialled.session, dialled.form);
+        Ok(Ssh { session, form, _through: dialled.through, log, logged_bytes, events })
     }
 
     /// Runs a command to its end, which is its exit status, or the name of a signal. `output` gets what it prints.
@@ -84,14 +87,14 @@ impl Ssh {
             match input {
                 Input::None => {}
                 Input::Text(text) => writer.data(text.as_bytes()).await.map_err(|_| lost())?,
-                Input::File(path, from) => {
+                Input::File(path, from, form) => {
                     let mut file =
                         tokio::fs::File::open(path).await.with_context(|| format!("failed to open {path}"))?;
                     let failed = || format!("failed to read {path}");
                     let length = file.metadata().await.with_context(failed)?.len();
                     file.seek(SeekFrom::Start(from)).await.with_context(failed)?;
                     let rest = length.saturating_sub(from);
-                    let sending = Sending::new(file.into_std().await, rest, source, &self.events);
+                    let sending = Sending::new(file.into_std().await, form, rest, source, &self.events);
                     writer.data(sending).await.map_err(|_| lost())?;
                 }
             }
@@ -189,6 +192,10 @@ impl Machine for Ssh {
             Ok(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
             ended => bail!(self.failed(what, &ended, &output)),
         }
+    }
+
+    fn upload_form(&self) -> Form {
+        self.form
     }
 
     async fn script(&self, job: &mut Job) -> Result<String> {

@@ -10,6 +10,15 @@ use camino::Utf8Path;
 /// How the command begins. It prints nothing.
 pub(super) const BEGIN: &str = "sudo -n sh -c 'rm -rf ";
 
+/// How a file is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As it is.
+    Plain,
+    /// As gzip, which takes as long as sending a gigabit a second does.
+    Gzip,
+}
+
 /// A tar to upload.
 #[derive(Clone, Copy, Debug)]
 pub struct Upload<'a> {
@@ -20,15 +29,17 @@ pub struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    /// Unpacks what earlier connections brought, of which these many bytes of each count, and then the command's input.
+    /// Unpacks what earlier connections brought, of which these many bytes of each count, and then the command's input, which
+    /// has this form.
     #[must_use]
-    pub fn command(&self, arrived: &[u64]) -> String {
+    pub fn command(&self, arrived: &[u64], form: Form) -> String {
         let (folder, parts) = (self.folder, self.parts());
         let before = (1..).zip(arrived).map(|(number, bytes)| format!("head -c {bytes} {parts}/{number}; "));
         let (before, number) = (before.collect::<String>(), arrived.len() + 1);
+        let decompress = if form == Form::Gzip { "gzip -d | " } else { "" };
         let removed = if arrived.is_empty() { format!("{folder} {parts}") } else { folder.to_owned() };
         format!(
-            "{BEGIN}{removed} && mkdir -p -m 700 {folder} {parts} && {{ {before}gzip -d | tee {parts}/{number}; }} | \
+            "{BEGIN}{removed} && mkdir -p -m 700 {folder} {parts} && {{ {before}{decompress}tee {parts}/{number}; }} | \
              tar -x -C {folder} -f - && rm -rf {parts}'"
         )
     }
@@ -66,10 +77,10 @@ mod tests {
 
     #[test]
     fn what_arrived_is_unpacked_again_and_nothing_of_it_removed() {
-        let first = upload().command(&[]);
+        let first = upload().command(&[], Form::Plain);
         assert!(first.contains("rm -rf /var/tmp/staging /var/tmp/staging-parts && "), "{first}");
-        assert!(first.contains("{ gzip -d | tee /var/tmp/staging-parts/1; }"), "{first}");
-        let third = upload().command(&[10, 20]);
+        assert!(first.contains("{ tee /var/tmp/staging-parts/1; }"), "{first}");
+        let third = upload().command(&[10, 20], Form::Gzip);
         assert!(third.contains("rm -rf /var/tmp/staging && "), "{third}");
         let unpacked = "{ head -c 10 /var/tmp/staging-parts/1; head -c 20 /var/tmp/staging-parts/2; gzip -d | tee ";
         assert!(third.contains(unpacked), "{third}");

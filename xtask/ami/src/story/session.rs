@@ -113,9 +113,10 @@ impl<C: Compute> Machine for Session<'_, C> {
         let deadline = Instant::now() + limit + LAST_LOGIN;
         let mut arrived = Vec::new();
         loop {
-            let rest = Input::File(upload.tar, arrived.iter().sum());
             let login = self.machine();
-            let lost = match login.run(what, &upload.command(&arrived), rest, limit).await {
+            let form = login.upload_form();
+            let rest = Input::File(upload.tar, arrived.iter().sum(), form);
+            let lost = match login.run(what, &upload.command(&arrived, form), rest, limit).await {
                 Err(error) if error.is::<Lost>() => error,
                 done => return done.map(drop),
             };

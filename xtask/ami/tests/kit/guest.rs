@@ -194,7 +194,7 @@ pub fn word(command: &str) -> &'static str {
 impl Unpacked {
     fn brought_by(input: Input<'_>) -> Result<Unpacked> {
         match input {
-            Input::File(path, _) => Disk::content_of(path),
+            Input::File(path, ..) => Disk::content_of(path),
             // What was unpacked beside, as a machine does while others work.
             Input::Text(unpacked) => Ok(serde_json::from_str(unpacked)?),
             Input::None => bail!("there is nothing to unpack"),

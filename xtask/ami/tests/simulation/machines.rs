@@ -77,7 +77,7 @@ impl<F: Fate> Machine for SimMachine<F> {
         let id = &self.instance;
         // A machine unpacks what it gets by itself, so that takes nothing of the thread that is watched.
         let unpacked = match input {
-            Input::File(path, _) => {
+            Input::File(path, ..) => {
                 let path = path.to_owned();
                 let unpacked = tokio::task::spawn_blocking(move || Disk::content_of(&path)).await??;
                 Some(serde_json::to_string(&unpacked)?)

@@ -7,7 +7,7 @@ use std::{
 
 use xtask_ami::{
     machine::{
-        Input, Machine as _,
+        Form, Input, Machine as _,
         keys::{Login, LoginKey, Users},
         ssh::{LoginRefused, Ssh},
         through::Through,
@@ -84,6 +84,10 @@ async fn a_bastion_leads_to_the_machine_with_ssh_itself() {
     let through = through(&server, &[&["ssh"][..], &OPTIONS, &bastion].concat());
     let ssh = server.connect("192.0.2.1:9".parse().expect("an address"), Some(&through)).await.expect("a login");
     assert_eq!(says(&ssh, "echo through").await, "through\n");
+    // How far it is is not known, and this computer is not.
+    assert_eq!(ssh.upload_form(), Form::Gzip);
+    let near = server.connect(server.address, None).await.expect("a login");
+    assert_eq!(near.upload_form(), Form::Plain);
     // The same with OpenSSH's own client, as it is printed for a machine that is kept.
     let line = xtask_ami::machine::openssh::command_line(&server.folder, &server.login, server.address, Some(&through));
     let shown = format!("{} echo shown", line.expect("a command line"));

@@ -3,7 +3,7 @@
 use std::{process::Command, sync::atomic::Ordering, time::Duration};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask_ami::machine::{Input, Lost, Machine as _, Upload};
+use xtask_ami::machine::{Form, Input, Lost, Machine as _, Upload};
 
 use crate::{
     server::{Server, exists, until},
@@ -22,12 +22,12 @@ async fn a_connection_that_breaks_ends_the_upload_wherever_it_is() {
     let content: Vec<u8> = (0..12_000_000_u32).map(|i| u8::try_from(i % 251).expect("a byte")).collect();
     let file = server.folder.join("payload");
     std::fs::write(&file, &content).expect("a file");
-    let command = format!("gzip -d > {}", server.folder.join("uploaded"));
+    let command = format!("cat > {}", server.folder.join("uploaded"));
     // sshd says little during an upload: it answers the login, takes the command, and then asks for more.
     for bytes in (1600..3000).step_by(50) {
         wire.break_after(bytes);
         let Ok(machine) = server.connect(wire.address, None).await else { continue };
-        let upload = machine.run("uploading", &command, Input::File(&file, 0), LIMIT);
+        let upload = machine.run("uploading", &command, Input::File(&file, 0, Form::Plain), LIMIT);
         match tokio::time::timeout(AT_ONCE, upload).await {
             Ok(Err(error)) => assert!(error.is::<Lost>(), "broken after {bytes} bytes: {error:#}"),
             Ok(Ok(_)) => {}
@@ -35,7 +35,7 @@ async fn a_connection_that_breaks_ends_the_upload_wherever_it_is() {
         }
     }
     let machine = server.connect(wire.address, None).await.expect("a login");
-    machine.run("uploading", &command, Input::File(&file, 0), LIMIT).await.expect("the whole of it");
+    machine.run("uploading", &command, Input::File(&file, 0, Form::Plain), LIMIT).await.expect("the whole of it");
     assert!(std::fs::read(server.folder.join("uploaded")).expect("a file") == content, "other bytes arrived");
 }
 
@@ -45,7 +45,7 @@ async fn a_command_that_reads_nothing_more_ends_the_upload() {
     let file = server.folder.join("payload");
     std::fs::write(&file, vec![1; 12_000_000]).expect("a file");
     let machine = server.connect(server.address, None).await.expect("a login");
-    let upload = machine.run("uploading", "head -c 10 | wc -c; exit 3", Input::File(&file, 0), LIMIT);
+    let upload = machine.run("uploading", "head -c 10 | wc -c; exit 3", Input::File(&file, 0, Form::Plain), LIMIT);
     let error = tokio::time::timeout(AT_ONCE, upload).await.expect("an end").expect_err("status 3");
     assert!(format!("{error:#}").contains("uploading failed (exit status 3)"), "{error:#}");
 }
@@ -55,7 +55,7 @@ async fn a_file_that_is_gone_ends_the_upload() {
     let server = Server::start();
     let machine = server.connect(server.address, None).await.expect("a login");
     let gone = server.folder.join("gone");
-    let upload = machine.run("uploading", "cat", Input::File(&gone, 0), LIMIT);
+    let upload = machine.run("uploading", "cat", Input::File(&gone, 0, Form::Gzip), LIMIT);
     let error = tokio::time::timeout(AT_ONCE, upload).await.expect("an end").expect_err("no file");
     assert!(format!("{error:#}").contains(&format!("failed to open {gone}")), "{error:#}");
 }
@@ -80,7 +80,8 @@ async fn an_upload_is_taken_up_at_the_byte_where_it_stopped() {
     let (tar, unpacked) = (tar(&server.folder, BYTES), server.folder.join("unpacked"));
     let upload = Upload { tar: &tar, folder: unpacked.as_str() };
     let mut arrived: Vec<u64> = Vec::new();
-    for cut_at in [Some(6_000_000), Some(15_000_000), None] {
+    // What one connection brought in a form is continued in another, where the second goes another way.
+    for (cut_at, form) in [(Some(6_000_000), Form::Gzip), (Some(15_000_000), Form::Plain), (None, Form::Gzip)] {
         let machine = server.connect(wire.address, None).await.expect("a login");
         if !arrived.is_empty() || wire.carried.load(Ordering::SeqCst) > 0 {
             let connections = arrived.len() + 1;
@@ -89,7 +90,7 @@ async fn an_upload_is_taken_up_at_the_byte_where_it_stopped() {
             arrived = upload.counted(connections, &counted).expect("numbers");
             assert!(arrived.iter().all(|bytes| *bytes > 1_000_000), "{arrived:?}");
         }
-        let (command, rest) = (upload.command(&arrived), Input::File(upload.tar, arrived.iter().sum()));
+        let (command, rest) = (upload.command(&arrived, form), Input::File(upload.tar, arrived.iter().sum(), form));
         let work = machine.run("uploading", &command, rest, LIMIT);
         match cut_at {
             None => _ = work.await.expect("the rest of it"),
@@ -111,6 +112,29 @@ async fn an_upload_is_taken_up_at_the_byte_where_it_stopped() {
     // What was on the wire when it was cut is sent again: less than a channel's window for each cut.
     let carried = wire.carried.load(Ordering::SeqCst) as u64;
     assert!(carried < BYTES + 8_000_000, "{carried} bytes for {BYTES}");
+}
+
+/// Less than any connection takes at once, so all of it is compressed however quick this computer is.
+#[tokio::test]
+async fn what_compresses_is_sent_as_less_to_a_machine_that_is_far() {
+    let server = Server::start();
+    let wire = Wire::to(server.address).await;
+    let lines: String = (0..200_000).map(|number| format!("line {number}\n")).collect();
+    std::fs::write(server.folder.join("data"), &lines).expect("a file");
+    let tar = server.folder.join("data.tar");
+    let made = Command::new("tar").args(["-C", server.folder.as_str(), "-cf", tar.as_str(), "data"]).status();
+    assert!(made.expect("tar").success());
+    let machine = server.connect(wire.address, None).await.expect("a login");
+    for (form, most) in [(Form::Plain, lines.len() * 3 / 2), (Form::Gzip, lines.len() / 2)] {
+        let before = wire.carried.load(Ordering::SeqCst);
+        let unpacked = server.folder.join(format!("{form:?}"));
+        let upload = Upload { tar: &tar, folder: unpacked.as_str() };
+        let (command, file) = (upload.command(&[], form), Input::File(&tar, 0, form));
+        machine.run("uploading", &command, file, LIMIT).await.expect("an upload");
+        assert_eq!(std::fs::read_to_string(unpacked.join("data")).expect("it"), lines, "{form:?}");
+        let carried = wire.carried.load(Ordering::SeqCst) - before;
+        assert!(carried < most, "{carried} bytes as {form:?}, for {}", lines.len());
+    }
 }
 
 /// As while packages are installed.
