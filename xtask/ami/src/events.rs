@@ -121,9 +121,13 @@ impl Events {
         ended
     }
 
+    fn of_build<T>(&self, look: impl FnOnce(&Build) -> T) -> Option<T> {
+        self.0.build.borrow().as_ref().map(look)
+    }
+
     /// Flushes the journal, before or after the work on the build: nothing else needs this thread then.
     fn flush_here(&self) -> Result<()> {
-        self.0.build.borrow().as_ref().map_or(Ok(()), |build| build.journal.flush()())
+        self.of_build(|build| build.journal.flush()).map_or(Ok(()), |flush| flush())
     }
 
     /// Reads the state of the build. The next event may change it.
@@ -142,18 +146,14 @@ impl Events {
     /// As [`Events::emit`], and when it cannot be flushed. Then the work that follows it must not begin.
     pub async fn emit_flushed(&self, event: Event) -> Result<()> {
         self.emit(event)?;
-        let build = self.0.build.borrow();
-        let Some((written, flushed)) = build.as_ref().map(|it| (it.journal.length_bytes(), Rc::clone(&it.flushed)))
-        else {
+        let Some((written, flushed)) = self.of_build(|it| (it.journal.length_bytes(), Rc::clone(&it.flushed))) else {
             return Ok(());
         };
-        drop(build);
         let mut flushed = flushed.lock().await;
         if *flushed >= written {
             return Ok(());
         }
-        let journal = self.0.build.borrow().as_ref().map(|it| (it.journal.length_bytes(), it.journal.flush()));
-        if let Some((written, flush)) = journal {
+        if let Some((written, flush)) = self.of_build(|it| (it.journal.length_bytes(), it.journal.flush())) {
             // On another thread, because it may take seconds, and signals and the instance need this one meanwhile.
             tokio::task::spawn_blocking(flush).await??;
             *flushed = written;
