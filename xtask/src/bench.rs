@@ -66,6 +66,7 @@ fn measure(sh: &Shell, part: Part, earlier: Option<&earlier::Checkout>) -> Resul
         Part::Scale => scale(sh),
         Part::Heartbeat => heartbeat(sh),
         Part::Upload => upload(sh),
+        Part::Deep => deep(sh),
         Part::Compile => compile::rows(sh),
         Part::Local => local(sh, earlier),
         Part::Private => private(sh),
@@ -158,6 +159,16 @@ fn upload(sh: &Shell) -> Result<Vec<Row>> {
         Ok(row.target(Target::AtLeast(0.9)))
     };
     row::lines(&printed, "upload").into_iter().map(row).collect()
+}
+
+fn deep(sh: &Shell) -> Result<Vec<Row>> {
+    let words = ["--package", "xtask-ami", "--no-default-features", "--test", "local", "a_disk_is_read"];
+    let printed = test(sh, &[&words[..], &["--", "--ignored", "--nocapture"]].concat())?;
+    let figures = row::lines(&printed, "deep").into_iter().next().context("the test printed no figures")?;
+    let what =
+        |what: &str| anyhow::Ok(format!("a disk with {} MB is read for check --deep, {what}", figures.text("mb")?));
+    let took = Row::new(what("time")?, "s", figures.number("took")?).target(Target::AtMost(10.0));
+    Ok(vec![took, Row::new(what("memory")?, "MB", figures.number("peak_mb")?).target(Target::AtMost(100.0))])
 }
 
 /// Real machines on this computer, so the time is real, too.

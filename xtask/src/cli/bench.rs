@@ -27,6 +27,8 @@ pub enum Part {
     Heartbeat,
     /// Uploads on loopback with delays, against scp
     Upload,
+    /// A disk of two gigabytes, read as `ami check --deep` does
+    Deep,
     /// The first compile with the AWS SDK, of aws-sdk-ec2 and of all, with and without the hint to rustc; takes up to half
     /// an hour
     Compile,
