@@ -34,8 +34,8 @@ const LOGIN_TIMEOUT_THROUGH: Duration = Duration::from_secs(60);
 /// The interval of keepalives on an idle connection. It is lost after three without an answer.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// A machine that takes longer to accept a connection is not on this computer, nor in the same building: less is sent to it
-/// than it could decompress.
+/// A machine that takes longer to accept a connection is neither on this computer nor in the same building, so that it could
+/// decompress more than what arrives there.
 const NEAR: Duration = Duration::from_millis(3);
 
 /// An open session, and the command that its connection goes through.
