@@ -225,11 +225,11 @@ async fn an_instance_type_that_is_offered_nowhere_or_elsewhere() {
     };
     let all = ["us-west-2a", "us-west-2b", "us-west-2c"];
     let mut rig = Rig::public(&REGIONS);
-    "m5.lagre".clone_into(&mut rig.order.recipe.instance.instance_type);
+    "m5.2xlarge".clone_into(&mut rig.order.recipe.instance.instance_type);
     rig.endpoint.region(HOME, |region| {
-        region.zones_without = all.map(|zone| (zone.to_owned(), "m5.lagre".to_owned())).into();
+        region.zones_without = all.map(|zone| (zone.to_owned(), "m5.2xlarge".to_owned())).into();
     });
-    one(rig, "the instance type m5.lagre in us-west-2; did you mean m5.large?", "--instance-type").await;
+    one(rig, "the instance type m5.2xlarge in us-west-2; did you mean m5.xlarge?", "--instance-type").await;
     one(without(&all), "EC2 does not offer the instance type m5.large in us-west-2", "--instance-type").await;
 
     let mut rig = without(&["us-west-2a"]);
