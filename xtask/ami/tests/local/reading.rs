@@ -12,7 +12,8 @@ use crate::support::{folder, missing, skipped};
 /// Makes a disk of a part of this computer's packages, with what dpkg knows of them, and of files that no package brought.
 const MAKE: &str = r#"
 mkdir -p tree/opt
-cp -a --parents /etc /var/lib/dpkg/info /var/lib/dpkg/status /usr/bin /usr/share "/usr/lib/$(uname -m)-linux-gnu" tree
+tar -C / -cf - etc var/lib/dpkg/info var/lib/dpkg/status usr/bin usr/share usr/lib/os-release "usr/lib/$(uname -m)-linux-gnu" |
+    tar -C tree -xf -
 for number in $(seq 1000); do
     seq "$number" "$((number + 15000))" > "tree/opt/$number"
 done
