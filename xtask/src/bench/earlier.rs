@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use xshell::{Shell, cmd};
+use xshell::{Cmd, Shell, cmd};
 
 use super::LIMIT;
 
@@ -35,12 +35,8 @@ impl Checkout {
     /// # Errors
     /// When the test fails, or takes too long.
     pub fn test(&self, words: &[&str]) -> Result<String> {
-        let (sh, target) = (&self.sh, &self.target);
-        let _folder = sh.push_dir(&self.path);
-        let limit = LIMIT.as_secs().to_string();
-        let command = cmd!(sh, "timeout --kill-after=10 {limit} cargo test --quiet {words...}").quiet();
-        let command = command.env("CARGO_TARGET_DIR", target);
-        let command = command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+        let _folder = self.sh.push_dir(&self.path);
+        let command = self.cargo(&[&["test", "--quiet"], words].concat());
         // Its own bounds may be missed: the figures are printed all the same.
         let output = command.ignore_status().output().context("failed to start the earlier build's test")?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -51,11 +47,10 @@ impl Checkout {
     /// # Errors
     /// When it does not compile, or a job fails.
     pub fn local_secs(&self) -> Result<f64> {
-        let (sh, target, path) = (&self.sh, &self.target, &self.path);
-        let _folder = sh.push_dir(path);
-        let build = cmd!(sh, "cargo build --quiet --package xtask-ami --no-default-features").quiet();
-        let build = build.env("CARGO_TARGET_DIR", target).env_remove("CARGO_MANIFEST_DIR");
-        build.env_remove("CARGO_MANIFEST_PATH").run().context("failed to compile the earlier build")?;
+        let (sh, target) = (&self.sh, &self.target);
+        let _folder = sh.push_dir(&self.path);
+        let build = self.cargo(&["build", "--quiet", "--package", "xtask-ami", "--no-default-features"]);
+        build.run().context("failed to compile the earlier build")?;
         let folder = sh.create_temp_dir()?;
         let (home, root) = (folder.path().join("home"), folder.path().join("checkout"));
         cmd!(sh, "cp -r xtask/ami/sample {root}").quiet().run()?;
@@ -71,6 +66,16 @@ impl Checkout {
             took_secs = began.elapsed().as_secs_f64();
         }
         Ok(took_secs)
+    }
+
+    /// cargo with these words, for as long as it may take. What it compiles of the two packages stays apart: packages at the
+    /// same place in two workspaces are one to it, so that it would measure the repository's own once more.
+    fn cargo(&self, words: &[&str]) -> Cmd<'_> {
+        let (sh, limit) = (&self.sh, LIMIT.as_secs().to_string());
+        let apart = ["xtask", "xtask-ami"].map(|name| format!("--config=profile.dev.package.{name}.debug=1"));
+        let command = cmd!(sh, "timeout --kill-after=10 {limit} cargo {apart...} {words...}").quiet();
+        let command = command.env("CARGO_TARGET_DIR", &self.target);
+        command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH")
     }
 
     fn remove(&self) {
