@@ -12,7 +12,7 @@ use russh::keys::{Algorithm, EcdsaCurve, PrivateKey, ssh_key::LineEnding};
 
 use serde::{Deserialize, Serialize};
 
-use crate::recipe::KeyType;
+use crate::{ground::unfinished, recipe::KeyType};
 
 /// The parameters of a login.
 #[derive(Clone, Debug)]
@@ -72,11 +72,9 @@ impl Login {
     /// When the file cannot be written.
     pub fn write(&self, path: &Utf8Path) -> Result<()> {
         let failed = || format!("failed to write the login {path}");
-        let (folder, name) = path.parent().zip(path.file_name()).with_context(failed)?;
         let login_key = self.key.0.to_openssh(LineEnding::LF).with_context(failed)?.to_string();
         let written = Written { users: self.users.candidates(), login_key, host_key: self.host_key.private()? };
-        // Only its owner may read what tempfile makes. A kill leaves a file whose name begins like this one's.
-        let mut file = tempfile::Builder::new().prefix(name).tempfile_in(folder).with_context(failed)?;
+        let mut file = unfinished::file(path).with_context(failed)?;
         file.write_all(&serde_json::to_vec(&written)?).with_context(failed)?;
         file.as_file().sync_all().with_context(failed)?;
         file.persist(path).with_context(failed)?;

@@ -11,12 +11,14 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use tar::{Builder, EntryType, Header};
-use tempfile::NamedTempFile;
 
 use crate::{
     event::facts::Built,
-    ground::finding::Finding,
-    ground::sha256::{Digest, Hashing},
+    ground::{
+        finding::Finding,
+        sha256::{Digest, Hashing},
+        unfinished,
+    },
     recipe,
 };
 
@@ -114,9 +116,8 @@ impl Payload {
     /// When a file can't be read, or changes while it is read; when the tar can't be written. No incomplete tar is
     /// left.
     pub fn write(&self, path: &Utf8Path, left_out: &[Built]) -> Result<BTreeMap<Utf8PathBuf, String>> {
-        let folder = path.parent().with_context(|| format!("{path} is not the path of a file"))?;
         let failed = || format!("failed to write {path}");
-        let file = NamedTempFile::new_in(folder).with_context(failed)?;
+        let file = unfinished::file(path).with_context(failed)?;
         let mut tar = Builder::new(BufWriter::new(file));
         append_folder(&mut tar, "root").with_context(failed)?;
         let mut sums = BTreeMap::new();

@@ -3,14 +3,17 @@
 //! What a journal says is text from many sources, so the template engine escapes all of it, and the browser runs no
 //! script but the page's own (by its SHA-256, in the page's content security policy).
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context, value::Serde};
 use sha2::{Digest as _, Sha256};
 
-use crate::record::folder::{self, JOURNAL, PAGE};
+use crate::{
+    ground::unfinished,
+    record::folder::{self, JOURNAL, PAGE},
+};
 
 mod journal;
 mod bars;
@@ -60,10 +63,14 @@ pub fn write(folder: &Utf8Path) -> Result<Utf8PathBuf> {
     let html = html(&bytes, folder, folder::is_locked(folder))?;
     let path = folder.join(PAGE);
     let failed = || format!("failed to write the page of the build {path}");
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
+    folder::delete(folder, &format!("{PAGE}-"));
+    let mut file = unfinished::file(&path).with_context(failed)?;
     file.write_all(html.as_bytes()).with_context(failed)?;
-    file.persist(&path).with_context(failed)?;
-    Ok(path)
+    match file.persist(&path) {
+        // Another process that writes the page just now took it for one that a killed process left, and its own is as new.
+        Err(error) if error.error.kind() == ErrorKind::NotFound => Ok(path),
+        persisted => persisted.map(|_| path.clone()).with_context(failed),
+    }
 }
 
 /// Base64, as content security policies have it (RFC 4648, section 4).

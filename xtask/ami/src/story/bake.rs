@@ -300,3 +300,20 @@ async fn make_image<C: Compute + Imaging + Account>(
     launch::terminate(cloud, run, instance).await;
     available
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{fixture, ground::unfinished};
+
+    #[test]
+    fn a_payload_and_a_login_that_a_killed_process_was_writing_are_leftovers() {
+        let (_guard, folder) = fixture::folder();
+        for name in [payload::TAR, "bake-login-1"] {
+            unfinished::file(&folder.join(name)).expect("a file").keep().expect("it stays");
+        }
+        delete_leftovers(&folder);
+        let left: Vec<_> = folder.read_dir_utf8().expect("the folder").map(|entry| entry.expect("an entry")).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}

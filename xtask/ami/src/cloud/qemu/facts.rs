@@ -13,6 +13,7 @@ use super::{
 use crate::{
     elf::{facts::Facts, survey},
     events::Events,
+    ground::unfinished,
     recipe::Package,
 };
 
@@ -54,7 +55,7 @@ pub async fn of_base(base: &Base, packages: &[Package], events: &Events) -> Resu
     let Some(facts) = facts else { return Ok(None) };
     match with_packages(&facts, &state, packages).await {
         Ok(facts) => {
-            keep(base, folder, &facts)?;
+            keep(base, &facts)?;
             Ok(Some(facts))
         }
         Err(error) => {
@@ -73,10 +74,9 @@ async fn with_packages(facts: &Facts, state: &State, packages: &[Package]) -> Re
     Apt::new(scratch, ARCHITECTURE, state).await?.on_base(facts.clone(), packages).await
 }
 
-fn keep(base: &Base, folder: &Utf8Path, facts: &Facts) -> Result<()> {
+fn keep(base: &Base, facts: &Facts) -> Result<()> {
     let path = path_beside(&base.path);
-    let file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder);
-    let written = file.and_then(|mut file| {
+    let written = unfinished::file(&path).and_then(|mut file| {
         std::io::Write::write_all(&mut file, facts.text().as_bytes())?;
         Ok(file.persist(&path)?)
     });

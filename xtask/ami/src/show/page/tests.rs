@@ -7,8 +7,14 @@ use super::{
     bars::{Bar, End, Work, bars},
     base64, critical, html,
     journal::Lines,
+    write,
 };
-use crate::{event::step::Step, fixture};
+use crate::{
+    event::step::Step,
+    fixture,
+    ground::unfinished,
+    record::folder::{JOURNAL, PAGE},
+};
 
 const FORMAT_1: &str = include_str!("../../record/journal/format-1.jsonl");
 const FORMAT_2: &str = include_str!("../../record/journal/format-2.jsonl");
@@ -70,6 +76,18 @@ fn a_journal_that_is_cut_off_anywhere_has_a_page() {
         let torn = page(&FORMAT_2[..length]);
         assert!(!torn.contains("of the journal cannot be read"), "{length}");
     }
+}
+
+#[test]
+fn a_page_that_a_killed_process_was_writing_goes_with_the_next() {
+    let (_guard, folder) = crate::fixture::folder();
+    std::fs::write(folder.join(JOURNAL), FORMAT_2).expect("a journal");
+    unfinished::file(&folder.join(PAGE)).expect("a file").keep().expect("it stays");
+    write(&folder).expect("a page");
+    let entries = folder.read_dir_utf8().expect("the folder").map(|entry| entry.expect("an entry"));
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_owned()).collect();
+    names.sort();
+    assert_eq!(names, [JOURNAL, PAGE]);
 }
 
 #[test]
