@@ -69,6 +69,9 @@ const IMAGE: &str = "localhost/wallaroo-build-base:latest";
 /// Partitions, each with a region, for whose policies IAM's data is asked.
 const PARTITIONS: [(&str, &str); 3] = [("aws", "us-west-2"), ("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")];
 
+/// What is tested with the simulated EC2.
+const EC2: [&str; 5] = ["--lib", "--test", "credentials", "--test", "ec2"];
+
 /// Leaves the AWS SDK out; the checks that need it run separately.
 const LIGHT: [&str; 2] = ["--workspace", "--no-default-features"];
 
@@ -123,7 +126,7 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
         // The library's own tests again, because its EC2 part is only compiled here.
         let talk = sh.create_dir("xtask/target/tmp")?.join("ec2-talk.jsonl");
         sh.remove_path(&talk)?;
-        let simulated = cmd!(sh, "cargo test --package xtask-ami --lib --test credentials --test ec2");
+        let simulated = cmd!(sh, "cargo test --package xtask-ami {EC2...}");
         checks.run("EC2, simulated", simulated.env("EC2_TALK", &talk));
         witnesses(&sh, &mut checks, &talk)?;
         let python = python_environment(&sh, "moto", &MOTO, &MOTO.join("\n"))?.join("bin/python");
@@ -134,10 +137,10 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
     Ok(checks.end())
 }
 
-/// Runs the tests with virtual machines, and compiles the AWS SDK beside them.
+/// Runs the tests with virtual machines, and compiles the AWS SDK and what is tested with it beside them.
 ///
-/// That takes minutes the first time, and a machine often waits for something. What is compiled leaves the programs alone that
-/// the machines are made with.
+/// That takes minutes, and a machine often waits for something. The machines are made with a copy of the tool, because the
+/// one with the SDK takes its place.
 fn machines(sh: &Shell, checks: &mut Checks) -> Result<()> {
     say("\n== compiling the tests with machines");
     let compile = without_cargo(cmd!(sh, "cargo test {LIGHT...} --test local --no-run"));
@@ -151,18 +154,20 @@ fn machines(sh: &Shell, checks: &mut Checks) -> Result<()> {
         return Ok(());
     };
     let program = sh.current_dir().join(path);
+    let tool = sh.create_dir("xtask/target/tmp/without-ec2")?.join("xtask-ami");
+    sh.copy_file("xtask/target/debug/xtask-ami", &tool)?;
     let beside = Beside::begin([
         ("lints with the AWS SDK", cmd!(sh, "nice -n 19 cargo clippy --workspace --all-targets -- --deny warnings")),
-        ("compiling the AWS SDK", cmd!(sh, "nice -n 19 cargo test --package xtask-ami --lib --no-run")),
+        ("compiling the AWS SDK", cmd!(sh, "nice -n 19 cargo test --package xtask-ami {EC2...} --test moto --no-run")),
     ]);
     // Serially: on two cores, two machines at a time are slower than one after the other.
-    checks.run("virtual machines", cmd!(sh, "{program} --test-threads=1 --nocapture"));
-    container(sh, checks, &program)?;
+    checks.run("virtual machines", cmd!(sh, "{program} --test-threads=1 --nocapture").env("XTASK_AMI", &tool));
+    container(sh, checks, &program, &tool)?;
     beside.end(checks)
 }
 
 /// Runs the tests of make in a container, where one runs: not every computer that is a container itself can run others.
-fn container(sh: &Shell, checks: &mut Checks, program: &Path) -> Result<()> {
+fn container(sh: &Shell, checks: &mut Checks, program: &Path, tool: &Path) -> Result<()> {
     const NAME: &str = "make in a container";
     let folder = sh.create_dir("xtask/target/tmp/containers")?;
     let made = cmd!(sh, "sh xtask/ami/tests/local/engine.sh {folder} {IMAGE}").ignore_status().output()?;
@@ -171,7 +176,10 @@ fn container(sh: &Shell, checks: &mut Checks, program: &Path) -> Result<()> {
         return Ok(());
     }
     let tests = cmd!(sh, "{program} container:: --ignored --test-threads=1 --nocapture");
-    let tests = tests.env("CONTAINER_IMAGE", IMAGE).env("CONTAINERS_CONF", folder.join("containers.conf"));
+    let tests = tests
+        .env("XTASK_AMI", tool)
+        .env("CONTAINER_IMAGE", IMAGE)
+        .env("CONTAINERS_CONF", folder.join("containers.conf"));
     checks.run(NAME, tests.env("CONTAINERS_STORAGE_CONF", folder.join("storage.conf")));
     Ok(())
 }

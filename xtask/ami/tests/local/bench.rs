@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::{
     running::Running,
-    support::{Ended, Home, QEMU, files, folder, missing, recipe, sample, skipped, write, write_program},
+    support::{Ended, Home, QEMU, files, folder, missing, recipe, sample, skipped, tool, write, write_program},
 };
 
 /// How long a machine may take to shut down by itself under emulation.
@@ -254,7 +254,7 @@ fn base(system: Option<&str>, recipe: &str, has_packages: bool) -> Utf8PathBuf {
     let root = sample(&folder);
     write(&root.join(".release/ami/ami.toml"), recipe);
     let ami = |words: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-ami"));
+        let mut command = Command::new(tool());
         command.arg("ami").args(words).args(["--version", "0", "--local", "--root", root.as_str()]);
         command.args(system.iter().flat_map(|system| ["--system", system]));
         command.env("WALLAROO_AMI_HOME", &shared).env("PATH", path_with(&folder, "qemu-system-x86_64", DEAF_QEMU));

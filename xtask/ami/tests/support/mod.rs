@@ -27,6 +27,12 @@ pub struct Home {
     _guard: TempDir,
 }
 
+/// The tool: the one that cargo compiled for these tests, or the copy of it that the environment names, where cargo compiles
+/// another one meanwhile.
+pub fn tool() -> std::ffi::OsString {
+    std::env::var_os("XTASK_AMI").unwrap_or_else(|| env!("CARGO_BIN_EXE_xtask-ami").into())
+}
+
 impl Home {
     /// An empty one, that the tool itself has to make. It lies below the target folder, where bases can be linked to.
     pub fn new() -> Home {
@@ -43,7 +49,7 @@ impl Home {
 
     /// `xtask-ami ami …` with this home.
     pub fn ami<S: AsRef<std::ffi::OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-ami"));
+        let mut command = Command::new(tool());
         command.arg("ami").args(words).env("WALLAROO_AMI_HOME", &self.path).current_dir(workspace());
         command.stdin(Stdio::null());
         command
