@@ -16,12 +16,12 @@ use super::{
     keys::Login,
     logged::{self, Logged},
     sending::Sending,
-    through::{Running, Through},
+    through::Running,
     upload::Form,
 };
 use crate::{event::Event, events::Events, ground::process};
 
-pub use super::dial::LoginRefused;
+pub use super::dial::{Cipher, LoginRefused, Way};
 
 /// The most that a command may print on standard output. Expected results are a few dozen lines.
 const MAX_OUTPUT_BYTES: usize = 16 << 20;
@@ -52,12 +52,12 @@ impl Ssh {
     pub async fn connect(
         to: &Destination<'_>,
         login: &Login,
-        through: Option<&Through>,
+        way: Way<'_>,
         log: &Utf8Path,
         events: &Events,
     ) -> Result<Ssh> {
         let logged_bytes = std::fs::metadata(log).map_or(0, |log| usize::try_from(log.len()).unwrap_or(usize::MAX));
-        let dialled = dial::dial(to.address, login, through, log).await?;
+        let dialled = dial::dial(to.address, login, way, log).await?;
         let (log, events) = (log.to_owned(), events.clone());
         let (session, form) = (dialled.session, dialled.form);
         Ok(Ssh { session, form, _through: dialled.through, log, logged_bytes, events })

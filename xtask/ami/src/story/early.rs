@@ -41,7 +41,8 @@ async fn upload_one(run: &Run, machine: &impl Machine, binary: &Built) -> Result
         tokio::task::spawn_blocking(move || Payload::gather(&[binary], &root, &[])?.write(&tar, &[]))
     };
     written.await??;
-    let upload = Upload { tar: &tar, folder: &folder(binary) };
+    let folder = folder(binary);
+    let upload = Upload::new(&tar, &folder);
     let limit = run.spec.recipe.limits.script;
     let uploaded = machine.upload(&format!("uploading {}", binary.name), &upload, limit).await;
     // One that stays is removed with the payload's.

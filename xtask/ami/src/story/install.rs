@@ -80,7 +80,7 @@ pub async fn payload(
         ),
         None => {
             run.events.say(Progress::Uploading { files: sha256.len() - parts.uploaded.len() });
-            let upload = Upload { tar: &tar, folder: STAGING };
+            let upload = Upload::new(&tar, STAGING);
             machine.upload("uploading the payload", &upload, limit).await?;
             early::place(run, machine, &parts.uploaded, STAGING).await?;
         }

@@ -4,7 +4,7 @@ use anyhow::{Error, Result};
 use xtask_ami::machine::{Job, Lost, Machine as _, keys::Login, ssh::Ssh};
 
 use crate::{
-    server::{Server, destination, events, exists, until},
+    server::{DIRECT, Server, destination, events, exists, until},
     wire::Wire,
 };
 
@@ -123,7 +123,7 @@ async fn another_process_follows_what_the_first_one_began_and_runs_nothing_again
     for _ in 0..2 {
         let kept = Login::read(&login).expect("the login");
         let again =
-            Ssh::connect(&destination(server.address), &kept, None, &server.log, &events()).await.expect("a login");
+            Ssh::connect(&destination(server.address), &kept, DIRECT, &server.log, &events()).await.expect("a login");
         std::fs::write(server.folder.join("go"), "").expect("a file");
         let printed = again.script(&mut server.job("prepare", text)).await.expect("its output");
         assert_eq!((printed.as_str(), server.lines("runs")), ("before\nafter\n", 1));

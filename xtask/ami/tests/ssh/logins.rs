@@ -9,13 +9,13 @@ use xtask_ami::{
     machine::{
         Form, Input, Machine as _,
         keys::{Login, LoginKey, Users},
-        ssh::{LoginRefused, Ssh},
+        ssh::{Cipher, LoginRefused, Ssh, Way},
         through::Through,
     },
     recipe::{KeyType, Ssh as Settings},
 };
 
-use crate::server::{Server, destination, events, exists, until, user};
+use crate::server::{DIRECT, Server, destination, events, exists, until, user};
 
 /// OpenSSH without the user's own settings.
 const OPTIONS: [&str; 6] = ["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
@@ -39,10 +39,22 @@ async fn of_several_users_the_one_that_is_let_in_is_found_and_kept() {
     assert_eq!(server.login.users.candidates(), [user()]);
     let users = Users::of(&["no-such-user".to_owned(), "nor-this".to_owned()]);
     let login = Login { users, ..server.login.clone() };
-    let refused = Ssh::connect(&destination(server.address), &login, None, &server.log, &events()).await;
+    let refused = Ssh::connect(&destination(server.address), &login, DIRECT, &server.log, &events()).await;
     let refused = refused.err().expect("a refusal");
     assert!(refused.is::<LoginRefused>(), "{refused:#}");
     assert!(refused.to_string().ends_with("refused the login as no-such-user, nor-this"), "{refused:#}");
+}
+
+#[tokio::test]
+async fn what_is_encrypted_with_is_what_suits_the_machine() {
+    let server = Server::with(KeyType::Ed25519, "LogLevel DEBUG1\n");
+    for (cipher, name) in [(Cipher::Aes, "aes256-gcm@openssh.com"), (Cipher::ChaCha20, "chacha20-poly1305@openssh.com")]
+    {
+        let way = Way { cipher, ..DIRECT };
+        let ssh = Ssh::connect(&destination(server.address), &server.login, way, &server.log, &events()).await;
+        assert_eq!(says(&ssh.expect("a login"), "echo in").await, "in\n");
+        assert!(server.said().contains(&format!("client->server cipher: {name}")), "{name}: {}", server.said());
+    }
 }
 
 #[tokio::test]
@@ -54,7 +66,7 @@ async fn a_server_that_takes_only_what_fips_permits_is_logged_in_to() {
     let ssh = server.connect(server.address, None).await.expect("a login");
     assert_eq!(says(&ssh, "echo in").await, "in\n");
     let login = Login { key: LoginKey::generate(KeyType::Ed25519, "t").expect("a key"), ..server.login.clone() };
-    let refused = Ssh::connect(&destination(server.address), &login, None, &server.log, &events()).await;
+    let refused = Ssh::connect(&destination(server.address), &login, DIRECT, &server.log, &events()).await;
     assert!(refused.err().expect("a refusal").is::<LoginRefused>());
 }
 

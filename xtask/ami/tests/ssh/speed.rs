@@ -89,7 +89,7 @@ async fn ours(server: &Server, address: SocketAddr, tar: &Utf8Path) -> f64 {
     let folder = server.folder.join("ours");
     let began = Instant::now();
     let machine = server.connect(address, None).await.expect("a login");
-    machine.upload("uploading", &Upload { tar, folder: folder.as_str() }, LIMIT).await.expect("an upload");
+    machine.upload("uploading", &Upload::new(tar, folder.as_str()), LIMIT).await.expect("an upload");
     let took_secs = began.elapsed().as_secs_f64();
     std::fs::remove_dir_all(folder).expect("it");
     took_secs

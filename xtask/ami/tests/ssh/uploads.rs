@@ -78,7 +78,7 @@ async fn an_upload_is_taken_up_at_the_byte_where_it_stopped() {
     let server = Server::start();
     let wire = Wire::to(server.address).await;
     let (tar, unpacked) = (tar(&server.folder, BYTES), server.folder.join("unpacked"));
-    let upload = Upload { tar: &tar, folder: unpacked.as_str() };
+    let upload = Upload::new(&tar, unpacked.as_str());
     let mut arrived: Vec<u64> = Vec::new();
     // What one connection brought in a form is continued in another, where the second goes another way.
     for (cut_at, form) in [(Some(6_000_000), Form::Gzip), (Some(15_000_000), Form::Plain), (None, Form::Gzip)] {
@@ -114,6 +114,22 @@ async fn an_upload_is_taken_up_at_the_byte_where_it_stopped() {
     assert!(carried < BYTES + 8_000_000, "{carried} bytes for {BYTES}");
 }
 
+/// A connection's end reaches the machine late, when another connection may have unpacked all of it already.
+#[tokio::test]
+async fn what_is_not_all_of_an_upload_is_kept_and_not_unpacked() {
+    let server = Server::start();
+    let (tar, unpacked) = (tar(&server.folder, 100_000), server.folder.join("unpacked"));
+    let whole = std::fs::read(&tar).expect("a tar");
+    let beginning = server.folder.join("beginning.tar");
+    std::fs::write(&beginning, &whole[..60_000]).expect("a file");
+    let machine = server.connect(server.address, None).await.expect("a login");
+    let command = Upload::new(&tar, unpacked.as_str()).command(&[], Form::Plain);
+    let ended = machine.run("uploading", &command, Input::File(&beginning, 0, Form::Plain), LIMIT).await;
+    assert!(ended.is_err_and(|error| error.to_string().contains("exit status 1")));
+    assert_eq!(std::fs::read_dir(&unpacked).expect("the folder").count(), 0);
+    assert_eq!(std::fs::read(server.folder.join("unpacked-parts/1")).expect("it"), whole[..60_000]);
+}
+
 /// Less than any connection takes at once, so all of it is compressed however quick this computer is.
 #[tokio::test]
 async fn what_compresses_is_sent_as_less_to_a_machine_that_is_far() {
@@ -128,7 +144,7 @@ async fn what_compresses_is_sent_as_less_to_a_machine_that_is_far() {
     for (form, most) in [(Form::Plain, lines.len() * 3 / 2), (Form::Gzip, lines.len() / 2)] {
         let before = wire.carried.load(Ordering::SeqCst);
         let unpacked = server.folder.join(format!("{form:?}"));
-        let upload = Upload { tar: &tar, folder: unpacked.as_str() };
+        let upload = Upload::new(&tar, unpacked.as_str());
         let (command, file) = (upload.command(&[], form), Input::File(&tar, 0, form));
         machine.run("uploading", &command, file, LIMIT).await.expect("an upload");
         assert_eq!(std::fs::read_to_string(unpacked.join("data")).expect("it"), lines, "{form:?}");
@@ -146,7 +162,7 @@ async fn an_upload_arrives_while_a_script_runs_on_the_same_login() {
     let machine = server.connect(server.address, None).await.expect("a login");
     let beside = async {
         until("the script", || exists(&server.folder, "begun")).await;
-        let upload = Upload { tar: &tar, folder: unpacked.as_str() };
+        let upload = Upload::new(&tar, unpacked.as_str());
         machine.upload("uploading", &upload, LIMIT).await.expect("an upload");
         std::fs::write(server.folder.join("go"), "").expect("a file");
     };

@@ -8,7 +8,12 @@ use super::Ec2;
 use crate::{
     cloud::{Compute, Instance, Launch, Shutdown, SshAccess, Termination, tags::Tags},
     event::{facts::Base, ids::InstanceId},
-    machine::{Destination, keys::Login, ssh::Ssh, through::Through},
+    machine::{
+        Destination,
+        keys::Login,
+        ssh::{Cipher, Ssh, Way},
+        through::Through,
+    },
 };
 
 // The SDK's futures are large and nest deeply, so the methods of the traits box them: unboxed, they overflow the stack.
@@ -60,7 +65,8 @@ impl Compute for Ec2 {
     }
 
     async fn connect(&self, to: &Destination<'_>, login: &Login, log: &Utf8Path) -> Result<Ssh> {
-        Ssh::connect(to, login, self.through_to(to).as_ref(), log, &self.events).await
+        let way = Way { through: self.through_to(to).as_ref(), cipher: Cipher::Aes };
+        Ssh::connect(to, login, way, log, &self.events).await
     }
 
     fn through(&self, to: &Destination<'_>) -> Option<Through> {

@@ -47,6 +47,12 @@ impl Accelerator {
         }
     }
 
+    /// Whether the guest's instructions are emulated.
+    #[must_use]
+    pub fn is_emulation(&self) -> bool {
+        matches!(self, Accelerator::Tcg { .. })
+    }
+
     /// QEMU's arguments. `target_cpu` is the processor that the binaries are compiled for: an emulated one must have
     /// its instructions, and few others, because the guest's C library uses all it finds and newer ones are slow to
     /// emulate.

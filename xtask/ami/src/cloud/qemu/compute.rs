@@ -19,7 +19,11 @@ use crate::{
     cloud::{Compute, Instance, InstanceState, Launch, Shutdown, SshAccess, Termination, tags::TAG_BUILD},
     elf::facts::Facts,
     event::{facts::Base, ids::InstanceId},
-    machine::{Destination, keys::Login, ssh::Ssh},
+    machine::{
+        Destination,
+        keys::Login,
+        ssh::{Cipher, Ssh, Way},
+    },
 };
 
 impl Qemu {
@@ -160,7 +164,8 @@ impl Compute for Qemu {
     }
 
     async fn connect(&self, to: &Destination<'_>, login: &Login, log: &Utf8Path) -> Result<Ssh> {
-        let machine = Ssh::connect(to, login, None, log, &self.events).await?;
+        let cipher = if self.accelerator().await.is_emulation() { Cipher::ChaCha20 } else { Cipher::Aes };
+        let machine = Ssh::connect(to, login, Way { through: None, cipher }, log, &self.events).await?;
         let instances: Vec<_> = self.instances.borrow().values().cloned().collect();
         for local in instances {
             let mut local = local.lock().await;
