@@ -15,6 +15,5 @@ pub mod date;
 pub mod sha256;
 pub mod api_error;
 pub mod finding;
-pub mod unfinished;
 #[cfg(test)]
 pub mod untrusted;

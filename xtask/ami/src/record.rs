@@ -5,5 +5,6 @@ pub mod unfinished;
 pub mod ownership;
 pub mod retirement;
 pub mod folder;
+pub mod partial;
 pub mod journal;
 pub mod state;

@@ -12,7 +12,7 @@ use russh::keys::{Algorithm, EcdsaCurve, PrivateKey, ssh_key::LineEnding};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ground::unfinished, recipe::KeyType};
+use crate::{recipe::KeyType, record::partial};
 
 /// The parameters of a login.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ impl Login {
         let failed = || format!("failed to write the login {path}");
         let login_key = self.key.0.to_openssh(LineEnding::LF).with_context(failed)?.to_string();
         let written = Written { users: self.users.candidates(), login_key, host_key: self.host_key.private()? };
-        let mut file = unfinished::file(path).with_context(failed)?;
+        let mut file = partial::file(path).with_context(failed)?;
         file.write_all(&serde_json::to_vec(&written)?).with_context(failed)?;
         file.as_file().sync_all().with_context(failed)?;
         file.persist(path).with_context(failed)?;

@@ -17,9 +17,9 @@ use crate::{
     ground::{
         finding::Finding,
         sha256::{Digest, Hashing},
-        unfinished,
     },
     recipe,
+    record::partial,
 };
 
 /// The payload's name in the build's folder, until it is installed; other names that begin with it are of its parts.
@@ -117,7 +117,7 @@ impl Payload {
     /// left.
     pub fn write(&self, path: &Utf8Path, left_out: &[Built]) -> Result<BTreeMap<Utf8PathBuf, String>> {
         let failed = || format!("failed to write {path}");
-        let file = unfinished::file(path).with_context(failed)?;
+        let file = partial::file(path).with_context(failed)?;
         let mut tar = Builder::new(BufWriter::new(file));
         append_folder(&mut tar, "root").with_context(failed)?;
         let mut sums = BTreeMap::new();

@@ -10,9 +10,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context, value::Serde};
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    ground::unfinished,
-    record::folder::{self, JOURNAL, PAGE},
+use crate::record::{
+    folder::{self, JOURNAL, PAGE},
+    partial,
 };
 
 mod journal;
@@ -64,7 +64,7 @@ pub fn write(folder: &Utf8Path) -> Result<Utf8PathBuf> {
     let path = folder.join(PAGE);
     let failed = || format!("failed to write the page of the build {path}");
     folder::delete(folder, &format!("{PAGE}-"));
-    let mut file = unfinished::file(&path).with_context(failed)?;
+    let mut file = partial::file(&path).with_context(failed)?;
     file.write_all(html.as_bytes()).with_context(failed)?;
     match file.persist(&path) {
         // Another process that writes the page just now took it for one that a killed process left, and its own is as new.

@@ -304,13 +304,13 @@ async fn make_image<C: Compute + Imaging + Account>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fixture, ground::unfinished};
+    use crate::{fixture, record::partial};
 
     #[test]
     fn a_payload_and_a_login_that_a_killed_process_was_writing_are_leftovers() {
         let (_guard, folder) = fixture::folder();
         for name in [payload::TAR, "bake-login-1"] {
-            unfinished::file(&folder.join(name)).expect("a file").keep().expect("it stays");
+            partial::file(&folder.join(name)).expect("a file").keep().expect("it stays");
         }
         delete_leftovers(&folder);
         let left: Vec<_> = folder.read_dir_utf8().expect("the folder").map(|entry| entry.expect("an entry")).collect();

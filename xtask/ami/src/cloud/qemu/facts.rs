@@ -13,8 +13,8 @@ use super::{
 use crate::{
     elf::{facts::Facts, survey},
     events::Events,
-    ground::unfinished,
     recipe::Package,
+    record::partial,
 };
 
 /// The file beside a cached base.
@@ -76,7 +76,7 @@ async fn with_packages(facts: &Facts, state: &State, packages: &[Package]) -> Re
 
 fn keep(base: &Base, facts: &Facts) -> Result<()> {
     let path = path_beside(&base.path);
-    let written = unfinished::file(&path).and_then(|mut file| {
+    let written = partial::file(&path).and_then(|mut file| {
         std::io::Write::write_all(&mut file, facts.text().as_bytes())?;
         Ok(file.persist(&path)?)
     });

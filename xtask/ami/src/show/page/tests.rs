@@ -12,8 +12,10 @@ use super::{
 use crate::{
     event::step::Step,
     fixture,
-    ground::unfinished,
-    record::folder::{JOURNAL, PAGE},
+    record::{
+        folder::{JOURNAL, PAGE},
+        partial,
+    },
 };
 
 const FORMAT_1: &str = include_str!("../../record/journal/format-1.jsonl");
@@ -82,7 +84,7 @@ fn a_journal_that_is_cut_off_anywhere_has_a_page() {
 fn a_page_that_a_killed_process_was_writing_goes_with_the_next() {
     let (_guard, folder) = crate::fixture::folder();
     std::fs::write(folder.join(JOURNAL), FORMAT_2).expect("a journal");
-    unfinished::file(&folder.join(PAGE)).expect("a file").keep().expect("it stays");
+    partial::file(&folder.join(PAGE)).expect("a file").keep().expect("it stays");
     write(&folder).expect("a page");
     let entries = folder.read_dir_utf8().expect("the folder").map(|entry| entry.expect("an entry"));
     let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_owned()).collect();
