@@ -65,7 +65,8 @@ impl Compute for Ec2 {
     }
 
     async fn connect(&self, to: &Destination<'_>, login: &Login, log: &Utf8Path) -> Result<Ssh> {
-        let way = Way { through: self.through_to(to).as_ref(), cipher: Cipher::Aes };
+        let through = self.through_to(to);
+        let way = Way { through: through.as_ref(), cipher: Cipher::Aes };
         Ssh::connect(to, login, way, log, &self.events).await
     }
 

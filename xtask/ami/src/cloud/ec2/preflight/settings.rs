@@ -150,7 +150,12 @@ fn volume(machine: &Instance) -> Option<String> {
 fn unknown_volume_type(volume_type: &str) -> Option<String> {
     let known = VolumeType::values();
     let meant = did_you_mean(volume_type, known);
-    (!known.contains(&volume_type)).then(|| format!("the volume type {volume_type} is not known to this tool{meant}"))
+    (!known.contains(&volume_type)).then(|| {
+        format!(
+            "the volume type {volume_type} is not known to this tool: if EC2 does not have it, give another with \
+             --volume-type{meant}"
+        )
+    })
 }
 
 fn left_out(base: &Disks) -> Option<String> {
@@ -217,7 +222,12 @@ mod tests {
     fn a_volume_type_that_is_not_known_is_told_with_the_nearest() {
         assert_eq!(unknown_volume_type("gp3"), None);
         let told = unknown_volume_type("gp33").expect("a warning");
-        assert_eq!(told, "the volume type gp33 is not known to this tool; did you mean `gp3`?");
-        assert_eq!(unknown_volume_type("zz9").expect("a warning"), "the volume type zz9 is not known to this tool");
+        let unknown = |volume_type| {
+            format!(
+                "the volume type {volume_type} is not known to this tool: if EC2 does not have it, give another with --volume-type"
+            )
+        };
+        assert_eq!(told, format!("{}; did you mean `gp3`?", unknown("gp33")));
+        assert_eq!(unknown_volume_type("zz9"), Some(unknown("zz9")));
     }
 }
