@@ -128,13 +128,12 @@ struct Packages {
 impl Packages {
     fn on(disk: &Disk, entries: &[Entry]) -> Result<Packages> {
         let mut packages = Packages::default();
-        for entry in entries.iter().filter(|entry| entry.path.starts_with(INFO)) {
+        let is_info = |entry: &&Entry| entry.kind == EntryKind::File && entry.path.starts_with(INFO);
+        for entry in entries.iter().filter(is_info) {
             if entry.path.ends_with(".list") {
-                let text = disk.read(&entry.path)?.unwrap_or_default();
-                packages.owned.extend(String::from_utf8_lossy(&text).lines().map(merged));
+                packages.owned.extend(text_of(disk, entry)?.lines().map(merged));
             } else if entry.path.ends_with(".md5sums") {
-                let text = disk.read(&entry.path)?.unwrap_or_default();
-                packages.add_sums(&String::from_utf8_lossy(&text));
+                packages.add_sums(&text_of(disk, entry)?);
             }
         }
         let status = disk.read("/var/lib/dpkg/status")?.unwrap_or_default();
@@ -169,6 +168,13 @@ impl Packages {
         disk.pieces(&entry.path, &mut |piece| context.consume(piece))?;
         Ok(format!("{:x}", context.finalize()) == *sum)
     }
+}
+
+/// The text of a file that was listed, so that it is no link: each look for a path reads all folders on its way.
+fn text_of(disk: &Disk, entry: &Entry) -> Result<String> {
+    let mut bytes = Vec::new();
+    disk.pieces(&entry.path, &mut |piece| bytes.extend_from_slice(piece))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The path of a package's file on a system whose /bin is a link to /usr/bin.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use humantime::format_rfc3339_seconds;
+use memchr::memmem::Finder;
 
 /// How long before an image was made times tell of its making.
 const MAKING_SECS: i64 = 2 * 24 * 3600;
@@ -21,7 +22,8 @@ const OF_ALL: [&str; 6] = ["127.", "0.", "255.", "224.", "169.254.169.254", "1.2
 
 /// Searches files. It has no regular expressions: those take minutes for a disk in a program that isn't optimised.
 pub struct Teller {
-    days: Vec<String>,
+    beginnings: [Finder<'static>; BEGINNINGS.len()],
+    days: Vec<(String, Finder<'static>)>,
     epochs: Option<(i64, i64)>,
     disks: String,
 }
@@ -30,9 +32,11 @@ impl Teller {
     /// A search that passes over what `disks` contains. `made_secs`: times of the two days before are looked for.
     #[must_use]
     pub fn new(disks: &str, made_secs: Option<i64>) -> Teller {
-        let days = made_secs.and_then(days).unwrap_or_default();
+        let beginnings = BEGINNINGS.map(|(_, beginning, _)| Finder::new(beginning));
+        let days = made_secs.and_then(days).unwrap_or_default().into_iter();
+        let days = days.map(|day| (day.clone(), Finder::new(&day).into_owned())).collect();
         let epochs = made_secs.map(|made| (made - MAKING_SECS, made + 60));
-        Teller { days, epochs, disks: disks.to_lowercase() }
+        Teller { beginnings, days, epochs, disks: disks.to_lowercase() }
     }
 
     /// What is found in a file's name and content. What is no text is taken for something made at random.
@@ -54,16 +58,16 @@ impl Teller {
                 found.insert(format!("a time of its making, {word}"));
             }
         }
-        for (kind, beginning, more) in BEGINNINGS {
-            let rest = text.split_once(beginning).map(|(_, rest)| rest);
+        for ((kind, beginning, more), finder) in BEGINNINGS.into_iter().zip(&self.beginnings) {
+            let rest = finder.find(text.as_bytes()).map(|at| &text[at + beginning.len()..]);
             let is_whole = |rest: &str| rest.bytes().take_while(|byte| !byte.is_ascii_whitespace()).count() >= more;
             found.extend(rest.filter(|rest| is_whole(rest)).map(|rest| {
                 let begin: String = rest.chars().take_while(|c| !c.is_whitespace()).take(more.min(12)).collect();
                 format!("{kind}, {beginning}{begin}")
             }));
         }
-        let day = self.days.iter().find(|day| text.contains(day.as_str()));
-        found.extend(day.map(|day| format!("a time of its making, {day}")));
+        let day = self.days.iter().find(|(_, finder)| finder.find(text.as_bytes()).is_some());
+        found.extend(day.map(|(day, _)| format!("a time of its making, {day}")));
         found
     }
 
