@@ -4,6 +4,7 @@
 //! they can be compressed, they are only wrapped.
 
 use std::{
+    cell::Cell,
     fs::File,
     io::{self, Read as _, Write as _},
     pin::Pin,
@@ -45,6 +46,7 @@ pub(super) struct Sending<'a> {
     total_bytes: u64,
     began: Instant,
     told: Instant,
+    unreadable: &'a Cell<Option<io::Error>>,
     events: &'a Events,
 }
 
@@ -59,12 +61,20 @@ struct Part {
 }
 
 impl<'a> Sending<'a> {
-    /// The rest of a file, of this size, to the machine with this log.
-    pub fn new(file: File, form: Form, total_bytes: u64, source: &'a str, events: &'a Events) -> Sending<'a> {
+    /// The rest of a file, of this size, to the machine with this log. Why it cannot be read any more is told to `unreadable`,
+    /// because an error is that of the connection as well.
+    pub fn new(
+        file: File,
+        (form, total_bytes): (Form, u64),
+        unreadable: &'a Cell<Option<io::Error>>,
+        source: &'a str,
+        events: &'a Events,
+    ) -> Sending<'a> {
         let (now, (sender, parts)) = (Instant::now(), mpsc::channel(MAX_WAITING));
         // It ends when all is read, or nobody waits for a part any more.
         tokio::task::spawn_blocking(move || read(file, form, &sender));
-        Sending { parts, part: Part::default(), source, sent_bytes: 0, total_bytes, began: now, told: now, events }
+        let part = Part::default();
+        Sending { parts, part, source, sent_bytes: 0, total_bytes, began: now, told: now, unreadable, events }
     }
 
     fn tell(&mut self) {
@@ -86,7 +96,14 @@ impl AsyncRead for Sending<'_> {
     ) -> Poll<io::Result<()>> {
         if self.part.sent == self.part.bytes.len() {
             self.sent_bytes += self.part.of_bytes;
-            self.part = ready!(self.parts.poll_recv(context)).transpose()?.unwrap_or_default();
+            self.part = match ready!(self.parts.poll_recv(context)).transpose() {
+                Ok(part) => part.unwrap_or_default(),
+                Err(error) => {
+                    let kind = error.kind();
+                    self.unreadable.set(Some(error));
+                    return Poll::Ready(Err(kind.into()));
+                }
+            };
             // The last one tells that it was sent whole, so it is told once.
             let is_end = self.part.bytes.is_empty();
             if is_end || (self.told.elapsed() >= EVERY && self.sent_bytes < self.total_bytes) {

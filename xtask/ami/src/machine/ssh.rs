@@ -1,6 +1,6 @@
 //! Commands, jobs and uploads over SSH.
 
-use std::{io::SeekFrom, pin::pin, time::Duration};
+use std::{cell::Cell, io::SeekFrom, pin::pin, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -94,8 +94,11 @@ impl Ssh {
                     let length = file.metadata().await.with_context(failed)?.len();
                     file.seek(SeekFrom::Start(from)).await.with_context(failed)?;
                     let rest = length.saturating_sub(from);
-                    let sending = Sending::new(file.into_std().await, form, rest, source, &self.events);
-                    writer.data(sending).await.map_err(|_| lost())?;
+                    let (file, unreadable) = (file.into_std().await, Cell::new(None));
+                    let sending = Sending::new(file, (form, rest), &unreadable, source, &self.events);
+                    let sent = writer.data(sending).await;
+                    unreadable.take().map_or(Ok(()), Err).with_context(failed)?;
+                    sent.map_err(|_| lost())?;
                 }
             }
             anyhow::Ok(writer.eof().await.map_err(|_| lost())?)

@@ -50,6 +50,23 @@ async fn a_command_that_reads_nothing_more_ends_the_upload() {
     assert!(format!("{error:#}").contains("uploading failed (exit status 3)"), "{error:#}");
 }
 
+/// Another connection could not read it either.
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_told_as_that_and_not_as_a_lost_connection() {
+    let server = Server::start();
+    let machine = server.connect(server.address, None).await.expect("a login");
+    // A folder opens like a file.
+    for form in [Form::Plain, Form::Gzip] {
+        let upload = machine.run("uploading", "cat", Input::File(&server.folder, 0, form), LIMIT);
+        let error = tokio::time::timeout(AT_ONCE, upload).await.expect("an end").expect_err("no file");
+        assert!(!error.is::<Lost>(), "{error:#}");
+        assert!(
+            format!("{error:#}").contains(&format!("failed to read {}: Is a directory", server.folder)),
+            "{error:#}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_is_gone_ends_the_upload() {
     let server = Server::start();
