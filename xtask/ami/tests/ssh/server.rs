@@ -93,7 +93,7 @@ impl Server {
 
     /// Tries once to log in.
     pub async fn connect(&self, address: SocketAddr, through: Option<&Through>) -> Result<Ssh> {
-        let way = Way { through, cipher: Cipher::Aes };
+        let way = Way { through, ..DIRECT };
         Ssh::connect(&destination(address), &self.login, way, &self.log, &events()).await
     }
 
