@@ -69,6 +69,7 @@ fn measure(sh: &Shell, part: Part, earlier: Option<&earlier::Checkout>) -> Resul
         Part::Deep => deep(sh),
         Part::Compile => compile::rows(sh),
         Part::Local => local(sh, earlier),
+        Part::Bases => bases(sh),
         Part::Private => private(sh),
     }
 }
@@ -148,6 +149,19 @@ fn heartbeat(sh: &Shell) -> Result<Vec<Row>> {
     let figures = row::lines(&printed, "heartbeat").into_iter().next().context("the test printed no figures")?;
     let what = format!("the loop's thread is held, at the longest, with {} MB", figures.text("payload_mb")?);
     Ok(vec![Row::new(what, "ms", figures.number("longest_ms")?).target(Target::AtMost(50.0))])
+}
+
+fn bases(sh: &Shell) -> Result<Vec<Row>> {
+    let words = ["--package", "xtask-ami", "--no-default-features", "--test", "local", "each_debian_beside"];
+    let printed = test(sh, &[&words[..], &["--", "--ignored", "--nocapture"]].concat())?;
+    let mut figures = row::lines(&printed, "base").into_iter();
+    let beside = figures.next().context("the test printed no figures")?.number("took")?;
+    let row = |figures: Words| {
+        let row =
+            Row::new(format!("--local of {}, until verified", figures.text("system")?), "s", figures.number("took")?);
+        Ok(row.beside("Debian 12", beside).target(Target::AtMost(1.15)))
+    };
+    figures.map(row).collect()
 }
 
 fn upload(sh: &Shell) -> Result<Vec<Row>> {

@@ -34,6 +34,8 @@ pub enum Part {
     Compile,
     /// The job with --local, against Packer's (the package packer); takes up to half an hour under emulation
     Local,
+    /// The job with --local of each Debian, against that of Debian 12; takes up to half an hour under emulation
+    Bases,
     /// Private images with --local, one after another; takes up to an hour under emulation
     Private,
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::Write as _,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde_json::Value;
@@ -30,6 +30,9 @@ const TELLING: [(&str, Packages); 2] = [("debian-12", Packages::Old), ("debian-1
 /// The default, which the release of the sample goes through, too.
 const DEFAULT: &str = "debian-13";
 
+/// What the others are compared with.
+const BESIDE: &str = "debian-12";
+
 /// After which a base is not the newest any more.
 const A_WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -45,10 +48,11 @@ fn libssl(system: &str) -> &'static str {
     }
 }
 
-fn goes_through(system: &'static str, of_base: &Packages) {
+/// What the recipe needs for a system.
+fn changes(system: &str) -> Vec<(&'static str, &'static str)> {
     // The lists of a suite that is being made, or was archived, may be older than they promise to be.
     let old_lists = ("[local_base]", "[local_base]\ncheck_valid_until = false");
-    let changes = match system {
+    match system {
         ARCHIVED => vec![
             ("[local_base]", "[local_base]\ncheck_valid_until = false\nsecurity_mirror = \"none\""),
             // Its C library is older than the one that programs are linked with here.
@@ -56,7 +60,11 @@ fn goes_through(system: &'static str, of_base: &Packages) {
         ],
         "debian-14" => vec![old_lists],
         _ => Vec::new(),
-    };
+    }
+}
+
+fn goes_through(system: &'static str, of_base: &Packages) {
+    let changes = changes(system);
     let bench = match of_base {
         Packages::Missing => Bench::bare(Some(system), &changes),
         Packages::Newest | Packages::Old => Bench::of(Some(system), &changes),
@@ -102,5 +110,24 @@ fn each_debian_goes_through_the_whole_job() {
     let others = [(DEFAULT, Packages::Newest), (ARCHIVED, Packages::Newest)].into_iter().filter(|_| all);
     for (system, of_base) in TELLING.into_iter().chain(others) {
         goes_through(system, &of_base);
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are what it is for")]
+#[test]
+#[ignore = "cargo xtask bench runs it: it makes a base and an image of each Debian, to compare how long the images take"]
+fn each_debian_beside_the_one_before_the_stable_one() {
+    for system in [BESIDE, ARCHIVED, DEFAULT, "debian-14"] {
+        let Some(bench) = Bench::of(Some(system), &changes(system)) else { return };
+        // As if it were made today, so that each has as few packages to upgrade.
+        let base = File::open(bench.home.path().join("bases").join(bench.base.file_name().expect("a name")));
+        base.and_then(|base| base.set_modified(SystemTime::now())).expect("a date");
+        let began = Instant::now();
+        let ended = Running::start(&mut bench.release(&["--private", "--no-reuse-base", "--json"])).end();
+        let took_secs = began.elapsed().as_secs_f64();
+        assert_eq!(ended.code, Some(0), "{system}: {ended}");
+        let report: Value = serde_json::from_str(&ended.stdout).expect("nothing but JSON");
+        println!("{system}: {}", seconds(&report["timings"]));
+        println!("base system={system} took={took_secs:.1}");
     }
 }
