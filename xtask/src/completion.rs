@@ -67,8 +67,9 @@ fn command() -> Command {
 fn with_values(command: Command) -> Command {
     let command = command.mut_args(|arg| {
         let values: fn() -> Vec<CompletionCandidate> = match arg.get_id().as_str() {
-            "version" => known::versions,
+            "version" | "target" => known::versions,
             "build" => known::builds,
+            "from" | "to" => known::compared,
             "image" | "deep" if arg.get_long() != Some("image") => known::images,
             "regions" | "build_region" => known::regions,
             "system" => known::systems,

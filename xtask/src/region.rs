@@ -80,6 +80,19 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
 }
 
+/// How many letters of an id may be missing, wrong or too many.
+const MAX_SLIPS: usize = 2;
+
+/// The known id that was probably to be typed: it is hardly different, or begins so. Other ids may have most in common with it,
+/// as those of builds of one version do.
+#[must_use]
+pub fn mistyped<'a>(id: &str, known: &[&'a str]) -> Option<&'a str> {
+    let id = Some(id).filter(|id| (1..=LONGEST_SLIP).contains(&id.len()))?;
+    let begins = || known.iter().find(|candidate| candidate.starts_with(id));
+    let near = known.iter().find(|candidate| strsim::osa_distance(id, candidate) <= MAX_SLIPS);
+    near.or_else(begins).copied()
+}
+
 /// The question after the known word that is most similar to `word`, to end an error with; empty if none is similar enough.
 #[must_use]
 pub fn did_you_mean(word: &str, known: &[&str]) -> String {
@@ -119,6 +132,17 @@ mod tests {
     fn parse(text: &str) -> Result<Vec<String>, String> {
         let regions = parse_file(Utf8Path::new("regions"), text)?;
         Ok(regions.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn an_id_is_mistyped_if_hardly_anything_differs() {
+        let known = ["20261122T161746Z-0.6.1-3f9a", "20261129T064752Z-0.6.1-5d0c"];
+        for typed in ["20261122T161746Z-0.6.1-3f9", "20261122T161746Z-0.6.1-39fa", "20261122T161746Z"] {
+            assert_eq!(mistyped(typed, &known), Some(known[0]), "{typed}");
+        }
+        for other in ["20261123T161747Z-0.6.1-77aa", "", "nothing"] {
+            assert_eq!(mistyped(other, &known), None, "{other}");
+        }
     }
 
     #[test]

@@ -77,6 +77,53 @@ fn a_command_that_cannot_be_typed_is_found() {
     assert_eq!(commands.iter().filter_map(|command| fault(command)).count(), 2);
 }
 
+/// The commands in the guide's blocks that no test takes from there, each with the reason.
+const NOT_RUN: [(&str, &str); 10] = [
+    ("cargo xtask install-into ../wallaroo", "the tests of install-into run it, in folders of their own"),
+    ("cargo xtask ami iam-policy > policy.json", "the tests' IAM takes the policy of the library"),
+    (r#"cargo xtask ami --version "0.6.1" --yes"#, "it is the release of another block, for a workflow"),
+    ("cargo xtask ami check --version 0.6.1 --quiet", "it is the check of another block, for cron"),
+    ("cargo xtask ami resume", "every test that kills a build resumes it"),
+    ("cargo xtask ami clean", "every test that kills a build cleans it up"),
+    ("cargo xtask ami system-facts --suite trixie", "it asks a mirror for the lists of a whole suite"),
+    ("cargo xtask ami system-facts --image ubuntu-24.04-server-cloudimg-amd64.img", "the image cannot be had here"),
+    ("cargo xtask ami system-facts --folder /srv/base --suite bookworm", "it takes a folder of the user's own"),
+    ("cargo xtask bench ec2 scale", "it takes minutes and asserts nothing"),
+];
+
+/// The commands in blocks of a document that are not below a line with `run`.
+fn not_run(text: &str) -> Vec<String> {
+    let mut is_run = false;
+    let mut is_console = false;
+    let mut others = String::new();
+    for line in text.lines() {
+        match line {
+            _ if line.starts_with("<!-- run: ") => (is_run, is_console) = (true, false),
+            "```console" => is_console = true,
+            "```" => (is_run, is_console) = (false, false),
+            // A blank line comes before the block, and ends one that is indented.
+            "" => {}
+            _ if is_console || line.starts_with("    ") => {
+                if !is_run {
+                    let line = line.rsplit(" && ").next().unwrap_or_default().trim();
+                    others.push_str(line);
+                    others.push('\n');
+                }
+            }
+            _ => is_run = false,
+        }
+    }
+    commands(&others.replace('`', ""))
+}
+
+#[test]
+fn what_no_test_takes_from_the_guide_is_known_with_the_reason() {
+    let guide = fs::read_to_string(workspace().join("docs/guide.md")).expect("the guide");
+    assert_eq!(not_run(&guide), NOT_RUN.map(|(command, _)| command));
+    let text = "<!-- run: moto a -->\n\n    cargo xtask ami list\n\nand\n\n    cargo xtask ami plan\n";
+    assert_eq!(not_run(text), ["cargo xtask ami plan"]);
+}
+
 /// A heading as the address that a link to it has.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim_start_matches(['#', ' ']).to_lowercase();

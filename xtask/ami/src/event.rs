@@ -221,11 +221,11 @@ pub enum Event {
     Sent {
         /// The log of the instance.
         source: String,
-        /// How many bytes were sent so far.
+        /// How many bytes were sent so far, on this connection and those before it.
         sent_bytes: u64,
         /// The size of the file.
         total_bytes: u64,
-        /// For how long it has been sent, in milliseconds.
+        /// For how long it has been sent on this connection, in milliseconds.
         took_ms: u64,
     },
     /// A check of the image was made.

@@ -195,7 +195,7 @@ impl Recipe {
     /// # Errors
     /// When EC2 doesn't permit the name.
     pub fn image_name(&self, version: &Version) -> Result<String> {
-        private::legal_name(self.name.replace("{version}", version.as_str()))
+        private::legal_name(self.release_name(version))
     }
 
     /// The version in an image's name; `None` when the name doesn't match the recipe's.

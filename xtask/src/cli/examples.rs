@@ -50,7 +50,7 @@ pub(super) const CLEAN: &str = "Examples:
 /// Of `ami list`.
 pub(super) const LIST: &str = "Examples:
   cargo xtask ami list
-  cargo xtask ami list --format terraform
+  cargo xtask ami list --version 0.6.1 --format terraform
   cargo xtask ami list --local";
 
 /// Of `ami check`.

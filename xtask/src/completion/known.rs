@@ -61,6 +61,16 @@ pub(super) fn images() -> Vec<CompletionCandidate> {
     versions.chain(images.into_iter().map(|(id, version)| candidate(id, version))).collect()
 }
 
+/// What images can be compared by: versions, builds, and local images.
+pub(super) fn compared() -> Vec<CompletionCandidate> {
+    let mut all = versions();
+    let images = images().into_iter().filter(|image| !all.iter().any(|known| known.get_value() == image.get_value()));
+    let images: Vec<_> = images.collect();
+    all.extend(builds());
+    all.extend(images);
+    all
+}
+
 /// The regions of the file `regions`, of builds, and of AWS as far as this program knows it.
 pub(super) fn regions() -> Vec<CompletionCandidate> {
     let mut regions = BTreeSet::new();

@@ -42,6 +42,7 @@ pub(super) struct Sending<'a> {
     parts: Receiver<io::Result<Part>>,
     part: Part,
     source: &'a str,
+    /// With what the machine had before.
     sent_bytes: u64,
     total_bytes: u64,
     began: Instant,
@@ -61,11 +62,12 @@ struct Part {
 }
 
 impl<'a> Sending<'a> {
-    /// The rest of a file, of this size, to the machine with this log. Why it cannot be read any more is told to `unreadable`,
-    /// because an error is that of the connection as well.
+    /// A file of this size, of which the machine has the first `kept_bytes`, to the machine with this log. Why it cannot be read
+    /// any more is told to `unreadable`, because an error is that of the connection as well.
     pub fn new(
         file: File,
-        (form, total_bytes): (Form, u64),
+        form: Form,
+        (kept_bytes, total_bytes): (u64, u64),
         unreadable: &'a Cell<Option<io::Error>>,
         source: &'a str,
         events: &'a Events,
@@ -74,7 +76,8 @@ impl<'a> Sending<'a> {
         // It ends when all is read, or nobody waits for a part any more.
         tokio::task::spawn_blocking(move || read(file, form, &sender));
         let part = Part::default();
-        Sending { parts, part, source, sent_bytes: 0, total_bytes, began: now, told: now, unreadable, events }
+        let sent_bytes = kept_bytes;
+        Sending { parts, part, source, sent_bytes, total_bytes, began: now, told: now, unreadable, events }
     }
 
     fn tell(&mut self) {

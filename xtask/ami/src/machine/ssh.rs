@@ -93,9 +93,8 @@ impl Ssh {
                     let failed = || format!("failed to read {path}");
                     let length = file.metadata().await.with_context(failed)?.len();
                     file.seek(SeekFrom::Start(from)).await.with_context(failed)?;
-                    let rest = length.saturating_sub(from);
                     let (file, unreadable) = (file.into_std().await, Cell::new(None));
-                    let sending = Sending::new(file, (form, rest), &unreadable, source, &self.events);
+                    let sending = Sending::new(file, form, (from, length), &unreadable, source, &self.events);
                     let sent = writer.data(sending).await;
                     unreadable.take().map_or(Ok(()), Err).with_context(failed)?;
                     sent.map_err(|_| lost())?;

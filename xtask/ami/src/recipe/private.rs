@@ -58,6 +58,12 @@ pub(super) fn legal_name(name: String) -> Result<String> {
 }
 
 impl Recipe {
+    /// What a release of a version is called, which private images of it are not.
+    #[must_use]
+    pub fn release_name(&self, version: &Version) -> String {
+        self.name.replace("{version}", version.as_str())
+    }
+
     /// The name of a private image: `private_name`, with the version, the user of this computer, the commit, and the part of
     /// the build's id that no other build has. That part comes last where the recipe has no place for it, so that two builds
     /// of one commit have two names.

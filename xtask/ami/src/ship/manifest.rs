@@ -20,14 +20,12 @@ pub const NAME: &str = "manifest.json";
 /// What an image is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The image's name.
+    /// What a release of it is called: the name of a private image says who made it, and in which build.
     pub name: String,
     /// The version.
     pub version: String,
     /// The commit of the checkout.
     pub commit: Option<String>,
-    /// The branch.
-    pub branch: Option<String>,
     /// Whether the checkout had uncommitted changes.
     pub dirty: bool,
     /// The CPU that the binaries are compiled for.

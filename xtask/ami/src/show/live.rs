@@ -299,6 +299,10 @@ impl Machine {
             return;
         }
         let upload = self.upload.get_or_insert_default();
+        if sent_bytes < upload.sent_bytes {
+            // A new connection begins where the machine has less than was sent, which says nothing about the rate.
+            upload.samples.clear();
+        }
         (upload.sent_bytes, upload.total_bytes) = (sent_bytes, total_bytes);
         upload.samples.push_back((now, sent_bytes));
         while upload.samples.len() > 2 && upload.samples.front().is_some_and(|(at, _)| now - *at > RATE_OVER) {

@@ -112,10 +112,9 @@ async fn written(machine: &impl Machine, limit: Duration) -> Result<Sources> {
 fn manifest(run: &Run, base: &Base, sha256: &Sources, found: &Found) -> Manifest {
     let spec = &run.spec;
     Manifest {
-        name: spec.name.clone(),
+        name: spec.recipe.release_name(&spec.version),
         version: spec.version.to_string(),
         commit: spec.source.commit.clone(),
-        branch: spec.source.branch.clone(),
         dirty: spec.source.dirty,
         target_cpu: spec.recipe.build.target_cpu.clone(),
         base: BaseOf { name: base.name.clone(), system: base.system.clone(), sha256: base.sha256.clone() },
@@ -131,7 +130,7 @@ fn bill_of_materials(run: &Run, base: &Base, parts: &Parts, sha256: &Sources, fo
     let mut files = sha256.clone();
     files.retain(|path, _| !parts.binaries.iter().any(|binary| *path == payload::path_of(binary)));
     sbom::text(&sbom::Parts {
-        name: &run.spec.name,
+        name: &run.spec.recipe.release_name(&run.spec.version),
         version: run.spec.version.as_str(),
         system: &base.system,
         commit_secs: run.spec.source.commit_secs,

@@ -2,7 +2,7 @@
 //! installing the packages again.
 //!
 //! A kept base is found by a key: the hash of the base, the packages, the scripts and the disk. It belongs to no build, so
-//! `wallaroo:build` has an id of its own, and it goes by itself once it has expired.
+//! `wallaroo:build` has an id of its own. Once it has expired no build starts from it, and `clean --expired` removes it.
 
 use std::time::{Duration, SystemTime};
 

@@ -3,15 +3,15 @@
 
 use std::{collections::BTreeSet, time::SystemTime};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use camino::Utf8PathBuf;
 use xtask::{
     cli::{CleanFlags, CommonFlags},
-    region::Region,
+    region::{Region, mistyped},
 };
 
 use crate::{
-    catalogue::regions::{self, Looked, PassOver},
+    catalogue::regions::{self, Looked, PassOver, Unanswered},
     cloud::{Cloud, HowTo, Leftover, LeftoverKind, tags},
     event::{How, progress::Progress},
     events::Events,
@@ -21,7 +21,7 @@ use crate::{
         folder::{self, JOURNAL, Lock},
         journal::{self, Reading},
         ownership,
-        unfinished::{Survey, Unfinished},
+        unfinished::{Survey, Unfinished, begun},
     },
     shell::quote,
     state_dir::StateDir,
@@ -50,6 +50,9 @@ pub async fn clean<C: Cloud>(
     }
     let Looked { found: all, unanswered } =
         everything(cloud, used, named.as_ref(), events).await.map_err(Failure::Failed)?;
+    if let (Some(id), None) = (&flags.build, &named) {
+        refuse_unknown(id, state_dir, &all, &unanswered).map_err(Failure::Refused)?;
+    }
     let choice = Choice::of(flags, &all, survey, named.as_ref(), !unanswered.is_empty());
     for (region, leftover) in &all {
         if let Some(warning) = choice.spared(region, leftover, &cloud.flags()) {
@@ -80,6 +83,24 @@ pub fn refuse_other_kind(flags: &CleanFlags, common: &CommonFlags, state_dir: &S
     let journal = flags.build.as_ref().map(|id| state_dir.build(id).join(JOURNAL));
     let Some(journal) = journal.filter(|journal| journal::has_begun(journal)) else { return Ok(()) };
     ownership::refuse_other_kind(Reading::of(&journal)?.state.about()?, common.local, "clean")
+}
+
+/// Fails if neither this computer nor the cloud has anything of a build, and another one has nearly its id: it may be
+/// meant, and that nothing is left of it would be believed. Where there is none such, nothing is left, whatever was meant.
+fn refuse_unknown(id: &str, state_dir: &StateDir, all: &[(Region, Leftover)], unanswered: &Unanswered) -> Result<()> {
+    let kept = tags::build_of_kept_base(id);
+    if !unanswered.is_empty() || all.iter().any(|(_, leftover)| leftover.build == *id || leftover.build == kept) {
+        return Ok(());
+    }
+    let here = begun(state_dir)?;
+    let known: Vec<&str> =
+        here.iter().map(String::as_str).chain(all.iter().map(|(_, leftover)| leftover.build.as_str())).collect();
+    match mistyped(id, &known) {
+        Some(near) => bail!(
+            "there is no build {id}: this computer has no journal of it, and nothing has its tag; did you mean `{near}`?"
+        ),
+        None => Ok(()),
+    }
 }
 
 /// The build that is named, if this computer has its journal.

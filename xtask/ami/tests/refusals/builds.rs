@@ -128,6 +128,19 @@ fn a_build_is_resumed_in_its_own_checkout_only() {
 }
 
 #[test]
+fn a_build_that_is_not_there_is_cleaned_up_unless_another_one_may_be_meant() {
+    let (home, (_guard, folder)) = (Home::new(), folder());
+    let journal = put_build(&home, &sample(&folder), true, &json!({}));
+    for typed in ["20200102T030405Z-0.6.1-3fa9", "20200102T030405Z-0.6.1"] {
+        let complaint = format!("there is no build {typed}");
+        let near = format!("did you mean `{ID}`?");
+        refused_untouched(&home, &journal, &["clean", typed, "--local", "--yes"], &[&complaint, &near]);
+    }
+    let ended = run(&mut ami(&home, &["clean", "20200103T030405Z-0.6.1-77aa", "--local", "--yes"]));
+    assert!(ended.code == Some(0) && ended.stderr.contains("there is nothing to remove"), "{ended}");
+}
+
+#[test]
 fn a_build_that_was_killed_before_its_first_line_is_none() {
     let (home, (_guard, folder)) = (Home::new(), folder());
     let journal = put_build(&home, &sample(&folder), true, &json!({}));

@@ -40,7 +40,7 @@ fn put_build(home: &Home, number: u32, version: &str, local: bool, packages: &[(
         "/usr/share/wallaroo/sbom.cdx.json": xtask_ami::ground::sha256::sha256(bill.as_bytes()),
     });
     let manifest = json!({
-        "name": format!("Wallaroo {version}"), "version": version, "commit": "c0ffee", "branch": null, "dirty": false,
+        "name": format!("Wallaroo {version}"), "version": version, "commit": "c0ffee", "dirty": false,
         "target_cpu": "sandybridge", "base": { "name": "base", "system": "debian-13", "sha256": null },
         "settings": { "packages.upgrade": "security" }, "sha256": sums, "packages": {}, "upgraded": {},
     });

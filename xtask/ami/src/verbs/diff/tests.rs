@@ -7,7 +7,7 @@ fn manifest(version: &str, sums: &[(&str, &str)], packages: &[(&str, &str)], upg
     let pairs =
         |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     serde_json::from_value(serde_json::json!({
-        "name": format!("Wallaroo {version}"), "version": version, "commit": "c0ffee", "branch": null, "dirty": false,
+        "name": format!("Wallaroo {version}"), "version": version, "commit": "c0ffee", "dirty": false,
         "target_cpu": "sandybridge", "base": { "name": "base", "system": "debian-13", "sha256": null },
         "settings": { "packages.upgrade": upgrade },
         "sha256": pairs_of(sums), "packages": pairs_of(packages),

@@ -43,16 +43,22 @@ async fn a_release_is_public_everywhere_and_leaves_nothing_else() {
 
 #[tokio::test(start_paused = true)]
 async fn two_releases_of_the_same_parts_have_the_same_manifest_and_bill_of_materials() {
-    let documents = async || {
-        let rig = Rig::public();
+    let documents = async |rig: Rig| {
         let report = rig.release().await.report().clone();
         let texts = ["manifest.json", "sbom.cdx.json"];
         let texts = texts.map(|name| std::fs::read_to_string(rig.build.folder.join(name)).expect(name));
         (rig.build.id.clone(), texts, report.sha256)
     };
-    let (first, second) = (documents().await, documents().await);
-    assert_ne!(first.0, second.0, "they are two builds");
-    assert_eq!((first.1, first.2), (second.1, second.2));
+    let of = |who: &str, branch: Option<&str>| {
+        let (name, branch) = (format!("Wallaroo 0.6.1 (private {who})"), branch.map(str::to_owned));
+        Rig::changed(|order| (order.name, order.source.branch) = (name, branch))
+    };
+    let releases = [documents(Rig::public()).await, documents(Rig::public()).await];
+    let images = [documents(of("alice 5d0c", Some("main"))).await, documents(of("bob 3f9a", None)).await];
+    for [(first, first_documents, first_sums), (second, second_documents, second_sums)] in [releases, images] {
+        assert_ne!(first, second, "they are two builds");
+        assert_eq!((first_documents, first_sums), (second_documents, second_sums));
+    }
 }
 
 #[tokio::test(start_paused = true)]
