@@ -1,8 +1,13 @@
 //! The wrapper of rustc: what it adds, and for which crate.
 
-#![expect(clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so by panicking")]
 
-use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
 
 use tempfile::TempDir;
 
@@ -14,31 +19,51 @@ case $1 in
 esac
 "#;
 
-/// The output of the wrapper for a crate, with a rustc that answers a question for its options with `help`.
-fn compiled(name: &str, help: &str) -> String {
-    let folder = TempDir::new().expect("a folder");
-    let rustc = folder.path().join("a toolchain/rustc");
-    fs::create_dir(folder.path().join("a toolchain")).expect("a folder is made");
-    fs::write(&rustc, RUSTC.replace("HELP", help)).expect("a program is written");
-    fs::set_permissions(&rustc, fs::Permissions::from_mode(0o755)).expect("it can be run");
-    let words = ["--crate-name", name, "a path/lib.rs", "--cfg", "feature=\"x\""];
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_xtask")).arg(rustc).args(words).env_remove("RUSTC_BOOTSTRAP").output();
+/// A wrapper of the workspace, which says so and starts what it wraps.
+const WORKSPACE_WRAPPER: &str = "#!/bin/sh\nprintf 'wrapped|'\nexec \"$@\"\n";
+
+/// What a rustc with the option says of its options.
+const KNOWS: &str = "echo '    -Z   hint-mostly-unused=val -- hint'";
+
+fn program(path: PathBuf, text: &str) -> PathBuf {
+    fs::create_dir_all(path.parent().expect("a program has a folder")).expect("a folder is made");
+    fs::write(&path, text).expect("a program is written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it can be run");
+    path
+}
+
+/// The path that the dispatcher gives to cargo as the wrapper of rustc.
+fn wrapper() -> String {
+    let arguments = cargo_arguments("", None);
+    let value = arguments.split("build.rustc-wrapper='").nth(1).and_then(|rest| rest.split('\'').next());
+    value.unwrap_or_else(|| panic!("no wrapper: {arguments}")).to_owned()
+}
+
+/// What the wrapper prints where cargo starts these programs through it.
+fn wrapped(programs: &[&Path], words: &[&str]) -> String {
+    let mut command = Command::new(wrapper());
+    let output = command.args(programs).args(words).env_remove("RUSTC_BOOTSTRAP").output();
     let output = output.expect("the wrapper runs");
     assert_eq!(output.status.code(), Some(7), "rustc's own exit code: {output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// The output of the wrapper for a crate, with a rustc that answers a question for its options with `help`.
+fn compiled(name: &str, help: &str) -> String {
+    let folder = TempDir::new().expect("a folder");
+    let rustc = program(folder.path().join("a toolchain/rustc"), &RUSTC.replace("HELP", help));
+    wrapped(&[&rustc], &["--crate-name", name, "a path/lib.rs", "--cfg", "feature=\"x\""])
+}
+
 #[test]
 fn the_large_crates_of_the_sdk_alone_are_compiled_as_mostly_unused() {
-    let knows = "echo '    -Z   hint-mostly-unused=val -- hint'";
     let words = |name: &str| format!("--crate-name|{name}|a path/lib.rs|--cfg|feature=\"x\"|");
     for name in ["aws_sdk_ec2", "aws_sdk_ssm"] {
-        assert_eq!(compiled(name, knows), format!("{}-Zhint-mostly-unused|1|", words(name)));
+        assert_eq!(compiled(name, KNOWS), format!("{}-Zhint-mostly-unused|1|", words(name)));
     }
     for name in ["aws_sdk_ec2_more", "aws_sdk_sts", "xtask"] {
-        assert_eq!(compiled(name, knows), format!("{}unset|", words(name)));
+        assert_eq!(compiled(name, KNOWS), format!("{}unset|", words(name)));
     }
 }
 
@@ -47,6 +72,32 @@ fn a_rustc_that_refuses_compiles_as_ever() {
     for refuses in ["echo '    -Z   threads=val'", "echo 'the option `Z` is only accepted on nightly' >&2; exit 1"] {
         assert!(compiled("aws_sdk_ec2", refuses).ends_with("feature=\"x\"|unset|"), "{refuses}");
     }
+}
+
+#[test]
+fn a_compiler_may_have_any_name_and_a_wrapper_of_the_workspace() {
+    let folder = TempDir::new().expect("a folder");
+    let outer = program(folder.path().join("test"), WORKSPACE_WRAPPER);
+    // One is named as a task of the dispatcher.
+    for name in ["rustc-1.95", "my rustc", "ami"] {
+        let rustc = program(folder.path().join("toolchain").join(name), &RUSTC.replace("HELP", KNOWS));
+        for (programs, said) in [(vec![&*rustc], ""), (vec![&*outer, &*rustc], "wrapped|")] {
+            assert_eq!(wrapped(&programs, &["-vV"]), format!("{said}-vV|unset|"));
+            assert_eq!(wrapped(&programs, &["-", "--crate-name", "___"]), format!("{said}-|--crate-name|___|unset|"));
+            let expected = format!("{said}--crate-name|aws_sdk_ec2|-Zhint-mostly-unused|1|");
+            assert_eq!(wrapped(&programs, &["--crate-name", "aws_sdk_ec2"]), expected);
+        }
+    }
+}
+
+#[test]
+fn what_a_person_types_is_never_taken_for_a_compiler() {
+    let rustc = |folder: &TempDir| program(folder.path().join("rustc"), &RUSTC.replace("HELP", KNOWS));
+    let folder = TempDir::new().expect("a folder");
+    let typed = Command::new(env!("CARGO_BIN_EXE_xtask")).arg(rustc(&folder)).arg("-vV").output();
+    let Output { status, stderr, .. } = typed.expect("the dispatcher runs");
+    assert_eq!(status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&stderr).contains("unrecognized subcommand"));
 }
 
 /// The arguments that the dispatcher starts cargo with, where cargo's own settings are these.
@@ -65,7 +116,7 @@ fn cargo_arguments(config: &str, variable: Option<&str>) -> String {
 
 #[test]
 fn a_wrapper_of_the_users_own_takes_its_place() {
-    let ours = format!("--config build.rustc-wrapper='{}'", env!("CARGO_BIN_EXE_xtask"));
+    let ours = "--config build.rustc-wrapper='";
     for (config, variable, is_ours) in [
         ("", None, true),
         ("", Some(""), true),
@@ -74,6 +125,6 @@ fn a_wrapper_of_the_users_own_takes_its_place() {
     ] {
         let arguments = cargo_arguments(config, variable);
         assert!(arguments.contains("run --package xtask-ami"), "{arguments}");
-        assert_eq!(arguments.contains(&ours), is_ours, "{config} {variable:?}: {arguments}");
+        assert_eq!(arguments.contains(ours), is_ours, "{config} {variable:?}: {arguments}");
     }
 }
