@@ -41,20 +41,21 @@ fn gib(mib: u64) -> f64 {
 /// The memory and the swap that this process may use, in MiB: this computer's, or less if its group has a limit. None if
 /// nothing tells.
 fn memory_mib() -> Option<u64> {
-    let of_computer = meminfo_mib(&fs::read_to_string("/proc/meminfo").ok()?)?;
-    let limits = ["memory.max", "memory.swap.max"]
+    let [memory, swap] = ["memory.max", "memory.swap.max"]
         .map(|file| fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok().and_then(|text| limit_mib(&text)));
-    let [memory, swap] = limits;
-    let of_group = memory.map_or(u64::MAX, |memory| memory.saturating_add(swap.unwrap_or(u64::MAX)));
-    Some(of_computer.min(of_group))
+    usable_mib(&fs::read_to_string("/proc/meminfo").ok()?, memory, swap)
 }
 
-/// Memory and swap in all, of the text of /proc/meminfo.
-fn meminfo_mib(text: &str) -> Option<u64> {
-    let kib =
-        |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.trim().strip_suffix(" kB")?.parse().ok());
-    let (memory, swap): (u64, u64) = (kib("MemTotal:")?, kib("SwapTotal:").unwrap_or(0));
-    Some((memory + swap) / 1024)
+/// Memory and swap in all, of the text of /proc/meminfo and the limits of the group. Each limit is of its own kind: what a group
+/// may swap is no memory where the computer has no swap.
+fn usable_mib(meminfo: &str, memory_max: Option<u64>, swap_max: Option<u64>) -> Option<u64> {
+    let mib = |key: &str| {
+        let kib =
+            meminfo.lines().find_map(|line| line.strip_prefix(key)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.map(|kib| kib / 1024)
+    };
+    let (memory, swap) = (mib("MemTotal:")?, mib("SwapTotal:").unwrap_or(0));
+    Some(memory.min(memory_max.unwrap_or(u64::MAX)) + swap.min(swap_max.unwrap_or(u64::MAX)))
 }
 
 /// A limit of a control group in bytes; `max` is none.
@@ -69,9 +70,27 @@ mod tests {
     #[test]
     fn memory_and_swap_count() {
         let text = "MemTotal:       24576000 kB\nMemFree:  1 kB\nSwapTotal:       1024000 kB\n";
-        assert_eq!(meminfo_mib(text), Some(25000));
-        assert_eq!(meminfo_mib("MemTotal:       2048 kB\n"), Some(2));
-        assert_eq!(meminfo_mib("nothing"), None);
+        assert_eq!(usable_mib(text, None, None), Some(25000));
+        assert_eq!(usable_mib("MemTotal:       2048 kB\n", None, None), Some(2));
+        assert_eq!(usable_mib("nothing", None, None), None);
         assert_eq!((limit_mib("max\n"), limit_mib("1073741824\n")), (None, Some(1024)));
+    }
+
+    #[test]
+    fn a_group_has_at_most_what_the_computer_has_of_each_kind() {
+        let (gib, unlimited) = (|gib: u64| Some(gib * 1024), None);
+        let swapless = "MemTotal: 33554432 kB\nSwapTotal: 0 kB\n";
+        let swapping = "MemTotal: 33554432 kB\nSwapTotal: 8388608 kB\n";
+        for (meminfo, memory_max, swap_max, usable) in [
+            (swapless, gib(4), unlimited, gib(4)),
+            (swapless, gib(4), gib(4), gib(4)),
+            (swapping, gib(4), unlimited, gib(12)),
+            (swapping, gib(4), gib(1), gib(5)),
+            (swapping, gib(4), gib(0), gib(4)),
+            (swapping, unlimited, gib(1), gib(33)),
+            (swapping, gib(64), gib(64), gib(40)),
+        ] {
+            assert_eq!(usable_mib(meminfo, memory_max, swap_max), usable, "{meminfo}{memory_max:?} {swap_max:?}");
+        }
     }
 }
