@@ -60,7 +60,8 @@ fn print(text: &str) -> Result<ExitCode> {
 fn hand_over(ami: &Ami) -> Result<ExitCode> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["run", "--package", "xtask-ami"]);
-    if let Some(wrapper) = rustc::wrapper() {
+    let wrapper = rustc::wrapper();
+    if let Some(wrapper) = &wrapper {
         cargo.arg("--config").arg(format!("build.rustc-wrapper='{wrapper}'"));
     }
     if !ami.needs_aws() {
@@ -70,7 +71,7 @@ fn hand_over(ami: &Ami) -> Result<ExitCode> {
     let folder = env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
     let sdk_is_compiled = || has_file(&folder.join("deps"), "libaws_sdk_ec2-", ".rlib");
     if ami.needs_aws() && !sdk_is_compiled() {
-        let line = match compile::of_the_sdk() {
+        let line = match compile::of_the_sdk(rustc::is_told(wrapper.as_deref())) {
             Ok(line) => line,
             Err(error) => {
                 let _ = writeln!(std::io::stderr(), "error: {error:#}");

@@ -45,14 +45,51 @@ pub fn wrapper() -> Option<String> {
 /// Whether a variable or one of cargo's files names a wrapper. Whether a file says so in a comment only is not looked at:
 /// then the whole crate is compiled.
 fn has_another() -> bool {
-    let is_set = |variable: &str| env::var_os(variable).is_some_and(|value| !value.is_empty());
+    let mut files = settings();
+    ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"].into_iter().any(|variable| set(variable).is_some())
+        || files.any(|file| fs::read_to_string(file).is_ok_and(|text| text.contains("rustc-wrapper")))
+}
+
+fn set(variable: &str) -> Option<OsString> {
+    env::var_os(variable).filter(|value| !value.is_empty())
+}
+
+/// The files of cargo's settings, those of the nearest folder first.
+fn settings() -> impl Iterator<Item = PathBuf> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".cargo")));
-    let above = env::current_dir().unwrap_or_default();
-    let folders = above.ancestors().map(|folder| folder.join(".cargo")).chain(home);
-    let mut files = folders.flat_map(|folder| ["config.toml", "config"].map(|name| folder.join(name)));
-    ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"].into_iter().any(is_set)
-        || files.any(|file| fs::read_to_string(file).is_ok_and(|text| text.contains("rustc-wrapper")))
+    let here = env::current_dir().unwrap_or_default();
+    let above: Vec<PathBuf> = here.ancestors().map(|folder| folder.join(".cargo")).collect();
+    let folders = above.into_iter().chain(home);
+    folders.flat_map(|folder| ["config.toml", "config"].map(|name| folder.join(name)))
+}
+
+/// The compiler that cargo uses.
+pub fn compiler() -> OsString {
+    let variables = ["RUSTC", "CARGO_BUILD_RUSTC"].into_iter().find_map(set);
+    variables.or_else(|| settings().find_map(|file| compiler_of(&file))).unwrap_or_else(|| "rustc".into())
+}
+
+/// The compiler that a file of settings names, as `build.rustc` or `rustc` below `[build]`: nothing else has that name.
+fn compiler_of(file: &Path) -> Option<OsString> {
+    let text = fs::read_to_string(file).ok()?;
+    let value = |line: &str| {
+        let line = line.trim();
+        let value =
+            line.strip_prefix("build.").unwrap_or(line).strip_prefix("rustc")?.trim_start().strip_prefix('=')?;
+        Some(value.trim().split(['"', '\'']).nth(1)?.to_owned())
+    };
+    let name = text.lines().find_map(value)?;
+    if !name.contains('/') {
+        return Some(name.into());
+    }
+    // Cargo begins where the folder `.cargo` lies.
+    Some(file.parent()?.parent()?.join(name).into())
+}
+
+/// Whether cargo's compiler will be told which crates are mostly unused, with this wrapper.
+pub fn is_told(wrapper: Option<&str>) -> bool {
+    wrapper.is_some() && knows_the_option(&[compiler()])
 }
 
 /// Runs rustc if this process was started in its place: then it does not return unless that fails.

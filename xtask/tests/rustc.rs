@@ -128,3 +128,57 @@ fn a_wrapper_of_the_users_own_takes_its_place() {
         assert_eq!(arguments.contains(ours), is_ours, "{config} {variable:?}: {arguments}");
     }
 }
+
+/// A dispatcher in a folder of its own, where nothing is compiled yet. It starts `echo` as its cargo.
+struct Dispatcher {
+    folder: TempDir,
+}
+
+impl Dispatcher {
+    fn new() -> Dispatcher {
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let at = folder.path().join("debug");
+        fs::create_dir_all(at.join("deps")).expect("a folder is made");
+        fs::create_dir_all(folder.path().join("home")).expect("a folder is made");
+        fs::hard_link(env!("CARGO_BIN_EXE_xtask"), at.join("xtask")).expect("a link is made");
+        Dispatcher { folder }
+    }
+
+    /// What it says where a command talks to AWS, with this compiler as cargo's, and these variables.
+    fn ended(&self, rustc: &Path, variables: &[(&str, &str)]) -> Output {
+        let mut dispatcher = Command::new(self.folder.path().join("debug/xtask"));
+        dispatcher.args(["ami", "list"]).current_dir(self.folder.path()).env("CARGO", "/bin/echo");
+        dispatcher.env("CARGO_HOME", self.folder.path().join("home")).env("RUSTC", rustc);
+        dispatcher.env_remove("RUSTC_WRAPPER").env_remove("CARGO_BUILD_RUSTC_WRAPPER").env_remove("RUSTFLAGS");
+        dispatcher.envs(variables.iter().copied()).output().expect("the dispatcher runs")
+    }
+}
+
+#[test]
+fn what_is_said_of_the_compile_depends_on_whether_the_compiler_is_told() {
+    let folder = TempDir::new().expect("a folder");
+    let knows = program(folder.path().join("knows"), &RUSTC.replace("HELP", KNOWS));
+    let refuses = program(folder.path().join("refuses"), &RUSTC.replace("HELP", "exit 1"));
+    let dispatcher = Dispatcher::new();
+    let name = knows.to_str().expect("a path");
+    let is_told = |rustc: &Path, variables: &[(&str, &str)]| {
+        let Output { stderr, .. } = dispatcher.ended(rustc, variables);
+        let said = String::from_utf8_lossy(&stderr);
+        // A small computer says that it is too small.
+        match ["5.7 GiB", "5800 MiB", "7.3 GiB", "7500 MiB"].iter().position(|memory| said.contains(memory)) {
+            Some(place) => place < 2,
+            None => panic!("it does not say how much memory: {said}"),
+        }
+    };
+    assert!(is_told(&knows, &[]));
+    assert!(!is_told(&refuses, &[]));
+    assert!(!is_told(&knows, &[("RUSTC_WRAPPER", "sccache")]));
+    // Without a variable cargo's settings name the compiler.
+    let settings = dispatcher.folder.path().join("home/config.toml");
+    for named in [format!("[build]\nrustc = \"{name}\" # ours\n"), format!("build.rustc='{name}'\n")] {
+        fs::write(&settings, named).expect("a file is written");
+        assert!(is_told(Path::new(""), &[]));
+    }
+    fs::write(&settings, format!("[build]\nrustc = '{}'\n", refuses.display())).expect("a file is written");
+    assert!(!is_told(Path::new(""), &[]));
+}
