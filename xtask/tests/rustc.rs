@@ -182,3 +182,46 @@ fn what_is_said_of_the_compile_depends_on_whether_the_compiler_is_told() {
     fs::write(&settings, format!("[build]\nrustc = '{}'\n", refuses.display())).expect("a file is written");
     assert!(!is_told(Path::new(""), &[]));
 }
+
+#[test]
+fn the_compile_is_announced_again_after_an_update() {
+    let dispatcher = Dispatcher::new();
+    let folder = dispatcher.folder.path();
+    for file in ["debug/xtask-ami", "debug/deps/libaws_sdk_ec2-1.rlib"] {
+        fs::write(folder.join(file), "").expect("a file is written");
+    }
+    let package = |name: &str, version: &str, on: &str| {
+        format!("[[package]]\nname = \"{name}\"\nversion = \"{version}\"\ndependencies = [\n \"{on}\",\n]\n\n")
+    };
+    let lock = |sdk: &str, smithy: &str, other: &str| {
+        let sdk = package("aws-sdk-ec2", sdk, "aws-smithy 1.0.0");
+        fs::write(folder.join("Cargo.lock"), package("other", other, "x") + &package("aws-smithy", smithy, "x") + &sdk)
+            .expect("a file is written");
+    };
+    let rustc = |version: &str| {
+        let text = format!("#!/bin/sh\n[ $1 = -vV ] || exit 1\necho 'rustc {version}'\n");
+        program(folder.join(version), &text)
+    };
+    let manifest = folder.join("xtask");
+    let manifest = manifest.to_str().expect("a path");
+    let is_announced = |rustc: &Path, cargo: &str| {
+        let Output { stdout, stderr, .. } =
+            dispatcher.ended(rustc, &[("CARGO_MANIFEST_DIR", manifest), ("CARGO", cargo)]);
+        let (started, said) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+        let is_announced = said.contains("Compiling the AWS SDK") || said.contains("MiB of memory");
+        assert!(is_announced || (started.starts_with("run ") && started.contains(" --quiet --")), "{started}{said}");
+        assert!(!is_announced || !started.starts_with("run "), "{started}{said}");
+        is_announced
+    };
+    let (old, new, echo) = (rustc("1.95.0"), rustc("1.96.0"), "/bin/echo");
+    lock("1.0.0", "1.0.0", "1.0.0");
+    // A compile that fails leaves it to be announced.
+    assert!(is_announced(&old, "/bin/false") && is_announced(&old, echo) && !is_announced(&old, echo));
+    assert!(is_announced(&new, echo) && !is_announced(&new, echo));
+    lock("1.0.0", "1.0.0", "2.0.0");
+    assert!(!is_announced(&new, echo), "what the SDK does not stand on");
+    lock("1.0.1", "1.0.0", "2.0.0");
+    assert!(is_announced(&new, echo) && !is_announced(&new, echo));
+    lock("1.0.1", "1.0.1", "2.0.0");
+    assert!(is_announced(&new, echo) && !is_announced(&new, echo));
+}
