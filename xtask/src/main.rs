@@ -4,7 +4,7 @@
 //! minutes to compile, is only built for commands that talk to AWS.
 
 use std::{
-    env,
+    env, fs,
     io::Write as _,
     os::unix::process::CommandExt as _,
     path::Path,
@@ -23,6 +23,7 @@ mod bench;
 mod compile;
 mod install_into;
 mod rustc;
+mod stamp;
 mod test;
 
 fn main() -> ExitCode {
@@ -58,33 +59,52 @@ fn print(text: &str) -> Result<ExitCode> {
 
 /// Replaces this process with the tool, which cargo compiles first if necessary.
 fn hand_over(ami: &Ami) -> Result<ExitCode> {
+    let wrapper = rustc::wrapper();
+    let folder = env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
+    // The first compile takes long enough that its progress should show; later compiles do not.
+    let mut is_quiet = folder.join("xtask-ami").exists();
+    if ami.needs_aws() {
+        let stamp =
+            stamp::Stamp::now(&folder, &fs::read_to_string(workspace()?.join("Cargo.lock")).unwrap_or_default());
+        if !has_file(&folder.join("deps"), "libaws_sdk_ec2-", ".rlib") || !stamp.is_kept() {
+            let line = match compile::of_the_sdk(rustc::is_told(wrapper.as_deref())) {
+                Ok(line) => line,
+                Err(error) => {
+                    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+                    return Ok(ExitCode::from(2));
+                }
+            };
+            let _ = writeln!(std::io::stderr(), "{line}");
+            // By itself, because only what was compiled to the end is up to date the next time.
+            let compiled = cargo("build", ami, wrapper.as_deref()).status().context("failed to start cargo")?;
+            if !compiled.success() {
+                return Ok(compiled
+                    .code()
+                    .and_then(|code| u8::try_from(code).ok())
+                    .map_or(ExitCode::FAILURE, Into::into));
+            }
+            stamp.keep();
+            is_quiet = true;
+        }
+    }
+    let mut cargo = cargo("run", ami, wrapper.as_deref());
+    cargo.args(is_quiet.then_some("--quiet")).arg("--").args(env::args_os().skip(1));
+    Err(cargo.exec()).context("failed to start cargo")
+}
+
+/// One of cargo's commands, for the tool.
+fn cargo(command: &str, ami: &Ami, wrapper: Option<&str>) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["run", "--package", "xtask-ami"]);
-    if let Some(wrapper) = rustc::wrapper() {
+    cargo.args([command, "--package", "xtask-ami"]);
+    if let Some(wrapper) = wrapper {
         cargo.arg("--config").arg(format!("build.rustc-wrapper='{wrapper}'"));
     }
     if !ami.needs_aws() {
         cargo.arg("--no-default-features");
     }
-    // The first compile takes long enough that its progress should show; later compiles do not.
-    let folder = env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
-    let sdk_is_compiled = || has_file(&folder.join("deps"), "libaws_sdk_ec2-", ".rlib");
-    if ami.needs_aws() && !sdk_is_compiled() {
-        let line = match compile::of_the_sdk() {
-            Ok(line) => line,
-            Err(error) => {
-                let _ = writeln!(std::io::stderr(), "error: {error:#}");
-                return Ok(ExitCode::from(2));
-            }
-        };
-        let _ = writeln!(std::io::stderr(), "{line}");
-    } else if folder.join("xtask-ami").exists() {
-        cargo.arg("--quiet");
-    }
     // Cargo set these for this process. The tool must not inherit them: they would make cargo compile it again.
     cargo.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
-    cargo.arg("--").args(env::args_os().skip(1));
-    Err(cargo.exec()).context("failed to start cargo")
+    cargo
 }
 
 /// The folder that the tool lies in.
