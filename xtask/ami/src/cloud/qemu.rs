@@ -48,6 +48,7 @@ mod opening;
 mod parameters;
 pub mod packages;
 pub mod programs;
+mod proxy;
 mod retiring;
 mod rights;
 pub mod seed;
