@@ -40,6 +40,7 @@ pub mod facts;
 mod findings;
 mod firmware;
 mod folder;
+mod format;
 mod images;
 pub mod inventory;
 mod names;
