@@ -13,6 +13,8 @@ use tokio::process::Command;
 use super::programs;
 use crate::{ground::process, recipe};
 
+pub mod ubuntu;
+
 /// Debian's archive keys, from the package debian-archive-keyring, which Ubuntu has, too.
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
