@@ -10,6 +10,8 @@ readonly PROXY_SETTINGS=/run/wallaroo-apt-proxy.conf
 
 readonly APT_LOCK_LIMIT_SECS=600
 readonly APT_ATTEMPTS=5
+# What apt says about a server that it cannot reach.
+readonly UNREACHABLE="Could not (connect|resolve)|Temporary failure resolving|Cannot initiate the connection|onnection timed out"
 readonly NO_SUCH_PACKAGE="Unable to locate package|has no installation candidate"
 
 # Which of the base's own packages are brought up to date.
@@ -116,9 +118,15 @@ install_packages() {
         fi
     done
     ((attempt <= APT_ATTEMPTS)) ||
-        fail "failed to install packages in $APT_ATTEMPTS attempts: $(grep -E '^[EW]:' "$log" | tail -n 3 || true)"
+        fail "failed to install packages in $APT_ATTEMPTS attempts: $(grep -E '^[EW]:' "$log" | tail -n 3 || true)$(missing_proxy "$log")"
     rm -f "$log"
     (($# == 0)) || verify_packages "${packages[@]}"
+}
+
+# Says what to do if the package sources can be reached from here only by a proxy that this machine was not given.
+missing_proxy() {
+    ((${#apt_settings[@]} == 0)) && grep -qE "$UNREACHABLE" "$1" || return 0
+    echo "; if this machine reaches them by a proxy only, set apt.proxy in ami.toml, or give --apt-proxy URL"
 }
 
 # Sets `packages` to the names, or to none if one is not known.

@@ -51,7 +51,7 @@ impl Host {
         (self.facts.is_none() && self.system.libraries.is_empty()).then(|| {
             format!(
                 "it is not known which libraries {name} has, so those that the binaries need are not checked; \
-                 `cargo xtask ami system-facts` reads them from a base into .release/ami/systems/{name}.toml",
+                 `cargo xtask ami system-facts --system {name} --image FILE` reads them from a base into .release/ami/systems/{name}.toml",
                 name = self.name
             )
         })

@@ -49,7 +49,10 @@ fn of_host(host: &str) -> Option<String> {
     let name = name.trim_matches(['[', ']']);
     let is_loopback = name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback() || address.is_unspecified());
     (is_loopback || name.eq_ignore_ascii_case("localhost")).then(|| {
-        format!("apt.proxy: {host} would be the machine itself, which has no proxy; give an address that it can reach")
+        format!(
+            "apt.proxy: {host} would be the machine itself, which has no proxy; give an address that it can reach: with \
+             --local, 10.0.2.2 is this computer"
+        )
     })
 }
 

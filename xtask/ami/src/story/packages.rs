@@ -116,4 +116,27 @@ mod tests {
         }
         assert!(printed.ends_with(&format!("{proxy} {proxy} none /run/wallaroo-apt-proxy.conf\n")), "{printed}");
     }
+
+    /// Runs provision.sh's installation with an apt that always says the same.
+    #[test]
+    fn sources_that_cannot_be_reached_are_told_with_the_setting_for_a_proxy_unless_it_is_set() {
+        let folder_of_scripts = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.release/ami");
+        let scripts = Scripts::found(|name| folder_of_scripts.join(name));
+        let script = scripts.text(&scripts.provision).expect("a script");
+        let (functions, _) = script.rsplit_once("main \"$@\"").expect("the call of main");
+        let (unreachable, hint) =
+            ("E: Failed to fetch http://m.example/a  Could not connect to m.example:80", "--apt-proxy URL");
+        for (settings, said, is_hinted) in
+            [("", unreachable, true), ("-c /x", unreachable, false), ("", "E: Sub-process dpkg failed", false)]
+        {
+            let calls = format!(
+                "{functions}\napt_settings=({settings})\nsleep() {{ :; }}\ndpkg() {{ :; }}\napt_is_free() {{ :; }}\n\
+                 apt_get() {{ echo '{said}' > \"$1\"; return 1; }}\ninstall_packages numactl\n"
+            );
+            let output = std::process::Command::new("bash").args(["-c", &calls]).output().expect("bash");
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success() && told.contains("in 5 attempts") && told.contains(said), "{output:?}");
+            assert_eq!(told.contains(hint), is_hinted, "{told}");
+        }
+    }
 }

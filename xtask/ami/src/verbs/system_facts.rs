@@ -10,7 +10,7 @@ use crate::{
         base,
         debs::{ARCHITECTURE, Apt, State},
         disk::{RawDisk, system_of},
-        sources,
+        sources::{self, ubuntu},
     },
     elf::{
         Folder,
@@ -53,8 +53,11 @@ async fn of_suite(checkout: &Checkout, flags: &FactsFlags, scratch: &Utf8Path, e
     let system = flags.system.as_ref().or(known);
     let system =
         system.with_context(|| format!("give the name of the system with --system, such as debian-12 for {suite}"))?;
+    if ubuntu::is_ubuntu(system) {
+        bail!("only a base of Debian is made of packages: give that of {system} with --image FILE or --folder DIR");
+    }
     let packages = packages(checkout, system);
-    let apt = apt(checkout, flags, suite, scratch, b"", events).await?;
+    let apt = apt(checkout, flags, (system, suite), scratch, b"", events).await?;
     let source = format!("Debian's packages of {suite} ({})", ARCHITECTURE);
     apt.facts(system, &source, &base::PACKAGES, &packages).await
 }
@@ -85,7 +88,8 @@ async fn of_base(
     let (facts, status) = read.await??;
     let packages = packages(checkout, &facts.system);
     if let Some(suite) = &flags.suite {
-        return apt(checkout, flags, suite, scratch, &status, events).await?.on_base(facts, &packages).await;
+        let of = (facts.system.as_str(), suite.as_str());
+        return apt(checkout, flags, of, scratch, &status, events).await?.on_base(facts.clone(), &packages).await;
     }
     let known = Facts::find(&facts_folders(&checkout.root, &checkout.workspace), &facts.system)?;
     let facts = known.map_or(facts.clone(), |known| facts.with_packages_of(&known));
@@ -93,8 +97,10 @@ async fn of_base(
     let unread: Vec<String> = unread.map(recipe::Package::shown).collect();
     if !unread.is_empty() {
         let names = unread.join(", ");
+        let is_ubuntu = ubuntu::is_ubuntu(&facts.system);
+        let mirror = if is_ubuntu { format!(", and --mirror {}", ubuntu::MIRROR) } else { String::new() };
         events.warn(format_args!(
-            "what these packages bring to {at} was not read: {names}; give their suite with --suite"
+            "what these packages bring to {at} was not read: {names}; give their suite with --suite{mirror}"
         ));
     }
     Ok(facts)
@@ -125,7 +131,7 @@ fn packages(checkout: &Checkout, system: &str) -> Vec<recipe::Package> {
 async fn apt(
     checkout: &Checkout,
     flags: &FactsFlags,
-    suite: &str,
+    (system, suite): (&str, &str),
     scratch: &Utf8Path,
     status: &[u8],
     events: &Events,
@@ -145,6 +151,13 @@ async fn apt(
             bail!("--{flag}: `{url}` is not a URL");
         }
     }
-    let state = State { sources: sources::lines(&local, suite).await?, status: status.to_vec(), lists: Vec::new() };
+    let sources = if ubuntu::is_ubuntu(system) {
+        // The recipe's mirrors are Debian's.
+        let (mirror, security) = (flags.mirror.as_deref(), flags.security_mirror.as_deref());
+        ubuntu::lines(suite, mirror, security, !flags.ignore_valid_until)?
+    } else {
+        sources::lines(&local, suite).await?
+    };
+    let state = State { sources, status: status.to_vec(), lists: Vec::new() };
     Apt::new(&scratch.join("apt"), ARCHITECTURE, &state).await
 }

@@ -82,8 +82,8 @@ fn a_base_of_a_kind_that_cannot_be_taken_is_refused_by_its_kind() {
 #[test]
 fn a_disk_of_another_format_is_read_like_any() {
     let Some((home, _guard, folder, root)) = disks() else { return };
-    for format in ["vmdk", "vpc", "vhdx", "vdi"] {
-        make(&folder, &format!("qemu-img convert -O {format} disk.raw disk.{format}"));
+    for format in ["vmdk", "vpc", "vpc -o subformat=fixed", "vhdx", "vdi"] {
+        make(&folder, &format!("qemu-img convert -O {format} disk.raw 'disk.{format}'"));
         let file = folder.join(format!("disk.{format}"));
         // The only thing wrong with it is that nothing boots from it.
         let words = [file.as_str(), "neither boot code for BIOS nor an EFI system partition"];

@@ -25,6 +25,10 @@ fn facts_that_cannot_be_read_are_refused_and_nothing_is_written() {
         (&["--image", nowhere.as_str()], "failed to open the disk image"),
         (&["--suite", "trixie", "--mirror", "http://mirror.example/$(reboot)", "--system", "x"], "is not a URL"),
         (&["--suite", "nosuch"], "give the name of the system with --system"),
+        (
+            &["--suite", "noble", "--system", "ubuntu-24.04"],
+            "give that of ubuntu-24.04 with --image FILE or --folder DIR",
+        ),
         (&["--mirror", "http://mirror.example"], "required arguments were not provided"),
     ] {
         let words = [&["system-facts", "--root", root.as_str()], words].concat();

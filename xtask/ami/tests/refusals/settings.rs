@@ -41,6 +41,29 @@ fn a_plan_for_this_computer_shows_what_is_set_and_what_the_image_will_be_called(
 }
 
 #[test]
+fn a_proxy_that_only_this_computer_has_is_told_in_a_plan_until_machines_get_it() {
+    let (home, (_guard, folder)) = (Home::new(), folder());
+    let root = sample(&folder);
+    let plan = |words: &[&str], variable: &str, proxy: &str| {
+        run(home.ami([&["plan"], &release(&root, words)[..]].concat()).env(variable, proxy))
+    };
+    let told = plan(&[], "http_proxy", "http://127.0.0.1:3142");
+    let warning = "warning: this computer reaches package sources by the proxy http://127.0.0.1:3142 (http_proxy), which \
+                   is at 10.0.2.2 to a machine, and a machine does not by itself: where it needs one, set apt.proxy in \
+                   ami.toml, or give --apt-proxy http://10.0.2.2:3142\n";
+    assert!(told.stdout.contains(warning), "{told}");
+    // apt's own setting, in a file that no variable names is that of this computer.
+    let config = folder.join("apt.conf");
+    write(&config, "Acquire::http::Proxy \"http://p.example:3128\";\n");
+    if !skipped(missing(&["apt-config"])) {
+        let told = plan(&[], "APT_CONFIG", config.as_str());
+        assert!(told.stdout.contains("by the proxy http://p.example:3128 (apt's Acquire::http::Proxy), and"), "{told}");
+    }
+    let given = plan(&["--apt-proxy", "http://10.0.2.2:3142"], "http_proxy", "http://127.0.0.1:3142");
+    assert!(!given.stdout.contains("by the proxy"), "{given}");
+}
+
+#[test]
 fn a_description_that_is_too_long_without_the_base_is_refused_with_its_length() {
     let long = format!("description = \"{} {{base}}, ", "x".repeat(220));
     let ended = plan(&[("description = \"", &long)], &[]);

@@ -51,7 +51,7 @@ pub(super) struct BaseImage {
     pub disks: Disks,
     /// The size of its root volume, in GiB.
     pub disk_gib: Option<i32>,
-    /// Whether any of its snapshots is encrypted.
+    /// Whether the snapshot of its root volume is encrypted.
     pub is_encrypted: bool,
     /// What its owner and AWS limit.
     pub limits: limits::Limits,
@@ -203,9 +203,10 @@ fn base_image(image: &Image, recipe: &Recipe, was_given: bool) -> Result<BaseIma
         Some(system) if was_given => (system, false),
         _ => (recipe.base.system.clone(), was_given),
     };
-    let disks =
-        || image.block_device_mappings().iter().filter_map(|mapping| Some((mapping.device_name(), mapping.ebs()?)));
-    let root = disks().find(|(device, _)| *device == image.root_device_name());
+    let mut disks =
+        image.block_device_mappings().iter().filter_map(|mapping| Some((mapping.device_name(), mapping.ebs()?)));
+    // Its other volumes are left out of the image.
+    let root = disks.find(|(device, _)| *device == image.root_device_name());
     Ok(BaseImage {
         base: Base {
             id: id.to_owned(),
@@ -222,7 +223,7 @@ fn base_image(image: &Image, recipe: &Recipe, was_given: bool) -> Result<BaseIma
         architecture: image.architecture().cloned(),
         disks: Disks::of(image),
         disk_gib: root.and_then(|(_, disk)| disk.volume_size()),
-        is_encrypted: disks().any(|(_, disk)| disk.encrypted() == Some(true)),
+        is_encrypted: root.is_some_and(|(_, disk)| disk.encrypted() == Some(true)),
         limits: limits::Limits::of(image),
         demands: demands::Demands::of(image),
         is_system_assumed,

@@ -5,10 +5,9 @@ use std::{io::Read as _, process::Stdio};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
-use serde::Deserialize;
 use tokio::process::Child;
 
-use super::store::Attributes;
+use super::{format::Info, store::Attributes};
 use crate::{cloud::ImageState, ground::process};
 
 /// The file of a machine's disk, in its folder.
@@ -72,11 +71,8 @@ impl Conversion {
 /// # Errors
 /// When the backing file is not a disk image, or the disk can't be created.
 pub async fn overlay(disk: &Utf8Path, backing: &Utf8Path, size_gib: u32) -> Result<()> {
-    let mut info = process::command("qemu-img", Signal::SIGKILL);
-    info.args(["info", "--output=json"]).arg(backing);
-    let info = process::output(&format!("reading the image {backing}"), info).await?;
-    let Info { format, size_bytes } =
-        parse_info(&info).with_context(|| format!("failed to read the format of {backing}"))?;
+    let info = Info::of(backing).await.with_context(|| format!("failed to read the image {backing}"))?;
+    let Info { format, size_bytes, .. } = info;
     // A disk can't be smaller than its base, so a base larger than the recipe's size wins.
     let size_bytes = size_bytes.max(u64::from(size_gib) << 30);
     let mut create = process::command("qemu-img", Signal::SIGKILL);
@@ -85,46 +81,9 @@ pub async fn overlay(disk: &Utf8Path, backing: &Utf8Path, size_gib: u32) -> Resu
     process::output(&format!("making the disk {disk}"), create).await.map(drop)
 }
 
-/// The output of `qemu-img info`.
-#[derive(Debug, PartialEq, Deserialize)]
-struct Info {
-    format: String,
-    #[serde(rename = "virtual-size")]
-    size_bytes: u64,
-}
-
-fn parse_info(printed: &str) -> Result<Info> {
-    serde_json::from_str(printed).context("failed to parse the output of qemu-img info")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::untrusted::{check, text};
-
-    const PRINTED: &str = r#"{
-    "virtual-size": 4294967296,
-    "filename": "base.qcow2",
-    "cluster-size": 65536,
-    "format": "qcow2",
-    "format-specific": { "type": "qcow2", "data": { "compat": "1.1", "extended-l2": false } },
-    "dirty-flag": false
-}"#;
-
-    #[test]
-    fn the_output_of_qemu_img_is_parsed() {
-        let info = parse_info(PRINTED).expect("its output");
-        assert_eq!(info, Info { format: "qcow2".to_owned(), size_bytes: 4 << 30 });
-    }
-
-    #[test]
-    fn any_output_of_qemu_img_is_parsed_or_an_error_with_the_line() {
-        check(1000, text(PRINTED), |printed| {
-            if let Err(error) = parse_info(&printed) {
-                assert!(format!("{error:#}").contains(" at line "), "{error:#}");
-            }
-        });
-    }
 
     #[test]
     fn the_error_of_qemu_img_is_reported_even_if_it_is_not_utf_8() {

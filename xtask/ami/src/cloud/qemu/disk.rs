@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 
 use super::{
     boot::{Firmware, refuse_other_files},
+    format::Info,
     programs,
 };
 use crate::{
@@ -231,8 +232,8 @@ impl RawDisk {
         if !found.is_file() {
             bail!("{image} is not a disk image: it is not a file");
         }
-        check_readable(image).await.map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
-        RawDisk::of_machine(image, scratch).await
+        let format = check_readable(image).await.map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
+        RawDisk::of_format(image, &format, scratch).await
     }
 
     /// The same of a stopped machine's own disk, which stands on another file.
@@ -240,11 +241,15 @@ impl RawDisk {
     /// # Errors
     /// As [`RawDisk::of`].
     pub async fn of_machine(image: &Utf8Path, scratch: &Utf8Path) -> Result<RawDisk> {
+        RawDisk::of_format(image, "qcow2", scratch).await
+    }
+
+    async fn of_format(image: &Utf8Path, format: &str, scratch: &Utf8Path) -> Result<RawDisk> {
         // Without a name, the file disappears with this process, however that ends. Child processes open it by its
         // number.
         let raw = tempfile::tempfile_in(scratch).with_context(|| format!("failed to make a file in {scratch}"))?;
         let path = &path_of(&raw);
-        make_raw_copy(image, path).await?;
+        make_raw_copy(image, format, path).await?;
         let table = partition_table(path).await.map_err(|why| anyhow!("{image} is not a disk image: {why:#}"))?;
         Ok(RawDisk { raw, table, image: image.to_string() })
     }
@@ -319,26 +324,29 @@ impl EntryKind {
 }
 
 /// Checks that qemu-img can open an image. It accepts any file as a raw image, so this only refuses damaged files of
-/// other formats.
-async fn check_readable(image: &Utf8Path) -> Result<()> {
-    let mut command = process::command(programs::program("qemu-img"), Signal::SIGKILL);
-    command.args(["info", "--output=json", image.as_str()]);
-    refuse_other_files(&process::output("qemu-img info", command).await?)?;
+/// other formats. Returns its format.
+async fn check_readable(image: &Utf8Path) -> Result<String> {
+    let Info { format, printed, .. } = Info::of(image).await?;
+    refuse_other_files(&printed)?;
     // A file whose end is missing is found here: what is read beyond it would be zeros. Formats without such a check give
     // another exit code, and so does space that is lost, which does no harm.
     let mut command = process::command(programs::program("qemu-img"), Signal::SIGKILL);
-    command.args(["check", image.as_str()]).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command
+        .args(["check", "-f", &format, image.as_str()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
     let status = command.status().await.context("failed to start qemu-img")?;
     if status.code() == Some(DAMAGED) {
         bail!("it is damaged, or a part of it is missing (qemu-img check): get it again");
     }
-    Ok(())
+    Ok(format)
 }
 
 /// Makes a sparse raw copy of an image.
-async fn make_raw_copy(image: &Utf8Path, raw: &Utf8Path) -> Result<()> {
+async fn make_raw_copy(image: &Utf8Path, format: &str, raw: &Utf8Path) -> Result<()> {
     let mut command = process::command(programs::program("qemu-img"), Signal::SIGKILL);
-    command.args(["convert", "-O", "raw", image.as_str(), raw.as_str()]);
+    command.args(["convert", "-f", format, "-O", "raw", image.as_str(), raw.as_str()]);
     process::output(&format!("making a raw copy of {image}"), command).await.map(drop)
 }
 

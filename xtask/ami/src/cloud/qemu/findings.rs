@@ -13,7 +13,7 @@ use super::{
     firmware::{self, Uefi},
     network, packages,
     packages::{MAKE, Needs, SSH},
-    rights, store,
+    proxy, rights, store,
 };
 use crate::event::progress::Progress;
 use crate::{
@@ -63,6 +63,7 @@ impl Qemu {
         if self.base_file.is_none() && !self.local_system()?.packages.is_empty() {
             preflight.findings.extend(network::finding());
         }
+        preflight.warnings.extend(proxy::warning(&self.recipe.apt).await);
         let (system, base) = match (&self.base_file, base) {
             (Some(file), _) if missing.is_empty() => match self.of_base_file(file).await {
                 Ok(OfFile { system, facts, size_bytes, boots }) => {

@@ -13,6 +13,8 @@ use tokio::process::Command;
 use super::programs;
 use crate::{ground::process, recipe};
 
+pub mod ubuntu;
+
 /// Debian's archive keys, from the package debian-archive-keyring, which Ubuntu has, too.
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -21,6 +23,29 @@ const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 
 /// How apt prints a source. It leaves a variable as it is whose value it does not know.
 const FORMAT: &str = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(CODENAME)|$(ORIGIN)";
+
+/// Debian's suites, by which a source is taken for Debian's whose lists were not fetched. The suite that a base is made of need
+/// not be among them.
+const SUITES: [&str; 15] = [
+    "jessie",
+    "stretch",
+    "buster",
+    "bullseye",
+    "bookworm",
+    "trixie",
+    "forky",
+    "duke",
+    "sid",
+    "oldoldstable",
+    "oldstable",
+    "stable",
+    "testing",
+    "unstable",
+    "rc-buggy",
+];
+
+/// In the addresses of systems that have suites named like Debian's.
+const NAMESAKES: [&str; 2] = ["raspbian", "raspberrypi"];
 
 /// A suite on a mirror.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +60,8 @@ pub struct Sources {
     usable: Vec<Source>,
     /// The others, each with the reason.
     unusable: Vec<(Source, &'static str)>,
+    /// The suites that Debian publishes, by what apt has fetched.
+    debians: Vec<String>,
 }
 
 /// A source as apt prints it.
@@ -86,11 +113,16 @@ impl Sources {
     /// Adds what apt printed. `mirror` is its URI, or the mirror chosen from the list at its URI.
     fn add(&mut self, target: Target, mirror: Option<String>) {
         // A third party's packages may have the same suite's name.
-        if target.origin.is_some_and(|origin| origin != "Debian") {
+        let origin = target.origin.as_deref();
+        if origin.is_some_and(|origin| origin != "Debian") || NAMESAKES.iter().any(|name| target.uri.contains(name)) {
             return;
         }
+        let is_debians = origin.is_some();
         // `stable` becomes another release one day, and the base is made for the code name.
         let suite = target.codename.filter(|name| recipe::is_plain_name(name)).unwrap_or(target.suite);
+        if is_debians {
+            self.debians.push(suite.clone());
+        }
         let trimmed = |uri: &str| uri.trim_end_matches('/').to_owned();
         let refuse = |uri: &str, why| (Source { mirror: trimmed(uri), suite: suite.clone() }, why);
         let judged = match &mirror {
@@ -119,8 +151,22 @@ impl Sources {
             return same.with_updates(suite);
         }
         self.mirror(suite)?;
-        let wanted = [suite.to_owned(), format!("{suite}-updates"), format!("{suite}-security")];
-        Ok(self.usable.iter().filter(|source| wanted.contains(&source.suite)).map(Source::line).collect())
+        let others = [format!("{suite}-updates"), format!("{suite}-security")];
+        let others = self.usable.iter().filter(|source| others.contains(&source.suite));
+        Ok(self.mains(suite).into_iter().chain(others).map(Source::line).collect())
+    }
+
+    /// The sources of a suite itself. Where some of the mirrors have its updates as well, only those: the others may be a
+    /// third party's.
+    fn mains(&self, suite: &str) -> Vec<&Source> {
+        let all: Vec<&Source> = self.usable.iter().filter(|source| source.suite == suite).collect();
+        let whole: Vec<&Source> = all.iter().copied().filter(|main| self.has_updates(main)).collect();
+        if whole.is_empty() { all } else { whole }
+    }
+
+    fn has_updates(&self, main: &Source) -> bool {
+        let updates = format!("{}-updates", main.suite);
+        self.usable.iter().any(|source| source.mirror == main.mirror && source.suite == updates)
     }
 
     /// The mirrors of another suite, which have this one as well: those of Debian have all. `None` if there is a source of
@@ -132,8 +178,7 @@ impl Sources {
         }
         let security_of = |main: &Source| has(&format!("{}-security", main.suite));
         let is_debians = |main: &&Source| {
-            let updates = format!("{}-updates", main.suite);
-            self.usable.iter().any(|source| source.mirror == main.mirror && source.suite == updates)
+            (SUITES.contains(&main.suite.as_str()) || self.debians.contains(&main.suite)) && self.has_updates(main)
         };
         let main = self.usable.iter().find(|main| is_debians(main) && security_of(main).is_some())?;
         let security = security_of(main).map(|source| source.mirror.as_str());
@@ -152,7 +197,7 @@ impl Sources {
     }
 
     fn mirror(&self, suite: &str) -> Result<&str> {
-        if let Some(source) = self.usable.iter().find(|source| source.suite == suite) {
+        if let Some(source) = self.mains(suite).first() {
             return Ok(&source.mirror);
         }
         let unusable = self.unusable.iter().filter(|(source, _)| source.suite == suite);

@@ -107,7 +107,7 @@ fn without_facts_only_what_the_recipe_says_is_checked() {
     system.packages.clear();
     let host = |system: &_| Host::new(&recipe, "debian-12", system, None, true);
     assert_eq!(host(&system).faults_of_file("machida", &built), Vec::<String>::new());
-    assert!(host(&system).ignorance().expect("a warning").contains("cargo xtask ami system-facts"));
+    assert!(host(&system).ignorance().expect("a warning").contains("system-facts --system debian-12 --image FILE`"));
     (system.glibc, system.libraries) = (Some("2.3".to_owned()), vec!["libm.so.6".to_owned()]);
     let complaints = host(&system).faults_of_file("machida", &built);
     assert!(host(&system).ignorance().is_none() && complaints.len() == 2, "{complaints:?}");

@@ -86,6 +86,10 @@ fn a_base_that_cannot_be_shared_is_refused_for_a_shared_image() {
         .block_device_mappings(BlockDeviceMapping::builder().device_name("/dev/sda1").ebs(disk).build());
     assert!(problems(encrypted.clone(), true)[0].contains("is encrypted"));
     assert_eq!(problems(encrypted, false), [""; 0]);
+    // A volume of data is left out of the image, whatever it is.
+    let data = EbsBlockDevice::builder().volume_size(8).encrypted(true).build();
+    let data = BlockDeviceMapping::builder().device_name("/dev/sdb").ebs(data).build();
+    assert_eq!(problems(image(XENIAL).block_device_mappings(data), true), [""; 0]);
 
     let product = image(XENIAL).product_codes(ProductCode::builder().product_code_id("a1b2").build());
     assert!(problems(product.clone(), true)[0].contains("has product codes (a1b2)"));

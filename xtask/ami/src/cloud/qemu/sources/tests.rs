@@ -93,6 +93,26 @@ fn a_suite_that_this_computer_lacks_comes_from_the_mirrors_of_the_one_that_it_ha
     assert!(vendor.with_updates("trixie").is_err());
 }
 
+#[test]
+fn the_mirror_of_another_system_or_of_a_third_party_is_not_taken_for_debians() {
+    let ubuntu = "http://archive.ubuntu.com/ubuntu|noble|main||\nhttp://archive.ubuntu.com/ubuntu|noble-updates|main||\n\
+                  http://security.ubuntu.com/ubuntu|noble-security|main||\n";
+    let error = parsed(ubuntu).with_updates("trixie").expect_err("no source of Debian's").to_string();
+    assert!(error.contains("has no source of Debian's trixie:"), "{error}");
+    let raspbian = "http://raspbian.raspberrypi.org/raspbian|trixie|main||\n\
+                    http://archive.raspberrypi.com/debian|trixie|main||\n";
+    assert!(parsed(raspbian).with_updates("trixie").is_err());
+    // A third party's packages for the same suite, before the lists of either were fetched.
+    let both = "https://deb.example/node|trixie|main||\nhttp://m.example/debian|trixie|main||\n\
+                http://m.example/debian|trixie-updates|main||\n";
+    let debians = ["trixie", "trixie-updates"].map(|suite| line("http://m.example/debian", suite));
+    assert_eq!(parsed(both).with_updates("trixie").expect("sources"), debians);
+    // A suite that this tool does not know is Debian's if its lists say so.
+    let later = "http://m.example/debian|later|main|later|Debian\nhttp://m.example/debian|later-updates|main|later-updates|Debian\n\
+                 http://m.example/security|later-security|main|later-security|Debian\n";
+    assert_eq!(parsed(later).with_updates("trixie").expect("sources")[..2], debians);
+}
+
 #[tokio::test]
 async fn a_mirror_that_is_named_has_its_security_updates_beside_it_unless_another_is_named_or_none() {
     let lines = async |security: Option<&str>| {
