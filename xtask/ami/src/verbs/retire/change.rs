@@ -85,9 +85,11 @@ fn is_to_change<C>(entry: &Entry, retirement: &Retirement<'_, C>, way: Way) -> b
             is_at.is_none_or(|is| date::apart(is, at) > MINUTE)
         }
         (Way::Disable, _) => image.state != ImageState::Disabled,
+        // One that was public when it was disabled counts until a run has enabled it to the end, even where it is public by
+        // now: the parameters that name it are written last.
         (Way::Enable, _) => {
-            let is_closed = !image.public && retirement.earlier.was_public(&entry.region, &image.id) == Some(true);
-            image.state == ImageState::Disabled || is_closed
+            image.state == ImageState::Disabled
+                || retirement.earlier.was_public(&entry.region, &image.id) == Some(true)
         }
         _ => false,
     }
