@@ -1,5 +1,7 @@
 //! Images of a version that are not all a release's: private ones beside them, public ones that are old, or none.
 
+use std::time::SystemTime;
+
 use serde_json::{Value, json};
 
 use crate::*;
@@ -84,4 +86,31 @@ fn a_list_of_a_version_that_there_is_not_is_refused() {
     put(&home, "us-west-2", ID, &json!({}));
     let words = ["there is no image `Wallaroo 0.6.9`", "did you mean 0.6.1?", "cargo xtask ami list --local"];
     refused(&home, &mut home.ami(["list", "--version", "0.6.9", "--local"]), &words);
+}
+
+#[test]
+fn a_date_that_is_too_late_for_a_public_image_is_refused_with_the_latest_that_is_possible() {
+    let day = |days: u64| Duration::from_secs(days * 86_400);
+    let (home, now) = (Home::new(), SystemTime::now());
+    let written = |at: SystemTime| humantime::format_rfc3339_seconds(at).to_string();
+    put(&home, "us-west-2", ID, &json!({ "created": written(now - day(30)) }));
+    put(&home, "eu-west-1", ID, &json!({ "created": written(now - day(31)) }));
+    let deprecate = |at: &str| home.ami(["retire", "--version", "0.6.1", "--deprecate", at, "--local", "--yes"]);
+    let latest = written(now - day(31) + day(730));
+    let created = format!("{ID} in eu-west-1 was created on ");
+    let command = format!("cargo xtask ami retire --version 0.6.1 --local --deprecate {latest}\n");
+    refused(&home, &mut deprecate("700d"), &[&created, "two years after that at the latest", &command]);
+    let ended = run(&mut deprecate(&latest));
+    assert_eq!(ended.code, Some(0), "{ended}");
+    // What stays as it is is asked of no cloud.
+    assert_eq!(run(&mut deprecate(&latest)).code, Some(0));
+
+    put(&home, "us-west-2", ID, &json!({ "created": "2020-01-31T00:00:00Z" }));
+    let words =
+        ["that was 2022-01-30T00:00:00Z", "to remove the images: cargo xtask ami retire --version 0.6.1 --local\n"];
+    refused(&home, &mut deprecate("30d"), &words);
+    for region in ["us-west-2", "eu-west-1"] {
+        put(&home, region, ID, &json!({ "created": "2020-01-31T00:00:00Z", "public": false }));
+    }
+    assert_eq!(run(&mut deprecate("9y")).code, Some(0), "a private image takes ten years");
 }
