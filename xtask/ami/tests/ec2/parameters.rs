@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use xtask::cli::RetireFlags;
+use xtask::{cli::RetireFlags, parameter::Choice};
 use xtask_ami::{
     catalogue::check::{self, Seen},
     ground::outcome::Failure,
@@ -36,9 +36,16 @@ async fn retire(rig: &Rig, disable: bool, enable: bool) -> String {
 
 /// What `check` finds wrong, each fault with its region.
 async fn faults(rig: &Rig) -> Vec<String> {
+    faults_with(rig, None).await
+}
+
+/// The same with `--ssm-prefix`.
+async fn faults_with(rig: &Rig, prefix: Option<&str>) -> Vec<String> {
+    let prefix: Option<Choice> = prefix.map(|prefix| prefix.parse().expect("a prefix"));
     let regions = REGIONS.map(|region| region.parse().expect("a region"));
     let (cloud, version) = (rig.ec2().await, "0.6.1".parse().expect("a version"));
-    let checked = check::check(&cloud, &rig.order.recipe, &version, &regions).await.expect("a check");
+    let checked =
+        check::check(&cloud, &rig.order.recipe, (&version, prefix.as_ref()), &regions).await.expect("a check");
     let told =
         |seen: &Seen| seen.faults.iter().map(|it| format!("{}: {}", seen.region, it.message)).collect::<Vec<_>>();
     checked.regions.iter().flat_map(told).collect()
@@ -184,7 +191,28 @@ async fn check_compares_the_parameters_by_the_tag_of_the_images() {
         older.starts_with(&format!("eu-west-1: the parameter {} names {other}, the image of 0.6.0", NAMES[1])),
         "{older}"
     );
-    assert_eq!(*missing, format!("sa-east-1: there is no parameter {}, which should name {own}", NAMES[0]));
+    let missed =
+        format!("sa-east-1: there is no parameter {}, which should name {own}; to mend it: aws ssm ", NAMES[0]);
+    assert!(missing.starts_with(&missed) && missing.contains("'Key=wallaroo:build,Value=2"), "{missing}");
+    assert!(older.contains(" --overwrite --region eu-west-1"), "{older}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn check_compares_parameters_of_the_prefix_that_is_given_or_of_none_and_never_of_the_recipes() {
+    let mut rig = rig();
+    rig.release().await.report();
+    rig.order.recipe.publish.ssm_prefix = Some("/other/ami".parse().expect("a prefix"));
+    assert_eq!(faults(&rig).await, [""; 0], "the images' tags say which prefix it was");
+    let missing = faults_with(&rig, Some("/other/ami")).await;
+    assert_eq!((missing.len(), missing[0].contains("no parameter /other/ami/0.6.1")), (6, true), "{missing:?}");
+    rig.endpoint.region("sa-east-1", |region| region.parameters.clear());
+    assert_eq!(faults(&rig).await.len(), 2);
+    assert_eq!(faults_with(&rig, Some("")).await, [""; 0]);
+
+    let mut plain = Rig::public(&REGIONS);
+    plain.release().await.report();
+    plain.order.recipe.publish.ssm_prefix = Some("/wallaroo/ami".parse().expect("a prefix"));
+    assert_eq!(faults(&plain).await, [""; 0], "it was released without parameters");
 }
 
 #[tokio::test(start_paused = true)]

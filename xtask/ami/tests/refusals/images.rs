@@ -11,8 +11,9 @@ const HERS: &str = "ami-00000000000000002";
 
 /// Puts an image of 0.6.1 into a home: as a release left it, with these differences.
 fn put(home: &Home, region: &str, id: &str, differences: &Value) {
+    let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let mut image = json!({
-        "name": "Wallaroo 0.6.1", "description": "A test's", "created": "2026-11-22T00:00:00Z", "deprecate_at": null,
+        "name": "Wallaroo 0.6.1", "description": "A test's", "created": created, "deprecate_at": null,
         "public": true, "snapshots_public": true, "tags": [["wallaroo:build", "b"], ["wallaroo:version", "0.6.1"]],
     });
     for (key, value) in differences.as_object().expect("differences") {
@@ -113,4 +114,38 @@ fn a_date_that_is_too_late_for_a_public_image_is_refused_with_the_latest_that_is
         put(&home, region, ID, &json!({ "created": "2020-01-31T00:00:00Z", "public": false }));
     }
     assert_eq!(run(&mut deprecate("9y")).code, Some(0), "a private image takes ten years");
+}
+
+#[test]
+fn each_finding_of_a_check_comes_with_what_to_type() {
+    let home = Home::new();
+    let check = || run(&mut home.ami(["check", "--version", "0.6.1", "--local", "--regions", "us-west-2,eu-west-1"]));
+    put(&home, "us-west-2", ID, &json!({ "created": "2020-01-31T00:00:00Z", "deprecate_at": "2022-01-30T00:00:00Z" }));
+    let ended = check();
+    ended.expect_error(
+        1,
+        &[
+            "eu-west-1: there is no image `Wallaroo 0.6.1`",
+            "us-west-2: ami-00000000000000001 is deprecated since 2022-01-30",
+            "us-west-2: ami-00000000000000001 lacks the tags wallaroo:commit, wallaroo:sha256:…, as everywhere",
+            "\nto see where there is an image: cargo xtask ami list --version 0.6.1 --local\n",
+            "cargo xtask ami resume --local\n",
+            "takes no later date; to withdraw it, then release another version: cargo xtask ami retire --version 0.6.1 --local\n",
+        ],
+    );
+    put(&home, "us-west-2", ID, &json!({ "public": false, "snapshots_public": false }));
+    check().expect_error(1, &["is not public", "has private snapshots", "cargo xtask ami resume b --local"]);
+    put(&home, "us-west-2", HERS, &json!({}));
+    check().expect_error(1, &["to remove the one that is not wanted: rm -f", ", or: rm -f"]);
+}
+
+#[test]
+fn a_check_of_a_version_that_is_in_no_region_says_so_once() {
+    let home = Home::new();
+    put_hers(&home);
+    let ended = run(&mut home.ami(["check", "--version", "0.6.1", "--local"]));
+    ended.expect_error(1, &["in any of 14 regions; only private images have this version; to list the images: cargo "]);
+    assert_eq!(ended.stderr.matches("there is no image").count(), 1, "{ended}");
+    let ended = run(&mut home.ami(["check", "--version", "0.6.11", "--local"]));
+    ended.expect_error(1, &["; did you mean 0.6.1?; to list the images: cargo xtask ami list --local"]);
 }
