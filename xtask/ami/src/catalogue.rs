@@ -9,7 +9,10 @@ use xtask::{
 };
 
 use crate::{
-    cloud::{Cloud, Image, Origin, tags::TAG_VERSION},
+    cloud::{
+        Cloud, Image, Origin,
+        tags::{TAG_EXPIRES, TAG_VERSION},
+    },
     events::Events,
     ground::everywhere::{self, Everywhere},
     recipe::Recipe,
@@ -88,9 +91,11 @@ impl Catalogue {
     }
 
     /// The images of a version, by tag and by name: an image named like it is in the way of a release of it, whatever made
-    /// it.
+    /// it. Private images of the version are left out beside others: whoever made one has no part in the release.
     pub fn of_version(&self, version: &Version, name: &str) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(move |entry| entry.is_of(version.as_str()) || entry.image.name == name)
+        let is_of = move |entry: &&Entry| entry.is_of(version.as_str()) || entry.image.name == name;
+        let all_are_private = self.entries.iter().filter(is_of).all(|entry| entry.is_private_beside(name));
+        self.entries.iter().filter(is_of).filter(move |entry| all_are_private || !entry.is_private_beside(name))
     }
 }
 
@@ -130,6 +135,13 @@ impl Entry {
     #[must_use]
     pub fn is_of(&self, version: &str) -> bool {
         self.version.as_deref() == Some(version)
+    }
+
+    /// Whether it is a private image, and has not the name of the release: then it is no part of that, and in its way
+    /// nowhere.
+    #[must_use]
+    pub fn is_private_beside(&self, name: &str) -> bool {
+        self.image.tag(TAG_EXPIRES).is_some() && self.image.name != name
     }
 }
 

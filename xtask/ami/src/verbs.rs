@@ -213,11 +213,7 @@ async fn on<C: Cloud>(
             Command::Check(flags) => {
                 let Some(version) = &flags.version else { return Ok(()) };
                 let regions = checkout.published(&flags.published).map_err(Failure::Refused)?;
-                let mut recipe = recipe.clone();
-                recipe.publish.choose(flags.parameters.ssm_prefix.as_ref());
-                // This computer has no parameters.
-                recipe.publish.ssm_prefix.take_if(|_| common.local);
-                check::check(cloud, &recipe, version, &regions, &common).await
+                check::check(cloud, recipe, (version, flags.ssm_prefix.as_ref()), &regions, &common).await
             }
             Command::List(flags) => {
                 let used = used(app).await.map_err(Failure::Refused)?;

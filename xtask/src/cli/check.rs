@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::{ParameterFlags, RegionFlags};
-use crate::version::Version;
+use super::{ON_EC2, ParameterFlags, RegionFlags};
+use crate::{parameter::Choice, version::Version};
 
 /// What to check.
 #[derive(Clone, Debug, Args)]
@@ -18,9 +18,10 @@ pub struct CheckFlags {
     /// The regions that it is published in.
     #[command(flatten)]
     pub published: RegionFlags,
-    /// The parameters to compare.
-    #[command(flatten)]
-    pub parameters: ParameterFlags,
+    /// Compare the SSM parameters with this prefix, PREFIX/X and, for releases, PREFIX/latest; '' for none [default: the one
+    /// in the images' tags, else none]
+    #[arg(long, help_heading = ON_EC2, value_name = "PREFIX", conflicts_with = "local")]
+    pub ssm_prefix: Option<Choice>,
 }
 
 /// What the policy has to permit.

@@ -1,20 +1,24 @@
 //! Whether a version is what a release makes of it: one image in each region, public, copyable, named and described
 //! alike.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
 
 use anyhow::{Error, Result};
-use xtask::{region::Region, version::Version};
+use xtask::{parameter::Choice, region::Region, version::Version};
 
 use crate::{
     catalogue::{Catalogue, Entry},
-    cloud::{Cloud, HowTo, Image, ImageState, tags::TAG_EXPIRES},
+    cloud::{Cloud, HowTo, Image, ImageState},
     event::hardware::Hardware,
     ground::everywhere,
     recipe::Recipe,
     show::documents::check::FaultKind,
 };
 
+mod advice;
 pub mod alike;
 mod parameters;
 
@@ -29,6 +33,8 @@ pub struct Checked {
     pub near: String,
     /// What was seen in each region, in the regions' order.
     pub regions: Vec<Seen>,
+    /// What to type next, beside what the messages of faults say; each a sentence with its command.
+    pub next: Vec<String>,
 }
 
 /// What was seen of a version in a region.
@@ -63,23 +69,28 @@ impl Fault {
     }
 }
 
-/// Looks at a version in these regions, in each of them whatever another one answers.
+/// Looks at a version in these regions, in each of them whatever another one answers. Its parameters are those with this
+/// prefix, or else with that of the images' tags.
 ///
 /// # Errors
 /// When the version can't be an image's.
-pub async fn check<C: Cloud>(cloud: &C, recipe: &Recipe, version: &Version, regions: &[Region]) -> Result<Checked> {
-    let name = recipe.image_name(version)?;
+pub async fn check<C: Cloud>(
+    cloud: &C,
+    recipe: &Recipe,
+    (version, prefix): (&Version, Option<&Choice>),
+    regions: &[Region],
+) -> Result<Checked> {
+    let (name, now) = (recipe.image_name(version)?, SystemTime::now());
     let (catalogue, unanswered) = Catalogue::look_in(cloud, recipe, regions).await;
     let mut regions: Vec<Seen> = regions
         .iter()
         .map(|region| {
             let here = catalogue.of_version(version, &name).filter(|entry| entry.region == *region);
-            // A private image of the version is no fault of a release, unless it has the release's name.
-            let images = here.filter(|entry| entry.image.name == name || entry.image.tag(TAG_EXPIRES).is_none());
+            let images = here.filter(|entry| !entry.is_private_beside(&name));
             let images: Vec<Entry> = images.cloned().collect();
             let faults = match unanswered.iter().find(|(silent, _)| silent == region) {
                 Some((_, error)) => vec![Fault::unanswered("list the images", error)],
-                None => faults_of(cloud, &images, &name, recipe.require_imds_v2),
+                None => faults_of(cloud, &catalogue, &images, (&name, recipe.require_imds_v2)),
             };
             Seen { region: region.clone(), images, snapshots_public: None, faults }
         })
@@ -95,7 +106,10 @@ pub async fn check<C: Cloud>(cloud: &C, recipe: &Recipe, version: &Version, regi
         seen.snapshots_public = answered.map(|(_, public)| *public);
         let is_private = seen.snapshots_public == Some(false);
         let private = only(seen).filter(|_| is_private).map(|entry| {
-            let message = format!("{} has private snapshots: only this account can copy it", entry.image.id);
+            let Entry { region, image, .. } = entry;
+            let command = cloud.how_to(HowTo::PublishSnapshots(region, &image.snapshots));
+            let command = advice::to_open(cloud, &catalogue, entry, &command);
+            let message = format!("{} has private snapshots: only this account can copy it; {command}", image.id);
             Fault::new(FaultKind::PrivateSnapshots, message)
         });
         let failed = copyable.failed.iter().find(|(region, _)| *region == seen.region);
@@ -103,11 +117,16 @@ pub async fn check<C: Cloud>(cloud: &C, recipe: &Recipe, version: &Version, regi
         let hardware = hardware.as_ref().map(|usual| other_hardware(seen, usual)).unwrap_or_default();
         seen.faults.extend([private, unknown, described].into_iter().flatten().chain(hardware));
     }
-    alike::compare(&mut regions);
-    parameters::compare(cloud, recipe.publish.ssm_prefix.as_ref(), version, &catalogue, &mut regions).await;
+    alike::compare(&mut regions, now);
+    parameters::compare(cloud, prefix, version, &catalogue, &mut regions).await;
     let is_known = regions.iter().any(|seen| !seen.images.is_empty());
-    let near = if is_known { String::new() } else { catalogue.near(version.as_str()) };
-    Ok(Checked { name, description, near, regions })
+    let near = match catalogue.of_version(version, &name).next() {
+        _ if is_known => String::new(),
+        Some(_) => "; only private images have this version".to_owned(),
+        None => catalogue.near(version.as_str()),
+    };
+    let next = advice::of_all(cloud, version, &regions, now);
+    Ok(Checked { name, description, near, regions, next })
 }
 
 /// The one image of the version in a region, if it is one.
@@ -120,12 +139,24 @@ pub fn only(seen: &Seen) -> Option<&Entry> {
 }
 
 /// What is wrong in a region whatever other regions have.
-fn faults_of<C: Cloud>(cloud: &C, images: &[Entry], name: &str, requires_imds_v2: bool) -> Vec<Fault> {
-    let [Entry { region, image, .. }] = images else {
+fn faults_of<C: Cloud>(
+    cloud: &C,
+    catalogue: &Catalogue,
+    images: &[Entry],
+    (name, requires_imds_v2): (&str, bool),
+) -> Vec<Fault> {
+    let [entry @ Entry { region, image, .. }] = images else {
+        let to_remove = |entry: &Entry| cloud.how_to(HowTo::Deregister(&entry.region, &entry.image.id));
         let ids: Vec<&str> = images.iter().map(|entry| entry.image.id.0.as_str()).collect();
         return vec![match ids.as_slice() {
             [] => Fault::new(FaultKind::Missing, format!("there is no image `{name}`")),
-            ids => Fault::new(FaultKind::Several, format!("there are {} images: {}", ids.len(), ids.join(", "))),
+            ids => {
+                let commands = images.iter().map(to_remove).collect::<Vec<_>>().join(", or: ");
+                let (count, ids) = (ids.len(), ids.join(", "));
+                let message =
+                    format!("there are {count} images: {ids}; to remove the one that is not wanted: {commands}");
+                Fault::new(FaultKind::Several, message)
+            }
         }];
     };
     let id = &image.id;
@@ -137,7 +168,10 @@ fn faults_of<C: Cloud>(cloud: &C, images: &[Entry], name: &str, requires_imds_v2
         state => Some(format!("{id} is {state}")),
     };
     let named = (image.name != name).then(|| format!("{id} is named `{}`, not `{name}`", image.name));
-    let public = (!image.public).then(|| format!("{id} is not public: only this account can launch it"));
+    let public = (!image.public).then(|| {
+        let command = advice::to_open(cloud, catalogue, entry, &cloud.how_to(HowTo::Publish(region, id)));
+        format!("{id} is not public: only this account can launch it; {command}")
+    });
     let hardware = image.hardware.as_ref();
     let disks = hardware.and_then(Hardware::fault_of_disks).map(|fault| format!("{id} {fault}"));
     let imds = hardware.filter(|it| requires_imds_v2 && !it.requires_imds_v2);

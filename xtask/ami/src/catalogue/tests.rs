@@ -57,6 +57,23 @@ fn a_version_has_the_images_with_its_tag_and_those_with_its_name() {
 }
 
 #[test]
+fn a_private_image_is_of_its_version_only_where_there_is_no_other() {
+    let private = |version| [(TAG_BUILD, "p"), (TAG_VERSION, version), (TAG_EXPIRES, "2026-12-06T20:00:00Z")];
+    let entries = |released: &str| {
+        [
+            entry("ami-released", &format!("Wallaroo {released}"), &[(TAG_BUILD, "b"), (TAG_VERSION, released)]),
+            entry("ami-hers", "Wallaroo 0.6.1 (private alice 3f2a91bc 5d0c9e1a)", &private("0.6.1")),
+            entry("ami-his", "Wallaroo 0.6.1 (private bob 3f2a91bc 7f1d0b2c)", &private("0.6.1")),
+        ]
+    };
+    assert_eq!(of_version(entries("0.6.1"), "0.6.1"), ["ami-released"]);
+    assert_eq!(of_version(entries("0.6.0"), "0.6.1"), ["ami-hers", "ami-his"]);
+    // With the release's name it is in the way of the release.
+    let named = entry("ami-named", "Wallaroo 0.6.1", &private("0.6.1"));
+    assert_eq!(of_version(entries("0.6.0").into_iter().chain([named]), "0.6.1"), ["ami-named"]);
+}
+
+#[test]
 fn what_has_neither_a_versions_name_nor_a_builds_tag_is_no_business_of_this_tool() {
     assert!(entry("ami-1", "golden", &[]).is_none());
     assert!(entry("ami-1", "Wallaroo", &[]).is_none());

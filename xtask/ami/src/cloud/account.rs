@@ -6,7 +6,7 @@ use anyhow::Result;
 use xtask::region::Region;
 
 use super::{
-    Leftover,
+    Image, Leftover,
     preflight::{Preflight, Request},
 };
 use crate::event::{
@@ -57,7 +57,7 @@ pub trait Account {
 }
 
 /// Something that the user may have to do by hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum HowTo<'a> {
     /// Terminate an instance.
     Terminate(&'a Region, &'a InstanceId),
@@ -71,6 +71,12 @@ pub enum HowTo<'a> {
     Unprotect(&'a Region, &'a ImageId),
     /// Open an image to every account.
     Publish(&'a Region, &'a ImageId),
+    /// Open the snapshots of an image to every account.
+    PublishSnapshots(&'a Region, &'a [String]),
+    /// Create an SSM parameter of this name that names an image.
+    CreateParameter(&'a Region, &'a str, &'a Image),
+    /// Let the SSM parameter of this name name an image.
+    ChangeParameter(&'a Region, &'a str, &'a Image),
     /// Get an image or a snapshot, by its id, back from the Recycle Bin.
     Restore(&'a Region, &'a str),
 }

@@ -3,11 +3,12 @@
 use std::{fmt, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
+use xtask::duration::DEPRECATED_AT;
 
 use super::tags::{TAG_BUILD, TAG_SYSTEM, Tags};
 use crate::{
     event::{hardware::Hardware, ids::ImageId},
-    ground::finding::Finding,
+    ground::{date, finding::Finding},
 };
 
 /// The attributes of an image to create or to copy.
@@ -122,6 +123,14 @@ impl Image {
             Some(build) => Origin::ThisTool { build: build.to_owned() },
             None => Origin::Other,
         }
+    }
+
+    /// The last moment from which a public image can be deprecated; `None` where it is private or its age is not known. EC2
+    /// takes no date more than two years after its creation (EC2 user guide, "Deprecate an Amazon EC2 AMI").
+    #[must_use]
+    pub fn deprecated_at_latest(&self) -> Option<SystemTime> {
+        let created = date::moment(&self.created).filter(|_| self.public)?;
+        created.checked_add(*DEPRECATED_AT.end())
     }
 
     /// Remarks for a message: a state other than available, and an origin other than this tool.

@@ -1,7 +1,7 @@
 //! `ami check`: whether a version is public, and the same, in every region.
 
-use anyhow::anyhow;
-use xtask::{cli::CommonFlags, region::Region, version::Version};
+use anyhow::{Error, anyhow};
+use xtask::{cli::CommonFlags, parameter::Choice, region::Region, version::Version};
 
 use crate::{
     catalogue::check::{self, Checked, alike::content},
@@ -11,7 +11,7 @@ use crate::{
     show::{
         documents::{
             Visibility,
-            check::{Check, FORMAT, Fault, Image as CheckedImage, Region as CheckedRegion},
+            check::{Check, FORMAT, Fault, FaultKind, Image as CheckedImage, Region as CheckedRegion},
             list::State,
         },
         print,
@@ -27,11 +27,11 @@ mod table;
 pub async fn check<C: Cloud>(
     cloud: &C,
     recipe: &Recipe,
-    version: &Version,
+    (version, prefix): (&Version, Option<&Choice>),
     regions: &[Region],
     common: &CommonFlags,
 ) -> Result<(), Failure> {
-    let checked = check::check(cloud, recipe, version, regions).await.map_err(Failure::Refused)?;
+    let checked = check::check(cloud, recipe, (version, prefix), regions).await.map_err(Failure::Refused)?;
     let Checked { name, regions, .. } = &checked;
     if common.json {
         let text = print::json(&document(version, &checked)).map_err(Failure::Failed)?;
@@ -39,17 +39,42 @@ pub async fn check<C: Cloud>(
     } else if regions.iter().any(|seen| !seen.images.is_empty()) {
         print::print(&table::text(&document(version, &checked))).map_err(Failure::Failed)?;
     }
-    let faults = regions.iter().flat_map(|seen| seen.faults.iter().map(|fault| (&seen.region, &fault.message)));
-    let faults: Vec<String> = faults.map(|(region, message)| format!("{region}: {message}")).collect();
-    if !faults.is_empty() {
-        let near = &checked.near;
-        return Err(Failure::Failed(anyhow!("`{name}` is not as it should be{near}:\n  {}", faults.join("\n  "))));
+    if let Some(error) = error(cloud, &checked) {
+        return Err(Failure::Failed(error));
     }
     if !common.json {
         let text = format!("`{name}` is public, and the same, in {} regions\n", regions.len());
         print::print(&text).map_err(Failure::Failed)?;
     }
     Ok(())
+}
+
+/// All that is wrong, and what to type next.
+fn error<C: Cloud>(cloud: &C, checked: &Checked) -> Option<Error> {
+    let Checked { name, near, regions, next, .. } = checked;
+    let is_nowhere = regions.iter().all(|seen| seen.images.is_empty());
+    // Where it is nowhere, there is no region to name.
+    let told = |fault: &&check::Fault| !is_nowhere || fault.kind != FaultKind::Missing;
+    let of_region = |seen: &check::Seen| {
+        let faults = seen.faults.iter().filter(told);
+        faults.map(|fault| format!("{}: {}", seen.region, fault.message)).collect::<Vec<_>>()
+    };
+    let faults: Vec<String> = regions.iter().flat_map(of_region).collect();
+    if is_nowhere {
+        let place = match regions.as_slice() {
+            [seen] => seen.region.to_string(),
+            _ if faults.is_empty() => format!("any of {} regions", regions.len()),
+            _ => "any region that answers".to_owned(),
+        };
+        let silent: String = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+        let list = format!("to list the images: cargo xtask ami list{}", cloud.flags());
+        return Some(match regions.as_slice() {
+            [_] if !faults.is_empty() => anyhow!("`{name}` is not as it should be{near}:{silent}"),
+            _ => anyhow!("there is no image `{name}` in {place}{near}; {list}{silent}"),
+        });
+    }
+    let next: String = next.iter().map(|line| format!("\n{line}")).collect();
+    (!faults.is_empty()).then(|| anyhow!("`{name}` is not as it should be{near}:\n  {}{next}", faults.join("\n  ")))
 }
 
 fn image(seen: &check::Seen, image: &Image) -> CheckedImage {

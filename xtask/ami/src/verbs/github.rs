@@ -8,7 +8,10 @@ use camino::Utf8Path;
 use rand::Rng as _;
 
 use super::list::markdown_table;
-use crate::{events::Events, show::result::Report};
+use crate::{
+    events::Events,
+    show::result::{PromotedFrom, Report},
+};
 
 /// The variable that names the file of outputs.
 const OUTPUT: &str = "GITHUB_OUTPUT";
@@ -61,7 +64,15 @@ fn summary(report: &Report) -> String {
     let commit = report.commit.as_ref().map(|commit| format!(", commit `{commit}`")).unwrap_or_default();
     let changes = if report.dirty { " with uncommitted changes" } else { "" };
     let checks = report.verification.checks.len();
-    let _ = writeln!(text, "\n{public}, build `{}`{commit}{changes}; {checks} checks passed.", report.build);
+    let verified = match &report.promoted_from {
+        // A computer that did not make the candidate has no record of its checks.
+        Some(PromotedFrom { version, verified, .. }) if checks == 0 => {
+            let [version, verified] = [version, verified].map(|text| super::list::markdown_text(text));
+            format!("promoted from {version}, which was verified at {verified}")
+        }
+        _ => format!("{checks} checks passed"),
+    };
+    let _ = writeln!(text, "\n{public}, build `{}`{commit}{changes}; {verified}.", report.build);
     for (region, why) in &report.skipped {
         let _ = writeln!(text, "\n{region} was left out: {}", super::list::markdown_text(why));
     }
@@ -113,6 +124,23 @@ mod tests {
         let begins = "### Wallaroo 0.6.1\n\n| Region | AMI | |\n|---|---|---|\n| eu-west-1 | `ami-1` | |\n";
         assert!(summary.starts_with(begins), "{summary}");
         assert!(summary.contains("commit `c0ffee`; 2 checks passed.\n\nsa-east-1 was left out: a \\| b"), "{summary}");
+    }
+
+    #[test]
+    fn a_promotion_on_another_computer_says_what_the_candidate_says_of_its_checks() {
+        let mut report = report();
+        report.verification.checks.clear();
+        report.promoted_from = Some(PromotedFrom {
+            version: "0.6.1-rc1".to_owned(),
+            name: "Wallaroo 0.6.1-rc1".to_owned(),
+            region: "us-west-2".to_owned(),
+            image: crate::event::ids::ImageId("ami-0".to_owned()),
+            build: "20261127T060000Z-0.6.1-rc1-3f9a".to_owned(),
+            verified: "2026-11-27T06:09:00Z, 60 checks".to_owned(),
+        });
+        let summary = summary(&report);
+        let verified = "; promoted from 0.6.1-rc1, which was verified at 2026-11-27T06:09:00Z, 60 checks.\n";
+        assert!(summary.contains(verified), "{summary}");
     }
 
     #[test]

@@ -63,12 +63,13 @@ pub async fn list<C: Cloud>(
         match wanted {
             Some((_, name)) => {
                 let all = format!("to list all images: cargo xtask ami list{flags}");
-                return Err(Failure::Failed(anyhow!("there is no image `{name}`{near}; {all}")));
+                return Err(Failure::Refused(anyhow!("there is no image `{name}`{near}; {all}")));
             }
             None => events.say(Progress::NoImages { flags }),
         }
     }
-    let text = formats::text(&document(&looked), format, SystemTime::now()).map_err(Failure::Failed)?;
+    let version = flags.version.as_ref();
+    let text = formats::text(&document(&looked), version, format, SystemTime::now()).map_err(Failure::Failed)?;
     print::print(&text).map_err(Failure::Failed)?;
     unanswered.all("list the images").map_err(Failure::Failed)
 }

@@ -63,6 +63,12 @@ pub async fn retire<C: Cloud>(
     // What a silent region has is not known. The journal keeps what earlier runs left there for the next one.
     let is_silent = |it: &Listed| unanswered.regions.iter().any(|(region, _)| *region == it.region);
     let (silent, left): (Vec<Listed>, Vec<Listed>) = left.into_iter().partition(is_silent);
+    // Private images are the version's only where nothing else is, which a silent region and a removal that began with
+    // others leave open.
+    let is_alone = unanswered.is_empty() && left.is_empty();
+    let was_listed = |entry: &Entry| left.iter().any(|it| it.region == entry.region && it.image == entry.image.id);
+    let is_meant = |entry: &&Entry| is_alone || was_listed(entry) || !entry.is_private_beside(&name);
+    let images: Vec<&Entry> = images.into_iter().filter(is_meant).collect();
     // What is there belongs to this version, or no longer does.
     let is_there =
         |it: &Listed| catalogue.entries.iter().any(|entry| entry.region == it.region && entry.image.id == it.image);

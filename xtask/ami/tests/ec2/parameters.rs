@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use xtask::cli::RetireFlags;
+use xtask::{cli::RetireFlags, parameter::Choice};
 use xtask_ami::{
     catalogue::check::{self, Seen},
+    ground::outcome::Failure,
     verbs::retire,
 };
 
@@ -19,20 +20,32 @@ const REGIONS: [&str; 3] = ["eu-west-1", "sa-east-1", HOME];
 const NAMES: [&str; 2] = ["/wallaroo/ami/0.6.1", "/wallaroo/ami/latest"];
 
 /// Retires the version, and says yes.
-async fn retire(rig: &Rig, disable: bool, enable: bool) -> String {
+async fn try_to_retire(rig: &Rig, disable: bool, enable: bool) -> Result<(), Failure> {
     let flags = RetireFlags { version: "0.6.1".parse().expect("a version"), deprecate: None, disable, enable };
     let (cloud, events, used) = (rig.ec2().await, rig.events(), BTreeSet::new());
     let (recipe, home) = (&rig.order.recipe, &rig.desk.home);
-    let retired = retire::retire(&cloud, recipe, home, &flags, &used, &said_yes(), &events).await;
+    retire::retire(&cloud, recipe, home, &flags, &used, &said_yes(), &events).await
+}
+
+/// The same, which comes to its good end, and what was said.
+async fn retire(rig: &Rig, disable: bool, enable: bool) -> String {
+    let retired = try_to_retire(rig, disable, enable).await;
     assert!(retired.is_ok(), "{retired:?}: {}", rig.said());
     rig.said()
 }
 
 /// What `check` finds wrong, each fault with its region.
 async fn faults(rig: &Rig) -> Vec<String> {
+    faults_with(rig, None).await
+}
+
+/// The same with `--ssm-prefix`.
+async fn faults_with(rig: &Rig, prefix: Option<&str>) -> Vec<String> {
+    let prefix: Option<Choice> = prefix.map(|prefix| prefix.parse().expect("a prefix"));
     let regions = REGIONS.map(|region| region.parse().expect("a region"));
     let (cloud, version) = (rig.ec2().await, "0.6.1".parse().expect("a version"));
-    let checked = check::check(&cloud, &rig.order.recipe, &version, &regions).await.expect("a check");
+    let checked =
+        check::check(&cloud, &rig.order.recipe, (&version, prefix.as_ref()), &regions).await.expect("a check");
     let told =
         |seen: &Seen| seen.faults.iter().map(|it| format!("{}: {}", seen.region, it.message)).collect::<Vec<_>>();
     checked.regions.iter().flat_map(told).collect()
@@ -178,7 +191,28 @@ async fn check_compares_the_parameters_by_the_tag_of_the_images() {
         older.starts_with(&format!("eu-west-1: the parameter {} names {other}, the image of 0.6.0", NAMES[1])),
         "{older}"
     );
-    assert_eq!(*missing, format!("sa-east-1: there is no parameter {}, which should name {own}", NAMES[0]));
+    let missed =
+        format!("sa-east-1: there is no parameter {}, which should name {own}; to mend it: aws ssm ", NAMES[0]);
+    assert!(missing.starts_with(&missed) && missing.contains("'Key=wallaroo:build,Value=2"), "{missing}");
+    assert!(older.contains(" --overwrite --region eu-west-1"), "{older}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn check_compares_parameters_of_the_prefix_that_is_given_or_of_none_and_never_of_the_recipes() {
+    let mut rig = rig();
+    rig.release().await.report();
+    rig.order.recipe.publish.ssm_prefix = Some("/other/ami".parse().expect("a prefix"));
+    assert_eq!(faults(&rig).await, [""; 0], "the images' tags say which prefix it was");
+    let missing = faults_with(&rig, Some("/other/ami")).await;
+    assert_eq!((missing.len(), missing[0].contains("no parameter /other/ami/0.6.1")), (6, true), "{missing:?}");
+    rig.endpoint.region("sa-east-1", |region| region.parameters.clear());
+    assert_eq!(faults(&rig).await.len(), 2);
+    assert_eq!(faults_with(&rig, Some("")).await, [""; 0]);
+
+    let mut plain = Rig::public(&REGIONS);
+    plain.release().await.report();
+    plain.order.recipe.publish.ssm_prefix = Some("/wallaroo/ami".parse().expect("a prefix"));
+    assert_eq!(faults(&plain).await, [""; 0], "it was released without parameters");
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,4 +232,53 @@ async fn no_parameter_names_an_image_that_is_retired_and_the_newest_release_is_a
         }
     }
     assert_eq!(rig.endpoint.images().len(), 1, "the older release");
+}
+
+/// The image is public again before its parameters are written.
+#[tokio::test(start_paused = true)]
+async fn an_image_that_is_enabled_and_that_no_parameter_names_yet_is_enabled_to_the_end_by_the_next_run() {
+    let rig = rig();
+    rig.release().await.report();
+    retire(&rig, true, false).await;
+    rig.endpoint.plan(Plan::once(Fault::refused("AccessDeniedException")).action("PutParameter").region("sa-east-1"));
+    let enabled = try_to_retire(&rig, false, true).await;
+    let Err(Failure::Failed(error)) = enabled else { panic!("{enabled:?}") };
+    let error = format!("{error:#}");
+    assert!(error.contains("sa-east-1: ami-") && error.contains("0.6.1 --enable"), "{error}");
+    assert_eq!(rig.endpoint.public_in(), REGIONS);
+    let named = |region| NAMES.map(|name| value(&rig, region, name) == image(&rig, region, "Wallaroo 0.6.1"));
+    assert_eq!(REGIONS.map(named), [[true; 2], [false; 2], [true; 2]]);
+
+    let said = retire(&rig, false, true).await;
+    assert_eq!(REGIONS.map(named), [[true; 2]; 3], "{said}");
+    let writes = rig.endpoint.counts().of("PutParameter");
+    retire(&rig, false, true).await;
+    assert_eq!(rig.endpoint.counts().of("PutParameter"), writes, "all is as it should be");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_enabling_that_is_killed_at_any_call_is_continued_by_the_next() {
+    let mut kills = 0;
+    for calls in 1.. {
+        let rig = rig();
+        rig.release().await.report();
+        retire(&rig, true, false).await;
+        let arrived = rig.endpoint.calls();
+        let ended = tokio::select! {
+            biased;
+            () = rig.endpoint.until(arrived + calls) => false,
+            enabled = try_to_retire(&rig, false, true) => { assert!(enabled.is_ok(), "{enabled:?}"); true }
+        };
+        let said = retire(&rig, false, true).await;
+        assert_eq!(rig.endpoint.public_in(), REGIONS, "{calls}: {said}");
+        for region in REGIONS {
+            let own = image(&rig, region, "Wallaroo 0.6.1");
+            assert_eq!(NAMES.map(|name| value(&rig, region, name)), [own.as_str(); 2], "{calls}: {region}: {said}");
+        }
+        if ended {
+            break;
+        }
+        kills = calls;
+    }
+    assert!(kills > 10, "it is killed at {kills} calls only");
 }

@@ -153,7 +153,7 @@ async fn a_candidate_is_published_under_its_release_name_with_its_bytes_and_its_
     let version = "0.6.1".parse().expect("a version");
     let cloud = rig.ec2().await;
     let faults = async || {
-        let checked = check::check(&cloud, &rig.order.recipe, &version, &regions).await.expect("an answer");
+        let checked = check::check(&cloud, &rig.order.recipe, (&version, None), &regions).await.expect("an answer");
         checked.regions.into_iter().flat_map(|seen| seen.faults).map(|fault| fault.message).collect::<Vec<_>>()
     };
     assert_eq!(faults().await, [""; 0]);
@@ -178,6 +178,23 @@ async fn a_candidate_is_promoted_from_another_computer() {
     let (_, report) = report(&rig);
     assert!(report["sha256"]["/usr/bin/machida"].is_string() && report["commit"] == COMMIT, "{report}");
     assert!(report["promoted_from"]["verified"].as_str().is_some_and(|it| it.ends_with(" checks")), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_candidate_is_promoted_beside_a_private_image_of_its_version() {
+    let rig = candidate().await;
+    twin(&rig, HOME, |it| {
+        it.name = "Wallaroo 0.6.1-rc1 (private alice 3f2a91bc 5d0c9e1a)".to_owned();
+        it.tags.extend([("wallaroo:build", "p"), ("wallaroo:expires", "2099-01-01T00:00:00Z")].map(owned));
+        it.tags.remove("wallaroo:verified");
+        it.launch_permissions.clear();
+    });
+    promoted(&rig).await;
+    assert_eq!(named(&rig, "Wallaroo 0.6.1").len(), REGIONS.len(), "{}", rig.said());
+}
+
+fn owned((key, value): (&str, &str)) -> (String, String) {
+    (key.to_owned(), value.to_owned())
 }
 
 /// What is wrong with the candidate, and what the refusal says.

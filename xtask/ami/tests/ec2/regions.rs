@@ -259,7 +259,7 @@ async fn commands_that_only_look_give_a_region_up_after_40_seconds() {
                 _ => {
                     let version = "0.6.1".parse().expect("a version");
                     let regions = REGIONS.map(|region| region.parse().expect("a region"));
-                    let checked = check::check(&rig.ec2().await, &rig.order.recipe, &version, &regions).await;
+                    let checked = check::check(&rig.ec2().await, &rig.order.recipe, (&version, None), &regions).await;
                     let seen = checked.expect("a version's name").regions;
                     assert!(
                         seen.iter().all(|it| it.images.is_empty() == (it.region.as_str() == "sa-east-1")),

@@ -26,7 +26,7 @@ async fn checked(rig: &Rig) -> Value {
     let version = "0.6.1".parse().expect("a version");
     let regions = REGIONS.map(|region| region.parse::<Region>().expect("a region"));
     let checked =
-        check::check(&rig.ec2().await, &rig.order.recipe, &version, &regions).await.expect("a version's name");
+        check::check(&rig.ec2().await, &rig.order.recipe, (&version, None), &regions).await.expect("a version's name");
     let text = print::json(&verbs::check::document(&version, &checked)).expect("JSON");
     expect_valid(Document::Check, &text)
 }
@@ -99,8 +99,12 @@ async fn all_that_is_wrong_is_told_also_where_a_region_does_not_answer() {
         [HOME, []],
     ]);
     assert_eq!(Value::from(found), expected, "{checked}");
-    let message = |index: usize| checked["regions"][index]["faults"][0]["message"].as_str().expect("a message");
+    let message_of =
+        |index: usize, fault: usize| checked["regions"][index]["faults"][fault]["message"].as_str().expect("a message");
+    let message = |index| message_of(index, 0);
+    assert!(message(0).contains("; to open it: aws ec2 modify-snapshot-attribute --snapshot-id snap-"), "{checked}");
     assert!(message(1).contains("aws ec2 enable-image --image-id ami-"), "{checked}");
+    assert!(message_of(1, 1).contains("; to open it: aws ec2 modify-image-attribute --image-id ami-"), "{checked}");
     assert!(message(3).contains("UnauthorizedOperation"), "{checked}");
 }
 
@@ -167,4 +171,40 @@ async fn a_plan_says_who_may_launch_the_image_as_data() {
     let plan = planned(&private).await;
     assert_eq!((&plan["visibility"], &plan["expires_after_secs"]), (&"private".into(), &604_800.into()), "{plan}");
     assert_eq!(plan["shared_with"], json!([organization]), "{plan}");
+}
+
+/// A private image stays private, and what was not verified is verified before it is opened.
+#[tokio::test(start_paused = true)]
+async fn only_a_verified_image_of_a_release_is_told_how_to_be_opened() {
+    let rig = Rig::public(&REGIONS);
+    rig.release().await.outcome.expect("a release");
+    rig.endpoint.region("eu-west-1", |region| {
+        for image in region.images.values_mut() {
+            image.launch_permissions.clear();
+            image.tags.insert("wallaroo:expires".to_owned(), "2099-01-01T00:00:00Z".to_owned());
+        }
+    });
+    rig.endpoint.region("sa-east-1", |region| {
+        region.images.values_mut().for_each(|image| image.launch_permissions.clear());
+    });
+    rig.endpoint.region("us-east-1", |region| {
+        for image in region.images.values_mut() {
+            image.launch_permissions.clear();
+            image.tags.clear();
+        }
+    });
+    let told = async || {
+        let checked = checked(&rig).await;
+        let of = |index: usize| checked["regions"][index]["faults"].to_string();
+        [1, 2, 3].map(of)
+    };
+    let [private, verified, foreign] = told().await;
+    assert!(private.contains("cargo xtask ami clean 2") && !private.contains("aws ec2"), "{private}");
+    assert!(verified.contains("aws ec2 modify-image-attribute"), "{verified}");
+    assert!(foreign.contains("this tool did not make it") && !foreign.contains("aws ec2"), "{foreign}");
+    rig.endpoint.region(HOME, |region| {
+        region.images.values_mut().for_each(|image| drop(image.tags.remove("wallaroo:verified")));
+    });
+    let [_, verified, _] = told().await;
+    assert!(verified.contains("cargo xtask ami resume 2") && !verified.contains("aws ec2"), "{verified}");
 }

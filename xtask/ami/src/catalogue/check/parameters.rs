@@ -3,23 +3,24 @@
 use std::collections::BTreeMap;
 
 use xtask::{
-    parameter::{LATEST, Prefix},
+    parameter::{Choice, LATEST},
     version::Version,
 };
 
 use super::{Fault, Seen, only};
 use crate::{
     catalogue::{Catalogue, Entry},
-    cloud::{Cloud, tags::TAG_SSM_PREFIX},
+    cloud::{Cloud, HowTo, ImageState, tags::TAG_SSM_PREFIX},
     ground::everywhere,
     show::documents::check::FaultKind,
 };
 
 /// Adds what is wrong with the parameters in each region that has one image of the version. Their prefix is the one that is
-/// `asked` for, else that of the tags of images; without any, nothing is compared.
+/// `asked` for, else that of the tags of images; without any, nothing is compared. What the recipe says does not count: it may
+/// have said otherwise when the version was released.
 pub async fn compare<C: Cloud>(
     cloud: &C,
-    asked: Option<&Prefix>,
+    asked: Option<&Choice>,
     version: &Version,
     catalogue: &Catalogue,
     regions: &mut [Seen],
@@ -28,7 +29,11 @@ pub async fn compare<C: Cloud>(
         let tags = regions.iter().filter_map(only).filter_map(|entry| entry.image.tag(TAG_SSM_PREFIX));
         tags.filter_map(|tag| tag.parse().ok()).next()
     };
-    let Some(prefix) = asked.cloned().or_else(of_tag) else { return };
+    let prefix = match asked {
+        Some(Choice(prefix)) => prefix.clone(),
+        None => of_tag(),
+    };
+    let Some(prefix) = prefix else { return };
     let latest = version.release_numbers().map(|_| prefix.latest());
     let names: Vec<String> = prefix.of_version(version).into_iter().chain(latest).collect();
     let single = regions.iter().filter_map(|seen| Some((&seen.region, only(seen)?)));
@@ -36,7 +41,7 @@ pub async fn compare<C: Cloud>(
     for seen in regions {
         let Some(entry) = only(seen).cloned() else { continue };
         if let Some((_, values)) = asked.done.iter().find(|(region, _)| *region == seen.region) {
-            seen.faults.extend(names.iter().filter_map(|name| fault(name, values, &entry, catalogue)));
+            seen.faults.extend(names.iter().filter_map(|name| fault(cloud, name, values, &entry, catalogue)));
         }
         let failed = asked.failed.iter().find(|(region, _)| *region == seen.region);
         seen.faults.extend(failed.map(|(_, error)| Fault::unanswered("look at the parameters", error)));
@@ -44,10 +49,21 @@ pub async fn compare<C: Cloud>(
 }
 
 /// What is wrong with a parameter. That of the newest release may name a newer one.
-fn fault(name: &str, values: &BTreeMap<String, String>, entry: &Entry, catalogue: &Catalogue) -> Option<Fault> {
-    let id = &entry.image.id;
+fn fault<C: Cloud>(
+    cloud: &C,
+    name: &str,
+    values: &BTreeMap<String, String>,
+    entry: &Entry,
+    catalogue: &Catalogue,
+) -> Option<Fault> {
+    let Entry { region, image, .. } = entry;
+    let id = &image.id;
+    // No parameter may name an image that is not public: what opens that comes first.
+    let is_open = image.public && image.state == ImageState::Available;
+    let to_mend = |how| if is_open { format!("; to mend it: {}", cloud.how_to(how)) } else { String::new() };
     let Some(value) = values.get(name) else {
-        let message = format!("there is no parameter {name}, which should name {id}");
+        let command = to_mend(HowTo::CreateParameter(region, name, image));
+        let message = format!("there is no parameter {name}, which should name {id}{command}");
         return Some(Fault::new(FaultKind::MissingParameter, message));
     };
     let other = catalogue.entries.iter().find(|other| other.region == entry.region && other.image.id.0 == *value);
@@ -59,6 +75,7 @@ fn fault(name: &str, values: &BTreeMap<String, String>, entry: &Entry, catalogue
         Some(version) => format!("the image of {version}"),
         None => "no image of this account that has a version".to_owned(),
     };
-    let message = format!("the parameter {name} names {value}, {of}, not {id}");
+    let command = to_mend(HowTo::ChangeParameter(region, name, image));
+    let message = format!("the parameter {name} names {value}, {of}, not {id}{command}");
     Some(Fault::new(FaultKind::OtherParameter, message))
 }

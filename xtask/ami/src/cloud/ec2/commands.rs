@@ -1,6 +1,10 @@
 //! AWS CLI commands for steps that the user has to do by hand.
 
-use crate::cloud::HowTo;
+use crate::{
+    cloud::{HowTo, tags::TAG_BUILD},
+    event::ids::ImageId,
+    shell::quote,
+};
 
 /// The command that does this. `flags` select the profile, each with a space before it.
 #[must_use]
@@ -20,6 +24,25 @@ pub fn how_to(what: HowTo<'_>, flags: &str) -> String {
             let everyone = "--launch-permission 'Add=[{Group=all}]'";
             (format!("modify-image-attribute --image-id {id} {everyone}"), region)
         }
+        HowTo::PublishSnapshots(region, ids) => {
+            let everyone = "--attribute createVolumePermission --operation-type add --group-names all";
+            // It takes one snapshot at a time.
+            let all = ids.iter().map(|id| {
+                format!("aws ec2 modify-snapshot-attribute --snapshot-id {id} {everyone} --region {region}{flags}")
+            });
+            return all.collect::<Vec<_>>().join(" && ");
+        }
+        HowTo::CreateParameter(region, name, image) => {
+            // Of parameters, the policy permits changing those with this tag.
+            let tag = image
+                .tag(TAG_BUILD)
+                .map(|build| format!(" --tags {}", quote(&format!("Key={TAG_BUILD},Value={build}"))));
+            let words = parameter(name, &image.id);
+            return format!("aws ssm {words}{} --region {region}{flags}", tag.unwrap_or_default());
+        }
+        HowTo::ChangeParameter(region, name, image) => {
+            return format!("aws ssm {} --overwrite --region {region}{flags}", parameter(name, &image.id));
+        }
         HowTo::Restore(region, id) => {
             let kind = if id.starts_with("snap-") { "snapshot" } else { "image" };
             (format!("restore-{kind}-from-recycle-bin --{kind}-id {id}"), region)
@@ -28,10 +51,14 @@ pub fn how_to(what: HowTo<'_>, flags: &str) -> String {
     format!("aws ec2 {command} --region {region}{flags}")
 }
 
+fn parameter(name: &str, id: &ImageId) -> String {
+    format!("put-parameter --name {name} --value {id} --type String --data-type aws:ec2:image")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::ids::{ImageId, InstanceId};
+    use crate::event::ids::InstanceId;
 
     #[test]
     fn each_command_names_the_region_and_the_profile() {
@@ -48,6 +75,13 @@ mod tests {
         assert_eq!(
             command(HowTo::Deregister(&region, &image)),
             format!("aws ec2 deregister-image --image-id ami-1 --delete-associated-snapshots {rest}")
+        );
+        let everyone = "--attribute createVolumePermission --operation-type add --group-names all";
+        let open = |id| format!("aws ec2 modify-snapshot-attribute --snapshot-id {id} {everyone} {rest}");
+        let snapshots = ["snap-1", "snap-2"].map(str::to_owned);
+        assert_eq!(
+            command(HowTo::PublishSnapshots(&region, &snapshots)),
+            format!("{} && {}", open("snap-1"), open("snap-2"))
         );
     }
 }

@@ -54,6 +54,10 @@ impl Account for Qemu {
             HowTo::Enable(..) => "true  # images on this computer are never disabled".to_owned(),
             HowTo::Unprotect(..) => "true  # images on this computer are never protected".to_owned(),
             HowTo::Publish(..) => "true  # images on this computer are not shared".to_owned(),
+            HowTo::PublishSnapshots(..) => "true  # images on this computer have no snapshots".to_owned(),
+            HowTo::CreateParameter(..) | HowTo::ChangeParameter(..) => {
+                "true  # this computer has no parameters".to_owned()
+            }
             HowTo::Restore(..) => "true  # this computer keeps nothing that was removed".to_owned(),
             HowTo::BlockPublicImages(_) => "true  # public images are never blocked on this computer".to_owned(),
             HowTo::Deregister(region, id) => {

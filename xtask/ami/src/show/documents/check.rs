@@ -91,6 +91,10 @@ pub enum FaultKind {
     OtherDeprecation,
     /// It has another SHA-256 of a file, or another commit, in its tags than in most regions.
     OtherContent,
+    /// Neither it nor any other has the tags with the SHA-256s of its files, or with its commit.
+    MissingContent,
+    /// It is deprecated by now, so that other accounts are not shown it.
+    Deprecated,
     /// It has other disks than its root.
     OtherDisks,
     /// Its machines do not require IMDSv2, though the recipe wants that.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, time::SystemTime};
 
 use anyhow::{Context as _, Result, bail};
-use xtask::cli::ListFormat;
+use xtask::{cli::ListFormat, version::Version};
 
 use crate::{
     ground::date,
@@ -16,16 +16,16 @@ use crate::{
     },
 };
 
-/// The images as text.
+/// The images as text: all, or those of one version.
 ///
 /// # Errors
 /// When they are to be a map from region to id and are not: images of several names, or two in a region.
-pub fn text(list: &List, format: ListFormat, now: SystemTime) -> Result<String> {
+pub fn text(list: &List, of: Option<&Version>, format: ListFormat, now: SystemTime) -> Result<String> {
     match format {
         ListFormat::Table => Ok(table(&list.images, now)),
         ListFormat::Json => print::json(list),
         ListFormat::Markdown => Ok(markdown(&list.images)),
-        ListFormat::Terraform => terraform(&list.images),
+        ListFormat::Terraform => terraform(&list.images, of),
         ListFormat::Csv => csv(&list.images),
     }
 }
@@ -72,15 +72,18 @@ pub fn escaped(text: &str) -> String {
 }
 
 /// `locals { ami_ids = { "us-west-2" = "ami-…" } }`, of the images that can be launched.
-fn terraform(images: &[Image]) -> Result<String> {
+fn terraform(images: &[Image], of: Option<&Version>) -> Result<String> {
     let images: Vec<&Image> = images.iter().filter(|image| image.state == State::Available).collect();
     let mut names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
     names.dedup();
     if let [_, _, ..] = names.as_slice() {
-        bail!(
-            "a map from region to id can have images of one name only, not of `{}`: pass --version",
-            names.join("`, `")
-        );
+        let instead = match of {
+            Some(version) => format!(
+                ", which are all of the version {version}; remove those that are not wanted, or pass --format csv for all"
+            ),
+            None => ": pass --version".to_owned(),
+        };
+        bail!("a map from region to id can have images of one name only, not of `{}`{instead}", names.join("`, `"));
     }
     let mut ids: BTreeMap<&str, &str> = BTreeMap::new();
     for image in images {

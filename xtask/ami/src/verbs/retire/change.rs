@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use xtask::region::Region;
 
 use super::{Retirement, Unended, listed, losses};
@@ -37,6 +37,9 @@ pub(super) async fn change<C: Cloud>(
     if changing.is_empty() {
         events.say(fact("Done", format_args!("all images of `{name}` are as they should be")));
         return Ok(Vec::new());
+    }
+    if let Some(at) = retirement.flags.deprecate {
+        refuse_too_late(retirement, &changing, at).map_err(Failure::Refused)?;
     }
     ask(retirement, way, changing.len()).await.context("nothing was changed").map_err(Failure::Refused)?;
     let listing = changing.iter().map(|entry| listed(entry)).collect();
@@ -85,12 +88,33 @@ fn is_to_change<C>(entry: &Entry, retirement: &Retirement<'_, C>, way: Way) -> b
             is_at.is_none_or(|is| date::apart(is, at) > MINUTE)
         }
         (Way::Disable, _) => image.state != ImageState::Disabled,
+        // One that was public when it was disabled counts until a run has enabled it to the end, even where it is public by
+        // now: the parameters that name it are written last.
         (Way::Enable, _) => {
-            let is_closed = !image.public && retirement.earlier.was_public(&entry.region, &image.id) == Some(true);
-            image.state == ImageState::Disabled || is_closed
+            image.state == ImageState::Disabled || retirement.earlier.was_public(&entry.region, &image.id) == Some(true)
         }
         _ => false,
     }
+}
+
+/// Refuses a date that is too late for a public image: the change would fail in every region.
+fn refuse_too_late<C: Cloud>(retirement: &Retirement<'_, C>, changing: &[&Entry], at: SystemTime) -> Result<()> {
+    let latest = changing.iter().filter_map(|entry| Some((entry.image.deprecated_at_latest()?, *entry)));
+    let first = latest.min_by_key(|(latest, _)| *latest);
+    let Some((latest, Entry { region, image, .. })) = first.filter(|(latest, _)| at > *latest) else { return Ok(()) };
+    let text = humantime::format_rfc3339_seconds(latest);
+    let command = retirement.command();
+    let instead = if latest > SystemTime::now() {
+        format!("the latest date possible: {command} --deprecate {text}")
+    } else {
+        format!("that was {text}, so no date is possible any more; to remove the images: {command}")
+    };
+    bail!(
+        "{} in {region} was created on {}, and a public image is deprecated two years after that at the latest; nothing was \
+         changed\n    {instead}",
+        image.id,
+        date::day(&image.created)
+    )
 }
 
 async fn ask<C: Cloud>(retirement: &Retirement<'_, C>, way: Way, count: usize) -> Result<()> {

@@ -21,7 +21,7 @@ fn image(name: &str, region: &str, id: &str) -> Image {
 
 fn listed(images: Vec<Image>, format: ListFormat) -> Result<String> {
     let now = date::moment("2026-11-25T20:00:00Z").expect("a date");
-    text(&List { format: FORMAT, images, unanswered: Vec::new() }, format, now)
+    text(&List { format: FORMAT, images, unanswered: Vec::new() }, None, format, now)
 }
 
 /// Two regions, and in the second one more image, which failed.
@@ -69,6 +69,11 @@ fn what_is_no_map_is_refused() {
         error,
         "a map from region to id can have images of one name only, not of `Wallaroo 0.6.0`, `Wallaroo 0.6.1`: pass --version"
     );
+    let (version, now) = ("0.6.1".parse().expect("a version"), SystemTime::UNIX_EPOCH);
+    let list = List { format: FORMAT, images: two_names(), unanswered: Vec::new() };
+    let error = text(&list, Some(&version), ListFormat::Terraform, now).expect_err("two names").to_string();
+    assert!(!error.contains("pass --version") && error.contains("all of the version 0.6.1; "), "{error}");
+    assert!(error.ends_with("or pass --format csv for all"), "{error}");
     let twice = ["ami-1", "ami-2"].map(|id| image("Wallaroo 0.6.1", "eu-west-1", id)).to_vec();
     let error = listed(twice, ListFormat::Terraform).expect_err("two images").to_string();
     assert!(error.starts_with("eu-west-1 has two images `Wallaroo 0.6.1`, ami-1 and ami-2,"), "{error}");
