@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use xtask::{region::Region, version::Version};
 
 use super::{
-    facts::Base,
+    facts::{Base, Provenance, SealedDisk, Upgrades, Verification},
     hardware::Hardware,
     ids::{ImageId, InstanceId},
 };
@@ -64,6 +64,22 @@ impl Promotion {
             owner: None,
             packages_as_of: None,
         }
+    }
+
+    /// What is known of it where its build was on another computer: what its tags say.
+    #[must_use]
+    pub fn told_by_tags(&self) -> Provenance {
+        let sha256 = self.sha256.iter().map(|(name, sum)| (binary_path(name), sum.clone()));
+        let disk = SealedDisk {
+            base: self.as_base(),
+            reused_base: None,
+            sha256: sha256.collect(),
+            packages: BTreeMap::new(),
+            upgraded: Upgrades::default(),
+            machine_id: String::new(),
+            marks: BTreeMap::new(),
+        };
+        Provenance { disk, verification: Verification::default() }
     }
 
     /// Its description, for its publication as another version.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::event::{about::About, facts::SealedDisk, ids::Images};
+use crate::event::{about::About, facts::SealedDisk, ids::Images, promotion::Promotion};
 
 /// Its name in the build's folder.
 pub const NAME: &str = "provenance.intoto.json";
@@ -14,21 +14,28 @@ pub const NAME: &str = "provenance.intoto.json";
 /// The kind of build, by which a reader knows what the parameters mean. The file describes them.
 const BUILD_TYPE: &str = "https://github.com/WallarooLabs/wallaroo/blob/master/.release/ami/ami.toml";
 
+/// The same for a promotion, which builds nothing. The file says what it does.
+const PROMOTION_TYPE: &str = "https://github.com/WallarooLabs/wallaroo/blob/master/xtask/ami/src/story/promote.rs";
+
 /// Who vouches for what the statement says: this tool, run by the one who released.
 const BUILDER: &str = "https://github.com/WallarooLabs/wallaroo/tree/master/xtask/ami";
 
-/// The statement's text.
+/// The statement's text. That of a promotion says which image the new ones are copies of.
 ///
 /// # Errors
 /// When it cannot be encoded.
 pub fn text(about: &About, disk: &SealedDisk, images: &Images, finished: &str) -> Result<String> {
+    let (build_type, made_of) = match &about.promotes {
+        Some(promotion) => (PROMOTION_TYPE, vec![candidate(about, promotion, disk)]),
+        None => (BUILD_TYPE, dependencies(about, disk)),
+    };
     let statement = json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": subjects(about, disk, images),
         "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {
             "buildDefinition": {
-                "buildType": BUILD_TYPE,
+                "buildType": build_type,
                 "externalParameters": {
                     "version": about.version.as_str(),
                     "arguments": arguments(&about.call.words),
@@ -37,7 +44,7 @@ pub fn text(about: &About, disk: &SealedDisk, images: &Images, finished: &str) -
                     "private": about.private,
                 },
                 "internalParameters": { "system": about.system, "local": about.local },
-                "resolvedDependencies": dependencies(about, disk),
+                "resolvedDependencies": made_of,
             },
             "runDetails": {
                 "builder": { "id": BUILDER, "version": { env!("CARGO_PKG_NAME"): env!("CARGO_PKG_VERSION") } },
@@ -48,7 +55,8 @@ pub fn text(about: &About, disk: &SealedDisk, images: &Images, finished: &str) -
     Ok(format!("{}\n", serde_json::to_string_pretty(&statement).context("failed to encode the provenance")?))
 }
 
-/// The image, which its manifest's digest stands for, and every file that was installed.
+/// The image, which its manifest's digest stands for, and every file that was installed. Where the manifest is not known, as
+/// of a promotion whose candidate was built on another computer, each file says which images it is on.
 fn subjects(about: &About, disk: &SealedDisk, images: &Images) -> Vec<Value> {
     let ids: BTreeMap<&str, &str> = images.iter().map(|(region, id)| (region.as_str(), id.0.as_str())).collect();
     let manifest = disk.sha256.get(super::manifest::PATH);
@@ -56,8 +64,33 @@ fn subjects(about: &About, disk: &SealedDisk, images: &Images) -> Vec<Value> {
         let annotations = json!({ "images": ids, "digestOf": super::manifest::PATH });
         json!({ "name": about.name, "digest": { "sha256": sum }, "annotations": annotations })
     });
-    let files = disk.sha256.iter().map(|(path, sum)| json!({ "name": path, "digest": { "sha256": sum } }));
+    let files = disk.sha256.iter().map(|(path, sum)| {
+        let mut file = json!({ "name": path, "digest": { "sha256": sum } });
+        if manifest.is_none() {
+            file["annotations"] = json!({ "image": about.name, "images": ids });
+        }
+        file
+    });
     image.into_iter().chain(files).collect()
+}
+
+/// The image that was promoted: its build has a provenance of its own, which says what it was made of.
+fn candidate(about: &About, promotion: &Promotion, disk: &SealedDisk) -> Value {
+    let Promotion { version, name, region, image, build, system, commit, verified, .. } = promotion;
+    let cloud = if about.local { "local" } else { "ec2" };
+    let mut candidate = json!({
+        "name": name,
+        "uri": format!("{cloud}:image/{image}"),
+        "annotations": {
+            "version": version, "region": region.as_str(), "build": build, "verified": verified, "commit": commit,
+            "system": system,
+        },
+    });
+    if let Some(sum) = disk.sha256.get(super::manifest::PATH) {
+        candidate["digest"] = json!({ "sha256": sum });
+        candidate["annotations"]["digestOf"] = super::manifest::PATH.into();
+    }
+    candidate
 }
 
 /// The commit, the recipe, the scripts and the base.
@@ -148,5 +181,55 @@ mod tests {
         );
         assert_eq!((&made_of[2]["uri"], &made_of[2]["digest"]["sha256"]), (&"ec2:image/ami-1".into(), &"44".into()));
         assert_eq!(statement["predicate"]["runDetails"]["metadata"]["startedOn"], about.began);
+    }
+
+    fn promotion() -> Promotion {
+        Promotion {
+            version: "0.6.1-rc1".parse().expect("a version"),
+            name: "Wallaroo 0.6.1-rc1".to_owned(),
+            region: "us-west-2".parse().expect("a region"),
+            image: crate::event::ids::ImageId("ami-rc".to_owned()),
+            build: "build-rc".to_owned(),
+            made_of: crate::event::ids::InstanceId("i-rc".to_owned()),
+            description: String::new(),
+            system: "ubuntu-16.04".to_owned(),
+            commit: "c0ffee".to_owned(),
+            sha256: [("machida".to_owned(), "22".to_owned())].into(),
+            verified: "2026-11-21T00:00:00Z, 42 checks".to_owned(),
+            hardware: None,
+        }
+    }
+
+    /// The statement of a promotion: its subjects, and what it was made of.
+    fn promoted(disk: &SealedDisk) -> (Value, Value) {
+        let about = About { promotes: Some(promotion().into()), ..crate::fixture::about() };
+        let id = || crate::event::ids::ImageId("ami-7".to_owned());
+        let images: Images = about.regions.iter().map(|region| (region.clone(), id())).collect();
+        let text = text(&about, disk, &images, "2026-11-22T00:10:00Z").expect("a statement");
+        let mut statement: Value = serde_json::from_str(&text).expect("JSON");
+        let build = &mut statement["predicate"]["buildDefinition"];
+        assert!(build["buildType"].as_str().is_some_and(|kind| kind.ends_with("promote.rs")), "{build}");
+        let made_of = build["resolvedDependencies"].take();
+        (statement["subject"].take(), made_of)
+    }
+
+    #[test]
+    fn a_statement_of_a_promotion_says_which_image_was_copied_and_nothing_of_what_that_was_made_of() {
+        let (subjects, made_of) = promoted(&disk(None));
+        assert_eq!(subjects[0]["annotations"]["images"]["eu-west-1"], "ami-7");
+        assert!(subjects[1].get("annotations").is_none(), "{subjects}");
+        let [candidate] = made_of.as_array().expect("a list").as_slice() else { panic!("{made_of}") };
+        assert_eq!((&candidate["uri"], &candidate["digest"]["sha256"]), (&"ec2:image/ami-rc".into(), &"11".into()));
+        let of = &candidate["annotations"];
+        assert_eq!((&of["build"], &of["verified"]), (&"build-rc".into(), &promotion().verified.into()));
+    }
+
+    #[test]
+    fn where_no_manifest_is_known_each_file_says_which_images_it_is_on() {
+        let (subjects, made_of) = promoted(&promotion().told_by_tags().disk);
+        let machida = &subjects[0];
+        assert_eq!((&machida["name"], &machida["digest"]["sha256"]), (&"/usr/bin/machida".into(), &"22".into()));
+        assert_eq!(machida["annotations"]["images"]["us-west-2"], "ami-7");
+        assert!(made_of[0].get("digest").is_none() && made_of[0]["uri"] == "ec2:image/ami-rc", "{made_of}");
     }
 }

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{
-        facts::{AvailableImage, Base, Provenance, SealedDisk, Timing, Upgrades, Verification},
+        facts::{AvailableImage, Base, Provenance, Timing, Upgrades, Verification},
         ids::{ImageId, Images},
-        promotion::{Promotion, binary_path},
+        promotion::Promotion,
         step::Step,
     },
     record::state::State,
@@ -184,17 +184,5 @@ impl PromotedFrom {
 /// What is known of a promoted image: what its build wrote down, or else what its tags say.
 fn promoted(state: &State, promotion: &Promotion) -> Result<Provenance> {
     let known = state.result::<Option<Provenance>>(&Step::Candidate)?.flatten();
-    Ok(known.unwrap_or_else(|| {
-        let sha256 = promotion.sha256.iter().map(|(name, sum)| (binary_path(name), sum.clone()));
-        let disk = SealedDisk {
-            base: promotion.as_base(),
-            reused_base: None,
-            sha256: sha256.collect(),
-            packages: BTreeMap::new(),
-            upgraded: Upgrades::default(),
-            machine_id: String::new(),
-            marks: BTreeMap::new(),
-        };
-        Provenance { disk, verification: Verification::default() }
-    }))
+    Ok(known.unwrap_or_else(|| promotion.told_by_tags()))
 }

@@ -19,11 +19,12 @@ use crate::{
         folder::JOURNAL,
         journal::{self, Reading},
     },
+    ship::{manifest, sbom},
     show::result::Report,
 };
 
-/// The candidate's manifest, in the folder of the promotion.
-pub const MANIFEST: &str = "manifest.json";
+/// What the folder of a promotion has of the candidate's: the copies have the same bytes.
+const DOCUMENTS: [&str; 2] = [manifest::NAME, sbom::NAME];
 
 /// Copies the image under the name of the release, and publishes the copies once all of them are available.
 ///
@@ -36,7 +37,7 @@ pub async fn promote<C: Imaging + Opening + Parameters + Account>(
     tell: impl Fn(&Report) -> Result<()>,
 ) -> Result<Report> {
     let provenance = async { provenance(run, promotion) };
-    run.events.once::<Option<Provenance>>(Step::Candidate, &promotion.build, provenance).await?;
+    let recorded = run.events.once::<Option<Provenance>>(Step::Candidate, &promotion.build, provenance).await?;
     let base = promotion.as_base();
     let Promotion { region, image, made_of, .. } = promotion;
     let original = copy::Original { region, image, made_of, base: &base };
@@ -45,19 +46,23 @@ pub async fn promote<C: Imaging + Opening + Parameters + Account>(
         bail!("the image could not be copied to any region");
     }
     parameters::after(cloud, run, &images, open::through_the_gate(cloud, run, &base, &images)).await?;
+    let disk = recorded.unwrap_or_else(|| promotion.told_by_tags()).disk;
+    told::provenance(run, &disk, &images);
     told::result(run, &images, tell)
 }
 
-/// What the candidate's build wrote down, where it was made on this computer. Its manifest is copied.
+/// What the candidate's build wrote down, where it was made on this computer. Its manifest and its bill of materials are
+/// copied.
 fn provenance(run: &Run, promotion: &Promotion) -> Result<Option<Provenance>> {
     let Some(builds) = run.folder.parent() else { return Ok(None) };
-    let provenance = recorded(builds, promotion)?;
-    let manifest = builds.join(&promotion.build).join(MANIFEST);
-    if provenance.is_some() && manifest.exists() {
-        let copy = run.folder.join(MANIFEST);
-        std::fs::copy(&manifest, &copy).with_context(|| format!("failed to copy {manifest} to {copy}"))?;
+    let Some(provenance) = recorded(builds, promotion)? else { return Ok(None) };
+    for name in DOCUMENTS {
+        let (document, copy) = (builds.join(&promotion.build).join(name), run.folder.join(name));
+        if document.exists() {
+            std::fs::copy(&document, &copy).with_context(|| format!("failed to copy {document} to {copy}"))?;
+        }
     }
-    Ok(provenance)
+    Ok(Some(provenance))
 }
 
 /// What the candidate's build wrote down, in the folder of all builds on this computer. None where it was made elsewhere.

@@ -1,9 +1,6 @@
 //! The release, from the first instance to the result, and the cleanup when it fails or is interrupted.
 
-use std::{
-    cell::Cell,
-    time::{Duration, SystemTime},
-};
+use std::{cell::Cell, time::Duration};
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use futures_util::future::{OptionFuture, maybe_done};
@@ -16,12 +13,9 @@ use crate::{
     cloud::Cloud,
     event::{
         How,
-        facts::SealedDisk,
-        ids::Images,
         step::{Role, Step},
     },
     ground::{outcome::Failure, signals::Signals},
-    ship::provenance,
     show::{page, result::Report},
 };
 
@@ -181,23 +175,11 @@ async fn pipeline<C: Cloud>(
             (Err(verify), Err(copy)) => bail!("{verify:#}\nand {copy:#}"),
         };
         parameters::after(cloud, run, &images, open::through_the_gate(cloud, run, &home.disk.base, &images)).await?;
-        if let Err(error) = keep_provenance(run, &home.disk, &images) {
-            // The images are complete, so this is no reason to fail.
-            run.events.warn(format_args!("{error:#}"));
-        }
+        told::provenance(run, &home.disk, &images);
         told::result(run, &images, tell)
     };
     let discard =
         OptionFuture::from(home.instance.as_ref().map(|instance| launch::discard(cloud, run, Role::Bake, instance)));
     let (released, (), _) = tokio::join!(release, verify, discard);
     released
-}
-
-/// Writes the provenance of the images to the build's folder.
-fn keep_provenance(run: &Run, disk: &SealedDisk, images: &Images) -> Result<()> {
-    let about = run.events.state(|state| state.about().cloned())?;
-    let finished = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let path = run.folder.join(provenance::NAME);
-    std::fs::write(&path, provenance::text(&about, disk, images, &finished)?)
-        .with_context(|| format!("failed to write the provenance {path}"))
 }

@@ -1,9 +1,31 @@
-//! The result of a build, told and kept.
+//! The result of a build and the provenance of its images, kept and told. The images are complete by then, so what cannot be
+//! kept is no reason to fail.
 
-use anyhow::Result;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result};
 
 use super::run::Run;
-use crate::{event::ids::Images, show::result::Report};
+use crate::{
+    event::{facts::SealedDisk, ids::Images},
+    ship::provenance,
+    show::result::Report,
+};
+
+/// Writes the provenance of the images to the build's folder.
+pub fn provenance(run: &Run, disk: &SealedDisk, images: &Images) {
+    if let Err(error) = keep_provenance(run, disk, images) {
+        run.events.warn(format_args!("{error:#}"));
+    }
+}
+
+fn keep_provenance(run: &Run, disk: &SealedDisk, images: &Images) -> Result<()> {
+    let about = run.events.state(|state| state.about().cloned())?;
+    let finished = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let path = run.folder.join(provenance::NAME);
+    std::fs::write(&path, provenance::text(&about, disk, images, &finished)?)
+        .with_context(|| format!("failed to write the provenance {path}"))
+}
 
 /// Makes the report, keeps it, and tells it.
 ///
@@ -12,7 +34,6 @@ use crate::{event::ids::Images, show::result::Report};
 pub fn result(run: &Run, images: &Images, tell: impl Fn(&Report) -> Result<()>) -> Result<Report> {
     let report = run.events.state(|state| Report::of(state, images, &run.folder))?;
     if let Err(error) = report.keep(&run.folder) {
-        // The images are complete, so this is no reason to fail.
         run.events.warn(format_args!("{error:#}"));
     }
     tell(&report)?;

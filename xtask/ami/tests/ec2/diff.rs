@@ -33,14 +33,16 @@ async fn an_image_of_another_computer_is_compared_by_its_tags_and_that_is_said()
     let manifest = format!("{}/manifest.json", report.folder);
     let by_tags = compared(&elsewhere, id, &manifest).await.expect("a comparison");
     assert!(
-        by_tags["binaries"].is_null() && by_tags["from"]["origin"] == format!("the tags of {id} in us-west-2"),
+        by_tags["binaries"] == nothing && by_tags["from"]["origin"] == format!("the tags of {id} in us-west-2"),
         "{by_tags}"
     );
     assert_eq!(by_tags["from"]["version"], "0.6.1");
-    assert!(
-        by_tags["remarks"][0].as_str().is_some_and(|text| text.contains("/usr/share/wallaroo/manifest.json")),
-        "{by_tags}"
-    );
+    assert_eq!((&by_tags["base"], &by_tags["files"]), (&nothing, &serde_json::Value::Null), "{by_tags}");
+    for (number, words) in
+        ["the files and the settings were not compared", "/usr/share/wallaroo/manifest.json"].iter().enumerate()
+    {
+        assert!(by_tags["remarks"][number].as_str().is_some_and(|text| text.contains(words)), "{by_tags}");
+    }
 
     let Err(Failure::Refused(error)) = compared(&elsewhere, "0.6.11", &manifest).await else { panic!("no refusal") };
     assert!(error.to_string().contains("did you mean `0.6.1`?"), "{error}");

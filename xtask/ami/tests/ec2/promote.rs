@@ -148,7 +148,14 @@ async fn a_candidate_is_published_under_its_release_name_with_its_bytes_and_its_
     let (folder, report) = report(&rig);
     assert_eq!(report["promoted_from"]["image"], rc.id.as_str(), "{report}");
     assert!(report["verification"]["checks"].as_array().is_some_and(|checks| !checks.is_empty()), "{report}");
-    assert!(folder.join("manifest.json").exists(), "the candidate's manifest is kept");
+    for name in ["manifest.json", "sbom.cdx.json", "provenance.intoto.json"] {
+        assert!(folder.join(name).exists(), "{name}");
+    }
+    let provenance = std::fs::read_to_string(folder.join("provenance.intoto.json")).expect("a provenance");
+    let made = named(&rig, "Wallaroo 0.6.1").into_iter().map(|(_, image)| image.id);
+    for id in made.chain([format!("ec2:image/{}", rc.id)]) {
+        assert!(provenance.contains(&id), "no {id} in {provenance}");
+    }
     let regions = REGIONS.map(|region| region.parse::<Region>().expect("a region"));
     let version = "0.6.1".parse().expect("a version");
     let cloud = rig.ec2().await;

@@ -7,6 +7,7 @@ mod copying;
 mod early;
 mod heartbeat;
 mod machines;
+mod promoted;
 mod publisher;
 mod publishing;
 mod resumed;

@@ -18,7 +18,7 @@ pub struct Diff {
     pub from: Side,
     /// The other image.
     pub to: Side,
-    /// What the images were made from: name, system, sha256.
+    /// What the images were made from: name, system, sha256; as far as it is known of both images.
     pub base: Changes,
     /// The binaries in /usr/bin, by name, with their SHA-256; null where they are not known of both images.
     pub binaries: Option<Changes>,
@@ -77,6 +77,15 @@ pub enum Scope {
     All,
     /// Those that the recipe lists.
     Recipe,
+}
+
+impl Diff {
+    /// Whether every part of the images was compared.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let parts = [&self.binaries, &self.files, &self.settings];
+        self.packages_compared == Some(Scope::All) && parts.iter().all(|part| part.is_some())
+    }
 }
 
 impl Changes {

@@ -44,7 +44,7 @@ fn parts(diff: &Diff) -> Vec<(&'static str, &Changes)> {
 fn lines(diff: &Diff) -> String {
     let mut text = String::new();
     for (word, side) in [("from", &diff.from), ("to", &diff.to)] {
-        let _ = writeln!(text, "{word:>4}  {}, {}, by {}", plain(&side.name), commit(side), plain(&side.origin));
+        let _ = writeln!(text, "{word:>4}  {}", plain(&told(side)));
     }
     let parts = parts(diff);
     for (title, changes) in &parts {
@@ -62,7 +62,7 @@ fn lines(diff: &Diff) -> String {
         }
     }
     if parts.is_empty() {
-        text += "\nNothing differs.\n";
+        let _ = writeln!(text, "\n{}", nothing(diff));
     }
     for remark in &diff.remarks {
         let _ = writeln!(text, "\nnote: {}", plain(remark));
@@ -72,7 +72,10 @@ fn lines(diff: &Diff) -> String {
 
 fn markdown(diff: &Diff) -> String {
     let (from, to) = (escaped(&diff.from.name), escaped(&diff.to.name));
-    let mut text = format!("### Changes from {from} to {to}\n");
+    let mut text = format!("### Changes from {from} to {to}\n\n");
+    for (word, side) in [("from", &diff.from), ("to", &diff.to)] {
+        let _ = writeln!(text, "- {word} {}", escaped(&told(side)));
+    }
     let parts = parts(diff);
     for (title, changes) in &parts {
         let _ = writeln!(text, "\n#### {title}\n");
@@ -86,7 +89,7 @@ fn markdown(diff: &Diff) -> String {
         }
     }
     if parts.is_empty() {
-        text += "\nNothing differs.\n";
+        let _ = writeln!(text, "\n{}", nothing(diff));
     }
     for remark in &diff.remarks {
         let _ = writeln!(text, "\n> Note: {}", escaped(remark));
@@ -94,8 +97,15 @@ fn markdown(diff: &Diff) -> String {
     text
 }
 
-fn commit(side: &Side) -> String {
-    side.commit.as_ref().map_or_else(|| "commit unknown".to_owned(), |commit| format!("commit {}", short(commit)))
+/// That there is no difference, as far as that is known: what was not compared is in the remarks.
+fn nothing(diff: &Diff) -> &'static str {
+    if diff.is_complete() { "Nothing differs." } else { "Nothing differs in what could be compared." }
+}
+
+/// An image, and where what is told of it is from.
+fn told(side: &Side) -> String {
+    let commit = side.commit.as_ref().map_or_else(|| "commit unknown".to_owned(), |it| format!("commit {}", short(it)));
+    format!("{}, {commit}, by {}", side.name, side.origin)
 }
 
 /// The first digits of a SHA-256 or a commit; another value as it is.

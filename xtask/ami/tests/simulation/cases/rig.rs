@@ -1,20 +1,28 @@
 //! A build against the simulated cloud: a tiny checkout, a home of its own, and all that is said kept.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::FutureExt as _;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
-use xtask::region::Region;
+use xtask::{
+    cli::{DiffFlags, DiffFormat},
+    region::Region,
+};
 use xtask_ami::{
     ask::spec::{ReleaseSpec, Visibility},
-    event::ids::ImageId,
+    event::{ids::ImageId, promotion::Promotion},
+    ground::outcome::Failure,
     record::folder::JOURNAL,
+    show::documents::diff::Diff,
+    state_dir::StateDir,
     story::run::Run,
+    verbs::diff::{self, Records},
 };
 
 use crate::{
     books::{Books, built},
+    candidate::promotion,
     cloud::Cloud,
     fate::Verb,
     kit::{self, Desk, Ended, Turn},
@@ -58,6 +66,49 @@ impl Rig {
     /// A developer's image that these may launch, too.
     pub fn private(grantees: &[&str]) -> Rig {
         Rig::new(kit::private(grantees), &[HOME], Turn::beside_others())
+    }
+
+    /// A public release candidate in its home region alone.
+    pub fn candidate() -> Rig {
+        Rig::of(Visibility::Public, &[HOME], Turn::beside_others(), |order| {
+            order.version = "0.6.1-rc1".parse().expect("a version");
+            order.name = "Wallaroo 0.6.1-rc1".to_owned();
+        })
+    }
+
+    /// The promotion of the image that this rig released, on this computer or on another one.
+    pub fn promoted(self, elsewhere: bool) -> Rig {
+        let Rig { cloud, build, desk, _folder, _turn } = self;
+        let mut order = build.spec.clone();
+        let built = built(&order);
+        let image = build.events.state(|state| state.images[build.build_region()].id.clone());
+        let promotion = Promotion { build: build.id.clone(), image, ..promotion(&order, &built) };
+        order.version = "0.6.1".parse().expect("a version");
+        order.name = NAME.to_owned();
+        order.regions = REGIONS.map(|region| region.parse().expect("a region")).to_vec();
+        let mut books = Books::of(&order, built);
+        let mut fate = Script::default();
+        // No id is given out twice: the candidate has one of these numbers.
+        books.counter = cloud.books.borrow().counter;
+        books.add_candidate(&promotion, &mut fate);
+        order.promotes = Some(promotion);
+        let desk = if elsewhere { Desk::new(&desk.home.path().join("another computer's")) } else { desk };
+        let cloud = Cloud::new(books, fate);
+        let build = desk.begin(&cloud, &order, &desk.events()).now_or_never();
+        let build = build.expect("no other build begins here").expect("a build");
+        Rig { cloud, build, desk, _folder, _turn }
+    }
+
+    /// What changed from one image to another, as a computer with these records says, which asks the cloud for the rest.
+    pub async fn diff(&self, records: &Records, from: &str, to: &str) -> Result<Diff, Failure> {
+        let flags = DiffFlags { from: from.to_owned(), to: to.to_owned(), format: DiffFormat::Json };
+        let (events, used) = (self.desk.events(), BTreeSet::new());
+        diff::document(&self.cloud, &self.build.spec.recipe, &used, records, &flags, &events).await
+    }
+
+    /// The state folder of the computer.
+    pub fn home(&self) -> &StateDir {
+        &self.desk.home
     }
 
     fn new(visibility: Visibility, regions: &[&str], turn: Turn) -> Rig {
