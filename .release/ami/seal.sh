@@ -31,8 +31,16 @@ declare -A credentials=(
     ['(^|[^A-Za-z0-9])_auth(Token)?[[:space:]]*=|(dckr_pat_|npm_|pypi-AgE)[A-Za-z0-9_-]{20}']='registry token'
     ['"(auth|identitytoken)"[[:space:]]*:[[:space:]]*"[A-Za-z0-9+/]{8}']='registry token'
     ['^[[:space:]]*(machine[[:space:]]+[^[:space:]]+|default)[[:space:]]+login[[:space:]]']='netrc'
+    ['[$](1|apr1)[$][./A-Za-z0-9]{1,8}[$][./A-Za-z0-9]{22}([^./A-Za-z0-9]|$)']='password hash'
+    ['[$]5[$](rounds=[0-9]+[$])?[./A-Za-z0-9]{0,16}[$][./A-Za-z0-9]{43}([^./A-Za-z0-9]|$)']='password hash'
+    ['[$]6[$](rounds=[0-9]+[$])?[./A-Za-z0-9]{0,16}[$][./A-Za-z0-9]{86}([^./A-Za-z0-9]|$)']='password hash'
+    ['[$]2[abxy]?[$][0-9]{2}[$][./A-Za-z0-9]{53}([^./A-Za-z0-9]|$)']='password hash'
+    ['[$](y|gy|7)[$][./A-Za-z0-9]+[$]([./A-Za-z0-9]+[$])?[./A-Za-z0-9]{43}([^./A-Za-z0-9]|$)']='password hash'
     ['"(machineToken|contractToken)"[[:space:]]*:[[:space:]]*"[^"]']='machine token'
 )
+# What only the machine may have that an installer wrote a file of cloud-init's settings for: logins, which all instances
+# would give, the data of an instance, and hardware addresses.
+readonly OF_ONE_MACHINE='^[^#]*(^|[^A-Za-z_-]|\\n)"?(hashed_passwd|hashed-password|passwd|plain_text_passwd|password|ssh_authorized_keys|ssh-authorized-keys|ssh_keys|userdata_raw|user-data|instance-id|macaddress|mac_address|token_key|token_secret|consumer_key)"?[[:space:]]*:'
 # What looks like one machine's own, in a file that this boot wrote.
 readonly RANDOM_UUID='(^|[^0-9a-z-])[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}([^0-9a-z-]|$)'
 readonly RANDOM_ID='(^|[^0-9a-z])[0-9a-f]{32}([^0-9a-z]|$)|([0-9a-f]{2}:){7}[0-9a-f]{2}|0x[0-9a-f]{16}'
@@ -61,6 +69,7 @@ main() {
     collect_marks
     renew_identities
     forget_contract
+    forget_installer
     remove_unwanted
 
     local remains
@@ -240,11 +249,30 @@ forget_contract() {
     say "this machine had a contract with Ubuntu Pro; the image does not get it"
 }
 
+# What cloud-init was told of the machine that an installer set up: a password's hash, keys, the data of one instance. A file
+# that has such a thing goes as a whole. If it pins a data source, too, that is the source of what went: the image is to find
+# the one that its instances have. Files that only have settings stay, also those of no package: the base may need them.
+forget_installer() {
+    local file
+    while IFS= read -r -d '' file; do
+        # The payload is compared with what was built.
+        if ! grep -qsF "\"$file\"" /usr/share/wallaroo/manifest.json && ! is_of_a_package "$file"; then
+            rm -f -- "$file"
+            say "removed $file, which is for one machine"
+        fi
+    done < <(find /etc/cloud/cloud.cfg.d -type f -exec grep -lZE "$OF_ONE_MACHINE" {} + 2> /dev/null || true)
+}
+
+# shellcheck disable=SC2154 # unwanted.sh has the list.
 remove_unwanted() {
     local file
     # These must exist, because the programs that write to them do not create them.
-    for file in /etc/machine-id /var/log/wtmp /var/log/btmp /var/log/lastlog /var/log/faillog /var/log/tallylog; do
+    for file in /etc/machine-id /etc/security/opasswd \
+        /var/log/wtmp /var/log/btmp /var/log/lastlog /var/log/faillog /var/log/tallylog; do
         [[ ! -e $file ]] || : > "$file"
+    done
+    for file in "${emptied_at_boot[@]}"; do
+        [[ ! -f $file || -L $file || -z $(find "$file" -newerct "@$boot_time") ]] || : > "$file"
     done
     # A separate file here would keep the old machine id: systemd would copy it into the empty /etc/machine-id.
     [[ ! -d /var/lib/dbus ]] || ln -sf /etc/machine-id /var/lib/dbus/machine-id
@@ -257,13 +285,15 @@ remove_unwanted() {
 # Prints every unwanted path, each followed by a zero byte.
 # shellcheck disable=SC2154 # unwanted.sh has the lists.
 unwanted() {
-    local passing anything files of_boot
+    local passing anything files of_boot emptied
     any_of passing "${passed_over[@]}"
     any_of anything "${unwanted[@]}"
     any_of files "${unwanted_files[@]}"
     any_of of_boot "${written_at_boot[@]}"
+    any_of emptied "${emptied_at_boot[@]}"
     find / "${passing[@]}" -prune -o "${anything[@]}" -prune -print0 -o ! -type d ! -empty "${files[@]}" -print0 \
-        -o ! -type d "${of_boot[@]}" -newerct "@$boot_time" -print0
+        -o ! -type d "${of_boot[@]}" -newerct "@$boot_time" -print0 \
+        -o -type f ! -empty "${emptied[@]}" -newerct "@$boot_time" -print0
 }
 
 # Prints a line `FILE (KIND)` for each file that tells of this machine, would be shared by mistake, or has a credential.

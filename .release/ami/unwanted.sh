@@ -1,8 +1,7 @@
 #!/bin/bash
-# What seal.sh removes from a machine, and what check.sh therefore looks for on an instance of the image. Both take this file
-# in, so that nothing is removed that is not checked.
+# What must not be in an image, for seal.sh, which takes this in and removes it.
 
-# shellcheck disable=SC2034 # The scripts that take it in read the lists.
+# shellcheck disable=SC2034 # The script that takes it in reads the lists.
 
 # Files and folders that must not be in an image. A pattern with a slash matches a whole path, one without matches a
 # name in any folder.
@@ -30,8 +29,8 @@ unwanted=(
 # Files that may only stay if they are empty.
 unwanted_files=(
     '/etc/ssh/ssh_host_*'
-    # Copies of password hashes.
-    /etc/shadow- /etc/gshadow- '/var/backups/*shadow*'
+    # Copies of password hashes, and those of former passwords.
+    /etc/shadow- /etc/gshadow- '/var/backups/*shadow*' /etc/security/opasswd
     # The machine's identity, and random seeds that no two instances may share.
     /etc/machine-id /var/lib/systemd/random-seed /var/lib/urandom/random-seed /var/lib/systemd/credential.secret
     '/var/lib/dhcp/*' '/var/lib/dhclient/*' '/var/lib/dhcpcd*/*' /etc/dhcpcd.duid /etc/dhcpcd.secret
@@ -61,6 +60,9 @@ written_at_boot=(
     '/etc/systemd/network/*cloud-init*' '/etc/NetworkManager/*/*cloud-init*' /etc/udev/rules.d/70-persistent-net.rules
     '/var/spool/cron/crontabs/*'
 )
+# The same of a file that is emptied. dhclient and NetworkManager write over it at each boot, but give it the mode that it had;
+# and where it is gone, systemd-tmpfiles links it to a resolver that may not be running.
+emptied_at_boot=(/etc/resolv.conf)
 # These folders hold no user's files, and packages may have files with such names there. cloud-init's seed belongs to
 # the base.
 passed_over=(/proc /sys /dev /run /usr /opt /snap /var/lib/cloud/seed)
