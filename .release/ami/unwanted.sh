@@ -50,6 +50,9 @@ unwanted_files=(
     '/var/spool/exim4/*' '/var/spool/mqueue*/*' '/var/spool/nullmailer/*' '/var/spool/dma/*' /var/lib/postfix/prng_exch
     '/var/spool/postfix/[abcfhimst]*/*' '/var/spool/postfix/defer*/*'
     '/var/spool/cron/atjobs/*' '/var/spool/cron/atspool/*' '/var/spool/at/*'
+    # What was installed before. dpkg and a daily job write these copies again, and nothing reads them.
+    /var/lib/dpkg/status-old /var/lib/dpkg/available-old /var/lib/dpkg/diversions-old /var/lib/dpkg/statoverride-old
+    '/var/backups/dpkg*'
     # Package lists and archives, which `apt-get` downloads again, and temporary files.
     '/var/lib/apt/lists/*' '/var/cache/apt/*' '/tmp/*' '/var/tmp/*'
 )
