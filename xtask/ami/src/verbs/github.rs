@@ -60,7 +60,7 @@ fn summary(report: &Report) -> String {
     let public = if report.public { "Public" } else { "Private" };
     let commit = report.commit.as_ref().map(|commit| format!(", commit `{commit}`")).unwrap_or_default();
     let changes = if report.dirty { " with uncommitted changes" } else { "" };
-    let checks = report.verification.checks.len();
+    let checks = report.verification.passed();
     let _ = writeln!(text, "\n{public}, build `{}`{commit}{changes}; {checks} checks passed.", report.build);
     for (region, why) in &report.skipped {
         let _ = writeln!(text, "\n{region} was left out: {}", super::list::markdown_text(why));
@@ -82,7 +82,8 @@ mod tests {
             "images": [{ "region": "eu-west-1", "id": "ami-1" }, { "region": "us-west-2", "id": "ami-2" }],
             "dirty": false, "base": { "id": "ami-0", "name": "base", "system": "ubuntu-16.04", "sha256": null },
             "sha256": {}, "packages": {}, "warnings": [], "timings": [], "folder": "/",
-            "verification": { "checks": [{ "name": "a", "fault": null }, { "name": "b", "fault": null }] },
+            "verification": { "checks": [{ "name": "a", "fault": null }, { "name": "b", "fault": null },
+                { "name": "c", "fault": null, "skipped": "there are none" }] },
         }))
         .expect("a report")
     }

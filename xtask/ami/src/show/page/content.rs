@@ -39,7 +39,7 @@ pub(super) struct Content {
     left_out: Vec<Fact>,
     chart: Chart,
     checks: Vec<Checked>,
-    faults: usize,
+    passed: usize,
     binaries: Vec<Binary>,
     sha256: Vec<Fact>,
     packages: Vec<Fact>,
@@ -80,10 +80,12 @@ struct Image {
     link: Option<String>,
 }
 
+/// A check, of which the template asks for each field.
 #[derive(Serialize)]
 struct Checked {
     name: String,
     fault: Option<String>,
+    skipped: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -128,8 +130,8 @@ pub(super) fn content(read: &Lines, folder: &Utf8Path, is_running: bool) -> Cont
         images: images(state),
         left_out: state.gave_up.iter().map(|(region, why)| fact(region.as_str(), harmless(why))).collect(),
         chart: chart(read),
-        faults: checks.iter().filter(|check| check.fault.is_some()).count(),
-        checks,
+        passed: checks.iter().filter(|check| check.passed()).count(),
+        checks: checks.into_iter().map(checked).collect(),
         binaries: binaries(state),
         sha256: sums(state, disk.as_ref()),
         packages: disk.iter().flat_map(|disk| &disk.packages).map(|(name, version)| fact(name, version)).collect(),
@@ -279,16 +281,18 @@ fn console(region: &str, image: &str) -> Option<String> {
 }
 
 /// The checks of the image that was verified last.
-fn checks(read: &Lines) -> Vec<Checked> {
+fn checks(read: &Lines) -> Vec<Check> {
     let checked = |event: &Event| match event {
         Event::Done { step: Step::Verify(_), result, .. } => {
             serde_json::from_value::<Vec<Check>>(result.get("seen")?.get("checks")?.clone()).ok()
         }
         _ => None,
     };
-    let checks = read.lines.iter().rev().find_map(|moment| checked(&moment.event)).unwrap_or_default();
-    let checked = |check: Check| Checked { name: harmless(check.name), fault: check.fault.map(harmless) };
-    checks.into_iter().map(checked).collect()
+    read.lines.iter().rev().find_map(|moment| checked(&moment.event)).unwrap_or_default()
+}
+
+fn checked(Check { name, fault, skipped }: Check) -> Checked {
+    Checked { name: harmless(name), fault: fault.map(harmless), skipped: skipped.map(harmless) }
 }
 
 /// What is on the last instance that was sealed, of which there may be no image yet.

@@ -73,6 +73,20 @@ fn journals_of_each_format_have_a_page() {
 }
 
 #[test]
+fn a_check_that_was_skipped_is_told_with_its_reason_and_not_as_passed() {
+    let checks = json!([
+        { "name": "the boot", "fault": null },
+        { "name": "hyperthreads", "fault": null, "skipped": "the machine has none" },
+    ]);
+    let mut verified = done(2, "verify ami-1");
+    verified.1["result"] = json!({ "seen": { "checks": checks }, "instance": "i-1" });
+    let page = page(&journal(&[intended(1, "verify ami-1"), verified]));
+    assert!(page.contains("1 of 2 checks of the booted image passed"));
+    let line = page.lines().find(|line| line.contains("hyperthreads")).expect("the check");
+    assert!(line.contains("skipped: the machine has none") && !line.contains("passed"), "{line}");
+}
+
+#[test]
 fn a_journal_that_is_cut_off_anywhere_has_a_page() {
     for length in (0..FORMAT_2.len()).step_by(97).filter(|&length| FORMAT_2.is_char_boundary(length)) {
         let torn = page(&FORMAT_2[..length]);
