@@ -15,6 +15,8 @@ pub fn result(run: &Run, images: &Images, tell: impl Fn(&Report) -> Result<()>) 
         // The images are complete, so this is no reason to fail.
         run.events.warn(format_args!("{error:#}"));
     }
+    // In the log of a job it would be folded away with the lines of the last step.
+    run.events.terminal().end_group();
     tell(&report)?;
     Ok(report)
 }
