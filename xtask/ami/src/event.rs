@@ -253,7 +253,7 @@ pub enum How {
 /// How an event is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Keeping {
-    /// In the build's log alone: losing it loses nothing.
+    /// In the build's log alone, if anywhere: losing it loses nothing.
     Logged,
     /// Written to the journal. It survives the end of the process, but maybe not a power failure.
     Written,
@@ -293,9 +293,9 @@ impl Event {
             // They come right before `Ended`, which flushes them.
             Event::Error { .. } | Event::Noted { .. } => Keeping::Written,
             Event::Progress { .. } | Event::Waiting { .. } | Event::Waited { .. } => Keeping::Written,
-            Event::Called { .. } | Event::Output { .. } | Event::Ran { .. } => Keeping::Logged,
-            // The result of the verification has the checks.
-            Event::Sent { .. } | Event::Checked { .. } => Keeping::Logged,
+            // A verification that fails has no result, so its checks are known from these alone.
+            Event::Checked { .. } => Keeping::Written,
+            Event::Called { .. } | Event::Output { .. } | Event::Ran { .. } | Event::Sent { .. } => Keeping::Logged,
         }
     }
 }

@@ -117,17 +117,31 @@ pub struct Verification {
 pub struct Check {
     /// Its name.
     pub name: String,
-    /// What is wrong; none if the check passed.
+    /// What is wrong; none if the check passed or was skipped.
     pub fault: Option<String>,
     /// Why it could not be tried on this machine; none if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
 }
 
+impl Check {
+    /// Whether it was tried, and nothing was found.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.fault.is_none() && self.skipped.is_none()
+    }
+}
+
 impl Verification {
     /// Adds a check.
     pub fn add(&mut self, name: impl Into<String>, fault: Option<String>) {
         self.checks.push(Check { name: name.into(), fault, skipped: None });
+    }
+
+    /// How many checks passed. One that was skipped did not.
+    #[must_use]
+    pub fn passed(&self) -> usize {
+        self.checks.iter().filter(|check| check.passed()).count()
     }
 
     /// The checks that failed.

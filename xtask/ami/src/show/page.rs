@@ -20,6 +20,7 @@ mod bars;
 mod critical;
 mod chart;
 mod content;
+mod image;
 mod span;
 
 const TEMPLATES: [(&str, &str); 4] = [

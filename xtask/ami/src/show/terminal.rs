@@ -20,13 +20,19 @@ use tokio::{
     time::Instant,
 };
 
+use xtask::region::Region;
+
 use super::{
     harmless::harmless,
     live::Live,
     screen,
     words::{Kind, Words},
 };
-use crate::event::{Event, How, Line, about::About, step::Step};
+use crate::event::{
+    Event, How, Line,
+    about::About,
+    step::{Role, Step},
+};
 
 const VERB: Style = AnsiColor::Green.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -150,7 +156,7 @@ impl Terminal {
         }
         let now = self.opened.elapsed();
         // Before the steps of the build are forgotten with its end.
-        self.group_of(&line.event);
+        self.group_of(&line.event, about);
         {
             let mut live = self.live.borrow_mut();
             live.apply(&line.event, now);
@@ -261,35 +267,36 @@ impl Terminal {
         }
     }
 
-    /// Begins the group of an event. An error is in none, so that it is seen without opening one.
-    fn group_of(&self, event: &Event) {
+    /// Begins the group of an event, if it names one. An error is in none, so that it is seen without opening one.
+    fn group_of(&self, event: &Event, about: Option<&About>) {
         if self.place != Place::GitHub {
             return;
         }
         let title = match event {
-            Event::Began { .. } | Event::Resumed {} => Some("Build the binaries, and install them on a machine"),
-            Event::Intended { step: Step::Stop, .. } => Some("Make the image"),
-            Event::Intended { step: Step::Verify(_) | Step::Copy(_), .. } => Some("Verify the image, and copy it"),
-            Event::Intended { step: Step::Publish, .. } => Some("Publish"),
-            Event::Error { .. } | Event::Ended { .. } => None,
+            Event::Intended { step, .. } => match group_of(step, about) {
+                Some(title) => title,
+                None => return,
+            },
+            Event::Error { .. } | Event::Ended { .. } => return self.end_group(),
             _ => return,
         };
-        if self.group.get() == title {
-            return;
-        }
-        if self.group.replace(title).is_some() {
-            self.print_raw("::endgroup::");
-        }
-        if let Some(title) = title {
+        if self.group.get() != Some(title) {
+            self.end_group();
+            self.group.set(Some(title));
             self.print_raw(&format!("::group::{title}"));
+        }
+    }
+
+    /// Ends the group of lines that is open, so that what follows is seen without opening it.
+    pub fn end_group(&self) {
+        if self.group.take().is_some() {
+            self.print_raw("::endgroup::");
         }
     }
 
     /// Leaves a clean terminal at the end of the process.
     pub fn close(&self) {
-        if self.group.take().is_some() {
-            self.print_raw("::endgroup::");
-        }
+        self.end_group();
         screen::clear();
     }
 
@@ -309,6 +316,23 @@ impl Terminal {
             Place::Plain | Place::GitHub => drop(writeln!(self.out.borrow_mut(), "{line}")),
         }
     }
+}
+
+/// The title of the group that a step begins, or goes on with. Steps beside others have none: their lines are where they are.
+fn group_of(step: &Step, about: Option<&About>) -> Option<&'static str> {
+    const BUILD: &str = "Build the binaries, and install them on a machine";
+    let promotes = about.is_some_and(|about| about.promotes.is_some());
+    let is_home = |region: &Region| about.is_some_and(|about| about.build_region == *region);
+    Some(match step {
+        Step::Candidate | Step::Copy(_) | Step::Available(_) if promotes => "Copy the image",
+        Step::Base | Step::Reuse | Step::Binaries | Step::Sources | Step::Packages | Step::Install => BUILD,
+        Step::Access(Role::Bake) | Step::Launch(Role::Bake) | Step::Login(Role::Bake) => BUILD,
+        Step::Stop | Step::Image(_) => "Make the image",
+        Step::Available(region) if is_home(region) => "Make the image",
+        Step::Verify(_) | Step::Copy(_) | Step::Available(_) => "Verify the image, and copy it",
+        Step::Publish => "Publish",
+        _ => return None,
+    })
 }
 
 /// The text without lines that the runner of GitHub Actions would take for a command (GitHub documentation, "Workflow

@@ -36,6 +36,8 @@ pub fn result(run: &Run, images: &Images, tell: impl Fn(&Report) -> Result<()>) 
     if let Err(error) = report.keep(&run.folder) {
         run.events.warn(format_args!("{error:#}"));
     }
+    // In the log of a job it would be folded away with the lines of the last step.
+    run.events.terminal().end_group();
     tell(&report)?;
     Ok(report)
 }

@@ -13,7 +13,7 @@ use xtask::{
 use crate::{
     catalogue::regions::{self, Looked, PassOver, Unanswered},
     cloud::{Cloud, HowTo, Leftover, LeftoverKind, tags},
-    event::{How, progress::Progress},
+    event::{Event, How, ids::ImageId, progress::Progress},
     events::Events,
     ground::{everywhere, outcome::Failure},
     machine::openssh,
@@ -24,6 +24,7 @@ use crate::{
         unfinished::{Survey, Unfinished, begun},
     },
     shell::quote,
+    show::page,
     state_dir::StateDir,
     story::bake,
 };
@@ -59,7 +60,7 @@ pub async fn clean<C: Cloud>(
             events.warn(warning);
         }
     }
-    let found: Vec<_> = all.into_iter().filter(|(_, leftover)| choice.takes(leftover)).collect();
+    let (found, spared): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, leftover)| choice.takes(leftover));
     let mut undone: Vec<String> = unanswered.paragraph("look for leftovers").into_iter().collect();
     if !found.is_empty() {
         undone.extend(removal::ask_and_remove(cloud, &found, common, events).await?);
@@ -69,7 +70,7 @@ pub async fn clean<C: Cloud>(
     if let Some(named) = named {
         undone.extend(named.restore_blocks(cloud, !found.is_empty(), events).await);
         if undone.is_empty() {
-            named.forget(cloud, !found.is_empty(), events).map_err(Failure::Failed)?;
+            named.forget(cloud, !found.is_empty(), &spared, events).map_err(Failure::Failed)?;
         }
     }
     if undone.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!("{}", undone.join("\n")))) }
@@ -170,8 +171,15 @@ impl Named {
         (!failed.is_empty()).then(|| format!("failed to block public images again:{failed}"))
     }
 
-    /// Records that the build is cleaned up, so that it is not resumed, unless it may be another account's.
-    fn forget<C: Cloud>(self, cloud: &C, removed_something: bool, events: &Events) -> Result<()> {
+    /// Records that the build is cleaned up, so that it is not resumed, unless it may be another account's. `spared` is what
+    /// was found and not removed.
+    fn forget<C: Cloud>(
+        self,
+        cloud: &C,
+        removed_something: bool,
+        spared: &[(Region, Leftover)],
+        events: &Events,
+    ) -> Result<()> {
         let state = &self.reading.state;
         if self.may_be_anothers(removed_something) {
             let id = &state.about()?.id;
@@ -191,10 +199,21 @@ impl Named {
             // It is not resumed anyway, and what it published was its purpose.
             return Ok(());
         }
+        let is_gone = |region: &Region, id: &ImageId| !spared.iter().any(|(at, it)| at == region && it.id == id.0);
+        let images = state.images.iter().filter(|(region, image)| is_gone(region, &image.id));
+        let gone: Vec<Region> = images.map(|(region, _)| region.clone()).collect();
         events.resume(&self.folder, self.reading).with_context(|| {
             format!("everything was removed, but the journal in {} could not be updated", quote(self.folder.as_str()))
         })?;
-        events.end(How::Cleaned, false)
+        for region in gone {
+            events.say(Event::Seen { region, image: None, open: false });
+        }
+        events.end(How::Cleaned, false)?;
+        // It can be made again at any time, so this does not fail without it.
+        if let Err(error) = page::write(&self.folder) {
+            events.warn(format_args!("{error:#}; the page says what was there before"));
+        }
+        Ok(())
     }
 }
 

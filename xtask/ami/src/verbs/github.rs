@@ -63,10 +63,10 @@ fn summary(report: &Report) -> String {
     let public = if report.public { "Public" } else { "Private" };
     let commit = report.commit.as_ref().map(|commit| format!(", commit `{commit}`")).unwrap_or_default();
     let changes = if report.dirty { " with uncommitted changes" } else { "" };
-    let checks = report.verification.checks.len();
+    let checks = report.verification.passed();
     let verified = match &report.promoted_from {
         // A computer that did not make the candidate has no record of its checks.
-        Some(PromotedFrom { version, verified, .. }) if checks == 0 => {
+        Some(PromotedFrom { version, verified, .. }) if report.verification.checks.is_empty() => {
             let [version, verified] = [version, verified].map(|text| super::list::markdown_text(text));
             format!("promoted from {version}, which was verified at {verified}")
         }
@@ -93,7 +93,8 @@ mod tests {
             "images": [{ "region": "eu-west-1", "id": "ami-1" }, { "region": "us-west-2", "id": "ami-2" }],
             "dirty": false, "base": { "id": "ami-0", "name": "base", "system": "ubuntu-16.04", "sha256": null },
             "sha256": {}, "packages": {}, "warnings": [], "timings": [], "folder": "/",
-            "verification": { "checks": [{ "name": "a", "fault": null }, { "name": "b", "fault": null }] },
+            "verification": { "checks": [{ "name": "a", "fault": null }, { "name": "b", "fault": null },
+                { "name": "c", "fault": null, "skipped": "there are none" }] },
         }))
         .expect("a report")
     }

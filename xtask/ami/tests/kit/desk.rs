@@ -14,7 +14,7 @@ use xtask_ami::{
     ground::{outcome::Failure, signals::Signals},
     show::{
         result::Report,
-        terminal::{Form, Level, Terminal},
+        terminal::{Form, Level, Place, Terminal},
     },
     state_dir::StateDir,
     story::{release, run::Run},
@@ -28,6 +28,8 @@ pub struct Desk {
     pub home: StateDir,
     /// In which form what happens is shown.
     pub form: Form,
+    /// Where it is shown.
+    pub place: Place,
     said: Said,
 }
 
@@ -48,12 +50,12 @@ impl Desk {
     /// A desk whose home is below `folder`.
     pub fn new(folder: &Utf8Path) -> Desk {
         let said = Said::default();
-        Desk { home: StateDir::at(&folder.join("home")), form: Form::Text, said }
+        Desk { home: StateDir::at(&folder.join("home")), form: Form::Text, place: Place::Plain, said }
     }
 
     /// Where a process emits what happens. Each has its own.
     pub fn events(&self) -> Events {
-        Events::new(Terminal::to(self.said.clone(), Level::Quiet, self.form))
+        Events::new(Terminal::at(self.place, self.said.clone(), Level::Quiet, self.form))
     }
 
     /// Begins a build.

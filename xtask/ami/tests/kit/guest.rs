@@ -153,7 +153,7 @@ impl Disk {
             "check" => {
                 ensure!(self.of_image, "this is no instance of the image");
                 let checks = &scripts.checks;
-                self.checked = !checks.is_empty() && checks.iter().all(|line| line.starts_with("ok "));
+                self.checked = !checks.is_empty() && checks.iter().all(|line| !line.starts_with("not ok "));
                 let lines = checks.iter().map(|line| format!("{line}\n"));
                 return Ok(lines.chain([format!("checked {}\n", checks.len())]).collect());
             }

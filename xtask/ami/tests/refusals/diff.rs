@@ -176,8 +176,8 @@ fn a_promoted_image_has_its_own_name_and_the_bytes_of_its_candidate() {
         std::fs::copy(builds.join(&candidate).join(name), builds.join(&id).join(name)).expect("a copy");
     }
     let text = std::fs::read_to_string(support::workspace().join("docs/guide.md")).expect("the guide");
-    let commands = guide::commands(&text, "local").into_iter();
-    let shown = commands.filter(|shown| shown.words[0] == "diff").next_back().expect("the guide compares a promotion");
+    let mut commands = guide::commands(&text, "local").into_iter();
+    let shown = commands.rfind(|shown| shown.words[0] == "diff").expect("the guide compares a promotion");
     let ended = run(&mut home.ami(shown.with(&["--local"])));
     shown.expect(&ended.stderr, &ended.stdout);
     let told =

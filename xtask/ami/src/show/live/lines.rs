@@ -247,7 +247,7 @@ impl Live {
             .filter_map(|check| Some((check, check.fault.as_ref()?)))
             .map(|(check, fault)| format!("{}: {fault}", check.name))
             .collect();
-        let passed = self.checks.len() - failed.len();
+        let passed = self.checks.iter().filter(|check| check.passed()).count();
         let mut row = match (doing, passed) {
             (Some(doing), 0) => Row::new("Verifying", *since, doing),
             (Some(doing), _) => Row::new("Verifying", *since, format!("{doing}, {passed} checks passed")),

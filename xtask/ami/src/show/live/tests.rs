@@ -185,6 +185,16 @@ fn a_check_that_fails_is_seen_at_once() {
 }
 
 #[test]
+fn a_check_that_is_skipped_is_not_counted_as_passed() {
+    let (mut live, now) = live(&played::FOURTEEN, 640);
+    let before = live.sentence(now).expect("a verification");
+    let line = "skipped memory: the machine has little".to_owned();
+    live.apply(&Event::Output { source: "verify".to_owned(), line }, now);
+    assert!(before.contains(" checks passed"), "{before}");
+    assert_eq!(live.sentence(now), Some(before));
+}
+
+#[test]
 fn per_cent_are_read_from_states() {
     for (state, expected) in [
         ("pending, 40%", Some(40)),

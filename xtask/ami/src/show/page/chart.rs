@@ -234,7 +234,8 @@ fn percent_of(percent: f64, ms: u64) -> u64 {
 /// The timeline of a build.
 pub(super) fn chart(read: &Lines) -> Chart {
     let about = read.state.about.as_ref();
-    let build_region = about.map(|about| &about.build_region);
+    // A promotion makes copies alone, also in the build region.
+    let build_region = about.filter(|about| about.promotes.is_none()).map(|about| &about.build_region);
     let verified_on = read.lines.iter().filter_map(|moment| match &moment.event {
         Event::Done { step: Step::Launch(Role::Verify), result, .. } => result.as_str().map(str::to_owned),
         _ => None,

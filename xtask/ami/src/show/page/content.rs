@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{
     chart::{Chart, chart},
+    image::Known,
     journal::Lines,
     span::{date, span},
 };
@@ -12,8 +13,9 @@ use crate::{
     event::{
         Event, How,
         about::About,
-        facts::{Built, Check, SealedDisk, Sources},
+        facts::{Built, Check, SealedDisk},
         progress::Progress,
+        promotion::Promotion,
         step::{Role, Step},
     },
     record::{ownership, state::State},
@@ -39,7 +41,7 @@ pub(super) struct Content {
     left_out: Vec<Fact>,
     chart: Chart,
     checks: Vec<Checked>,
-    faults: usize,
+    passed: usize,
     binaries: Vec<Binary>,
     sha256: Vec<Fact>,
     packages: Vec<Fact>,
@@ -80,10 +82,12 @@ struct Image {
     link: Option<String>,
 }
 
+/// A check, of which the template asks for each field.
 #[derive(Serialize)]
 struct Checked {
     name: String,
     fault: Option<String>,
+    skipped: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -105,9 +109,8 @@ fn code(label: impl Into<String>, value: impl Into<String>) -> Fact {
 pub(super) fn content(read: &Lines, folder: &Utf8Path, is_running: bool) -> Content {
     let (state, about) = (&read.state, read.state.about.as_ref());
     let build = about.map_or_else(|| folder.file_name().unwrap_or_default().to_owned(), |about| about.id.clone());
-    // A result of another format says nothing, and is no reason to show no page.
-    let disk = state.sealed_disk().ok().flatten().or_else(|| last_disk(read));
-    let checks = checks(read);
+    let known = Known::of(read);
+    let disk = known.disk.as_ref();
     let began_ms = read.attempts.first().map_or(0, |attempt| attempt.start_ms);
     let warned = |early: bool| {
         let of_time = move |at_ms: u64| (at_ms < began_ms) == early;
@@ -128,12 +131,12 @@ pub(super) fn content(read: &Lines, folder: &Utf8Path, is_running: bool) -> Cont
         images: images(state),
         left_out: state.gave_up.iter().map(|(region, why)| fact(region.as_str(), harmless(why))).collect(),
         chart: chart(read),
-        faults: checks.iter().filter(|check| check.fault.is_some()).count(),
-        checks,
+        passed: known.checks.iter().filter(|check| check.passed()).count(),
+        checks: known.checks.iter().map(checked).collect(),
         binaries: binaries(state),
-        sha256: sums(state, disk.as_ref()),
+        sha256: known.sha256(state).iter().map(|(path, sum)| code(path, sum)).collect(),
         packages: disk.iter().flat_map(|disk| &disk.packages).map(|(name, version)| fact(name, version)).collect(),
-        provenance: provenance(state, disk.as_ref()),
+        provenance: provenance(state, disk),
         preflight: facts(read),
         preflight_warnings: warned(true).collect(),
         warnings: warned(false).collect(),
@@ -169,7 +172,10 @@ fn summary(read: &Lines) -> Vec<Fact> {
         }
     }
     let Some(about) = &state.about else { return facts };
-    facts.push(fact("Made in", about.build_region.as_str()));
+    facts.push(match &about.promotes {
+        Some(promotion) => fact("Promoted from", promotion.version.as_str()),
+        None => fact("Made in", about.build_region.as_str()),
+    });
     let regions = about.regions.len();
     facts.push(fact("For", format!("{regions} {}", if regions == 1 { "region" } else { "regions" })));
     facts.push(fact("Audience", audience(about)));
@@ -278,40 +284,14 @@ fn console(region: &str, image: &str) -> Option<String> {
     is_plain.then(|| format!("https://{host}/ec2/home?region={region}#ImageDetails:imageId={image}"))
 }
 
-/// The checks of the image that was verified last.
-fn checks(read: &Lines) -> Vec<Checked> {
-    let checked = |event: &Event| match event {
-        Event::Done { step: Step::Verify(_), result, .. } => {
-            serde_json::from_value::<Vec<Check>>(result.get("seen")?.get("checks")?.clone()).ok()
-        }
-        _ => None,
-    };
-    let checks = read.lines.iter().rev().find_map(|moment| checked(&moment.event)).unwrap_or_default();
-    let checked = |check: Check| Checked { name: harmless(check.name), fault: check.fault.map(harmless) };
-    checks.into_iter().map(checked).collect()
-}
-
-/// What is on the last instance that was sealed, of which there may be no image yet.
-fn last_disk(read: &Lines) -> Option<SealedDisk> {
-    read.lines.iter().rev().find_map(|moment| match &moment.event {
-        Event::Done { step: Step::Sealed(_), result, .. } => serde_json::from_value(result.clone()).ok(),
-        _ => None,
-    })
+fn checked(Check { name, fault, skipped }: &Check) -> Checked {
+    Checked { name: harmless(name), fault: fault.as_ref().map(harmless), skipped: skipped.as_ref().map(harmless) }
 }
 
 fn binaries(state: &State) -> Vec<Binary> {
     let built = state.result::<Vec<Built>>(&Step::Binaries).ok().flatten().unwrap_or_default();
     let binary = |Built { name, sha256, size_bytes, .. }| Binary { name, sha256, size_bytes };
     built.into_iter().map(binary).collect()
-}
-
-/// The SHA-256 of what was installed; before that, of what will be.
-fn sums(state: &State, disk: Option<&SealedDisk>) -> Vec<Fact> {
-    if let Some(disk) = disk {
-        return disk.sha256.iter().map(|(path, sum)| code(path, sum)).collect();
-    }
-    let sources = state.result::<Sources>(&Step::Sources).ok().flatten().unwrap_or_default();
-    sources.iter().map(|(path, sum)| code(path, sum)).collect()
 }
 
 fn facts(read: &Lines) -> Vec<Fact> {
@@ -324,10 +304,24 @@ fn facts(read: &Lines) -> Vec<Fact> {
     found.collect()
 }
 
+/// What a promotion copies.
+fn origin(promotion: &Promotion) -> Vec<Fact> {
+    let Promotion { name, region, image, build, made_of, verified, .. } = promotion;
+    vec![
+        fact("Promoted from", name),
+        code("Candidate", image.to_string()),
+        fact("Region of the candidate", region.as_str()),
+        code("Build of the candidate", build),
+        code("Made on", made_of.to_string()),
+        fact("Verified", verified),
+    ]
+}
+
 fn provenance(state: &State, disk: Option<&SealedDisk>) -> Vec<Fact> {
     let Some(about) = &state.about else { return Vec::new() };
     let mut facts = vec![code("Version", about.version.as_str())];
     facts.extend(about.commit.as_ref().map(|commit| code("Commit", commit)));
+    facts.extend(about.promotes.iter().flat_map(|promotion| origin(promotion)));
     facts.extend(about.branch.as_ref().map(|branch| fact("Branch", branch)));
     if about.dirty {
         facts.push(fact("Checkout", "had uncommitted changes"));

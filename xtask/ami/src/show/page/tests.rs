@@ -73,6 +73,80 @@ fn journals_of_each_format_have_a_page() {
 }
 
 #[test]
+fn a_check_that_was_skipped_is_told_with_its_reason_and_not_as_passed() {
+    let checks = json!([
+        { "name": "the boot", "fault": null },
+        { "name": "hyperthreads", "fault": null, "skipped": "the machine has none" },
+    ]);
+    let mut verified = done(2, "verify ami-1");
+    verified.1["result"] = json!({ "seen": { "checks": checks }, "instance": "i-1" });
+    let page = page(&journal(&[intended(1, "verify ami-1"), verified]));
+    assert!(page.contains("1 of 2 checks of the booted image passed"));
+    let line = page.lines().find(|line| line.contains("hyperthreads")).expect("the check");
+    assert!(line.contains("skipped: the machine has none") && !line.contains("passed"), "{line}");
+}
+
+#[test]
+fn a_verification_that_failed_has_its_checks_on_the_page_and_none_of_an_earlier_image() {
+    let mut earlier = done(2, "verify ami-1");
+    earlier.1["result"] = json!({ "seen": { "checks": [{ "name": "of the first image", "fault": null }] } });
+    let checked = |name: &str, fault: Option<&str>| json!({ "event": "checked", "name": name, "fault": fault });
+    let events = [
+        intended(1, "verify ami-1"),
+        earlier,
+        intended(3, "verify ami-2"),
+        (4, checked("the boot", None)),
+        (4, checked("siblings", Some("cpu1 is online"))),
+        failed(5, "verify ami-2"),
+    ];
+    let page = page(&journal(&events));
+    assert!(page.contains("1 of 2 checks of the booted image passed") && !page.contains("of the first image"));
+    let line = page.lines().find(|line| line.contains("siblings")).expect("the check");
+    assert!(line.contains("failed: ") && line.contains("cpu1 is online"), "{line}");
+}
+
+/// A journal of a promotion, which found this of its candidate.
+fn promotion(found: &Value) -> String {
+    let mut about = serde_json::to_value(fixture::about()).expect("JSON");
+    about["promotes"] = json!({
+        "version": "0.6.1-rc1", "name": "Wallaroo 0.6.1-rc1", "region": "eu-central-1", "image": "ami-1",
+        "build": "20260101T000000Z-0.6.1-rc1-cafe", "made_of": "i-1", "description": "", "system": "ubuntu-16.04",
+        "commit": "c0ffee", "sha256": { "machida": "a5a5" }, "verified": "2026-01-01T00:00:00Z, 42 checks",
+    });
+    let at = "2026-11-22T00:00:00Z";
+    let began = json!({ "at": at, "event": "began", "format": 2, "build": about });
+    let known = json!({ "at": at, "event": "done", "step": "candidate", "result": found, "took_ms": 1 });
+    let copied = json!({ "at": at, "event": "done", "step": "available us-west-2", "result": null, "took_ms": 1 });
+    format!("{began}\n{known}\n{copied}\n")
+}
+
+#[test]
+fn the_page_of_a_promotion_has_what_the_candidates_build_wrote_down() {
+    let found = json!({
+        "disk": {
+            "base": { "id": "ami-0", "name": "the base of the candidate", "system": "ubuntu-16.04" },
+            "sha256": { "/usr/bin/machida": "a5a5", "/etc/rc.local": "b6b6" },
+            "packages": { "liblz4-1": "1.7.1" }, "machine_id": "",
+        },
+        "verification": { "checks": [{ "name": "the boot", "fault": null }] },
+    });
+    let found = page(&promotion(&found));
+    for words in ["the base of the candidate", "b6b6", "liblz4-1", "1 of 1 checks", "Copy to us-west-2 is made"] {
+        assert!(found.contains(words), "{words}");
+    }
+    let elsewhere = page(&promotion(&Value::Null)).replace("&#x2f;", "/");
+    for words in ["/usr/bin/machida", "a5a5"] {
+        assert!(elsewhere.contains(words), "{words}");
+    }
+    assert!(!elsewhere.contains("checks of the booted image"));
+    for page in [&found, &elsewhere] {
+        for words in ["Wallaroo 0.6.1-rc1", "eu-central-1", "20260101T000000Z-0.6.1-rc1-cafe", "42 checks"] {
+            assert!(page.contains(words), "{words}");
+        }
+    }
+}
+
+#[test]
 fn a_journal_that_is_cut_off_anywhere_has_a_page() {
     for length in (0..FORMAT_2.len()).step_by(97).filter(|&length| FORMAT_2.is_char_boundary(length)) {
         let torn = page(&FORMAT_2[..length]);

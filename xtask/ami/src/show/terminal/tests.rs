@@ -99,6 +99,38 @@ async fn while_nothing_happens_one_line_a_minute_says_what_is_in_progress() {
     assert!(said.starts_with(first), "{said}");
 }
 
+/// The lines of groups in the log of a job, when these steps are begun.
+fn groups(about: &About, steps: &[&str]) -> Vec<String> {
+    let written = Written::default();
+    let terminal = Terminal::at(Place::GitHub, written.clone(), Level::Normal, Form::Text);
+    let show = |event| terminal.show(&Line { at: String::new(), event }, None, Some(about));
+    show(Event::Resumed {});
+    for step in steps {
+        show(Event::Intended { step: step.parse().expect("a step"), by: "by".into() });
+    }
+    terminal.end_group();
+    show(Event::Intended { step: "verify revoke".parse().expect("a step"), by: "by".into() });
+    terminal.close();
+    written.text().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_group_is_named_by_what_is_done_and_begins_with_it() {
+    let mut about = crate::fixture::about();
+    assert_eq!(groups(&about, &[]), [""; 0], "nothing is done yet");
+    let ends = "::endgroup::";
+    let resumed = ["available us-west-2", "verify ami-1", "copy eu-west-1", "available eu-west-1", "bake revoke"];
+    let expected = ["::group::Make the image", ends, "::group::Verify the image, and copy it", ends];
+    assert_eq!(groups(&about, &resumed), expected);
+    let promotion = serde_json::json!({
+        "version": "0.6.1-rc1", "name": "", "region": "us-west-2", "image": "ami-1", "build": "", "made_of": "i-1",
+        "description": "", "system": "", "commit": "", "sha256": {}, "verified": "",
+    });
+    about.promotes = Some(serde_json::from_value(promotion).expect("a promotion"));
+    let steps = ["candidate", "copy us-west-2", "available us-west-2", "publish"];
+    assert_eq!(groups(&about, &steps), ["::group::Copy the image", ends, "::group::Publish", ends]);
+}
+
 #[test]
 fn what_programs_print_is_no_command_of_githubs_runner() {
     for (line, harmless) in [

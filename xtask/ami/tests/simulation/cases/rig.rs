@@ -1,6 +1,6 @@
 //! A build against the simulated cloud: a tiny checkout, a home of its own, and all that is said kept.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 
 use futures_util::FutureExt as _;
 use tempfile::TempDir;
@@ -12,11 +12,11 @@ use xtask::{
 use xtask_ami::{
     ask::spec::{ReleaseSpec, Visibility},
     event::{ids::ImageId, promotion::Promotion},
-    ground::outcome::Failure,
-    record::folder::JOURNAL,
-    show::documents::diff::Diff,
+    ground::{outcome::Failure, signals::Signals},
+    record::folder::{JOURNAL, PAGE},
+    show::{documents::diff::Diff, result::Report, terminal::Place},
     state_dir::StateDir,
-    story::run::Run,
+    story::{release, run::Run},
     verbs::diff::{self, Records},
 };
 
@@ -60,7 +60,12 @@ impl Rig {
 
     /// A developer's image of an order that is changed; its checkout is there.
     pub fn changed(change: impl FnOnce(&mut ReleaseSpec)) -> Rig {
-        Rig::of(kit::private(&[]), &[HOME], Turn::beside_others(), change)
+        Rig::of(kit::private(&[]), &[HOME], Turn::beside_others(), Place::Plain, change)
+    }
+
+    /// A developer's image, as a job of GitHub Actions.
+    pub fn in_a_job() -> Rig {
+        Rig::of(kit::private(&[]), &[HOME], Turn::beside_others(), Place::GitHub, |_| {})
     }
 
     /// A developer's image that these may launch, too.
@@ -70,7 +75,7 @@ impl Rig {
 
     /// A public release candidate in its home region alone.
     pub fn candidate() -> Rig {
-        Rig::of(Visibility::Public, &[HOME], Turn::beside_others(), |order| {
+        Rig::of(Visibility::Public, &[HOME], Turn::beside_others(), Place::Plain, |order| {
             order.version = "0.6.1-rc1".parse().expect("a version");
             order.name = "Wallaroo 0.6.1-rc1".to_owned();
         })
@@ -112,16 +117,22 @@ impl Rig {
     }
 
     fn new(visibility: Visibility, regions: &[&str], turn: Turn) -> Rig {
-        Rig::of(visibility, regions, turn, |_| {})
+        Rig::of(visibility, regions, turn, Place::Plain, |_| {})
     }
 
-    fn of(visibility: Visibility, regions: &[&str], turn: Turn, change: impl FnOnce(&mut ReleaseSpec)) -> Rig {
+    fn of(
+        visibility: Visibility,
+        regions: &[&str],
+        turn: Turn,
+        place: Place,
+        change: impl FnOnce(&mut ReleaseSpec),
+    ) -> Rig {
         let (guard, folder) = kit::folder();
         let regions: Vec<Region> = regions.iter().map(|region| region.parse().expect("a region")).collect();
         let mut order = kit::order(&folder, visibility, HOME, regions);
         change(&mut order);
         let cloud = Cloud::new(Books::of(&order, built(&order)), Script::default());
-        let desk = Desk::new(&folder);
+        let desk = Desk { place, ..Desk::new(&folder) };
         let build = desk.begin(&cloud, &order, &desk.events()).now_or_never();
         let build = build.expect("no other build begins here").expect("a build");
         Rig { cloud, build, desk, _folder: guard, _turn: turn }
@@ -143,6 +154,30 @@ impl Rig {
         cloud.books.borrow_mut().new_process();
         let build = desk.resume(&cloud, &spec, &id, &desk.events()).await.expect("a build");
         Rig { cloud, build, desk, _folder, _turn }
+    }
+
+    /// Runs the release. Returns what had been said when its result was told.
+    pub async fn said_before_the_result(&self) -> String {
+        let said = RefCell::default();
+        let mut signals = Signals::listen().expect("signals");
+        let tell = |_: &Report| {
+            said.replace(self.desk.said());
+            Ok(())
+        };
+        release::release(&self.cloud, &self.build, &mut signals, tell).await.expect("a release");
+        said.take()
+    }
+
+    /// Cleans up after the build, of which the process has ended. Returns its page.
+    pub async fn cleaned_up(self) -> String {
+        let Rig { cloud, build, desk, _folder, _turn } = self;
+        let (id, folder) = (build.id.clone(), build.folder.clone());
+        drop(build);
+        cloud.books.borrow_mut().new_process();
+        cloud.books.borrow_mut().cleaning = true;
+        desk.clean(&cloud, Some(&id), Duration::ZERO, &desk.events()).await.expect("all is removed");
+        assert_eq!(cloud.all_images().len(), 0);
+        std::fs::read_to_string(folder.join(PAGE)).expect("a page")
     }
 
     /// Runs the release, and checks what must hold however it ends.

@@ -119,3 +119,38 @@ async fn a_private_image_is_in_one_region_and_never_public() {
     assert!(image.tag("wallaroo:expires").is_some(), "{image:?}");
     assert_eq!(rig.cloud.left(), [""; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn in_the_log_of_a_job_the_result_is_in_no_group() {
+    let rig = Rig::in_a_job();
+    let said = rig.said_before_the_result().await;
+    let count = |command| said.lines().filter(|line| line.starts_with(command)).count();
+    assert_eq!((count("::group::"), count("::endgroup::")), (3, 3), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_is_skipped_is_not_counted_on_the_image_and_does_not_fail_it() {
+    let rig = Rig::public();
+    rig.cloud.check_prints(&["ok the system is up", "skipped hyperthreads: the machine has none"]);
+    let ended = rig.release().await;
+    let verification = &ended.report().verification;
+    assert_eq!(verification.passed(), verification.checks.len() - 1, "{verification:?}");
+    let images = rig.cloud.all_images();
+    let (_, image) = images.iter().find(|(region, _)| region == HOME).expect("an image");
+    let tag = image.tag("wallaroo:verified").expect("a tag");
+    assert!(tag.ends_with(&format!(", {} checks", verification.passed())), "{tag}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_of_a_build_whose_verification_failed_has_its_checks_until_all_is_cleaned_up() {
+    let rig = Rig::public();
+    rig.cloud.check_prints(&["ok the system is up", "not ok hyperthreads: cpu1 is online"]);
+    rig.fails(&["hyperthreads: cpu1 is online"]).await;
+    let page = std::fs::read_to_string(rig.build.folder.join("report.html")).expect("a page");
+    let image = rig.made(HOME).expect("an image").to_string();
+    assert!(page.contains(">Failed<") && page.contains(&format!("The image in {HOME}")), "{image}");
+    assert!(page.contains("the system is up") && page.contains("cpu1 is online"));
+    let page = rig.cleaned_up().await;
+    assert!(page.contains(">Cleaned up<") && !page.contains("<h2 id=\"images\">"));
+    assert!(page.contains("the system is up"));
+}
