@@ -149,3 +149,12 @@ fn a_check_of_a_version_that_is_in_no_region_says_so_once() {
     let ended = run(&mut home.ami(["check", "--version", "0.6.11", "--local"]));
     ended.expect_error(1, &["; did you mean 0.6.1?; to list the images: cargo xtask ami list --local"]);
 }
+
+#[test]
+fn a_private_image_is_not_kept_for_ever() {
+    let (home, (_guard, folder)) = (Home::new(), folder());
+    let root = sample(&folder);
+    let words = ["--private", "--expires", "10000years"];
+    let ended = run(&mut home.ami(release(&root, &words)));
+    ended.expect_error(2, &["give at most 10years"]);
+}

@@ -392,12 +392,3 @@ fn the_schema_of_each_result_is_printed_without_a_home() {
     refused(&home, &mut home.ami(["schema", "nonsense"]), &["nonsense", "list, plan, check, diff, report, events"]);
     assert_eq!(files(home.path()), [] as [Utf8PathBuf; 0]);
 }
-
-#[test]
-fn a_private_image_is_not_kept_for_ever() {
-    let (home, (_guard, folder)) = (Home::new(), folder());
-    let root = sample(&folder);
-    let words = ["--private", "--expires", "10000years"];
-    let ended = run(&mut home.ami(release(&root, &words)));
-    ended.expect_error(2, &["give at most 10years"]);
-}

@@ -132,7 +132,8 @@ impl Rig {
         let mut order = kit::order(&folder, visibility, HOME, regions);
         change(&mut order);
         let cloud = Cloud::new(Books::of(&order, built(&order)), Script::default());
-        let desk = Desk { place, ..Desk::new(&folder) };
+        let mut desk = Desk::new(&folder);
+        desk.place = place;
         let build = desk.begin(&cloud, &order, &desk.events()).now_or_never();
         let build = build.expect("no other build begins here").expect("a build");
         Rig { cloud, build, desk, _folder: guard, _turn: turn }
