@@ -193,7 +193,7 @@ async fn check_compares_the_parameters_by_the_tag_of_the_images() {
     );
     let missed =
         format!("sa-east-1: there is no parameter {}, which should name {own}; to mend it: aws ssm ", NAMES[0]);
-    assert!(missing.starts_with(&missed) && missing.contains("'Key=wallaroo:build,Value=2"), "{missing}");
+    assert!(missing.starts_with(&missed) && missing.contains(" Key=wallaroo:build,Value=2"), "{missing}");
     assert!(older.contains(" --overwrite --region eu-west-1"), "{older}");
 }
 
