@@ -44,7 +44,7 @@ pub struct Books {
     pub cleaning: bool,
     /// The name of the images that are being retired.
     pub retires: Option<String>,
-    /// The images that were removed since.
+    /// The images that were removed or changed since.
     pub retired: Vec<String>,
     pub instances: BTreeMap<InstanceId, SimInstance>,
     pub images: BTreeMap<(Region, ImageId), SimImage>,

@@ -25,6 +25,12 @@ pub enum Stage {
 }
 
 impl Crash {
+    /// In a process that changes little.
+    pub fn soon(random: &mut Random) -> Crash {
+        let (deeds, call) = (random.happens(800), 1 + random.below(8));
+        Crash { call, deeds, ..Crash::of(random) }
+    }
+
     pub fn of(random: &mut Random) -> Crash {
         let deeds = random.happens(750);
         let call = 1 + if deeds { random.below(30) } else { random.below(250) };

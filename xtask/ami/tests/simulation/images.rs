@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -34,6 +34,8 @@ pub struct SimImage {
     pub gone: bool,
     pub completed: bool,
     pub disabled: bool,
+    /// From when on it is deprecated.
+    pub deprecated: Option<SystemTime>,
     pub public: bool,
     pub snapshots_public: bool,
     /// Who may do what, beside the owner.
@@ -57,6 +59,7 @@ impl SimImage {
             gone: false,
             completed: false,
             disabled: false,
+            deprecated: None,
             public: false,
             snapshots_public: false,
             shared_with: BTreeSet::new(),
@@ -86,7 +89,7 @@ impl SimImage {
             public: self.public,
             tags: self.new.tags.clone(),
             created: "2026-01-01T00:00:00Z".to_owned(),
-            deprecate_at: None,
+            deprecate_at: self.deprecated.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
             hardware: None,
             snapshots: vec![format!("snap-of-{id}")],
             last_launched: None,
@@ -213,10 +216,19 @@ impl Books {
 
     /// Disables an image, or enables it; either way it can be launched by its owner only.
     pub fn able(&mut self, region: &Region, id: &ImageId, enabled: bool) -> Result<()> {
+        self.changes(id);
+        self.retired.push(id.to_string());
         let image = self.known(region, id)?;
         (image.disabled, image.public) = (!enabled, false);
         self.judge_parameters();
         Ok(())
+    }
+
+    /// Deprecates an image.
+    pub fn deprecate(&mut self, region: &Region, id: &ImageId, at: SystemTime) -> Result<()> {
+        self.changes(id);
+        self.retired.push(id.to_string());
+        self.known(region, id).map(|image| image.deprecated = Some(at))
     }
 
     /// Deletes a snapshot that belongs to no image.

@@ -1,4 +1,4 @@
-//! The end of a story: the version is retired, by a process that may crash, and by others after it.
+//! The end of a story: the version is retired in any way, by a process that may crash, and by others after it.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -21,6 +21,8 @@ use crate::{
     weather::Odds,
 };
 
+mod changes;
+
 /// How often a snapshot remains, in thousandths.
 const HALVES: u64 = 400;
 
@@ -32,15 +34,16 @@ pub async fn tell(story: &mut Story) {
     // Kept bases and a candidate, too.
     let others = story.cloud.books.borrow().of_others(&name);
     story.cloud.books.borrow_mut().retires = Some(name.clone());
+    changes::tell(story, &name).await;
     story.set_odds(Odds { halves: HALVES, ..story.odds });
     for _ in 0..story.random.below(3) {
         let crash = story.random.happens(700).then(|| Crash::of(&mut story.random));
-        retire(story, crash).await;
+        retire(story, &removal(story), crash).await;
         story.judge_listed();
         sleep(LAG).await;
     }
     story.set_odds(Odds::default());
-    if let Some(Err(Failure::Failed(error))) = retire(story, None).await {
+    if let Some(Err(Failure::Failed(error))) = retire(story, &removal(story), None).await {
         story.expect(false, 1, &format!("retiring fails, and nothing goes wrong: {error:#}"));
     }
     story.judge_listed();
@@ -61,14 +64,24 @@ fn add_another_version(story: &Story) {
     }
 }
 
+/// The flags that remove the version.
+fn removal(story: &Story) -> RetireFlags {
+    RetireFlags { version: story.order.version.clone(), deprecate: None, disable: false, enable: false }
+}
+
 /// One process that retires the version. None where it crashed.
-async fn retire(story: &Story, crash: Option<Crash>) -> Option<Result<(), Failure>> {
+async fn retire(story: &Story, flags: &RetireFlags, crash: Option<Crash>) -> Option<Result<(), Failure>> {
     story.cloud.begin(story.journal(), crash);
-    story.cloud.note("-- it retires the version");
-    let flags = RetireFlags { version: story.order.version.clone(), deprecate: None, disable: false, enable: false };
+    let way = match flags {
+        RetireFlags { deprecate: Some(_), .. } => "deprecates",
+        RetireFlags { disable: true, .. } => "disables",
+        RetireFlags { enable: true, .. } => "enables",
+        _ => "removes",
+    };
+    story.cloud.note(format_args!("-- it {way} the version"));
     let (events, used) = (story.events(), BTreeSet::new());
     let (recipe, home, common) = (&story.order.recipe, &story.desk.home, said_yes());
-    let work = retire::retire(&story.cloud, recipe, home, &flags, &used, &common, &events);
+    let work = retire::retire(&story.cloud, recipe, home, flags, &used, &common, &events);
     tokio::select! {
         biased;
         ended = timeout(BOUND, work) => Some(ended.unwrap_or_else(|_| {
@@ -80,14 +93,14 @@ async fn retire(story: &Story, crash: Option<Crash>) -> Option<Result<(), Failur
 }
 
 impl Story {
-    /// Each image that is gone since was in a journal.
+    /// Each image that was removed or changed since is in a journal.
     fn judge_listed(&self) {
         let folder = self.desk.home.retirements();
         let journals = folder.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
         let journals: String = journals.filter_map(|entry| std::fs::read_to_string(entry.path()).ok()).collect();
-        let gone: Vec<String> = self.cloud.books.borrow_mut().retired.drain(..).collect();
-        for id in gone {
-            self.expect(journals.contains(&format!("\"{id}\"")), 5, &format!("{id} is removed, and in no list"));
+        let retired: Vec<String> = self.cloud.books.borrow_mut().retired.drain(..).collect();
+        for id in retired {
+            self.expect(journals.contains(&format!("\"{id}\"")), 5, &format!("{id} is retired, and in no journal"));
         }
     }
 }

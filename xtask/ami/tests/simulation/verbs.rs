@@ -164,8 +164,8 @@ impl<F: Fate> Parameters for Cloud<F> {
 
 impl<F: Fate> Retiring for Cloud<F> {
     calls! {
-        deprecate(region: &Region, id: &ImageId, _at: SystemTime) -> ():
-            Verb::Deprecate, region, id, |books, _| books.known(region, id).map(drop);
+        deprecate(region: &Region, id: &ImageId, at: SystemTime) -> ():
+            Verb::Deprecate, region, id, |books, _| books.deprecate(region, id, at);
         disable(region: &Region, id: &ImageId) -> (): Verb::Disable, region, id, |books, _| books.able(region, id, false);
         enable(region: &Region, id: &ImageId) -> (): Verb::Enable, region, id, |books, _| books.able(region, id, true);
         delete_snapshot(region: &Region, id: &str) -> ():

@@ -14,7 +14,7 @@ use crate::{
     cloud::{Audience, Cloud, HowTo, ImageState, Permission},
     event::progress::Progress,
     ground::{date, everywhere, outcome::Failure},
-    record::retirement::{About, Journal, Listed, Way},
+    record::retirement::{About, Journal, Listed, Retirements, Way},
     show::confirm::{confirm, confirm_by_typing},
 };
 
@@ -42,7 +42,7 @@ pub(super) async fn change<C: Cloud>(
         refuse_too_late(retirement, &changing, at).map_err(Failure::Refused)?;
     }
     ask(retirement, way, changing.len()).await.context("nothing was changed").map_err(Failure::Refused)?;
-    let listing = changing.iter().map(|entry| listed(entry)).collect();
+    let listing = changing.iter().map(|entry| to_list(entry, earlier, way)).collect();
     let journal = Journal::begin(retirement.state_dir, about(listing)).context("nothing was changed");
     let journal = RefCell::new(journal.map_err(Failure::Failed)?);
     let unended = Unended { command: again(retirement, way), events, ended: false };
@@ -95,6 +95,14 @@ fn is_to_change<C>(entry: &Entry, retirement: &Retirement<'_, C>, way: Way) -> b
         }
         _ => false,
     }
+}
+
+/// An image as the journal has it. One that was public when it was disabled is public there as long as no run has enabled it to
+/// the end: the run may have been killed before the image was public again.
+fn to_list(entry: &Entry, earlier: &Retirements, way: Way) -> Listed {
+    let it = listed(entry);
+    let was_public = earlier.was_public(&it.region, &it.image) == Some(true);
+    Listed { public: it.public || way == Way::Disable && was_public, ..it }
 }
 
 /// Refuses a date that is too late for a public image: the change would fail in every region.
