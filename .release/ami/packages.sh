@@ -30,7 +30,8 @@ note_base_packages() {
 
 # Ubuntu updates itself soon after boot, and then holds apt's locks for minutes. Masks in /run last until the next boot,
 # so instances of the image still update themselves. An update that already runs is not killed, because that could leave
-# packages half installed; install_packages waits for its locks.
+# packages half installed; install_packages waits for its locks. The tool calls this, too, on an instance of a kept base, for
+# which there is nothing else here to do.
 hold_back_background_apt() {
     [[ -d /run/systemd/system ]] || return 0
     local timers=(apt-daily.timer apt-daily-upgrade.timer) states

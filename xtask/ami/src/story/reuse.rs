@@ -29,11 +29,11 @@ use crate::{
 /// The manifest's path on a kept base; that of the payload replaces it.
 const MANIFEST: &str = manifest::PATH;
 
-/// Holds back the timers by which Ubuntu updates itself soon after a boot, as provision.sh does on a fresh base: unless they
-/// are masked, because masking anything takes seconds on an emulated machine.
-const HOLD_BACK: &str = "sudo -n sh -c 'units=\"apt-daily.timer apt-daily-upgrade.timer\"; \
-                         [ \"$(systemctl is-enabled $units 2> /dev/null | sort -u)\" = masked ] || { systemctl stop $units; \
-                         systemctl mask --runtime --quiet $units apt-daily.service apt-daily-upgrade.service; }' || true";
+/// Runs the function of packages.sh that holds back the timers by which Ubuntu updates itself soon after a boot.
+const HOLD_BACK: &str = "sudo -n bash -s -- hold-back";
+
+/// Calls that function, after the text of packages.sh. Where it fails, an update may hold up seal.sh, and no more than that.
+const CALL_HOLD_BACK: &str = "hold_back_background_apt || true\n";
 
 /// A kept base that expires sooner is not started from: `clean` may remove it under the build.
 const LEAST_LEFT: Duration = Duration::from_secs(3600);
@@ -173,8 +173,9 @@ pub async fn mark(run: &Run, machine: &impl Machine, Order { base, key }: &Order
 /// # Errors
 /// When it is another one, or lacks a package.
 pub async fn check(run: &Run, machine: &impl Machine, base: &Base) -> Result<()> {
-    let limit = run.spec.recipe.limits.script;
-    machine.run("holding back apt's timers", HOLD_BACK, Input::None, limit).await?;
+    let (limit, scripts) = (run.spec.recipe.limits.script, &run.spec.scripts);
+    let script = scripts.text(&scripts.packages)? + CALL_HOLD_BACK;
+    machine.run("holding back apt's timers", HOLD_BACK, Input::Text(&script), limit).await?;
     let manifest = read(run, machine).await?;
     ensure!(manifest["kept_base"] == key(run, base)?, "the kept base was made of another base, or in another way");
     let installed = packages::installed(machine, run).await?.packages;

@@ -101,7 +101,10 @@ impl Disk {
     pub fn answer(&mut self, scripts: &Scripts, command: &str, input: Input<'_>) -> Result<String> {
         let words = shlex::split(command).context("words")?;
         match word(command) {
-            "hold-back" => {}
+            "hold-back" => {
+                let Input::Text(script) = input else { bail!("there is no script") };
+                ensure!(script.contains("hold_back_background_apt"), "nothing is held back by {script}");
+            }
             "prepare" => {
                 self.files.insert("/etc/rc.local".to_owned(), sha256::sha256(b"rc.local"));
                 let given = words.into_iter().skip_while(|word| word != "prepare").skip(1);
@@ -182,7 +185,7 @@ pub fn word(command: &str) -> &'static str {
         ("cat /etc/machine-id", "machine-id"),
         ("sudo -n sh -c 'mkdir -p $(dirname /usr/share/wallaroo/manifest.json) ", "mark"),
         ("sudo -n cat /usr/share/wallaroo/manifest.json", "manifest"),
-        ("sudo -n sh -c 'units=", "hold-back"),
+        ("sudo -n bash -s -- hold-back", "hold-back"),
         ("sudo -n sha256sum -- ", "sums"),
         ("sudo -n bash -s -- ", "check"),
         ("sudo -n bash -s", "seal"),
