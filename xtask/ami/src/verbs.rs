@@ -19,6 +19,7 @@ use crate::{
     ground::{outcome::Failure, partition::Partition, signals::Signals},
     show::print::print,
     state_dir::StateDir,
+    story::reuse,
 };
 
 pub mod boot;
@@ -205,7 +206,8 @@ async fn on<C: Cloud>(
         match &command {
             Command::Plan(flags) => {
                 let draft = preflight::draft(checkout, flags, &common, Purpose::Begin).map_err(Failure::Refused)?;
-                let (spec, preflight) = preflight::run(cloud, draft, false).await.map_err(Failure::Refused)?;
+                let (spec, mut preflight) = preflight::run(cloud, draft, false).await.map_err(Failure::Refused)?;
+                preflight.warnings.extend(reuse::warning(cloud, &spec).await);
                 let text = plan::text(&spec, &preflight, app.state_dir, common.json).map_err(Failure::Failed)?;
                 print(&text).map_err(Failure::Failed)?;
                 preflight::refuse(&preflight.findings).map_err(Failure::Refused)

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long what was newest is taken to be newest.
-const CURRENT_FOR: Duration = Duration::from_secs(24 * 3600);
+pub(super) const CURRENT_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// Whether a base has the recipe's packages, and so lately that no package source has to be asked for newer ones.
 #[must_use]

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use super::{packages, run::Run};
 use crate::{
+    ask::spec::{ReleaseSpec, Visibility},
     cloud::{
-        Image, ImageState, Imaging, NewImage,
+        Account, Image, ImageState, Imaging, NewImage,
         tags::{TAG_BASE_KEY, TAG_BUILD, TAG_EXPIRES, TAG_INSTANCE, TAG_SYSTEM, build_of_kept_base},
     },
     event::{
@@ -23,6 +24,7 @@ use crate::{
     },
     ground::{date, sha256},
     machine::{Input, Machine},
+    recipe::Upgrade,
     ship::manifest,
 };
 
@@ -61,7 +63,7 @@ pub struct Order {
 ///
 /// # Errors
 /// When the scripts cannot be read. That the cloud does not answer is only warned of.
-pub async fn find<C: Imaging>(cloud: &C, run: &Run, base: &Base) -> Result<Found> {
+pub async fn find<C: Imaging + Account>(cloud: &C, run: &Run, base: &Base) -> Result<Found> {
     let key = key(run, base)?;
     let region = run.build_region();
     let mut is_awaited = false;
@@ -82,6 +84,13 @@ pub async fn find<C: Imaging>(cloud: &C, run: &Run, base: &Base) -> Result<Found
         match &found {
             Some(image) => {
                 run.events.say(Progress::Reusing { image: image.id.clone(), created: image.created.clone() });
+                let lack = is_public_reuse(&run.spec).then(|| lack((&image.id, &image.created), SystemTime::now()));
+                if let Some(lack) = lack.flatten() {
+                    let clean = format!("cargo xtask ami clean {}{}", run.id, cloud.flags());
+                    run.events.warn(format_args!(
+                        "{lack}; to include them: stop this build, clean up with `{clean}`, and {FRESH}"
+                    ));
+                }
             }
             None => bad.iter().for_each(|image| {
                 let why = unfit(image).unwrap_or_default();
@@ -94,6 +103,48 @@ pub async fn find<C: Imaging>(cloud: &C, run: &Run, base: &Base) -> Result<Found
     // What is made of the base of a resumed build would need an instance more, and an interruption may be why it is resumed.
     let to_be_kept = (kept.is_none() && !is_awaited && run.attempt == 1).then_some(key);
     Ok(Found { kept, to_be_kept })
+}
+
+/// What to do for packages of today.
+const FRESH: &str = "release with --no-reuse-base";
+
+/// What the plan of a public image says of the kept base that the build may start from. Which one that is depends on the base,
+/// which only the build looks at.
+pub async fn warning<C: Imaging>(cloud: &C, spec: &ReleaseSpec) -> Option<String> {
+    if !is_public_reuse(spec) {
+        return None;
+    }
+    let region = &spec.build_region;
+    let images = match cloud.images(region).await {
+        Ok(images) => images,
+        Err(error) => return Some(format!("it is not known how old a kept base in {region} is: {error:#}")),
+    };
+    let is_kept = |image: &&Image| {
+        image.tag(TAG_BASE_KEY).is_some() && image.tag(TAG_SYSTEM) == Some(&spec.system_name) && unfit(image).is_none()
+    };
+    let newest = images.iter().filter(is_kept).max_by(|one, other| one.created.cmp(&other.created))?;
+    let lack = lack((&newest.id, &newest.created), SystemTime::now())?;
+    Some(format!("if it is {lack}; to include them: {FRESH}"))
+}
+
+/// Whether an image that everyone may launch may start from a kept base, and is to have the base's updates.
+fn is_public_reuse(spec: &ReleaseSpec) -> bool {
+    spec.reuse_base && spec.visibility == Visibility::Public && spec.recipe.packages.upgrade != Upgrade::None
+}
+
+/// What a public image lacks that is made of a kept base of this date. `None` where the base is as current as one that is
+/// looked at for updates once a day.
+fn lack((id, created): (&ImageId, &str), now: SystemTime) -> Option<String> {
+    let made = date::moment(created);
+    if made.is_some_and(|made| now.duration_since(made).is_ok_and(|age| age < packages::CURRENT_FOR)) {
+        return None;
+    }
+    let age = date::age(created, now).map_or_else(|| "of unknown age".to_owned(), |age| format!("{age} old"));
+    Some(format!(
+        "made from the kept base {id}, which is {age}, the public image lacks all package updates since {}, security updates \
+         included",
+        date::day(created)
+    ))
 }
 
 /// Why a build cannot start from a kept base; none if it can.
@@ -217,4 +268,24 @@ pub fn advise<T>(run: &Run, result: Result<T>) -> Result<T> {
         )),
         None => error,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_public_image_lacks_is_told_once_the_kept_base_is_a_day_old() {
+        let (id, made) = (ImageId("ami-1".to_owned()), "2026-11-22T20:00:00.000Z");
+        let after = |hours: u64| {
+            let now = date::moment(made).expect("a date") + Duration::from_secs(hours * 3600);
+            lack((&id, made), now)
+        };
+        assert_eq!(after(23), None);
+        let told = after(73).expect("a warning");
+        assert!(told.contains("ami-1, which is 3 d old, ") && told.contains("since 2026-11-22"), "{told}");
+        // A clock that is wrong makes no base current.
+        let ahead = lack((&id, made), SystemTime::UNIX_EPOCH).expect("a warning");
+        assert!(ahead.contains("of unknown age"), "{ahead}");
+    }
 }

@@ -11,4 +11,5 @@ mod promoted;
 mod publisher;
 mod publishing;
 mod resumed;
+mod reused;
 mod whole;

@@ -21,7 +21,7 @@ use xtask_ami::{
 };
 
 use crate::{
-    books::{Books, built},
+    books::{Books, LAG, built},
     candidate::promotion,
     cloud::Cloud,
     fate::Verb,
@@ -101,6 +101,25 @@ impl Rig {
         let cloud = Cloud::new(books, fate);
         let build = desk.begin(&cloud, &order, &desk.events()).now_or_never();
         let build = build.expect("no other build begins here").expect("a build");
+        Rig { cloud, build, desk, _folder, _turn }
+    }
+
+    /// The release of another version by the same order, once the images of this one are gone, save its kept base.
+    pub async fn next(self, version: &str) -> Rig {
+        let Rig { cloud, build, desk, _folder, _turn } = self;
+        let order = ReleaseSpec {
+            version: version.parse().expect("a version"),
+            name: format!("Wallaroo {version}"),
+            ..build.spec.clone()
+        };
+        drop(build);
+        sleep(LAG).await;
+        {
+            let mut books = cloud.books.borrow_mut();
+            books.new_process();
+            books.images.values_mut().filter(|image| !image.is_kept_base()).for_each(|image| image.gone = true);
+        }
+        let build = desk.begin(&cloud, &order, &desk.events()).await.expect("a build");
         Rig { cloud, build, desk, _folder, _turn }
     }
 
