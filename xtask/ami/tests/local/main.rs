@@ -26,6 +26,8 @@ mod patches;
 mod phases;
 #[path = "../kit/programs.rs"]
 mod programs;
+#[path = "../support/retired.rs"]
+mod retired;
 #[path = "../support/running.rs"]
 mod running;
 #[path = "../support/mod.rs"]

@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::{
     bench::{Bench, PROVISION},
     guided::Guide,
-    phases::kill_and_end,
+    phases::{Phase, kill_and_end},
+    retired::kill_and_repeat,
     running::Running,
     support::{BINARIES, files, workspace},
 };
@@ -115,7 +116,8 @@ fn expect_promotions_to_survive_kills(bench: &Bench) {
         ("0.6.2-rc2", "publish, intended", "resume"),
         ("0.6.3", "copy REGION, done", "clean"),
     ] {
-        kill_and_end(bench, &["promote", "--version", "0.6.1-rc1", "--as", version, "--yes"], phase, verb);
+        let words = ["promote", "--version", "0.6.1-rc1", "--as", version, "--yes"];
+        kill_and_end(bench, &words, &Phase::named(phase), verb);
     }
     for (version, count) in [("0.6.1-rc1", 14), ("0.6.2", 14), ("0.6.2-rc1", 14), ("0.6.2-rc2", 14), ("0.6.3", 0)] {
         let listed = bench.manage(&["list", "--version", version]);
@@ -124,12 +126,18 @@ fn expect_promotions_to_survive_kills(bench: &Bench) {
     }
 }
 
-/// Each version is retired by itself, and nothing of it stays.
+/// Each version is retired by itself, also by the same command again where the first one is killed at a line of its journal,
+/// and nothing of it stays.
 fn expect_to_be_retired(bench: &Bench) {
-    for version in ["0.6.1-rc1", "0.6.1", "0.6.2", "0.6.2-rc1", "0.6.2-rc2"] {
-        let retired = bench.manage(&["retire", "--version", version]);
-        assert_eq!((retired.code, retired.stderr.matches("Removed").count()), (Some(0), 14), "{retired}");
+    let killed = [("0.6.1-rc1", 1), ("0.6.1", 2), ("0.6.2", 8), ("0.6.2-rc1", 15)];
+    for (left, (version, line)) in (1..=killed.len()).rev().zip(killed) {
+        kill_and_repeat(bench, &["retire", "--version", version, "--yes"], line);
+        let listed = bench.manage(&["list"]);
+        let of_it = listed.stdout.lines().filter(|line| line.contains(&format!("Wallaroo {version} "))).count();
+        assert_eq!((of_it, listed.stdout.lines().count()), (0, 14 * left), "{version}: {listed}");
     }
+    let retired = bench.manage(&["retire", "--version", "0.6.2-rc2"]);
+    assert_eq!((retired.code, retired.stderr.matches("Removed").count()), (Some(0), 14), "{retired}");
     assert!(files(&bench.home.path().join("images")).iter().all(|path| path.is_dir()));
     let listed = bench.manage(&["list"]);
     assert_eq!((listed.code, listed.stdout.as_str()), (Some(0), ""), "{listed}");

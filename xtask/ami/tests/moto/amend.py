@@ -207,6 +207,13 @@ class Actions:
         _image(self, self._get_param("ImageId")).deprecation_time = None
         return ActionResult({"Return": True})
 
+    def disable_image(self):
+        """EC2 user guide, "Disable an Amazon EC2 AMI": one that was public or shared is private then, and stays so."""
+        image = _image(self, self._get_param("ImageId"))
+        answer = moto["disable_image"](self)
+        image.launch_permissions.clear()
+        return answer
+
     def deregister_image(self):
         image = self.ec2_backend.amis.get(self._get_param("ImageId"))
         answer = moto["deregister_image"](self)

@@ -7,6 +7,7 @@
 
 mod agreement;
 mod audiences;
+mod candidate;
 #[path = "../conversations/mod.rs"]
 mod conversations;
 mod failures;
@@ -16,8 +17,9 @@ mod kills;
 mod lab;
 mod organization;
 #[path = "../support/phases.rs"]
-#[expect(dead_code, reason = "promotions need no machine, so the local tests kill them")]
 mod phases;
+#[path = "../support/retired.rs"]
+mod retired;
 #[expect(dead_code, reason = "it is for the local tests, too, which look at more of it")]
 #[path = "../support/running.rs"]
 mod running;

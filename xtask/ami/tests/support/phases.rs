@@ -20,10 +20,13 @@ use crate::{
 const PHASE_LIMIT: Duration = Duration::from_secs(600);
 
 /// How soon the journal is looked at again: often, because some phases are short.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
+pub const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Steps on the way to an image: when that is there, they are not done again.
 const BAKING: [&str; 4] = ["bake access", "bake launch", "bake seal", "binaries"];
+
+/// What there is in the tool's home.
+const KINDS: [&str; 6] = ["bases", "builds", "builds.lock", "images", "instances", "retirements"];
 
 /// The home region of all builds here.
 pub const HOME: &str = "us-west-2";
@@ -54,7 +57,7 @@ pub struct Phase {
 
 impl Phase {
     /// The phase that these words name: `bake launch, intended`.
-    fn named(words: &str) -> Phase {
+    pub fn named(words: &str) -> Phase {
         let (step, event) = words.split_once(", ").expect("a step and an event");
         Phase { event: event.to_owned(), step: step.to_owned() }
     }
@@ -83,20 +86,33 @@ impl fmt::Display for Phase {
 
 /// These phases, or all that there are when the environment has EVERY_PHASE: those of an undisturbed build.
 pub fn telling_or_every(telling: &[&str], site: MakeSite) -> Vec<Phase> {
-    if std::env::var_os("EVERY_PHASE").is_none_or(|value| value.is_empty()) {
+    if !is_every_phase() {
         return telling.iter().map(|words| Phase::named(words)).collect();
     }
     let Some(site) = site() else { return Vec::new() };
-    let ended = Running::start(&mut site.ami(&site.release())).end();
+    let phases = phases_of(&*site, &site.release());
+    assert!(phases.len() > 30, "{phases:?}");
+    phases
+}
+
+/// Whether the environment has EVERY_PHASE.
+pub fn is_every_phase() -> bool {
+    std::env::var_os("EVERY_PHASE").is_some_and(|value| !value.is_empty())
+}
+
+/// The phases of a command that is a build, undisturbed.
+pub fn phases_of(site: &dyn Site, words: &[&str]) -> Vec<Phase> {
+    let known = builds(site.home());
+    let ended = run(site, words);
     assert_eq!(ended.code, Some(0), "{ended}");
-    let build = builds(site.home()).pop_first().expect("a build");
+    let now = builds(site.home());
+    let build = now.difference(&known).next().expect("a build");
     let mut phases = Vec::new();
-    for phase in journal(&build).iter().filter_map(Phase::of) {
+    for phase in journal(build).iter().filter_map(Phase::of) {
         if !phases.contains(&phase) {
             phases.push(phase);
         }
     }
-    assert!(phases.len() > 30, "{phases:?}");
     phases
 }
 
@@ -143,9 +159,14 @@ pub fn kill_and_follow(site: &dyn Site, phase: &str) -> Vec<Value> {
 }
 
 /// Kills another command that is a build in this phase, and ends it with this verb.
-pub fn kill_and_end(site: &dyn Site, words: &[&str], phase: &str, verb: &str) {
-    let run = kill_in(site, site.ami(words), None, &[Phase::named(phase)]);
+pub fn kill_and_end(site: &dyn Site, words: &[&str], phase: &Phase, verb: &str) {
+    let run = kill_in(site, site.ami(words), None, std::slice::from_ref(phase));
     assert!(run.phase.is_some(), "the phase {phase} never came: {}", run.ended);
+    say(format_args!("killed in {phase} after {} s: {words:?}", run.secs));
+    if run.ended.code == Some(0) && verb == "resume" {
+        // The kill came when all was done and said.
+        return;
+    }
     let ended = self::run(site, &[verb, run.build.file_name().expect("a name"), "--yes"]);
     assert_eq!(ended.code, Some(0), "{phase}: {}\nthen {ended}", run.ended);
 }
@@ -293,9 +314,7 @@ fn expect_no_secrets_nor_disks(home: &Home, build: &Utf8Path) {
     }
     let kinds = home.path().read_dir_utf8().expect("the home").map(|entry| entry.expect("an entry"));
     let strange = kinds.map(|entry| entry.file_name().to_owned());
-    let strange: Vec<String> = strange
-        .filter(|name| !["bases", "builds", "builds.lock", "images", "instances"].contains(&name.as_str()))
-        .collect();
+    let strange: Vec<String> = strange.filter(|name| !KINDS.contains(&name.as_str())).collect();
     assert!(strange.is_empty(), "{strange:?} are left in {}", home.path());
 }
 
@@ -326,6 +345,6 @@ fn run(site: &dyn Site, words: &[&str]) -> Ended {
 }
 
 /// Not with eprintln!, which the test harness keeps to itself when a test passes.
-fn say(text: fmt::Arguments<'_>) {
+pub fn say(text: fmt::Arguments<'_>) {
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("  {text}\n").as_bytes());
 }
