@@ -19,6 +19,8 @@ trap 'echo "check.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND" >&2
 source "${BASH_SOURCE%/*}/cloud-init.sh"
 # shellcheck source=/dev/null
 source "${BASH_SOURCE%/*}/bill.sh"
+# shellcheck source=/dev/null
+source "${BASH_SOURCE%/*}/unwanted.sh"
 
 readonly MANIFEST=/usr/share/wallaroo/manifest.json
 readonly BOOT_LIMIT_SECS=300
@@ -69,21 +71,21 @@ main() {
 
     # Several checks use these. A file written early in the boot can be older than the boot time that the kernel
     # computes, hence the five seconds.
-    local personal_files boot_time
-    # find fails when files disappear while it runs.
-    personal_files=$(find_personal_files || true)
+    local old_files boot_time
     boot_time=$(awk '/^btime / { print $2 - 5 }' /proc/stat)
+    # find fails when files disappear while it runs.
+    old_files=$(find_old_files || true)
     check "login keys" only_the_given_login_key
-    check "no histories" no_personal_files '/(\.[^/]*history|\.(histfile|lesshst|viminfo|wget-hsts)|\.(local|config|ipython|julia|ghc)/.*history[^/]*)$'
-    check "no credentials" no_personal_files '/\.(ssh/.*|aws|azure|boto|docker|git-credentials|gnupg|kube|my\.cnf|netrc|npmrc|pgpass|pypirc|s3cfg|vault-token|config/(gcloud|gh|git/credentials|pip)|pip|cargo/credentials[^/]*|composer/auth\.json|gem/credentials)$'
-    check "no tokens" no_token_before_the_boot
+    check "no histories" none_is_old histories
+    check "no credentials" none_is_old credential_files
+    check "no tokens" none_is_old tokens
     check "machine-id" machine_id_is_set
     check "cloud-init" cloud_init_saw_one_instance
     check "host keys" host_keys_are_new
     check "identities" identities_are_new
-    check "no old logs" no_file_before_the_boot /var/log
-    check "no old mail and jobs" no_mail_and_jobs_before_the_boot
-    check "no old temporary files" no_file_before_the_boot /tmp /var/tmp
+    check "no old logs" none_is_old logs
+    check "no old mail and jobs" none_is_old mail_and_jobs
+    check "no old temporary files" none_is_old temporary
     check "no traces" no_file_names_the_machine_it_was_made_on
     check "dpkg" dpkg --audit
 
@@ -282,15 +284,36 @@ sshd_wants_keys() {
         grep -vE '^authorizedkeysfile \.ssh/authorized_keys( \.ssh/authorized_keys2)?$' || true
 }
 
-# Prints the files whose names look like a user's own. The folders that it skips only have files of packages.
-find_personal_files() {
-    find / \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /usr -o -path /opt -o -path /snap \) -prune \
-        -o \( -name '.*' -o -path '*/.config/*' -o -path '*/.ssh/*' -o -name 'authorized_keys*' -o -path '*/.*/*history*' \
-        -o -path '*/.*/credentials*' -o -path '*/.composer/auth.json' \) -print
+# Prints `KIND PATH` for each file that seal.sh removes and that this boot did not write, with the list in unwanted.sh that names
+# it as its kind, and last `searched`. A login key may be the one that was given, so that its date does not matter.
+# shellcheck disable=SC2154 # unwanted.sh has the lists.
+find_old_files() {
+    local kind pattern passing copied programs matching kinds=()
+    # The largest folder has the names of packages.
+    any_of passing "${passed_over[@]}" /var/lib/dpkg/info
+    any_of copied "${copies[@]}"
+    any_of programs "${no_histories[@]}"
+    for kind in login_keys credential_files tokens memories host_keys identities logs mail_and_jobs temporary; do
+        local -n patterns=$kind
+        local inside=()
+        for pattern in "${patterns[@]}"; do
+            if [[ $pattern == */* ]]; then inside+=("$pattern/*"); else inside+=("*/$pattern/*"); fi
+        done
+        any_of matching "${patterns[@]}" "${inside[@]}"
+        kinds+=(-o "${matching[@]}" -printf "$kind %p\n")
+    done
+    find / -regextype posix-extended "${passing[@]}" -prune -o -name 'authorized_keys*' -printf 'login_keys %p\n' \
+        -o -type f ! -empty ! "(" -newerct "@$boot_time" "(" -newermt "@$boot_time" -o "${copied[@]}" ")" ")" \
+        "(" -path '*/.*' -regex "$HISTORY" ! "${programs[@]}" -printf 'histories %p\n' "${kinds[@]}" ")"
+    echo searched
 }
 
-no_personal_files() {
-    grep -E "$1" <<< "$personal_files" | grep -v '/\.ssh/authorized_keys2\?$' || true
+none_is_old() {
+    local kind
+    [[ $old_files == *searched ]] || echo "the search for files that are older than this boot failed"
+    for kind in "$@"; do
+        sed -n "s/^$kind //p" <<< "$old_files" | sort
+    done
 }
 
 only_the_given_login_key() {
@@ -305,7 +328,8 @@ only_the_given_login_key() {
                 for (i = 1; i <= NF; i++) if ($i == blob) given = 1; else if ($i ~ /^AAAA/) others = 1
                 if (others || !given) print file " line " NR " has another key than the one given"
             }' "$file"
-    done < <(grep -E '/authorized_keys[^/]*$' <<< "$personal_files")
+    done < <(none_is_old login_keys | grep '/authorized_keys[^/]*$')
+    none_is_old login_keys | grep -v '/authorized_keys[^/]*$' || true
 }
 
 machine_id_is_set() {
@@ -324,48 +348,20 @@ cloud_init_saw_one_instance() {
 }
 
 host_keys_are_new() {
-    find /etc/ssh -name 'ssh_host_*' ! -newermt "@$boot_time" -printf '%p is older than this boot\n'
+    none_is_old host_keys | sed 's/$/ is older than this boot/'
     compgen -G '/etc/ssh/ssh_host_*_key' > /dev/null || echo "there are none"
 }
 
-# What seal.sh removes or empties, because each machine has to have its own. Not every base has any of it.
+# Not every base has any of it.
 identities_are_new() {
-    local file files=()
-    for file in /etc/nvme/hostnqn /etc/nvme/hostid /etc/openvswitch/system-id.conf /var/lib/openvswitch/conf.db \
-        /etc/openvswitch/conf.db /var/lib/snmp/snmpd.conf /etc/multipath/bindings /etc/multipath/wwids \
-        /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem /etc/dhcpcd.duid \
-        /etc/dhcpcd.secret /var/lib/dhcpcd /var/lib/dhcp /var/lib/dhclient /var/lib/NetworkManager \
-        /var/lib/lastlog /var/lib/wtmpdb /var/lib/libuuid/clock.txt /var/lib/systemd/random-seed \
-        /var/lib/systemd/credential.secret /etc/machine-id /etc/hostid /etc/bind/rndc.key /var/lib/docker/engine-id \
-        /var/lib/docker/network/files/local-kv.db; do
-        [[ ! -e $file ]] || files+=("$file")
-    done
-    ((${#files[@]} == 0)) || no_file_before_the_boot "${files[@]}"
+    local file
+    none_is_old identities memories
     # Without a name of its own, open-iscsi makes one when it starts.
     file=/etc/iscsi/initiatorname.iscsi
     [[ ! -s $file ]] || grep -q '^GenerateName=yes' "$file" || no_file_before_the_boot "$file"
-}
-
-# The passwords of package archives, and Ubuntu Pro's tokens. A machine that Ubuntu Pro is billed for gets its own when it
-# boots.
-no_token_before_the_boot() {
-    local file files=()
-    for file in /etc/apt/auth.conf /etc/apt/auth.conf.d /var/lib/ubuntu-advantage/private \
-        /var/lib/ubuntu-advantage/*token* /var/snap/canonical-livepatch/*/*token*; do
-        [[ ! -e $file ]] || files+=("$file")
-    done
-    ((${#files[@]} == 0)) || no_file_before_the_boot "${files[@]}"
-}
-
-# Those that wait in the queues of programs.
-no_mail_and_jobs_before_the_boot() {
-    local folder folders=()
-    for folder in /var/mail /var/spool/mail /var/spool/exim4 /var/spool/mqueue* /var/spool/nullmailer /var/spool/dma \
-        /var/spool/postfix/[abcfhimst]* /var/spool/postfix/defer* /var/spool/cron/atjobs /var/spool/cron/atspool \
-        /var/spool/at; do
-        [[ ! -d $folder || -L $folder ]] || folders+=("$folder")
-    done
-    ((${#folders[@]} == 0)) || no_file_before_the_boot "${folders[@]}"
+    [[ ! -s /etc/hostid ]] || no_file_before_the_boot /etc/hostid
+    file=/etc/popularity-contest.conf
+    ! grep -qs '^MY_HOSTID=' "$file" || no_file_before_the_boot "$file"
 }
 
 no_file_before_the_boot() {

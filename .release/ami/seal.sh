@@ -10,67 +10,8 @@ trap 'echo "seal.sh: line $LINENO: failed with exit code $?: $BASH_COMMAND" >&2'
 # The tool puts its text here.
 # shellcheck source=/dev/null
 source "${BASH_SOURCE%/*}/cloud-init.sh"
-
-# Files and folders that must not be in an image. A pattern with a slash matches a whole path, one without matches a
-# name in any folder.
-unwanted=(
-    # Login keys, and everything else that ssh keeps for a user.
-    .ssh authorized_keys authorized_keys2
-    # Histories of shells and other interpreters. Some keep theirs below a hidden folder.
-    '.*history' .histfile .lesshst .viminfo .wget-hsts
-    '*/.local/*history*' '*/.config/*history*' '*/.ipython/*history*' '*/.julia/*history*' '*/.ghc/*history*'
-    # Credentials.
-    .aws .azure .boto .docker .git-credentials .gnupg .kube .my.cnf .netrc .npmrc .pgpass .pypirc .s3cfg .vault-token
-    '*/.config/gcloud' '*/.config/gh' '*/.config/git/credentials' /var/lib/amazon/ssm
-    '*/.config/pip' '*/.pip' '*/.cargo/credentials*' '*/.composer/auth.json' '*/.gem/credentials'
-    /etc/apt/auth.conf '/etc/apt/auth.conf.d/*'
-    # Ubuntu Pro's: of the machine, of Livepatch, and whose contract it was.
-    /var/lib/ubuntu-advantage/private '/var/lib/ubuntu-advantage/*token*' '/var/snap/canonical-livepatch/*/*token*'
-    /var/lib/ubuntu-advantage/status.json
-    # Who logged in, and who used sudo.
-    '/var/lib/lastlog/*' '/var/lib/wtmpdb/*' '/var/lib/sudo/*' '/var/db/sudo/*' .sudo_as_admin_successful
-    # What the computer that made the base resolved names with.
-    '/etc/.resolv.conf.*.bak'
-    # With these, cloud-init would not take an instance's first boot for its first. They also hold the user-data.
-    '/var/lib/cloud/*'
-)
-# Files that may only stay if they are empty.
-unwanted_files=(
-    '/etc/ssh/ssh_host_*'
-    # Copies of password hashes.
-    /etc/shadow- /etc/gshadow- '/var/backups/*shadow*'
-    # The machine's identity, and random seeds that no two instances may share.
-    /etc/machine-id /var/lib/systemd/random-seed /var/lib/urandom/random-seed /var/lib/systemd/credential.secret
-    '/var/lib/dhcp/*' '/var/lib/dhclient/*' '/var/lib/dhcpcd*/*' /etc/dhcpcd.duid /etc/dhcpcd.secret
-    # Leases, a key, and when which connection was last up.
-    '/var/lib/NetworkManager/*' /var/lib/libuuid/clock.txt
-    # Names and keys that a package makes once for a machine. Its program makes them again, or write_identity_unit does.
-    /etc/nvme/hostnqn /etc/nvme/hostid /etc/openvswitch/system-id.conf '/var/lib/openvswitch/conf.db*'
-    '/etc/openvswitch/conf.db*' /var/lib/snmp/snmpd.conf /etc/multipath/bindings /etc/multipath/wwids
-    /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem
-    /etc/bind/rndc.key '/var/cache/bind/managed-keys.bind*'
-    # Docker's id of this machine, the networks that it found here, and its cache of what was built.
-    /var/lib/docker/engine-id /var/lib/docker/network/files/local-kv.db '/var/lib/docker/buildkit/*'
-    # Logs, mail and dumps.
-    '/var/log/*' '/var/mail/*' '/var/spool/mail/*' '/var/crash/*' '/var/lib/systemd/coredump/*' core 'core.[0-9]*'
-    # Mail that waits to be sent, also of a Postfix whose chroot has other files beside it, and jobs of at. An instance would
-    # send and run them once more.
-    '/var/spool/exim4/*' '/var/spool/mqueue*/*' '/var/spool/nullmailer/*' '/var/spool/dma/*' /var/lib/postfix/prng_exch
-    '/var/spool/postfix/[abcfhimst]*/*' '/var/spool/postfix/defer*/*'
-    '/var/spool/cron/atjobs/*' '/var/spool/cron/atspool/*' '/var/spool/at/*'
-    # Package lists and archives, which `apt-get` downloads again, and temporary files.
-    '/var/lib/apt/lists/*' '/var/cache/apt/*' '/tmp/*' '/var/tmp/*'
-)
-# These must go if this boot wrote them, and then the next instance's boot writes them again. Otherwise they belong to
-# the base.
-written_at_boot=(
-    /etc/hostname '/etc/netplan/*cloud-init*' '/etc/network/interfaces.d/*cloud-init*'
-    '/etc/systemd/network/*cloud-init*' '/etc/NetworkManager/*/*cloud-init*' /etc/udev/rules.d/70-persistent-net.rules
-    '/var/spool/cron/crontabs/*'
-)
-# These folders hold no user's files, and packages may have files with such names there. cloud-init's seed belongs to
-# the base.
-passed_over=(/proc /sys /dev /run /usr /opt /snap /var/lib/cloud/seed)
+# shellcheck source=/dev/null
+source "${BASH_SOURCE%/*}/unwanted.sh"
 
 # Files that all instances may share although they look like one machine's own. Add what seal.sh refuses without need.
 same_on_all=()
@@ -90,8 +31,16 @@ declare -A credentials=(
     ['(^|[^A-Za-z0-9])_auth(Token)?[[:space:]]*=|(dckr_pat_|npm_|pypi-AgE)[A-Za-z0-9_-]{20}']='registry token'
     ['"(auth|identitytoken)"[[:space:]]*:[[:space:]]*"[A-Za-z0-9+/]{8}']='registry token'
     ['^[[:space:]]*(machine[[:space:]]+[^[:space:]]+|default)[[:space:]]+login[[:space:]]']='netrc'
+    ['[$](1|apr1)[$][./A-Za-z0-9]{1,8}[$][./A-Za-z0-9]{22}([^./A-Za-z0-9]|$)']='password hash'
+    ['[$]5[$](rounds=[0-9]+[$])?[./A-Za-z0-9]{0,16}[$][./A-Za-z0-9]{43}([^./A-Za-z0-9]|$)']='password hash'
+    ['[$]6[$](rounds=[0-9]+[$])?[./A-Za-z0-9]{0,16}[$][./A-Za-z0-9]{86}([^./A-Za-z0-9]|$)']='password hash'
+    ['[$]2[abxy]?[$][0-9]{2}[$][./A-Za-z0-9]{53}([^./A-Za-z0-9]|$)']='password hash'
+    ['[$](y|gy|7)[$][./A-Za-z0-9]+[$]([./A-Za-z0-9]+[$])?[./A-Za-z0-9]{43}([^./A-Za-z0-9]|$)']='password hash'
     ['"(machineToken|contractToken)"[[:space:]]*:[[:space:]]*"[^"]']='machine token'
 )
+# What only the machine may have that an installer wrote a file of cloud-init's settings for: logins, which all instances
+# would give, the data of an instance, and hardware addresses.
+readonly OF_ONE_MACHINE='^[^#]*(^|[^A-Za-z_-]|\\n)"?(hashed_passwd|hashed-password|passwd|plain_text_passwd|password|ssh_authorized_keys|ssh-authorized-keys|ssh_keys|userdata_raw|user-data|instance-id|macaddress|mac_address|token_key|token_secret|consumer_key)"?[[:space:]]*:'
 # What looks like one machine's own, in a file that this boot wrote.
 readonly RANDOM_UUID='(^|[^0-9a-z-])[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}([^0-9a-z-]|$)'
 readonly RANDOM_ID='(^|[^0-9a-z])[0-9a-f]{32}([^0-9a-z]|$)|([0-9a-f]{2}:){7}[0-9a-f]{2}|0x[0-9a-f]{16}'
@@ -118,16 +67,20 @@ main() {
     lock_passwords
     forbid_password_login
     collect_marks
+    local stale_initrds
+    stale_initrds=$(initrds_with_identities)
     renew_identities
     forget_contract
+    forget_installer
     remove_unwanted
+    renew_initrds
 
     local remains
     remains=$(unusual_passwords; unwanted | tr '\0' '\n')
     [[ -z $remains ]] || fail "these must not be in an image, but could not be removed: ${remains//$'\n'/, }"
     remains=$(own_content)
     [[ -z $remains ]] || fail "an image must not have what these files contain: ${remains//$'\n'/, };" \
-        "list them in seal.sh, in unwanted_files to remove them or in same_on_all to keep them"
+        "list them in identities of unwanted.sh to remove them, or in same_on_all of seal.sh to keep them"
     ! timed_shutdown_is_pending || fail "a timed shutdown is still pending"
 
     # Freed blocks need not be in the snapshot. Not every disk supports this.
@@ -290,6 +243,33 @@ renew_identities() {
     fi
 }
 
+# Prints the initrds that have a copy of what identifies this machine.
+initrds_with_identities() {
+    local file initrd list=lsinitramfs files=()
+    for file in /etc/hostid /etc/iscsi/initiatorname.iscsi /etc/nvme/hostnqn /etc/nvme/hostid \
+        /etc/multipath/bindings /etc/multipath/wwids; do
+        [[ ! -s $file ]] || files+=(-e "${file#/}")
+    done
+    # dracut, unlike initramfs-tools, copies this one, too.
+    [[ ! -x $(type -P lsinitrd) ]] || { list=lsinitrd && files+=(-e etc/machine-id); }
+    # Listing one takes seconds.
+    ((${#files[@]} > 0)) || return 0
+    for initrd in /boot/initrd.img-*; do
+        [[ -f $initrd ]] || continue
+        { "$list" "$initrd" 2> /dev/null || true; } | grep -F "${files[@]}" > /dev/null && echo "$initrd"
+    done
+    return 0
+}
+
+# They are made anew of what is left.
+renew_initrds() {
+    local initrd
+    for initrd in $stale_initrds; do
+        update-initramfs -u -k "${initrd#/boot/initrd.img-}" || fail "failed to make $initrd anew, which identifies this machine"
+        say "made $initrd anew, which had a copy of what identifies this machine"
+    done
+}
+
 # The archives that a machine reads by its contract with Ubuntu Pro. An image gets no contract, and apt would fail.
 forget_contract() {
     local token
@@ -299,11 +279,30 @@ forget_contract() {
     say "this machine had a contract with Ubuntu Pro; the image does not get it"
 }
 
+# What cloud-init was told of the machine that an installer set up: a password's hash, keys, the data of one instance. A file
+# that has such a thing goes as a whole. If it pins a data source, too, that is the source of what went: the image is to find
+# the one that its instances have. Files that only have settings stay, also those of no package: the base may need them.
+forget_installer() {
+    local file
+    while IFS= read -r -d '' file; do
+        # The payload is compared with what was built.
+        if ! grep -qsF "\"$file\"" /usr/share/wallaroo/manifest.json && ! is_of_a_package "$file"; then
+            rm -f -- "$file"
+            say "removed $file, which is for one machine"
+        fi
+    done < <(find /etc/cloud/cloud.cfg.d -type f -exec grep -lZE "$OF_ONE_MACHINE" {} + 2> /dev/null || true)
+}
+
+# shellcheck disable=SC2154 # unwanted.sh has the list.
 remove_unwanted() {
     local file
     # These must exist, because the programs that write to them do not create them.
-    for file in /etc/machine-id /var/log/wtmp /var/log/btmp /var/log/lastlog /var/log/faillog /var/log/tallylog; do
+    for file in /etc/machine-id /etc/security/opasswd \
+        /var/log/wtmp /var/log/btmp /var/log/lastlog /var/log/faillog /var/log/tallylog; do
         [[ ! -e $file ]] || : > "$file"
+    done
+    for file in "${emptied_at_boot[@]}"; do
+        [[ ! -f $file || -L $file || -z $(find "$file" -newerct "@$boot_time") ]] || : > "$file"
     done
     # A separate file here would keep the old machine id: systemd would copy it into the empty /etc/machine-id.
     [[ ! -d /var/lib/dbus ]] || ln -sf /etc/machine-id /var/lib/dbus/machine-id
@@ -314,14 +313,19 @@ remove_unwanted() {
 }
 
 # Prints every unwanted path, each followed by a zero byte.
+# shellcheck disable=SC2154 # unwanted.sh has the lists.
 unwanted() {
-    local passing anything files of_boot
+    local passing anything programs files of_boot emptied
     any_of passing "${passed_over[@]}"
     any_of anything "${unwanted[@]}"
+    any_of programs "${no_histories[@]}"
     any_of files "${unwanted_files[@]}"
     any_of of_boot "${written_at_boot[@]}"
-    find / "${passing[@]}" -prune -o "${anything[@]}" -prune -print0 -o ! -type d ! -empty "${files[@]}" -print0 \
-        -o ! -type d "${of_boot[@]}" -newerct "@$boot_time" -print0
+    any_of emptied "${emptied_at_boot[@]}"
+    find / -regextype posix-extended "${passing[@]}" -prune -o "${anything[@]}" -prune -print0 \
+        -o ! -type d -path '*/.*' -regex "$HISTORY" ! "${programs[@]}" -print0 -o ! -type d ! -empty "${files[@]}" -print0 \
+        -o ! -type d "${of_boot[@]}" -newerct "@$boot_time" -print0 \
+        -o -type f ! -empty "${emptied[@]}" -newerct "@$boot_time" -print0
 }
 
 # Prints a line `FILE (KIND)` for each file that tells of this machine, would be shared by mistake, or has a credential.
@@ -362,26 +366,14 @@ names_no_disk() {
     { grep -aoE -e "$2" -- "$1" || true; } | { grep -qvF -e "${disks:-no disk}" || return 1; }
 }
 
-# Whether dpkg knows exactly this content, as part of a package.
+# Whether dpkg knows exactly this content, as part of a package. Some programs copy files of packages, as GRUB does with its
+# modules.
 is_of_a_package() {
     local sum
     sum=$(md5sum < "$1")
     sum=${sum%% *}
     grep -qsxF -e " $1 $sum" /var/lib/dpkg/status && return
-    find /var/lib/dpkg/info -name '*.md5sums' -exec grep -qsxF -e "$sum  ${1#/}" {} + -print -quit | grep -q .
-}
-
-# Sets an array to the arguments with which find matches any of the patterns. The first argument is the array's name.
-any_of() {
-    local -n condition=$1
-    local pattern test
-    condition=(-false)
-    for pattern in "${@:2}"; do
-        test=-name
-        [[ $pattern != */* ]] || test=-path
-        condition+=(-o "$test" "$pattern")
-    done
-    condition=("(" "${condition[@]}" ")")
+    grep -rqs --include='*.md5sums' -e "^$sum  " /var/lib/dpkg/info
 }
 
 say() {

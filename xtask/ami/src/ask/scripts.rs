@@ -21,6 +21,8 @@ pub struct Scripts {
     pub packages: Utf8PathBuf,
     /// Functions that check.sh takes in: whether the bill of materials lists what is installed.
     pub bill: Utf8PathBuf,
+    /// Lists that seal.sh takes in: what must not be in an image.
+    pub unwanted: Utf8PathBuf,
 }
 
 impl Scripts {
@@ -33,13 +35,14 @@ impl Scripts {
             cloud_init: path("cloud-init.sh"),
             packages: path("packages.sh"),
             bill: path("bill.sh"),
+            unwanted: path("unwanted.sh"),
         }
     }
 
     /// All of them.
     #[must_use]
-    pub fn all(&self) -> [&Utf8PathBuf; 6] {
-        [&self.provision, &self.seal, &self.check, &self.cloud_init, &self.packages, &self.bill]
+    pub fn all(&self) -> [&Utf8PathBuf; 7] {
+        [&self.provision, &self.seal, &self.check, &self.cloud_init, &self.packages, &self.bill, &self.unwanted]
     }
 
     /// The text of one of them, with what it takes in.
@@ -55,11 +58,11 @@ impl Scripts {
         for line in text.split_inclusive('\n') {
             match line.strip_prefix(TAKES_IN).and_then(|rest| rest.trim_end().strip_suffix('"')) {
                 Some(name) => {
-                    let shared = [&self.cloud_init, &self.packages, &self.bill];
+                    let shared = [&self.cloud_init, &self.packages, &self.bill, &self.unwanted];
                     match shared.into_iter().find(|shared| shared.file_name() == Some(name)) {
                         Some(shared) => whole.push_str(&read(shared)?),
                         None => bail!(
-                            "the script {path} takes in {name}, and only cloud-init.sh, packages.sh and bill.sh can be taken in"
+                            "the script {path} takes in {name}, and only cloud-init.sh, packages.sh, bill.sh and unwanted.sh can be taken in"
                         ),
                     }
                 }

@@ -28,7 +28,7 @@ const OF_PACKAGES: [&str; 3] = ["/var/cache/", "/var/lib/apt/", "/var/lib/dpkg/"
 const MAX_BYTES: u64 = 4 << 20;
 
 /// Kinds of credentials, and how their lines look.
-const CREDENTIALS: [(&str, &str); 8] = [
+const CREDENTIALS: [(&str, &str); 9] = [
     ("private key", r"-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY( BLOCK)?-----|PuTTY-User-Key-File-|AGE-SECRET-KEY-1"),
     ("password in a URL", r#"(?m)^[^#;\n]*[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@%"<>{}$*\[\]]+:[^\s/@"<>{}$*\[\]]+@"#),
     ("AWS access key", r"(^|[^A-Za-z0-9])(AKIA|ASIA)[A-Z0-9]{16}([^A-Za-z0-9]|$)"),
@@ -37,7 +37,18 @@ const CREDENTIALS: [(&str, &str); 8] = [
     ("registry token", r#"(?m)(^|[^A-Za-z0-9])_auth(Token)?[ \t]*=|"(auth|identitytoken)"\s*:\s*"[A-Za-z0-9+/]{8}"#),
     ("netrc", r"(?m)^[ \t]*(machine[ \t]+\S+|default)[ \t]+login[ \t]"),
     ("machine token", r#""(machineToken|contractToken)"\s*:\s*"[^"]"#),
+    ("password hash", PASSWORD_HASH),
 ];
+
+/// A hash of crypt(3), of its whole length: MD5, SHA-256, SHA-512, bcrypt, and yescrypt and its kin. Only whole ones are
+/// meant, because documents and templates show the beginning of one.
+const PASSWORD_HASH: &str = concat!(
+    r"\$(1|apr1)\$[./A-Za-z0-9]{1,8}\$[./A-Za-z0-9]{22}([^./A-Za-z0-9]|$)",
+    r"|\$5\$(rounds=[0-9]+\$)?[./A-Za-z0-9]{0,16}\$[./A-Za-z0-9]{43}([^./A-Za-z0-9]|$)",
+    r"|\$6\$(rounds=[0-9]+\$)?[./A-Za-z0-9]{0,16}\$[./A-Za-z0-9]{86}([^./A-Za-z0-9]|$)",
+    r"|\$2[abxy]?\$[0-9]{2}\$[./A-Za-z0-9]{53}([^./A-Za-z0-9]|$)",
+    r"|\$(y|gy|7)\$[./A-Za-z0-9]+\$([./A-Za-z0-9]+\$)?[./A-Za-z0-9]{43}([^./A-Za-z0-9]|$)",
+);
 
 /// What names a machine, by what seal.sh printed on it: values, each with its kind. Lines of another form are skipped.
 #[must_use]

@@ -4,7 +4,9 @@
 mod check;
 mod cloud_init;
 mod hyperthreads;
+mod installer;
 mod provision;
 mod root;
 mod seal;
 mod upgrade;
+mod unwanted;

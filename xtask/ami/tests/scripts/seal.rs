@@ -120,7 +120,7 @@ fn mail_and_jobs_that_wait_are_not_handed_on() {
 }
 
 /// Of shells, interpreters and pagers, in a home and below it.
-const HISTORIES: [&str; 9] = [
+const HISTORIES: [&str; 17] = [
     ".bash_history",
     ".zhistory",
     ".histfile",
@@ -130,6 +130,23 @@ const HISTORIES: [&str; 9] = [
     ".config/nushell/history.txt",
     ".ipython/profile_default/history.sqlite",
     ".julia/logs/repl_history.jl",
+    ".octave_hist",
+    ".dbshell",
+    ".lldb/lldb-widehistory",
+    ".local/state/lesshst",
+    ".local/state/nvim/shada/main.shada",
+    ".local/share/xonsh/history_json/xonsh-1.json",
+    ".cache/erlang-history/erlang-shell-log.1",
+    ".mongodb/mongosh/mongosh_repl_history",
+];
+
+/// Files of programs, and a user's own.
+const NO_HISTORIES: [&str; 5] = [
+    "/home/debian/notes/history.txt",
+    "/home/debian/.local/lib/python3.13/site-packages/IPython/core/history.json",
+    "/home/debian/.vscode-server/extensions/git-history-1.0/package.json",
+    "/root/.vim/plugin/history.vim",
+    "/srv/wallaroo/.git/refs/heads/history",
 ];
 
 #[test]
@@ -138,7 +155,8 @@ fn histories_go_wherever_a_program_keeps_them() {
     let paths = HISTORIES.iter().flat_map(|name| [format!("/root/{name}"), format!("/home/debian/{name}")]);
     let paths: Vec<String> = paths.collect();
     paths.iter().for_each(|path| root.write(path, "ls\n"));
-    root.write("/home/debian/notes/history.txt", "of the company\n");
+    NO_HISTORIES.iter().for_each(|path| root.write(path, "of the company\n"));
+    root.reboot();
     let histories = |root: &crate::root::Root| {
         let ended = root.run("check.sh", &["ssh-ed25519 AAAAC3NzaLogin me", "/usr/bin/machida"]);
         let line = ended.stdout.lines().find(|line| line.contains("no histories"));
@@ -150,7 +168,8 @@ fn histories_go_wherever_a_program_keeps_them() {
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     let left: Vec<&String> = paths.iter().filter(|path| root.read(path).is_some()).collect();
     assert!(left.is_empty(), "{left:?}");
-    assert!(root.read("/home/debian/notes/history.txt").is_some());
+    let gone: Vec<&&str> = NO_HISTORIES.iter().filter(|path| root.read(path).is_none()).collect();
+    assert!(gone.is_empty(), "{gone:?}");
     assert_eq!(histories(&root), "ok no histories");
 }
 

@@ -96,6 +96,9 @@ fn a_credential_is_found_in_any_file_but_a_packages_own() {
         ("/root/docker.json", "{\"auths\": {\"x\": {\"auth\": \"bWU6c2VjcmV0\"}}}".to_owned(), "registry token"),
         ("/home/debian/netrc.old", "a\nmachine git.example login me password s3cret\n".to_owned(), "netrc"),
         ("/var/lib/pro/token.json", "{\"machineToken\": \"C1abcdefgh\"}".to_owned(), "machine token"),
+        ("/etc/cloud/cloud.cfg.d/99.cfg", format!("passwd: $6$Salt${}\n", "a".repeat(86)), "password hash"),
+        ("/srv/users", format!("me:$2y$10${}", "a".repeat(53)), "password hash"),
+        ("/root/preseed", format!("password $y$j9T$Salt${}\n", "a".repeat(43)), "password hash"),
     ];
     for (path, text, kind) in &cases {
         assert_eq!(faults([(*path, text.clone())]), [format!("{path} ({kind})")]);
@@ -107,6 +110,7 @@ fn a_credential_is_found_in_any_file_but_a_packages_own() {
         "# http://user:password@proxy.example:3128/",
         "https://%s:%s@mirror ${user}:${pw}@x",
         "http://mirror:3142/debian",
+        "Use $6$SALT$HASH, or $y$j9T$; $1$2$3",
     ] {
         assert_eq!(faults([("/etc/agent.conf", text.to_owned())]), [""; 0], "{text}");
     }

@@ -1,0 +1,106 @@
+#!/bin/bash
+# What seal.sh removes from a machine, and what check.sh therefore looks for on an instance of the image. Both take this file
+# in, so that nothing is removed that is not checked.
+
+# shellcheck disable=SC2034 # The scripts that take it in read the lists.
+
+# A pattern with a slash matches a whole path, one without matches a name in any folder. Each list is of one kind, so that
+# check.sh can say what is wrong with an image.
+
+# Login keys, and everything else that ssh keeps for a user.
+login_keys=(.ssh authorized_keys authorized_keys2)
+# Histories of shells, interpreters, debuggers and editors, as an extended regular expression for whole paths. They are hidden,
+# or lie below a hidden folder, at times several of them in a folder.
+readonly HISTORY='.*/\.([^/]+/(.*/)?)?([^/]*history[^/]*|[^/]*history/[^/]*|history_[a-z]+/[^/]*|([^/]*[_.-])?hist(file)?|lesshst|viminfo|[^/]*\.shada|wget-hsts|dbshell)'
+# Programs that somebody installed below a hidden folder have files with such names, too, and so have repositories of Git.
+no_histories=(
+    '*/site-packages/*' '*/node_modules/*' '*/.git/*' '*/.julia/packages/*' '*/.cargo/registry/*' '*/.rustup/*'
+    '*.py' '*.pyc' '*.js' '*.ts' '*.rb' '*.go' '*.rs' '*.c' '*.h' '*.lua' '*.vim' '*.el' '*.so' '*.md' '*.html'
+)
+credential_files=(
+    .aws .azure .boto .docker .git-credentials .gnupg .kube .my.cnf .netrc .npmrc .pgpass .pypirc .s3cfg .vault-token
+    '*/.config/gcloud' '*/.config/gh' '*/.config/git/credentials' '*/.config/pip' '*/.pip' '*/.cargo/credentials*'
+    '*/.composer/auth.json' '*/.gem/credentials'
+)
+# Passwords of package archives, and Ubuntu Pro's: of the machine, of Livepatch, and whose contract it was.
+tokens=(
+    /etc/apt/auth.conf '/etc/apt/auth.conf.d/*'
+    /var/lib/ubuntu-advantage/private '/var/lib/ubuntu-advantage/*token*' '/var/snap/canonical-livepatch/*/*token*'
+    /var/lib/ubuntu-advantage/status.json
+)
+# What programs remember of this machine and of who used it.
+memories=(
+    # Who logged in, and who used sudo.
+    '/var/lib/lastlog/*' '/var/lib/wtmpdb/*' '/var/lib/sudo/*' '/var/db/sudo/*' .sudo_as_admin_successful
+    # What the computer that made the base resolved names with.
+    '/etc/.resolv.conf.*.bak'
+    # With these, cloud-init would not take an instance's first boot for its first. They also hold the user-data.
+    '/var/lib/cloud/*'
+    # What makes this machine known to Systems Manager.
+    /var/lib/amazon/ssm
+)
+# All of that goes, with its folders.
+unwanted=("${login_keys[@]}" "${credential_files[@]}" "${tokens[@]}" "${memories[@]}")
+
+host_keys=('/etc/ssh/ssh_host_*')
+identities=(
+    # Copies of password hashes, and those of former passwords.
+    /etc/shadow- /etc/gshadow- '/var/backups/*shadow*' /etc/security/opasswd
+    # The machine's identity, and random seeds that no two instances may share.
+    /etc/machine-id /var/lib/systemd/random-seed /var/lib/urandom/random-seed /var/lib/systemd/credential.secret
+    '/var/lib/dhcp/*' '/var/lib/dhclient/*' '/var/lib/dhcpcd*/*' /etc/dhcpcd.duid /etc/dhcpcd.secret
+    # Leases, a key, and when which connection was last up.
+    '/var/lib/NetworkManager/*' /var/lib/libuuid/clock.txt
+    # Names and keys that a package makes once for a machine. Its program makes them again, or write_identity_unit does.
+    /etc/nvme/hostnqn /etc/nvme/hostid /etc/openvswitch/system-id.conf '/var/lib/openvswitch/conf.db*'
+    '/etc/openvswitch/conf.db*' /var/lib/snmp/snmpd.conf /etc/multipath/bindings /etc/multipath/wwids
+    /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem
+    /etc/bind/rndc.key '/var/cache/bind/managed-keys.bind*'
+    # Docker's id of this machine, the networks that it found here, and its cache of what was built.
+    /var/lib/docker/engine-id /var/lib/docker/network/files/local-kv.db '/var/lib/docker/buildkit/*'
+    # What was installed before. dpkg and a daily job write these copies again, and nothing reads them.
+    /var/lib/dpkg/status-old /var/lib/dpkg/available-old /var/lib/dpkg/diversions-old /var/lib/dpkg/statoverride-old
+    '/var/backups/dpkg*'
+)
+logs=('/var/log/*' '/var/crash/*' '/var/lib/systemd/coredump/*' core 'core.[0-9]*')
+# Mail, also such as waits to be sent, of a Postfix whose chroot has other files beside it, too, and jobs of at. An instance
+# would send and run them once more.
+mail_and_jobs=(
+    '/var/mail/*' '/var/spool/mail/*'
+    '/var/spool/exim4/*' '/var/spool/mqueue*/*' '/var/spool/nullmailer/*' '/var/spool/dma/*' /var/lib/postfix/prng_exch
+    '/var/spool/postfix/[abcfhimst]*/*' '/var/spool/postfix/defer*/*'
+    '/var/spool/cron/atjobs/*' '/var/spool/cron/atspool/*' '/var/spool/at/*'
+)
+# Package lists and archives, which `apt-get` downloads again, and temporary files.
+temporary=('/var/lib/apt/lists/*' '/var/cache/apt/*' '/tmp/*' '/var/tmp/*')
+# These files may only stay if they are empty.
+unwanted_files=("${host_keys[@]}" "${identities[@]}" "${logs[@]}" "${mail_and_jobs[@]}" "${temporary[@]}")
+
+# What has the date of what it is a copy of, whenever it was written.
+copies=('/etc/*shadow-' '/var/backups/*' '/var/lib/apt/lists/*' '/var/cache/apt/*')
+# These must go if this boot wrote them, and then the next instance's boot writes them again. Otherwise they belong to
+# the base.
+written_at_boot=(
+    /etc/hostname '/etc/netplan/*cloud-init*' '/etc/network/interfaces.d/*cloud-init*'
+    '/etc/systemd/network/*cloud-init*' '/etc/NetworkManager/*/*cloud-init*' /etc/udev/rules.d/70-persistent-net.rules
+    '/var/spool/cron/crontabs/*'
+)
+# The same of a file that is emptied. dhclient and NetworkManager write over it at each boot, but give it the mode that it had;
+# and where it is gone, systemd-tmpfiles links it to a resolver that may not be running.
+emptied_at_boot=(/etc/resolv.conf)
+# These folders hold no user's files, and packages may have files with such names there. cloud-init's seed belongs to
+# the base.
+passed_over=(/proc /sys /dev /run /usr /opt /snap /var/lib/cloud/seed)
+
+# Sets an array to the arguments with which find matches any of the patterns. The first argument is the array's name.
+any_of() {
+    local -n condition=$1
+    local pattern test
+    condition=(-false)
+    for pattern in "${@:2}"; do
+        test=-name
+        [[ $pattern != */* ]] || test=-path
+        condition+=(-o "$test" "$pattern")
+    done
+    condition=("(" "${condition[@]}" ")")
+}
