@@ -25,6 +25,7 @@ use accelerator::Accelerator;
 use boot::Firmware;
 use conversion::Conversion;
 use folder::Folder;
+use identity::Identity;
 use vm::{Hardware, Vm};
 
 pub mod accelerator;
@@ -41,6 +42,7 @@ mod findings;
 mod firmware;
 mod folder;
 mod format;
+mod identity;
 mod images;
 pub mod inventory;
 mod names;
@@ -160,6 +162,7 @@ impl Qemu {
             accelerator: self.accelerator().await.arguments(&self.recipe.build.target_cpu),
             disk: folder.join(conversion::DISK),
             seed: folder.join("seed.img"),
+            identity: Identity::of(&id.0),
             memory_mib: MEMORY_MIB,
             silence_limit: self.recipe.limits.login / SILENT_PART,
         };

@@ -63,12 +63,8 @@ pub async fn check(
         return Err(Failure::Refused(anyhow!("`check --deep` prints no JSON: leave out --json, or check a --version")));
     }
     let (region, file) = find(cloud, checkout, image, events).await.map_err(Failure::Refused)?;
-    cloud.prepare_to_boot(common.yes).await.map_err(Failure::Refused)?;
-    let temporary = tempfile::Builder::new().prefix("wallaroo-deep-").tempdir();
-    let temporary = temporary.context("failed to create a folder").map_err(Failure::Failed)?;
-    let folder = Utf8Path::from_path(temporary.path()).context("set TMPDIR to a path in UTF-8");
-    let folder = folder.map_err(Failure::Failed)?;
-    let comparison = Comparison { cloud, checkout, region: &region, file: &file, folder, events };
+    let scratch = cloud.prepare_to_compare(common.yes, events).await.map_err(Failure::Refused)?;
+    let comparison = Comparison { cloud, checkout, region: &region, file: &file, folder: scratch.path(), events };
     let faults = comparison.faults().await.map_err(Failure::Failed)?;
     if !faults.is_empty() {
         return Err(Failure::Failed(anyhow!(
@@ -159,7 +155,7 @@ impl Comparison<'_> {
         };
         let instance = guest.launch(&login, LaunchSource::Base(base)).await?;
         let (address, machine) = guest.reach(&login, &instance).await?;
-        machine.run("waiting for the end of the boot", BOOTED, Input::None, recipe.limits.login).await?;
+        machine.run("booting", BOOTED, Input::None, recipe.limits.login).await?;
         if number == 1 {
             let typing = openssh::type_lines(&folder, &login, address, &TYPED);
             tokio::time::timeout(recipe.limits.login, typing).await.context("timed out typing on the machine")??;

@@ -128,7 +128,10 @@ fn a_copy_of_a_packages_file_is_the_packages() {
         let line = format!("{known}  usr/lib/grub/i386-pc/password_test.mod\n");
         // Among those of other packages, in whatever order they are found.
         for name in ["a", "grub-common", "linux-image", "zlib1g"] {
-            root.write(&format!("/var/lib/dpkg/info/{name}.md5sums"), "0123456789abcdef0123456789abcdee  usr/share/x\n");
+            root.write(
+                &format!("/var/lib/dpkg/info/{name}.md5sums"),
+                "0123456789abcdef0123456789abcdee  usr/share/x\n",
+            );
         }
         root.write("/var/lib/dpkg/info/grub-pc-bin.md5sums", line);
         let ended = root.run("seal.sh", &[]);

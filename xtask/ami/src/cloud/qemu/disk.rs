@@ -394,4 +394,4 @@ pub fn system_of(text: &str) -> Option<String> {
 #[cfg(test)]
 mod kinds;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

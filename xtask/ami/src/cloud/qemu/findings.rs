@@ -11,6 +11,7 @@ use super::{
     disk::RawDisk,
     facts,
     firmware::{self, Uefi},
+    folder::Folder,
     network, packages,
     packages::{MAKE, Needs, SSH},
     proxy, rights, store,
@@ -21,6 +22,7 @@ use crate::{
         Account as _, name_conflict,
         preflight::{Preflight, Request},
     },
+    events::Events,
     ground::finding::Finding,
 };
 
@@ -29,6 +31,9 @@ const FREE_MIB: u64 = 1536;
 
 /// The same when a base is made: its tree, its raw disk, and the base itself.
 const FREE_MIB_FOR_BASE: u64 = 3072;
+
+/// The same when an image is compared with its machines: raw copies of three disks, and what two machines write.
+const FREE_MIB_FOR_COMPARISON: u64 = 4096;
 
 /// The duration of a build from a cached base, and of making the base, measured on two cores without KVM.
 const BUILD_SECS: u64 = 85;
@@ -49,7 +54,8 @@ impl Qemu {
         };
         let needs = if self.base_file.is_none() && base.is_none() { Needs::Base } else { Needs::Machines };
         preflight.findings.extend(self.name_finding(request)?);
-        preflight.findings.extend(free_space_finding(self.state_dir.path(), needs));
+        let needed_mib = if needs == Needs::Base { FREE_MIB_FOR_BASE } else { FREE_MIB };
+        preflight.findings.extend(free_space_finding(self.state_dir.path(), "a build", needed_mib));
         // Packages are only installed for a build that has no other finding.
         let install = request.install_missing && preflight.findings.is_empty();
         let programs: &[_] = if request.skip_build { &[] } else { &[MAKE] };
@@ -219,6 +225,26 @@ impl Qemu {
         refuse(&self.missing(Needs::Machines, &[SSH], install).await?).await
     }
 
+    /// The same to compare machines with each other. Returns a folder for copies of their disks, on the same file system
+    /// as everything else that is large.
+    ///
+    /// # Errors
+    /// As [`Qemu::prepare_to_boot`], and when too little of the file system is free.
+    pub async fn prepare_to_compare(&self, install: bool, events: &Events) -> Result<Folder> {
+        self.prepare_to_boot(install).await?;
+        if let Some(Finding { problem, remedy }) =
+            free_space_finding(self.state_dir.path(), "a comparison", FREE_MIB_FOR_COMPARISON)
+        {
+            bail!("{problem}\n    {remedy}");
+        }
+        let instances = self.state_dir.instances();
+        std::fs::create_dir_all(&instances).with_context(|| format!("failed to create {instances}"))?;
+        let made = tempfile::Builder::new().prefix("deep-").tempdir_in(&instances);
+        let made = made.with_context(|| format!("failed to create a folder in {instances}"))?.keep();
+        let path = Utf8PathBuf::try_from(made).context("set WALLAROO_AMI_HOME to a path in UTF-8")?;
+        Folder::make(path, events).await
+    }
+
     /// The log for apt's output, which belongs to no build.
     fn install_log(&self) -> Result<Utf8PathBuf> {
         let folder = self.state_dir.path();
@@ -253,14 +279,13 @@ async fn packages_finding(missing: &[packages::Program]) -> Result<Finding> {
     })
 }
 
-fn free_space_finding(folder: &Utf8Path, needs: Needs) -> Option<Finding> {
-    let needed_mib = if needs == Needs::Base { FREE_MIB_FOR_BASE } else { FREE_MIB };
+fn free_space_finding(folder: &Utf8Path, what: &str, needed_mib: u64) -> Option<Finding> {
     // The folder may not exist yet; its nearest existing ancestor is on the same disk.
     let existing = folder.ancestors().find(|folder| folder.is_dir())?;
     let stat = nix::sys::statvfs::statvfs(existing.as_std_path()).ok()?;
     let free_mib = stat.blocks_available() * stat.fragment_size() / (1024 * 1024);
     (free_mib < needed_mib).then(|| Finding {
-        problem: format!("{folder} has {free_mib} MiB free, but a build needs {needed_mib} MiB"),
+        problem: format!("{folder} has {free_mib} MiB free, but {what} needs {needed_mib} MiB"),
         remedy: format!("free some space, or set {} to a folder on another disk", crate::state_dir::VARIABLE),
     })
 }

@@ -13,14 +13,17 @@ use tells::Teller;
 
 pub mod tells;
 
-/// The largest file whose content is searched, in bytes. A larger one only has a digest.
-const MAX_SEARCHED_BYTES: u64 = 256 << 10;
+/// How much of a file is searched at once, in bytes.
+const SEARCHED_BYTES: usize = 256 << 10;
+
+/// The most that is kept of what a file tells.
+const MAX_TELLS: usize = 16;
 
 /// Where dpkg keeps what it installed.
 const INFO: &str = "/var/lib/dpkg/info";
 
-/// The folders of which `/` has links to those in /usr, on all systems of today: packages use either name.
-const MERGED: [&str; 5] = ["/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/"];
+/// The folders of programs and libraries. What is in them is large, and only packages write it.
+const PROGRAMS: [&str; 7] = ["/usr/", "/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/libx32/"];
 
 /// What is on a disk.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +102,7 @@ fn names_of_disks(disk: &Disk) -> Result<String> {
 fn own_item(disk: &Disk, entry: &Entry, teller: Option<&Teller>) -> Result<Item> {
     let mut hash = Sha256::new();
     let mut kept = Vec::new();
+    let mut tells = BTreeSet::new();
     match entry.kind {
         EntryKind::Link => {
             kept = disk.target(&entry.path).into_bytes();
@@ -106,19 +110,35 @@ fn own_item(disk: &Disk, entry: &Entry, teller: Option<&Teller>) -> Result<Item>
         }
         EntryKind::File => disk.pieces(&entry.path, &mut |piece| {
             hash.update(piece);
-            if entry.length <= MAX_SEARCHED_BYTES {
-                kept.extend_from_slice(piece);
+            let Some(teller) = teller else { return };
+            kept.extend_from_slice(piece);
+            if kept.len() >= SEARCHED_BYTES {
+                let rest = kept.split_off(place_to_divide(&kept));
+                tells.extend(teller.tells(&entry.path, &kept));
+                kept = rest;
             }
         })?,
         EntryKind::Folder | EntryKind::Other => {}
     }
-    let tells = teller.map(|teller| teller.tells(&entry.path, &kept)).unwrap_or_default();
+    tells.extend(teller.map(|teller| teller.tells(&entry.path, &kept)).unwrap_or_default());
+    // Databases and archives have thousands of ids. The first ones are enough to say what a file is.
+    let tells = tells.into_iter().take(MAX_TELLS).collect();
     Ok(Item { of_package: false, length: entry.length, digest: hash.finalize().into(), tells })
 }
 
-/// What dpkg knows of files.
+/// Where to divide a text: after its last line, or after its last word where it is one long line, so that nothing that
+/// identifies a machine is torn apart.
+fn place_to_divide(text: &[u8]) -> usize {
+    let is_end_of_line = |&byte: &u8| byte == b'\n' || byte == 0;
+    let is_between = |byte: &u8| !byte.is_ascii_alphanumeric() && !b"-:.".contains(byte);
+    let found = text.iter().rposition(is_end_of_line).or_else(|| text.iter().rposition(is_between));
+    found.map_or(text.len(), |at| at + 1)
+}
+
+/// What dpkg knows of files, by their paths as the disk lists them.
 #[derive(Default)]
 struct Packages {
+    links: RootLinks,
     /// The paths that packages have.
     owned: BTreeSet<String>,
     /// The MD5 of each, of most of them.
@@ -127,11 +147,11 @@ struct Packages {
 
 impl Packages {
     fn on(disk: &Disk, entries: &[Entry]) -> Result<Packages> {
-        let mut packages = Packages::default();
+        let mut packages = Packages { links: RootLinks::on(disk, entries), ..Packages::default() };
         let is_info = |entry: &&Entry| entry.kind == EntryKind::File && entry.path.starts_with(INFO);
         for entry in entries.iter().filter(is_info) {
             if entry.path.ends_with(".list") {
-                packages.owned.extend(text_of(disk, entry)?.lines().map(merged));
+                packages.add_list(&text_of(disk, entry)?);
             } else if entry.path.ends_with(".md5sums") {
                 packages.add_sums(&text_of(disk, entry)?);
             }
@@ -141,24 +161,31 @@ impl Packages {
         Ok(packages)
     }
 
-    /// Takes lines `MD5  PATH`, without the first slash of the path. Of files in /usr they are of no interest.
+    /// Takes lines `PATH`.
+    fn add_list(&mut self, text: &str) {
+        self.owned.extend(text.lines().map(|path| self.links.followed(path)));
+    }
+
+    /// Takes lines `MD5  PATH`, without the first slash of the path. Of programs they are of no interest.
     fn add_sums(&mut self, text: &str) {
         let pairs = text.lines().filter_map(|line| line.split_once("  "));
-        let pairs = pairs.map(|(sum, path)| (merged(&format!("/{path}")), sum.to_owned()));
-        self.sums.extend(pairs.filter(|(path, _)| !path.starts_with("/usr/")));
+        let pairs = pairs.map(|(sum, path)| (self.links.followed(&format!("/{path}")), sum.to_owned()));
+        let is_program = |path: &str| PROGRAMS.iter().any(|folder| path.starts_with(folder));
+        self.sums.extend(pairs.filter(|(path, _)| !is_program(path)));
     }
 
     /// Takes lines ` PATH MD5` of the fields Conffiles.
     fn add_conffiles(&mut self, text: &str) {
         let lines = text.lines().filter_map(|line| line.strip_prefix(" /"));
         for (path, rest) in lines.filter_map(|line| line.split_once(' ')) {
+            let path = self.links.followed(&format!("/{path}"));
             let sum = rest.split(' ').next().unwrap_or_default();
-            self.owned.insert(format!("/{path}"));
-            self.sums.insert(format!("/{path}"), sum.to_owned());
+            self.sums.insert(path.clone(), sum.to_owned());
+            self.owned.insert(path);
         }
     }
 
-    /// Whether a file is as a package brought it. What programs wrote into one in /usr shows only in its date.
+    /// Whether a file is as a package brought it. What programs wrote into one of [`PROGRAMS`] shows only in its date.
     fn brought(&self, disk: &Disk, entry: &Entry) -> Result<bool> {
         if !self.owned.contains(&entry.path) {
             return Ok(false);
@@ -170,6 +197,28 @@ impl Packages {
     }
 }
 
+/// The links in `/`, each with its target, both with a slash at their end. On systems of today /bin is one to /usr/bin, and
+/// packages use either name; before Debian 12 and Ubuntu 20.04 it may be a folder.
+#[derive(Default)]
+struct RootLinks(Vec<(String, String)>);
+
+impl RootLinks {
+    fn on(disk: &Disk, entries: &[Entry]) -> RootLinks {
+        let links = entries.iter().filter(|entry| entry.kind == EntryKind::Link && entry.path.rfind('/') == Some(0));
+        let pair = |entry: &Entry| {
+            let target = disk.target(&entry.path);
+            (format!("{}/", entry.path), format!("/{}/", target.trim_matches('/')))
+        };
+        RootLinks(links.map(pair).collect())
+    }
+
+    /// The path by which the disk lists what has this path.
+    fn followed(&self, path: &str) -> String {
+        let found = self.0.iter().find_map(|(link, target)| Some(format!("{target}{}", path.strip_prefix(link)?)));
+        found.unwrap_or_else(|| path.to_owned())
+    }
+}
+
 /// The text of a file that was listed, so that it is no link: each look for a path reads all folders on its way.
 fn text_of(disk: &Disk, entry: &Entry) -> Result<String> {
     let mut bytes = Vec::new();
@@ -177,23 +226,5 @@ fn text_of(disk: &Disk, entry: &Entry) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The path of a package's file on a system whose /bin is a link to /usr/bin.
-fn merged(path: &str) -> String {
-    if MERGED.iter().any(|folder| path.starts_with(folder)) { format!("/usr{path}") } else { path.to_owned() }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_dpkg_says_of_files_is_understood() {
-        let mut packages = Packages::default();
-        packages.add_sums("0123  etc/own\n4567  usr/bin/own\nnonsense\n");
-        packages
-            .add_conffiles("Package: a\nConffiles:\n /etc/a.conf 89ab\n /etc/gone cdef obsolete\nDescription: /x y\n");
-        let sums: Vec<_> = packages.sums.iter().map(|(path, sum)| (path.as_str(), sum.as_str())).collect();
-        assert_eq!(sums, [("/etc/a.conf", "89ab"), ("/etc/gone", "cdef"), ("/etc/own", "0123")]);
-        assert_eq!((merged("/lib/a"), merged("/etc/lib/a")), ("/usr/lib/a".to_owned(), "/etc/lib/a".to_owned()));
-    }
-}
+mod tests;

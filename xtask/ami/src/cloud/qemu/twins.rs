@@ -152,6 +152,8 @@ mod tests {
         let payload = stay::payload(br#"{"sha256": {"/usr/bin/machida": "00"}}"#).expect("a manifest");
         let may_stay = |path| stay::reason(path, &payload).is_some();
         assert!(may_stay("/var/lib/dpkg/info/x.md5sums") && !may_stay("/etc/passwd-"));
+        assert!(may_stay("/var/lib/dpkg/status") && !may_stay("/var/lib/dpkg/status-old"));
+        assert!(!may_stay("/var/lib/dpkg/diversions-old") && !may_stay("/var/backups/dpkg.status.0"));
         assert!(may_stay("/usr/bin/machida") && !may_stay("/usr/bin/other"));
     }
 }

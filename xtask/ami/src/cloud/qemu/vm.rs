@@ -15,7 +15,7 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout},
 };
 
-use super::network;
+use super::{identity::Identity, network};
 use crate::ground::process;
 
 /// The timeout of a QMP command, which QEMU answers in milliseconds, or in a second on a busy computer.
@@ -31,6 +31,8 @@ pub struct Hardware {
     pub seed: Utf8PathBuf,
     /// QEMU's arguments for the firmware; none for its own, a BIOS.
     pub firmware: Vec<String>,
+    /// What its parts are called.
+    pub identity: Identity,
     /// Memory in MiB.
     pub memory_mib: u32,
     /// How long the guest's console may be silent before the first login.
@@ -226,6 +228,8 @@ fn arguments(folder: &Utf8Path, hardware: &Hardware) -> Vec<String> {
     let console = format!("file,id=console,path={}", folder.join(CONSOLE).as_str().replace(',', ",,"));
     let memory = hardware.memory_mib.to_string();
     let (disk, seed) = (disk.to_string(), seed.to_string());
+    let boot_disk = format!("nvme,serial={},drive=disk,bootindex=1", hardware.identity.disk_serial);
+    let network = format!("virtio-net-pci,netdev=network,romfile=,mac={}", hardware.identity.mac);
     let mut arguments = hardware.accelerator.clone();
     arguments.extend_from_slice(&hardware.firmware);
     arguments.extend(
@@ -237,6 +241,8 @@ fn arguments(folder: &Utf8Path, hardware: &Hardware) -> Vec<String> {
             "2,sockets=1,cores=1,threads=2",
             "-m",
             &memory,
+            "-uuid",
+            &hardware.identity.uuid,
             "-nodefaults",
             "-no-user-config",
             "-display",
@@ -250,7 +256,7 @@ fn arguments(folder: &Utf8Path, hardware: &Hardware) -> Vec<String> {
             "-blockdev",
             &disk,
             "-device",
-            "nvme,serial=vol0,drive=disk,bootindex=1",
+            &boot_disk,
             "-blockdev",
             &seed,
             "-device",
@@ -258,7 +264,7 @@ fn arguments(folder: &Utf8Path, hardware: &Hardware) -> Vec<String> {
             "-netdev",
             &network::user_network(),
             "-device",
-            "virtio-net-pci,netdev=network,romfile=",
+            &network,
             "-device",
             "virtio-rng-pci",
         ]

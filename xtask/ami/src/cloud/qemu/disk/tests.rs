@@ -11,7 +11,7 @@ use crate::fixture::{folder, missing, skipped};
 use crate::ground::untrusted::{bytes, check, text};
 
 /// Runs a shell script in `folder`. False when a program that it needs is missing.
-pub(super) fn made(folder: &Utf8Path, script: &str) -> bool {
+pub(in crate::cloud::qemu) fn made(folder: &Utf8Path, script: &str) -> bool {
     if skipped(missing(&["qemu-img", "sfdisk", "mke2fs"])) {
         return false;
     }
@@ -22,7 +22,7 @@ pub(super) fn made(folder: &Utf8Path, script: &str) -> bool {
     true
 }
 
-pub(super) fn open(image: &Utf8Path, scratch: &Utf8Path) -> Result<Disk> {
+pub(in crate::cloud::qemu) fn open(image: &Utf8Path, scratch: &Utf8Path) -> Result<Disk> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(Disk::open(image, scratch))
 }

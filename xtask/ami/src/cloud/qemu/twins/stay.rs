@@ -5,8 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 
 /// Paths, and why they may stay. A `*` stands for anything.
-pub const MAY_STAY: [(&str, &str); 29] = [
-    ("/var/lib/dpkg/*", "dpkg's record of packages, the same for the same packages"),
+pub const MAY_STAY: [(&str, &str); 40] = [
+    ("/var/lib/dpkg/info/*", "what packages brought, and dpkg's scripts for them"),
+    ("/var/lib/dpkg/alternatives/*", "which of several programs has a name, as packages and the base chose"),
+    ("/var/lib/dpkg/triggers/*", "which packages are to be told of which files"),
+    ("/var/lib/dpkg/status", "dpkg's record of packages, the same for the same packages"),
+    ("/var/lib/dpkg/available", "dpkg's record of packages that there are, the same for the same packages"),
+    ("/var/lib/dpkg/diversions", "files that packages moved out of others' way"),
+    ("/var/lib/dpkg/statoverride", "owners and modes that packages gave files"),
+    ("/var/lib/dpkg/arch", "the architectures whose packages dpkg installs"),
+    ("/var/lib/dpkg/cmethopt", "the method that dselect has, as its package wrote it"),
+    ("/var/cache/debconf/templates.dat", "the questions of packages, with their explanations"),
     ("/var/lib/ucf/*", "checksums of configuration files that packages brought"),
     ("/var/lib/apt/extended_states", "apt's record of packages that others need"),
     ("/etc/ssl/certs/ca-certificates.crt", "the certificates of the package ca-certificates in one file"),
@@ -16,9 +25,14 @@ pub const MAY_STAY: [(&str, &str); 29] = [
     ("/boot/efi/EFI/*", "boot loaders, as their packages have them"),
     ("/boot/grub/grubenv", "GRUB's variables; it counts failed boots there"),
     ("/boot/grub/fonts/*", "fonts, as GRUB's package has them"),
-    ("/boot/initrd.img-*", "made of files of packages; seal.sh searches what it is made of"),
+    (
+        "/boot/initrd.img-*",
+        "made of files of packages and of settings; seal.sh has it made anew if it has an identity that was removed",
+    ),
     ("/usr/lib/modules/*/modules.*", "indexes of a kernel's modules, made by depmod"),
+    ("/lib/modules/*/modules.*", "the same where /lib is a folder"),
     ("/usr/lib/udev/hwdb.bin", "the hardware database of the package udev"),
+    ("/lib/udev/hwdb.bin", "the same where /lib is a folder"),
     ("/etc/udev/hwdb.bin", "the hardware database of the package udev"),
     ("/var/lib/systemd/catalog/database", "the messages of systemd's package in one file"),
     ("/usr/lib/locale/locale-archive", "locales, as their package has them"),
