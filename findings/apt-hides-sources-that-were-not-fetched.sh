@@ -23,10 +23,10 @@ echo "deb [trusted=yes] file:/srv/mirror/debian bookworm main" > sources.list
 sources() {
     LD_LIBRARY_PATH=$(echo unpacked/usr/lib/*/) unpacked/usr/bin/apt-get -o Dir::Etc::SourceList="$folder/sources.list" \
         -o Dir::Etc::SourceParts="$folder/parts" -o Dir::State::Lists="$folder/lists" \
-        indextargets "$@" --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' | sort --unique
+        indextargets "$@" --format ' $(REPO_URI) $(RELEASE)' 'Created-By: Packages' | sort --unique
 }
-said="as documented: $(sources)
-without Release files: $(sources --no-release-info)"
+said="as documented:$(sources)
+without Release files:$(sources --no-release-info)"
 echo "$said"
-[ "$said" = "as documented: 
+[ "$said" = "as documented:
 without Release files: file:/srv/mirror/debian/ bookworm" ]
