@@ -85,6 +85,40 @@ pub enum Place {
     GitHub,
 }
 
+/// What stderr is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stderr {
+    is_terminal: bool,
+    /// Whether it gets colours. This comes from NO_COLOR, CLICOLOR and CLICOLOR_FORCE as well.
+    colours: bool,
+}
+
+impl Stderr {
+    fn look() -> Stderr {
+        let colours = anstream::stderr().current_choice() != anstream::ColorChoice::Never;
+        Stderr { is_terminal: std::io::stderr().is_terminal(), colours }
+    }
+}
+
+impl Place {
+    /// Where lines go to that are printed to this stderr, in an environment with these variables.
+    fn of(level: Level, form: Form, stderr: Stderr, variable: impl Fn(&str) -> Option<String>) -> Place {
+        // An empty variable is none.
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let is = |name: &str, wanted: &str| variable(name).is_some_and(|value| value == wanted);
+        if level == Level::Quiet || form == Form::Json {
+            // Without progress there is nothing to paint, and there are no groups.
+            Place::Plain
+        } else if is("GITHUB_ACTIONS", "true") {
+            Place::GitHub
+        } else if !stderr.is_terminal || variable("CI").is_some_and(|value| value != "false") || is("TERM", "dumb") {
+            Place::Plain
+        } else {
+            Place::Screen { colours: stderr.colours }
+        }
+    }
+}
+
 /// A terminal, or another destination of stderr.
 pub struct Terminal {
     level: Level,
@@ -106,20 +140,7 @@ impl Terminal {
     /// The terminal on stderr.
     #[must_use]
     pub fn stderr(level: Level, form: Form) -> Terminal {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let place = if variable("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
-            Place::GitHub
-        } else if !std::io::stderr().is_terminal()
-            || variable("CI").is_some_and(|value| value != "false")
-            || variable("TERM").is_some_and(|term| term == "dumb")
-        {
-            Place::Plain
-        } else {
-            // It reads NO_COLOR, CLICOLOR and CLICOLOR_FORCE as well.
-            Place::Screen { colours: anstream::stderr().current_choice() != anstream::ColorChoice::Never }
-        };
-        // Nothing is painted without progress.
-        let place = if level == Level::Quiet || form == Form::Json { Place::Plain } else { place };
+        let place = Place::of(level, form, Stderr::look(), |name| std::env::var(name).ok());
         Terminal::at(place, anstream::stderr(), level, form)
     }
 
@@ -355,5 +376,7 @@ fn clock(time: Duration) -> String {
     }
 }
 
+#[cfg(test)]
+mod scenes;
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,47 @@ impl Write for Written {
     }
 }
 
+#[test]
+fn where_lines_go_to_follows_from_stderr_the_flags_and_the_environment() {
+    const TERMINAL: Stderr = Stderr { is_terminal: true, colours: true };
+    const GREY: Stderr = Stderr { is_terminal: true, colours: false };
+    const PIPE: Stderr = Stderr { is_terminal: false, colours: false };
+    // With CLICOLOR_FORCE, a pipe has colours, but nothing is painted there.
+    const COLOURED_PIPE: Stderr = Stderr { is_terminal: false, colours: true };
+    const SCREEN: Place = Place::Screen { colours: true };
+    use {Form::*, Level::*, Place::*};
+    for (stderr, level, form, variables, expected) in [
+        (TERMINAL, Normal, Text, &[("TERM", "xterm-256color")][..], SCREEN),
+        (TERMINAL, Normal, Text, &[], SCREEN),
+        (TERMINAL, Verbose, Text, &[], SCREEN),
+        (TERMINAL, Quiet, Text, &[], Plain),
+        (TERMINAL, Normal, Json, &[], Plain),
+        (TERMINAL, Verbose, Json, &[], Plain),
+        (GREY, Normal, Text, &[("NO_COLOR", "1")], Screen { colours: false }),
+        (GREY, Normal, Text, &[("CLICOLOR", "0")], Screen { colours: false }),
+        (TERMINAL, Normal, Text, &[("TERM", "dumb")], Plain),
+        (TERMINAL, Normal, Text, &[("CI", "true")], Plain),
+        (TERMINAL, Normal, Text, &[("CI", "1")], Plain),
+        (TERMINAL, Normal, Text, &[("CI", "false")], SCREEN),
+        (TERMINAL, Normal, Text, &[("CI", "")], SCREEN),
+        (TERMINAL, Normal, Text, &[("GITHUB_ACTIONS", "true")], GitHub),
+        (TERMINAL, Normal, Text, &[("GITHUB_ACTIONS", "false")], SCREEN),
+        (PIPE, Normal, Text, &[], Plain),
+        (PIPE, Verbose, Text, &[], Plain),
+        (PIPE, Normal, Text, &[("CI", "false")], Plain),
+        (COLOURED_PIPE, Normal, Text, &[("CLICOLOR_FORCE", "1")], Plain),
+        (PIPE, Normal, Text, &[("GITHUB_ACTIONS", "true"), ("CI", "true")], GitHub),
+        (PIPE, Verbose, Text, &[("GITHUB_ACTIONS", "true"), ("CI", "true")], GitHub),
+        (PIPE, Quiet, Text, &[("GITHUB_ACTIONS", "true"), ("CI", "true")], Plain),
+        (PIPE, Normal, Json, &[("GITHUB_ACTIONS", "true"), ("CI", "true")], Plain),
+    ] {
+        let variable =
+            |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
+        let place = Place::of(level, form, stderr, variable);
+        assert_eq!(place, expected, "{stderr:?}, {level:?}, {form:?}, {variables:?}");
+    }
+}
+
 /// What is said of the whole release.
 async fn said(place: Place, level: Level, form: Form) -> String {
     let written = Written::default();
