@@ -218,6 +218,8 @@ fn pages(sh: &Shell, checks: &mut Checks) -> Result<()> {
     for (build, journal) in [
         ("failed", format!("{PAGE}/failed.jsonl")),
         ("resumed", format!("{PAGE}/resumed.jsonl")),
+        // So many regions that they are folded up.
+        ("many", format!("{PAGE}/many.jsonl")),
         ("format-1", "xtask/ami/src/record/journal/format-1.jsonl".to_owned()),
         ("format-2", "xtask/ami/src/record/journal/format-2.jsonl".to_owned()),
     ] {

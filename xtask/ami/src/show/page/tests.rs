@@ -146,6 +146,44 @@ fn the_page_of_a_promotion_has_what_the_candidates_build_wrote_down() {
     }
 }
 
+/// The journal of a release in so many regions, the copies to which are under way at the same time.
+fn wide(regions: usize) -> (Vec<String>, String) {
+    let names: Vec<String> = (1..regions).map(|number| format!("eu-north-{number}")).collect();
+    let mut events = vec![intended(0, "available us-west-2"), done(900, "available us-west-2")];
+    for (number, region) in (0..).zip(&names) {
+        let mut copied = done(1000 + number, &format!("copy {region}"));
+        copied.1["result"] = json!(format!("ami-{number:017x}"));
+        events.extend([intended(1000 + number, &format!("copy {region}")), copied]);
+        events.push(intended(1000 + number, &format!("available {region}")));
+    }
+    events.extend((0..).zip(&names).map(|(number, region)| done(90_000 + number, &format!("available {region}"))));
+    (names, journal(&events))
+}
+
+#[test]
+fn with_many_regions_each_is_there_once_in_a_group_that_is_folded_up_and_low() {
+    for (regions, is_folded) in [(41, false), (42, true), (200, true)] {
+        let (names, journal) = wide(regions);
+        let page = page(&journal);
+        let group = page.split("<details").find(|group| group.contains("<span>Regions")).expect("the group");
+        assert!(group.contains(&format!("<small>{} regions</small>", names.len())), "{regions}");
+        let (open, class) = if is_folded { ("", " thin") } else { (" open", "") };
+        assert!(group.starts_with(&format!("{open} class=\"group{class}\">")), "{regions}: {}", &group[..40]);
+        let row_px = if is_folded { 16 } else { 24 };
+        assert!(group.contains(&format!("<svg height=\"{}\"", names.len() * row_px)), "{regions}");
+        let places: Vec<&str> = group.split("<rect class=\"shape").skip(1).collect();
+        assert_eq!(places.len(), 2 * names.len(), "the order and the wait of each");
+        let images = page.split("<table class=\"images\">").nth(1).expect("the table of the images");
+        for (number, name) in names.iter().enumerate() {
+            let count = |text: &str, part: &str| text.matches(part).count();
+            assert_eq!(count(group, &format!(" title=\"{name}\"")), 1, "{name}");
+            assert_eq!(count(images, &format!("<th scope=\"row\">{name}</th>")), 1, "{name}");
+            assert_eq!(count(images, &format!("<code>ami-{number:017x}</code>")), 1, "{name}");
+            assert_eq!(count(group, &format!("Copy to {name} is made: ")), 1, "{name}");
+        }
+    }
+}
+
 #[test]
 fn a_journal_that_is_cut_off_anywhere_has_a_page() {
     for length in (0..FORMAT_2.len()).step_by(97).filter(|&length| FORMAT_2.is_char_boundary(length)) {
