@@ -81,7 +81,8 @@ pub fn words(event: &Event, state: &State) -> Option<Words> {
         }
         Event::Called { action, region, took_ms, status } => {
             let status = status.map_or("no answer".to_owned(), |status| format!("HTTP {status}"));
-            of(Kind::Trace, &format_args!("{action} in {region}: {status} after {took_ms} ms"))
+            let took = brief(Duration::from_millis(*took_ms));
+            of(Kind::Trace, &format_args!("{action} in {region}: {status} after {took}"))
         }
         Event::Ran { source, command, took_ms, how } => of(
             Kind::Trace,
