@@ -58,6 +58,8 @@ pub fn about() -> About {
         expires_secs: None,
         system: "ubuntu-16.04".to_owned(),
         instance_type: None,
+        skip_build: false,
+        reuse_base: false,
         call: Invocation::default(),
         inputs: Default::default(),
         promotes: None,

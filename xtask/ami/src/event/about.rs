@@ -60,6 +60,12 @@ pub struct About {
     /// The type of its instances; none with `--local`, and in journals that do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_type: Option<String>,
+    /// Whether the binaries were taken as they lay in the checkout.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_build: bool,
+    /// Whether it may start from a kept base instead of installing the packages.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reuse_base: bool,
     /// The command line.
     pub call: Invocation,
     /// The SHA-256 of the recipe and the scripts, by their paths.

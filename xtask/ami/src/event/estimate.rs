@@ -43,7 +43,7 @@ pub struct Estimate {
     /// What it is of.
     #[serde(default, skip_serializing_if = "Work::is_build")]
     pub work: Work,
-    /// How many earlier builds it is from. If 0, it is only a default, and has no phases.
+    /// How many earlier builds it is from: those that tell about any part of it. If 0, it is only a default.
     pub builds: usize,
     /// All of the work.
     pub whole: Span,
@@ -53,6 +53,31 @@ pub struct Estimate {
     /// The copies, by their regions.
     #[serde(default)]
     pub copies: BTreeMap<String, Span>,
+}
+
+/// What each phase usually takes, in seconds. Only its share of all of them counts. Make has none: how long it takes depends
+/// on what is built.
+const USUAL: [(Phase, u64); 7] = [
+    (Phase::Machine, 60),
+    (Phase::Packages, 45),
+    (Phase::Payload, 15),
+    (Phase::Image, 210),
+    (Phase::Copies, 480),
+    (Phase::Verification, 90),
+    (Phase::Publication, 10),
+];
+
+impl Estimate {
+    /// The default for work with these phases that usually takes so long without make.
+    #[must_use]
+    pub fn by_default(usual: Duration, has: impl Fn(Phase) -> bool) -> Estimate {
+        let own: Vec<(Phase, u64)> = USUAL.into_iter().filter(|(phase, _)| has(*phase)).collect();
+        let usually = |phase| own.iter().find(|(own, _)| *own == phase).map_or(0, |(_, secs)| *secs);
+        let all_secs = together(|phase| Duration::from_secs(usually(phase))).as_secs_f64().max(1.0);
+        let share = |secs: u64| Span::by_default(usual.mul_f64(Duration::from_secs(secs).as_secs_f64() / all_secs));
+        let phases = own.iter().map(|(phase, secs)| (*phase, share(*secs))).collect();
+        Estimate { whole: Span::by_default(usual), phases, ..Estimate::default() }
+    }
 }
 
 impl Span {
@@ -136,6 +161,19 @@ mod tests {
         let spread = span(&[9000, 500, 1000, 2000, 1500]);
         assert_eq!(spread, Some(Span { low_ms: 1000, median_ms: 1500, high_ms: 2000 }));
         assert_eq!(span(&[u64::MAX]).map(|span| span.median_ms), Some(u64::MAX));
+    }
+
+    #[test]
+    fn a_default_is_shared_out_to_the_phases_that_there_are() {
+        let default = Estimate::by_default(Duration::from_secs(820), |_| true);
+        assert_eq!((default.builds, default.whole.low_ms), (0, 820_000));
+        let low_ms = |phase| default.phases.get(&phase).map(|span: &Span| span.low_ms);
+        assert_eq!([Phase::Make, Phase::Image, Phase::Copies].map(low_ms), [None, Some(210_000), Some(480_000)]);
+        let parts = together(|phase| Duration::from_millis(low_ms(phase).unwrap_or_default()));
+        assert_eq!(parts.as_secs(), 820, "{default:?}");
+        let copied = Estimate::by_default(Duration::from_secs(98), |phase| phase.is_after(Phase::Image));
+        assert_eq!(copied.phases.len(), 3, "{copied:?}");
+        assert_eq!(copied.phases[&Phase::Copies], Span { low_ms: 96_000, median_ms: 144_000, high_ms: 192_000 });
     }
 
     #[test]

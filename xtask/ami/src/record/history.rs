@@ -7,20 +7,30 @@ use std::{
 
 use xtask::region::Region;
 
-use super::{folder::JOURNAL, journal::Reading, state::State};
+use super::{
+    folder::JOURNAL,
+    journal::{self, Reading},
+    state::State,
+};
 use crate::{
     event::{
-        estimate::{Estimate, Span, together},
+        about::About,
+        estimate::{Estimate, Span, Work, together},
+        ids::ImageId,
         phase::Phase,
         step::Step,
     },
     state_dir::StateDir,
 };
 
+mod near;
 mod rest;
 
-/// How many builds are looked at, from the latest. What was long ago says little.
+/// How many builds tell about a phase at most, from the latest. What was long ago says little.
 const MAX_BUILDS: usize = 20;
+
+/// How many journals are read at most. Of the others, only the first lines are.
+const MAX_JOURNALS: usize = 60;
 
 /// What builds take that have not begun yet.
 #[derive(Clone, Debug)]
@@ -29,6 +39,10 @@ pub struct Kind<'a> {
     pub local: bool,
     /// Whether they promote an image, and make none.
     pub promotes: bool,
+    /// Whether the binaries are taken as they lie in the checkout.
+    pub skips_build: bool,
+    /// Whether they may start from a kept base instead of installing the packages.
+    pub reuses_base: bool,
     /// Whether others may launch the images, which are opened to them at the end.
     pub opens: bool,
     /// The type of its instances; none with `--local`.
@@ -39,58 +53,68 @@ pub struct Kind<'a> {
     pub regions: &'a [Region],
 }
 
-/// How long earlier builds took.
+/// How near an earlier build is to a kind of builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Nearness {
+    /// Of the same sort, and in the same region.
+    Here,
+    /// Of the same sort: also a promotion, or with the same type of instance.
+    Alike,
+    /// Of another sort that tells all the same.
+    Other,
+}
+
+impl Nearness {
+    const ALL: [Nearness; 3] = [Nearness::Here, Nearness::Alike, Nearness::Other];
+}
+
+/// How long earlier builds took, from the latest.
 #[derive(Clone, Debug, Default)]
 pub struct History(Vec<Build>);
 
 /// How long one of them took.
 #[derive(Clone, Debug)]
 struct Build {
-    local: bool,
-    promotes: bool,
-    instance_type: Option<String>,
-    made_in: Region,
+    about: About,
+    /// Whether it started from a kept base.
+    reused: bool,
     phases: BTreeMap<Phase, u64>,
     copies: BTreeMap<Region, u64>,
 }
 
 impl History {
-    /// Reads the journals of earlier builds. What cannot be read says nothing.
+    /// Reads the journals of the builds that tell about this kind. What cannot be read says nothing.
     #[must_use]
-    pub fn read(state_dir: &StateDir) -> History {
+    pub fn read(state_dir: &StateDir, kind: &Kind<'_>) -> History {
         let folders = state_dir.path().join("builds").read_dir_utf8().into_iter().flatten().flatten();
-        let mut folders: Vec<_> = folders.map(|entry| entry.path().to_owned()).collect();
-        // The names begin with the time.
-        folders.sort_unstable_by(|one, other| other.cmp(one));
-        let states = folders.iter().filter_map(|folder| Reading::of(&folder.join(JOURNAL)).ok());
-        History(states.filter_map(|reading| Build::of(&reading.state)).take(MAX_BUILDS).collect())
+        let mut journals: Vec<_> = folders.map(|entry| entry.path().join(JOURNAL)).collect();
+        // The names of the folders begin with the time.
+        journals.sort_unstable_by(|one, other| other.cmp(one));
+        let (mut builds, mut whole, mut read) = (Vec::new(), Vec::new(), 0);
+        for journal in journals {
+            let Some(nearness) = journal::about(&journal).and_then(|about| kind.nearness(&about)) else { continue };
+            // However many there are of the other kinds, they do not keep one that is nearer from being read.
+            let as_near = whole.iter().filter(|of_other| **of_other <= nearness).count();
+            if as_near >= MAX_BUILDS || read == MAX_JOURNALS {
+                continue;
+            }
+            read += 1;
+            let Some(build) = Reading::of(&journal).ok().and_then(|reading| Build::of(&reading.state)) else {
+                continue;
+            };
+            whole.extend(build.is_whole().then_some(nearness));
+            builds.push(build);
+        }
+        History(builds)
     }
 
     /// How long a build of this kind takes; by default, without make, what is `usual` for it.
     #[must_use]
     pub fn estimate(&self, kind: &Kind<'_>, usual: Duration) -> Estimate {
-        let (near, others) = (self.near(kind), kind.copied_to());
-        let mut phases = near.phases();
-        let copies = near.copies(&others);
-        if !phases.contains_key(&Phase::Image) || (!others.is_empty() && copies.is_empty()) {
-            return Estimate { whole: Span::by_default(usual), ..Estimate::default() };
+        match self.rest(kind, &State::default()) {
+            Some(estimate) => Estimate { work: Work::Build, ..estimate },
+            None => Estimate::by_default(usual, |phase| kind.has(phase)),
         }
-        phases.extend(last_of(copies.values()).map(|last| (Phase::Copies, last)));
-        Estimate { builds: near.told(), whole: whole(&phases), phases, copies, ..Estimate::default() }
-    }
-
-    /// The builds that tell about this kind.
-    fn near(&self, kind: &Kind<'_>) -> Near<'_> {
-        // Promotions have fewer phases, and tell about nothing but themselves.
-        let tells = |build: &&Build| build.local == kind.local && (kind.promotes || !build.promotes);
-        let builds: Vec<&Build> = self.0.iter().filter(tells).collect();
-        let here = |build: &&&Build| build.made_in == *kind.made_in && alike(build, kind);
-        let sets = [
-            builds.iter().filter(here).copied().collect::<Vec<_>>(),
-            builds.iter().filter(|build| alike(build, kind)).copied().collect(),
-            builds.clone(),
-        ];
-        Near(sets)
     }
 }
 
@@ -99,47 +123,29 @@ impl Kind<'_> {
     fn copied_to(&self) -> Vec<&Region> {
         self.regions.iter().filter(|region| self.promotes || *region != self.made_in).collect()
     }
-}
 
-/// Whether a build was of the same sort: for a promotion, one as well; else, of the same type of instance.
-fn alike(build: &Build, kind: &Kind<'_>) -> bool {
-    build.promotes == kind.promotes && (kind.promotes || build.instance_type.as_deref() == kind.instance_type)
-}
-
-/// Earlier builds, from the nearest: of the same region and sort, of the same sort, or any.
-struct Near<'a>([Vec<&'a Build>; 3]);
-
-impl Near<'_> {
-    /// What the nearest builds say that tell.
-    fn span(&self, samples: impl Fn(&Build) -> Vec<u64>) -> Option<Span> {
-        self.0.iter().find_map(|set| Span::of(set.iter().flat_map(|build| samples(build)).collect()))
+    /// Whether its builds have this phase.
+    fn has(&self, phase: Phase) -> bool {
+        match phase {
+            Phase::Copies => !self.copied_to().is_empty(),
+            Phase::Publication => self.opens,
+            _ => !self.promotes,
+        }
     }
 
-    /// How long the phases take, but for the copies.
-    fn phases(&self) -> BTreeMap<Phase, Span> {
-        let phases = Phase::ALL.into_iter().filter(|phase| *phase != Phase::Copies);
-        let took = |phase: Phase| self.span(|build| build.phases.get(&phase).copied().into_iter().collect());
-        phases.filter_map(|phase| Some((phase, took(phase)?))).collect()
-    }
-
-    /// How long the copies to these regions take, where any were made before.
-    fn copies(&self, regions: &[&Region]) -> BTreeMap<String, Span> {
-        let took = |region: &Region| self.span(|build| build.copies.get(region).copied().into_iter().collect());
-        regions.iter().filter_map(|region| Some((region.to_string(), took(region)?))).collect()
-    }
-
-    /// How many of the nearest tell about any of these phases.
-    fn told_about(&self, phases: &BTreeMap<Phase, Span>) -> usize {
-        let tells = |build: &&&Build| {
-            let copies = phases.contains_key(&Phase::Copies) && !build.copies.is_empty();
-            copies || build.phases.keys().any(|phase| phases.contains_key(phase))
-        };
-        self.0.iter().map(|set| set.iter().filter(tells).count()).find(|told| *told > 0).unwrap_or_default()
-    }
-
-    /// How many the nearest are.
-    fn told(&self) -> usize {
-        self.0.iter().find(|set| !set.is_empty()).map_or(0, Vec::len)
+    /// How near a build is; none if it says nothing about this kind.
+    fn nearness(&self, about: &About) -> Option<Nearness> {
+        let promotes = about.promotes.is_some();
+        // Promotions have fewer phases, and tell about nothing but themselves.
+        if about.local != self.local || (promotes && !self.promotes) {
+            return None;
+        }
+        let is_of_type = self.promotes || about.instance_type.as_deref() == self.instance_type;
+        Some(match promotes == self.promotes && is_of_type {
+            true if about.build_region == *self.made_in => Nearness::Here,
+            true => Nearness::Alike,
+            false => Nearness::Other,
+        })
     }
 }
 
@@ -188,8 +194,13 @@ impl Build {
         if let Some(home) = made_in {
             copies.remove(home);
         }
-        let (instance_type, made_in) = (about.instance_type.clone(), about.build_region.clone());
-        Some(Build { local: about.local, promotes: about.promotes.is_some(), instance_type, made_in, phases, copies })
+        let reused = state.result::<Option<ImageId>>(&Step::Reuse).is_ok_and(|kept| kept.flatten().is_some());
+        Some(Build { about: about.clone(), reused, phases, copies })
+    }
+
+    /// Whether it came as far as its images.
+    fn is_whole(&self) -> bool {
+        self.phases.contains_key(&Phase::Image) || !self.copies.is_empty()
     }
 }
 

@@ -16,7 +16,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
 use super::state::State;
-use crate::event::{Event, FORMAT, Line};
+use crate::event::{Event, FORMAT, Line, about::About};
 
 /// The file of one build, open for writing.
 pub struct Journal {
@@ -93,15 +93,25 @@ pub struct Reading {
 /// nothing yet; and one that cannot be read may have.
 #[must_use]
 pub fn has_begun(path: &Utf8Path) -> bool {
-    let first_line = || -> std::io::Result<Vec<u8>> {
-        let mut line = Vec::new();
-        std::io::BufReader::new(std::fs::File::open(path)?).read_until(b'\n', &mut line)?;
-        Ok(line)
-    };
-    match first_line() {
+    match first_line(path) {
         Ok(line) => line.ends_with(b"\n"),
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     }
+}
+
+/// What the journal at `path` is about, from its first line alone; none if that cannot be read.
+#[must_use]
+pub fn about(path: &Utf8Path) -> Option<About> {
+    match Line::parse(first_line(path).ok()?.strip_suffix(b"\n")?).ok()?.event {
+        Event::Began { build, .. } => Some(*build),
+        _ => None,
+    }
+}
+
+fn first_line(path: &Utf8Path) -> std::io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    std::io::BufReader::new(File::open(path)?).read_until(b'\n', &mut line)?;
+    Ok(line)
 }
 
 impl Reading {

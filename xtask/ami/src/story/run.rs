@@ -241,6 +241,8 @@ fn about(spec: &ReleaseSpec, id: &str, began: SystemTime, identity: Identity) ->
         expires_secs,
         system: spec.system_name.clone(),
         instance_type: (!spec.local).then(|| spec.recipe.instance.instance_type.clone()),
+        skip_build: spec.skip_build,
+        reuse_base: spec.reuse_base,
         call: spec.invocation.clone(),
         inputs: inputs::files(spec),
         promotes: spec.promotes.clone().map(Box::new),

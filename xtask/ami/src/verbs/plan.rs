@@ -39,7 +39,8 @@ pub fn text(order: &ReleaseSpec, preflight: &Preflight, state_dir: &StateDir, js
 
 /// How long it takes, from earlier builds.
 pub(super) fn estimate(order: &ReleaseSpec, preflight: &Preflight, state_dir: &StateDir) -> Estimate {
-    History::read(state_dir).estimate(&kind(order), preflight.estimate)
+    let kind = kind(order);
+    History::read(state_dir, &kind).estimate(&kind, preflight.estimate)
 }
 
 /// What kind of build it is, to compare earlier ones with.
@@ -47,6 +48,8 @@ pub(super) fn kind(order: &ReleaseSpec) -> Kind<'_> {
     Kind {
         local: order.local,
         promotes: order.promotes.is_some(),
+        skips_build: order.skip_build,
+        reuses_base: order.reuse_base,
         opens: order.visibility.audience().is_some(),
         instance_type: (!order.local).then_some(order.recipe.instance.instance_type.as_str()),
         made_in: &order.build_region,

@@ -83,7 +83,8 @@ async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &PromoteFlags, common: &Comm
         confirm(&question, common.yes).await.context("the promotion was not started")?;
     }
     // Read before the promotion begins, which is none of the earlier ones.
-    let estimate = History::read(state_dir).promotion(&plan::kind(&spec), seen.estimate);
+    let kind = plan::kind(&spec);
+    let estimate = History::read(state_dir, &kind).promotion(&kind, seen.estimate);
     let run = Run::begin(spec, cloud.identity().await?, state_dir, events).await?;
     if let Some(estimate) = estimate {
         events.say(Progress::Estimated { estimate });

@@ -49,8 +49,9 @@ pub(super) async fn finish<C: Cloud>(
 
 /// Says how long what is left of a resumed build takes, if earlier builds tell.
 pub(super) fn tell_rest(run: &Run, state_dir: &StateDir) {
-    let history = History::read(state_dir);
-    let estimate = run.events.state(|state| history.rest(&plan::kind(&run.spec), state));
+    let kind = plan::kind(&run.spec);
+    let history = History::read(state_dir, &kind);
+    let estimate = run.events.state(|state| history.rest(&kind, state));
     if let Some(estimate) = estimate {
         run.events.say(Progress::Estimated { estimate });
     }

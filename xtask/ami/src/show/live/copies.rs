@@ -6,16 +6,21 @@ use xtask::region::Region;
 
 use super::{
     Copying, End, Live, TELLING_PER_CENT,
-    lines::{BAD, DIM, GOOD, Row, left_text},
+    estimates::Range,
+    lines::{BAD, DIM, GOOD, Row},
     text::{cut, left},
 };
+use crate::event::estimate::range_text;
 
 /// The columns before the table, and between two regions.
 const INDENT: usize = 4;
 const GAP: usize = 2;
 
-/// The columns of what comes after the name of a region, such as ` 40% 12m`. Four regions fit into 100 columns.
-const STATE: usize = 8;
+/// The columns of what comes after the name of a region, such as ` 40% 10–14m`. Three regions fit into 100 columns.
+const STATE: usize = 11;
+
+/// The columns of the time in it, with a space before.
+const LEFT: usize = 7;
 
 impl Copying {
     /// How long it still takes if it goes on as it did.
@@ -26,7 +31,7 @@ impl Copying {
         (gained >= TELLING_PER_CENT).then(|| took.mul_f64(rest))
     }
 
-    fn state(&self, left_of_it: Option<Duration>) -> String {
+    fn state(&self, left_of_it: Option<Range>) -> String {
         match self.end {
             Some(End::Available) => format!("{GOOD}{:>STATE$}{GOOD:#}", "ready"),
             Some(End::Failed) => format!("{BAD}{:>STATE$}{BAD:#}", "failed"),
@@ -34,7 +39,7 @@ impl Copying {
                 let per_cent =
                     self.per_cent.map_or_else(|| "…".to_owned(), |per_cent| format!("{}%", per_cent.min(99)));
                 let left = left_of_it.map(left).unwrap_or_default();
-                format!("{per_cent:>4}{DIM}{left:>4}{DIM:#}")
+                format!("{per_cent:>4}{DIM}{left:>LEFT$}{DIM:#}")
             }
         }
     }
@@ -45,10 +50,14 @@ impl Live {
     pub(super) fn copying(&self, now: Duration) -> Option<Row> {
         let since = self.copies.values().map(|copying| copying.since).min()?;
         let count = |end| self.copies.values().filter(|copying| copying.end == Some(end)).count();
-        let text = format!("{} of {} regions ready", count(End::Available), self.copies.len());
+        let regions = match self.copies.len() {
+            1 => "1 region".to_owned(),
+            many => format!("{many} regions"),
+        };
+        let text = format!("to {regions}, {} ready", count(End::Available));
         // The slowest decides.
         let left = self.slowest_left(now);
-        let text = text + &left.map(|time| format!(", {}", left_text(time))).unwrap_or_default();
+        let text = text + &left.map(|left| format!(", {} left", range_text(left))).unwrap_or_default();
         let mut row = Row::new("Copying", since, text);
         if count(End::Failed) > 0 {
             row.fault = format!("{} failed", count(End::Failed));

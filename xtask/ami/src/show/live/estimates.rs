@@ -4,28 +4,38 @@ use std::time::Duration;
 
 use xtask::region::Region;
 
-use super::{Copying, Live};
+use super::{Copying, Live, left_of};
 use crate::event::{
-    estimate::{self, Span, range_text, together},
+    estimate::{Span, range_text, together},
     phase::Phase,
 };
 
-/// Copies do not go on exactly as they did so far: this much of the time is left at least, and at most.
+/// What is under way does not go on exactly as it did so far: this much of the time is left at least, and at most.
 const SOONER: f64 = 0.8;
 const LATER: f64 = 1.25;
+
+/// From the least to the most.
+pub(super) type Range = (Duration, Duration);
+
+/// How long something still takes that would be over then if it went on as it did so far.
+fn about(left: Duration) -> Range {
+    (left.mul_f64(SOONER), left.mul_f64(LATER))
+}
+
+/// How much of it is left after so long. None if it takes longer than it ever did: that says nothing about its end.
+fn after(span: Span, elapsed: Duration) -> Option<Range> {
+    let (low, high) = span.bounds();
+    let left = (low.saturating_sub(elapsed), high.saturating_sub(elapsed));
+    (!left.1.is_zero()).then_some(left)
+}
 
 impl Live {
     /// How long the build still takes, in words: a range, and whether it is only a default. Empty if it cannot be told.
     pub(super) fn left_words(&self, now: Duration) -> String {
-        let (Some(estimate), Some(elapsed)) = (&self.estimate, self.elapsed(now)) else { return String::new() };
-        let (low, high) = estimate.whole.bounds();
-        let (left, from) = match estimate.builds {
-            0 => ((low.saturating_sub(elapsed), high.saturating_sub(elapsed)), ", by default"),
-            _ => (
-                (self.left_of_phases(now, |it| it.low_ms, SOONER), self.left_of_phases(now, |it| it.high_ms, LATER)),
-                "",
-            ),
-        };
+        let Some(estimate) = self.estimate.as_ref().filter(|_| self.build.is_some()) else { return String::new() };
+        let left = |bound: fn(Range) -> Duration| together(|phase| bound(self.left_of_phase(phase, now)));
+        let left = (left(|(low, _)| low), left(|(_, high)| high));
+        let from = if estimate.builds == 0 { ", by default" } else { "" };
         // One that takes longer than any before says nothing about its end.
         if left.1.is_zero() { String::new() } else { format!(", {} left{from}", range_text(left)) }
     }
@@ -36,37 +46,47 @@ impl Live {
         has_ended || self.phases.keys().any(|begun| begun.is_after(phase))
     }
 
-    /// How long the phases still take that are not over.
-    fn left_of_phases(&self, now: Duration, bound: fn(&Span) -> u64, of_copies: f64) -> Duration {
-        together(|phase| {
-            let span = self.estimate.as_ref().and_then(|estimate| estimate.phases.get(&phase));
-            let whole = Duration::from_millis(span.map(bound).unwrap_or_default());
-            match self.phases.get(&phase) {
-                _ if self.is_over(phase) => Duration::ZERO,
-                None => whole,
-                // What the copies say of themselves is nearer.
-                Some(_) if phase == Phase::Copies && self.slowest_left(now).is_some() => {
-                    self.slowest_left(now).unwrap_or_default().mul_f64(of_copies)
-                }
-                Some(span) => whole.saturating_sub(now.saturating_sub(span.from)),
+    /// How long a phase still takes.
+    fn left_of_phase(&self, phase: Phase, now: Duration) -> Range {
+        let whole =
+            self.estimate.as_ref().and_then(|estimate| estimate.phases.get(&phase)).copied().unwrap_or_default();
+        match self.phases.get(&phase) {
+            _ if self.is_over(phase) => Range::default(),
+            None => whole.bounds(),
+            // What the copies say of themselves is nearer.
+            Some(_) if phase == Phase::Copies && self.slowest_left(now).is_some() => {
+                self.slowest_left(now).unwrap_or_default()
             }
+            Some(span) => after(whole, now.saturating_sub(span.from)).unwrap_or_default(),
+        }
+    }
+
+    /// How long the image still takes that is so far since it was awaited: as it went so far, or else as earlier ones did.
+    pub(super) fn left_of_image(&self, since: Duration, per_cent: Option<u8>, now: Duration) -> Option<Range> {
+        let span = self.phases.get(&Phase::Image)?;
+        // What an earlier process ordered went on meanwhile, so its per cent say nothing about the time.
+        let is_own = span.from < since;
+        let so_far = per_cent.filter(|_| is_own).and_then(|per_cent| left_of(now.saturating_sub(since), per_cent));
+        so_far.map(about).or_else(|| {
+            let earlier = self.estimate.as_ref()?.phases.get(&Phase::Image)?;
+            after(*earlier, now.saturating_sub(span.from))
         })
     }
 
     /// How long the slowest copy still takes.
-    pub(super) fn slowest_left(&self, now: Duration) -> Option<Duration> {
-        self.copies.iter().filter_map(|(region, copying)| self.left_of_copy(region, copying, now)).max()
+    pub(super) fn slowest_left(&self, now: Duration) -> Option<Range> {
+        let left = self.copies.iter().filter_map(|(region, copying)| self.left_of_copy(region, copying, now));
+        left.reduce(|one, other| (one.0.max(other.0), one.1.max(other.1)))
     }
 
     /// How long a copy still takes: as it went so far, or else as earlier ones did.
-    pub(super) fn left_of_copy(&self, region: &Region, copying: &Copying, now: Duration) -> Option<Duration> {
+    pub(super) fn left_of_copy(&self, region: &Region, copying: &Copying, now: Duration) -> Option<Range> {
         if copying.end.is_some() {
             return None;
         }
-        copying.left(now).or_else(|| {
-            let earlier: &estimate::Span = self.estimate.as_ref()?.copies.get(region.as_str())?;
-            let left = Duration::from_millis(earlier.median_ms).saturating_sub(now.saturating_sub(copying.since));
-            (!left.is_zero()).then_some(left)
+        copying.left(now).map(about).or_else(|| {
+            let earlier = self.estimate.as_ref()?.copies.get(region.as_str())?;
+            after(*earlier, now.saturating_sub(copying.since))
         })
     }
 }

@@ -5,12 +5,12 @@ use std::{fmt::Write as _, time::Duration};
 use anstyle::{AnsiColor, Style};
 
 use super::{
-    Live, Machine, Wait, left_of, per_cent,
-    text::{clock, cut, left},
+    Live, Machine, Wait, per_cent,
+    text::{clock, cut},
 };
 use crate::{
     event::{
-        phase::Phase,
+        estimate::range_text,
         step::{Role, Step},
     },
     show::harmless::one_line,
@@ -179,7 +179,7 @@ impl Live {
             Step::Base if of_base.is_some() => row("Making", "the base, by mmdebstrap").detailed(last),
             Step::Base => row("Finding", "the base"),
             Step::Reuse => row("Finding", "a kept base"),
-            Step::Access(_) => row("Machine", "its key pair and security group"),
+            Step::Access(_) => row("Creating", "a key pair and a security group"),
             Step::Launch(_) => row("Launching", &format!("the machine to {} the image", role.word())),
             Step::Login(_) => row("Reaching", instance).detailed(state.map_or("", String::as_str)),
             Step::Packages => {
@@ -220,14 +220,13 @@ impl Live {
             return Some(Row::new("Imaging", *since, "the machine's disk"));
         };
         let id = wait.on.strip_suffix(&end).unwrap_or(&wait.on);
-        let Some(per_cent) = per_cent(&wait.state) else {
-            return Some(Row::new("Imaging", *since, id).detailed(&wait.state));
-        };
-        // What an earlier process ordered went on meanwhile, so its per cent say nothing about the time.
-        let is_own = self.phases.get(&Phase::Image).is_some_and(|span| span.from < *since);
-        let left = left_of(now.saturating_sub(*since), per_cent).filter(|_| is_own);
-        let left = left.map(|left| format!(", {}", left_text(left))).unwrap_or_default();
-        Some(Row::new("Imaging", *since, format!("{id}, {per_cent}%{left}")))
+        let per_cent = per_cent(&wait.state);
+        let left = self.left_of_image(*since, per_cent, now);
+        let left = left.map(|left| format!(", {} left", range_text(left))).unwrap_or_default();
+        Some(match per_cent {
+            Some(per_cent) => Row::new("Imaging", *since, format!("{id}, {per_cent}%{left}")),
+            None => Row::new("Imaging", *since, format!("{id}{left}")).detailed(&wait.state),
+        })
     }
 
     /// The line of the verification, with the last check.
@@ -310,9 +309,4 @@ fn machine_of(step: &Step) -> Option<Role> {
         Step::Access(role) | Step::Launch(role) | Step::Login(role) if *role != Role::Verify => Some(*role),
         _ => None,
     }
-}
-
-/// A time that is left, in words.
-pub(super) fn left_text(time: Duration) -> String {
-    format!("{} left", left(time))
 }

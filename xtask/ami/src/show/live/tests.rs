@@ -1,5 +1,8 @@
 use super::*;
-use crate::ground::untrusted::{check, text};
+use crate::{
+    event::estimate,
+    ground::untrusted::{check, text},
+};
 
 /// What is in progress so many seconds after the beginning of the release.
 fn live(regions: &[&str], secs: u64) -> (Live, Duration) {
@@ -54,7 +57,7 @@ fn where_there_is_little_room_the_copies_that_are_ready_go_first() {
     for height in [6, 10, 24] {
         let lines = live.lines(now, 60, height);
         assert!(lines.len() < height, "{lines:#?}");
-        assert!(lines[0].contains("regions ready") && lines.last().is_some_and(|line| line.contains("Total")));
+        assert!(lines[0].contains(" ready") && lines.last().is_some_and(|line| line.contains("Total")));
         let table = lines[1..lines.len() - 1].join("\n");
         assert!(height == 24 || (!table.contains("ready") && table.contains("more")), "{table}");
     }
@@ -137,6 +140,45 @@ fn a_phase_that_is_not_repeated_is_not_waited_for_once_a_later_one_has_begun() {
 }
 
 #[test]
+fn a_default_counts_what_is_left_to_do_and_not_the_time_since_the_build_began() {
+    let mut live = resumed();
+    let default = Estimate::by_default(Duration::from_secs(820), |_| true);
+    let estimated = Event::Progress { progress: Progress::Estimated { estimate: default } };
+    live.apply(&estimated, Duration::ZERO);
+    assert_eq!(live.left_words(Duration::ZERO), ", 14–27m left, by default");
+    live.apply(&intended("available eu-west-1"), Duration::ZERO);
+    assert_eq!(live.left_words(Duration::ZERO), ", 8–16m left, by default", "it is copied at once");
+    live.apply(&intended("publish"), Duration::from_secs(9000));
+    assert_eq!(live.left_words(Duration::from_secs(9000)), ", <1m left, by default", "however long it took so far");
+}
+
+#[test]
+fn an_image_and_copies_that_say_nothing_of_themselves_take_as_long_as_earlier_ones() {
+    let mut live = resumed();
+    let span =
+        |low: u64, high: u64| estimate::Span { low_ms: low * 60_000, median_ms: high * 60_000, high_ms: high * 60_000 };
+    let phases = [(Phase::Image, span(4, 6))].into();
+    let estimate =
+        Estimate { builds: 2, phases, copies: [("eu-west-1".to_owned(), span(10, 14))].into(), ..Estimate::default() };
+    live.apply(&Event::Progress { progress: Progress::Estimated { estimate } }, Duration::ZERO);
+    let pending =
+        |wait, on: &str| Event::Waiting { wait, on: on.to_owned(), state: "pending".to_owned(), source: None };
+    let lines = |live: &Live, secs| {
+        let lines = live.lines(Duration::from_secs(secs), 100, 50).join("\n");
+        anstream::adapter::strip_str(&lines).to_string()
+    };
+    live.apply(&intended("available us-west-2"), Duration::ZERO);
+    live.apply(&pending(1, "ami-1 in us-west-2"), Duration::ZERO);
+    assert!(lines(&live, 60).contains("ami-1, 3–5m left: pending\n"), "{}", lines(&live, 60));
+    assert!(lines(&live, 400).contains("ami-1: pending\n"), "it takes longer than ever: {}", lines(&live, 400));
+    live.apply(&intended("available eu-west-1"), Duration::ZERO);
+    live.apply(&pending(2, "ami-2 in eu-west-1"), Duration::ZERO);
+    let copying = lines(&live, 120);
+    assert!(copying.contains("to 1 region, 0 ready, 8–12m left\n"), "{copying}");
+    assert!(copying.contains("    eu-west-1   …  8–12m\n"), "{copying}");
+}
+
+#[test]
 fn a_copy_that_went_on_meanwhile_takes_as_long_as_it_does_now() {
     let mut live = resumed();
     let waiting = |state: &str| {
@@ -148,7 +190,8 @@ fn a_copy_that_went_on_meanwhile_takes_as_long_as_it_does_now() {
     // Not two seconds for each 60 per cent.
     assert_eq!(live.slowest_left(Duration::from_secs(2)), None);
     live.apply(&waiting("pending, 70%"), Duration::from_secs(102));
-    assert_eq!(live.slowest_left(Duration::from_secs(102)), Some(Duration::from_secs(300)));
+    let left = (Duration::from_secs(240), Duration::from_secs(375));
+    assert_eq!(live.slowest_left(Duration::from_secs(102)), Some(left));
     let home =
         Event::Waiting { wait: 2, on: "ami-1 in us-west-2".to_owned(), state: "pending, 60%".to_owned(), source: None };
     live.apply(&intended("available us-west-2"), Duration::from_secs(102));

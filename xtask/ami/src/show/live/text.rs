@@ -31,11 +31,40 @@ pub(super) fn clock(time: Duration) -> String {
     }
 }
 
-/// A time that is left, in at most three columns: `<1m`, `4m`, `2h`.
-pub(super) fn left(time: Duration) -> String {
-    match time.as_secs() {
-        0..60 => "<1m".to_owned(),
-        secs @ 60..5970 => format!("{}m", (secs + 30) / 60),
-        secs => format!("{}h", (secs + 1800) / 3600),
+/// A range of time that is left, in at most six columns: `<1m`, `4m`, `4–6m`, `55–70m`, `2–3h`.
+pub(super) fn left((low, high): (Duration, Duration)) -> String {
+    let minutes = |time: Duration| (time.as_secs() + 30) / 60;
+    let hours = |time: Duration| (time.as_secs() + 1800) / 3600;
+    let text = |low: u64, high: u64, unit| match low == high {
+        true => format!("{high}{unit}"),
+        false => format!("{low}–{high}{unit}"),
+    };
+    match minutes(high) {
+        0 => "<1m".to_owned(),
+        1..100 => text(minutes(low), minutes(high), 'm'),
+        _ => text(hours(low), hours(high), 'h'),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_that_is_left_takes_six_columns_at_most() {
+        let secs = Duration::from_secs;
+        for (low, high, text) in [
+            (0, 20, "<1m"),
+            (0, 90, "0–2m"),
+            (230, 250, "4m"),
+            (240, 370, "4–6m"),
+            (3300, 4200, "55–70m"),
+            (5400, 5940, "90–99m"),
+            (5400, 6000, "2h"),
+            (36_000, 86_400, "10–24h"),
+        ] {
+            assert_eq!(left((secs(low), secs(high))), text);
+            assert!(width_of(text) <= 6, "{text}");
+        }
     }
 }

@@ -56,7 +56,16 @@ fn base() -> Value {
 
 fn kind(regions: &[Region]) -> Kind<'_> {
     let made_in = regions.iter().find(|region| region.as_str() == HOME).expect("the build region");
-    Kind { local: false, promotes: false, opens: true, instance_type: None, made_in, regions }
+    Kind {
+        local: false,
+        promotes: false,
+        skips_build: false,
+        reuses_base: false,
+        opens: true,
+        instance_type: None,
+        made_in,
+        regions,
+    }
 }
 
 fn history(states: &[State]) -> History {
