@@ -265,7 +265,8 @@ initrds_with_identities() {
 renew_initrds() {
     local initrd
     for initrd in $stale_initrds; do
-        update-initramfs -u -k "${initrd#/boot/initrd.img-}" || fail "failed to make $initrd anew, which identifies this machine"
+        update-initramfs -u -k "${initrd#/boot/initrd.img-}" ||
+            fail "failed to make $initrd anew, which identifies this machine: log in and run update-initramfs to see why"
         say "made $initrd anew, which had a copy of what identifies this machine"
     done
 }

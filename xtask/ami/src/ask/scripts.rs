@@ -21,7 +21,7 @@ pub struct Scripts {
     pub packages: Utf8PathBuf,
     /// Functions that check.sh takes in: whether the bill of materials lists what is installed.
     pub bill: Utf8PathBuf,
-    /// Lists that seal.sh takes in: what must not be in an image.
+    /// Lists that seal.sh and check.sh take in: what must not be in an image.
     pub unwanted: Utf8PathBuf,
 }
 
