@@ -288,11 +288,12 @@ sshd_wants_keys() {
 # it as its kind, and last `searched`. A login key may be the one that was given, so that its date does not matter.
 # shellcheck disable=SC2154 # unwanted.sh has the lists.
 find_old_files() {
-    local kind pattern passing copied programs matching kinds=()
+    local kind pattern passing copied history may_be_empty matching kinds=()
     # The largest folder has the names of packages.
     any_of passing "${passed_over[@]}" /var/lib/dpkg/info
     any_of copied "${copies[@]}"
-    any_of programs "${no_histories[@]}"
+    any_history history
+    any_of may_be_empty "${unwanted_files[@]}"
     for kind in login_keys credential_files tokens memories host_keys identities logs mail_and_jobs temporary; do
         local -n patterns=$kind
         local inside=()
@@ -302,9 +303,9 @@ find_old_files() {
         any_of matching "${patterns[@]}" "${inside[@]}"
         kinds+=(-o "${matching[@]}" -printf "$kind %p\n")
     done
-    find / -regextype posix-extended "${passing[@]}" -prune -o -name 'authorized_keys*' -printf 'login_keys %p\n' \
-        -o -type f ! -empty ! "(" -newerct "@$boot_time" "(" -newermt "@$boot_time" -o "${copied[@]}" ")" ")" \
-        "(" -path '*/.*' -regex "$HISTORY" ! "${programs[@]}" -printf 'histories %p\n' "${kinds[@]}" ")"
+    find / "${passing[@]}" -prune -o -name 'authorized_keys*' -printf 'login_keys %p\n' \
+        -o ! -type d ! "(" -newerct "@$boot_time" "(" -newermt "@$boot_time" -o "${copied[@]}" ")" ")" \
+        ! "(" -empty "${may_be_empty[@]}" ")" "(" "${history[@]}" -printf 'histories %p\n' "${kinds[@]}" ")"
     echo searched
 }
 

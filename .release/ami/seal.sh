@@ -316,15 +316,15 @@ remove_unwanted() {
 # Prints every unwanted path, each followed by a zero byte.
 # shellcheck disable=SC2154 # unwanted.sh has the lists.
 unwanted() {
-    local passing anything programs files of_boot emptied
+    local passing anything history files of_boot emptied
     any_of passing "${passed_over[@]}"
     any_of anything "${unwanted[@]}"
-    any_of programs "${no_histories[@]}"
+    any_history history
     any_of files "${unwanted_files[@]}"
     any_of of_boot "${written_at_boot[@]}"
     any_of emptied "${emptied_at_boot[@]}"
-    find / -regextype posix-extended "${passing[@]}" -prune -o "${anything[@]}" -prune -print0 \
-        -o ! -type d -path '*/.*' -regex "$HISTORY" ! "${programs[@]}" -print0 -o ! -type d ! -empty "${files[@]}" -print0 \
+    find / "${passing[@]}" -prune -o "${anything[@]}" -prune -print0 \
+        -o ! -type d "${history[@]}" -print0 -o ! -type d ! -empty "${files[@]}" -print0 \
         -o ! -type d "${of_boot[@]}" -newerct "@$boot_time" -print0 \
         -o -type f ! -empty "${emptied[@]}" -newerct "@$boot_time" -print0
 }

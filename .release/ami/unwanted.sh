@@ -104,3 +104,12 @@ any_of() {
     done
     condition=("(" "${condition[@]}" ")")
 }
+
+# Sets an array to the arguments with which find matches histories. The argument is the array's name.
+any_history() {
+    local -n found=$1
+    local programs
+    any_of programs "${no_histories[@]}"
+    # The path comes first, because an expression takes longer.
+    found=("(" -path '*/.*' -regextype posix-extended -regex "$HISTORY" ! "${programs[@]}" ")")
+}

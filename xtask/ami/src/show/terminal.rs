@@ -19,7 +19,6 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::Instant,
 };
-
 use xtask::region::Region;
 
 use super::{

@@ -103,6 +103,13 @@ impl Root {
         std::fs::write(path, text).expect("a file");
     }
 
+    /// Makes a link.
+    pub fn link(&self, path: &str, target: &str) {
+        let path = path_in(&self.path, path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::os::unix::fs::symlink(target, path).expect("a link");
+    }
+
     /// The folder itself.
     pub fn folder(&self) -> &Utf8Path {
         &self.path

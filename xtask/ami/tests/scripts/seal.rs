@@ -156,6 +156,10 @@ fn histories_go_wherever_a_program_keeps_them() {
     let paths: Vec<String> = paths.collect();
     paths.iter().for_each(|path| root.write(path, "ls\n"));
     NO_HISTORIES.iter().for_each(|path| root.write(path, "of the company\n"));
+    // An empty one and one that goes nowhere tell of somebody who used the machine, too.
+    root.write("/home/admin/.bash_history", "");
+    root.link("/home/admin/.lesshst", "/dev/null");
+    let unused = ["/home/admin/.bash_history".to_owned(), "/home/admin/.lesshst".to_owned()];
     root.reboot();
     let histories = |root: &crate::root::Root| {
         let ended = root.run("check.sh", &["ssh-ed25519 AAAAC3NzaLogin me", "/usr/bin/machida"]);
@@ -163,7 +167,7 @@ fn histories_go_wherever_a_program_keeps_them() {
         line.unwrap_or_else(|| panic!("{ended:#?}")).to_owned()
     };
     let faults = histories(&root);
-    assert!(paths.iter().all(|path| faults.contains(path.as_str())), "{faults}");
+    assert!(paths.iter().chain(&unused).all(|path| faults.contains(path.as_str())), "{faults}");
     let ended = root.run("seal.sh", &[]);
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     let left: Vec<&String> = paths.iter().filter(|path| root.read(path).is_some()).collect();
