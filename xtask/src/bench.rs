@@ -42,7 +42,8 @@ pub fn run(flags: &BenchFlags) -> Result<ExitCode> {
     let mut parts = if flags.parts.is_empty() { QUICK.to_vec() } else { flags.parts.clone() };
     parts.sort_unstable();
     parts.dedup();
-    let earlier = flags.against.as_deref().map(|commit| earlier::Checkout::of(&sh, commit)).transpose()?;
+    let earlier =
+        flags.against.as_deref().map(|commit| earlier::Checkout::of(&sh, commit, "bench-earlier")).transpose()?;
     let mut rows = Vec::new();
     let mut all_ran = true;
     for part in parts {
@@ -71,6 +72,7 @@ fn measure(sh: &Shell, part: Part, earlier: Option<&earlier::Checkout>) -> Resul
         Part::Local => local(sh, earlier),
         Part::Bases => bases(sh),
         Part::Private => private(sh),
+        Part::Fresh => fresh(sh, earlier),
     }
 }
 
@@ -190,17 +192,34 @@ fn local(sh: &Shell, earlier: Option<&earlier::Checkout>) -> Result<Vec<Row>> {
     let words = ["--package", "xtask-ami", "--no-default-features", "--test", "local", "against_packer"];
     let printed = test(sh, &[&words[..], &["--", "--ignored", "--nocapture"]].concat())?;
     let figures = row::lines(&printed, "packer").into_iter().next().context("the test printed no figures")?;
-    let row = |what: &str, measured, bound| {
+    let (available, verified) = (figures.number("available")?, figures.number("verified")?);
+    let row = |what: &str, measured, beside, key| {
         let row = Row::new(format!("--local, until the image is {what}"), "s", measured);
-        anyhow::Ok(row.beside("packer, unverified", figures.number("packer")?).target(Target::AtMost(bound)))
+        anyhow::Ok(row.beside(beside, figures.number(key)?))
     };
-    let verified = figures.number("verified")?;
-    let mut rows = vec![row("available", figures.number("available")?, 0.42)?, row("verified", verified, 0.65)?];
+    let (own, given) = ("packer, unverified", "packer on this tool's machine");
+    let mut rows = vec![
+        row("available", available, own, "packer")?.target(Target::AtMost(0.42)),
+        row("verified", verified, own, "packer")?.target(Target::AtMost(0.65)),
+        row("available", available, given, "same_machine")?,
+        row("verified", verified, given, "same_machine")?,
+    ];
     if let Some(earlier) = earlier {
         let row = Row::new("--local, the whole job, its base and packages a day old at most".to_owned(), "s", verified);
         rows.push(row.beside("earlier build", earlier.local_secs()?).target(Target::AtMost(0.6)));
     }
     Ok(rows)
+}
+
+/// What somebody waits for who has just cloned it.
+fn fresh(sh: &Shell, earlier: Option<&earlier::Checkout>) -> Result<Vec<Row>> {
+    say(format_args!("== a fresh clone of what is committed"));
+    let took = earlier::Checkout::of(sh, "HEAD", "bench-fresh")?.fresh_secs()?;
+    let row = Row::new("--local, from a fresh clone to verified images".to_owned(), "s", took);
+    Ok(vec![match earlier {
+        Some(earlier) => row.beside("earlier build", earlier.fresh_secs()?).target(Target::AtMost(0.8)),
+        None => row,
+    }])
 }
 
 /// The same of private images, one after another.

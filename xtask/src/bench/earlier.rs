@@ -15,13 +15,13 @@ pub struct Checkout {
 }
 
 impl Checkout {
-    /// Checks a commit out below the target folder.
+    /// Checks a commit out below the target folder, in a folder of this name.
     ///
     /// # Errors
     /// When git does not know it, or this is no clone.
-    pub fn of(sh: &Shell, commit: &str) -> Result<Checkout> {
+    pub fn of(sh: &Shell, commit: &str, name: &str) -> Result<Checkout> {
         let target = sh.current_dir().join("xtask/target");
-        let path = target.join("bench-earlier");
+        let path = target.join(name);
         let checkout = Checkout { sh: sh.clone(), path, target };
         checkout.remove();
         let path = &checkout.path;
@@ -53,8 +53,7 @@ impl Checkout {
         build.run().context("failed to compile the earlier build")?;
         let folder = sh.create_temp_dir()?;
         let (home, root) = (folder.path().join("home"), folder.path().join("checkout"));
-        cmd!(sh, "cp -r xtask/ami/sample {root}").quiet().run()?;
-        cmd!(sh, "cp -r .release regions {root}").quiet().run()?;
+        self.copy_sample(&root)?;
         let (tool, limit) = (target.join("debug/xtask-ami"), LIMIT.as_secs().to_string());
         let mut took_secs = 0.0;
         // The first one makes the base.
@@ -66,6 +65,36 @@ impl Checkout {
             took_secs = began.elapsed().as_secs_f64();
         }
         Ok(took_secs)
+    }
+
+    /// How many seconds it takes from a clone of it, where nothing is compiled and no base is made, to the verified images.
+    /// What it is compiled from is downloaded before, and QEMU is installed.
+    ///
+    /// # Errors
+    /// When it does not compile, or the job fails.
+    pub fn fresh_secs(&self) -> Result<f64> {
+        let sh = &self.sh;
+        let _folder = sh.push_dir(&self.path);
+        cmd!(sh, "cargo fetch --quiet --locked").quiet().run().context("failed to fetch the dependencies")?;
+        let folder = sh.create_temp_dir()?;
+        let (home, root) = (folder.path().join("home"), folder.path().join("checkout"));
+        self.copy_sample(&root)?;
+        let limit = LIMIT.as_secs().to_string();
+        let words = ["ami", "--version", "0.6.1", "--local", "--yes", "--quiet", "--root"];
+        let began = Instant::now();
+        let job = cmd!(sh, "timeout --kill-after=10 {limit} cargo xtask {words...} {root}").quiet().ignore_stdout();
+        // As from a shell: which compiler is called is its own affair.
+        let job = job.env_remove("CARGO_BUILD_RUSTC_WRAPPER").env_remove("CARGO_TARGET_DIR");
+        let job = job.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+        job.env("WALLAROO_AMI_HOME", &home).run().context("the job of a fresh clone failed")?;
+        Ok(began.elapsed().as_secs_f64())
+    }
+
+    /// The sample with this commit's recipe, as a Wallaroo checkout.
+    fn copy_sample(&self, root: &std::path::Path) -> Result<()> {
+        let sh = &self.sh;
+        cmd!(sh, "cp -r xtask/ami/sample {root}").quiet().run()?;
+        Ok(cmd!(sh, "cp -r .release regions {root}").quiet().run()?)
     }
 
     /// cargo with these words, for as long as it may take. What it compiles of the two packages stays apart: packages at the

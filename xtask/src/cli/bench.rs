@@ -38,4 +38,6 @@ pub enum Part {
     Bases,
     /// Private images with --local, one after another; takes up to an hour under emulation
     Private,
+    /// From a fresh clone to the verified images of --local: compiling, the base and the job; takes up to a quarter of an hour
+    Fresh,
 }
