@@ -244,7 +244,7 @@ fn test(sh: &Shell, words: &[&str]) -> Result<String> {
     let limit = LIMIT.as_secs().to_string();
     // It ends everything that the test started, too.
     let command = cmd!(sh, "timeout --kill-after=10 {limit} cargo test --quiet {words...}").quiet();
-    let printed = command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH").read();
+    let printed = crate::with_cargo(command).read();
     say(format_args!("== ended after {} s", began.elapsed().as_secs()));
     printed.context("the test failed, or took too long")
 }

@@ -10,4 +10,5 @@ pub mod home;
 pub mod instance;
 pub mod parameter;
 pub mod region;
+pub mod variables;
 pub mod version;

@@ -16,7 +16,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Parser as _;
 use xtask::{
     cli::{Ami, Cli, Command as Subcommand, Task},
-    completion,
+    completion, variables,
 };
 
 mod bench;
@@ -102,9 +102,13 @@ fn cargo(command: &str, ami: &Ami, wrapper: Option<&str>) -> Command {
     if !ami.needs_aws() {
         cargo.arg("--no-default-features");
     }
-    // Cargo set these for this process. The tool must not inherit them: they would make cargo compile it again.
-    cargo.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+    variables::of_package().for_each(|name| _ = cargo.env_remove(name));
     cargo
+}
+
+/// A command that starts cargo, without what cargo told this process of its own package.
+fn with_cargo(command: xshell::Cmd<'_>) -> xshell::Cmd<'_> {
+    variables::of_package().fold(command, xshell::Cmd::env_remove)
 }
 
 /// The folder that the tool lies in.

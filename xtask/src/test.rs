@@ -143,7 +143,7 @@ pub fn run(flags: &TestFlags) -> Result<ExitCode> {
 /// one with the SDK takes its place.
 fn machines(sh: &Shell, checks: &mut Checks) -> Result<()> {
     say("\n== compiling the tests with machines");
-    let compile = without_cargo(cmd!(sh, "cargo test {LIGHT...} --test local --no-run"));
+    let compile = crate::with_cargo(cmd!(sh, "cargo test {LIGHT...} --test local --no-run"));
     // Not by cargo, which would wait for the one that compiles.
     let said = compile.ignore_status().read_stderr().context("failed to start cargo")?;
     let path =
@@ -200,7 +200,7 @@ fn witnesses(sh: &Shell, checks: &mut Checks, talk: &Path) -> Result<()> {
     sh.write_file(root.join(".release/ami/ami.toml"), recipe)?;
     for (partition, region) in PARTITIONS {
         let words = ["--no-default-features", "--", "ami", "iam-policy", "--regions", region];
-        let tool = without_cargo(cmd!(sh, "cargo run --quiet --package xtask-ami {words...} --root {root}"));
+        let tool = crate::with_cargo(cmd!(sh, "cargo run --quiet --package xtask-ami {words...} --root {root}"));
         // Without a policy the check fails.
         let policy = tool.read().unwrap_or_default();
         checks.run("the IAM policy, by IAM's data", cmd!(sh, "{python} {WITNESS}/iam.py {partition}").stdin(policy));
@@ -225,7 +225,7 @@ fn pages(sh: &Shell, checks: &mut Checks) -> Result<()> {
     ] {
         sh.write_file(home.join("builds").join(build).join("journal.jsonl"), sh.read_file(journal)?)?;
         let words = ["--no-default-features", "--", "ami", "report", build];
-        let tool = without_cargo(cmd!(sh, "cargo run --quiet --package xtask-ami {words...}"));
+        let tool = crate::with_cargo(cmd!(sh, "cargo run --quiet --package xtask-ami {words...}"));
         let tool = tool.env("WALLAROO_AMI_HOME", &home);
         // Without a page the check fails.
         pages.push(tool.read().unwrap_or_else(|_| build.to_owned()));
@@ -262,7 +262,7 @@ struct Beside {
 
 impl Beside {
     fn begin<const N: usize>(commands: [(&'static str, xshell::Cmd<'_>); N]) -> Beside {
-        let commands = commands.map(|(name, command)| (name, Command::from(without_cargo(command))));
+        let commands = commands.map(|(name, command)| (name, Command::from(crate::with_cargo(command))));
         let ends = move || {
             let end = |(name, mut command): (_, Command)| {
                 let began = Instant::now();
@@ -286,16 +286,11 @@ impl Beside {
     }
 }
 
-/// Cargo set these for this process. Its children must not inherit them: they would compile everything again.
-fn without_cargo(command: xshell::Cmd<'_>) -> xshell::Cmd<'_> {
-    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH")
-}
-
 impl Checks {
     fn run(&mut self, name: &'static str, command: xshell::Cmd<'_>) {
         let began = Instant::now();
         say(format_args!("\n== {name}"));
-        let passed = without_cargo(command).run().is_ok();
+        let passed = crate::with_cargo(command).run().is_ok();
         self.end_of(name, passed, began.elapsed());
     }
 

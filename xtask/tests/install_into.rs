@@ -131,7 +131,7 @@ fn the_tool_runs_where_it_was_installed() {
     // it links stays apart, because other tests run the programs of this repository.
     cargo.env("CARGO_BUILD_BUILD_DIR", folders.tool.join("xtask/target")).env_remove("CARGO_TARGET_DIR");
     cargo.env("WALLAROO_AMI_HOME", checkout.join("home"));
-    cargo.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+    xtask::variables::of_package().for_each(|name| _ = cargo.env_remove(name));
     let output = cargo.stdin(Stdio::null()).output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(checkout.join("xtask/target/debug/xtask-ami").exists());

@@ -115,6 +115,21 @@ fn cargo_arguments(config: &str, variable: Option<&str>) -> String {
 }
 
 #[test]
+fn cargo_gets_nothing_of_what_cargo_says_of_the_dispatchers_package() {
+    let mut dispatcher = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let folder = TempDir::new().expect("a folder");
+    let cargo = program(folder.path().join("cargo"), "#!/bin/sh\nenv\n");
+    dispatcher.args(["ami", "list", "--local"]).current_dir(folder.path()).env("CARGO", cargo);
+    let output = dispatcher.output().expect("the dispatcher runs");
+    let variables = String::from_utf8_lossy(&output.stdout);
+    assert!(variables.contains("PATH="), "{output:?}");
+    for beginning in ["CARGO_PKG_", "CARGO_MANIFEST_"] {
+        assert!(std::env::vars().any(|(name, _)| name.starts_with(beginning)), "cargo sets no {beginning}");
+        assert!(!variables.lines().any(|line| line.starts_with(beginning)), "{variables}");
+    }
+}
+
+#[test]
 fn a_wrapper_of_the_users_own_takes_its_place() {
     let ours = "--config build.rustc-wrapper='";
     for (config, variable, is_ours) in [

@@ -65,7 +65,7 @@ fn compile(sh: &Shell, wrapper: &str) -> Result<Taken> {
     let words = ["--package", "xtask-ami", "--locked", "--offline"];
     let command = cmd!(sh, "timeout --kill-after=10 {limit} cargo build --quiet {words...}").quiet();
     let command = command.env("CARGO_TARGET_DIR", &target).env("CARGO_BUILD_RUSTC_WRAPPER", wrapper);
-    let command = command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+    let command = crate::with_cargo(command);
     let is_over = AtomicBool::new(false);
     let (compiled, (crate_secs, crate_gb)) = thread::scope(|scope| {
         let watch = scope.spawn(|| watch(&is_over));

@@ -85,8 +85,8 @@ impl Checkout {
         let job = cmd!(sh, "timeout --kill-after=10 {limit} cargo xtask {words...} {root}").quiet().ignore_stdout();
         // As from a shell: which compiler is called is its own affair.
         let job = job.env_remove("CARGO_BUILD_RUSTC_WRAPPER").env_remove("CARGO_TARGET_DIR");
-        let job = job.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
-        job.env("WALLAROO_AMI_HOME", &home).run().context("the job of a fresh clone failed")?;
+        let job = crate::with_cargo(job).env("WALLAROO_AMI_HOME", &home);
+        job.run().context("the job of a fresh clone failed")?;
         Ok(began.elapsed().as_secs_f64())
     }
 
@@ -103,8 +103,7 @@ impl Checkout {
         let (sh, limit) = (&self.sh, LIMIT.as_secs().to_string());
         let apart = ["xtask", "xtask-ami"].map(|name| format!("--config=profile.dev.package.{name}.debug=1"));
         let command = cmd!(sh, "timeout --kill-after=10 {limit} cargo {apart...} {words...}").quiet();
-        let command = command.env("CARGO_TARGET_DIR", &self.target);
-        command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH")
+        crate::with_cargo(command.env("CARGO_TARGET_DIR", &self.target))
     }
 
     fn remove(&self) {
