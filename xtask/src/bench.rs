@@ -71,7 +71,7 @@ fn measure(sh: &Shell, part: Part, earlier: Option<&earlier::Checkout>) -> Resul
         Part::Compile => compile::rows(sh),
         Part::Local => local(sh, earlier),
         Part::Bases => bases(sh),
-        Part::Private => private(sh),
+        Part::Private => private(sh, earlier),
         Part::Fresh => fresh(sh, earlier),
     }
 }
@@ -223,18 +223,20 @@ fn fresh(sh: &Shell, earlier: Option<&earlier::Checkout>) -> Result<Vec<Row>> {
 }
 
 /// The same of private images, one after another.
-fn private(sh: &Shell) -> Result<Vec<Row>> {
+fn private(sh: &Shell, earlier: Option<&earlier::Checkout>) -> Result<Vec<Row>> {
     let words = ["--package", "xtask-ami", "--no-default-features", "--test", "local", "private_images"];
     let printed = test(sh, &[&words[..], &["--", "--ignored", "--nocapture"]].concat())?;
-    let row = |figures: Words| {
-        let row = |what: &str, measured, bound| {
-            let row = Row::new(format!("--local, private image, {what}"), "s", measured);
-            Ok(row.beside("without a kept base", figures.number("without")?).target(Target::AtMost(bound)))
-        };
-        Ok([row("keeping a base", figures.number("keeping")?, 1.02), row("from it", figures.number("reusing")?, 0.6)])
+    let figures = row::lines(&printed, "private").into_iter().next().context("the test printed no figures")?;
+    let row = |what: &str, key, bound| {
+        let row = Row::new(format!("--local, private image, {what}"), "s", figures.number(key)?);
+        anyhow::Ok(row.beside("without a kept base", figures.number("without")?).target(Target::AtMost(bound)))
     };
-    let rows: Result<Vec<_>> = row::lines(&printed, "private").into_iter().map(row).collect();
-    rows?.into_iter().flatten().collect()
+    let mut rows = vec![row("keeping a base", "keeping", 1.02)?, row("from it", "reusing", 0.6)?];
+    if let Some(earlier) = earlier {
+        let row = Row::new("--local, private image, from a kept base".to_owned(), "s", figures.number("reusing")?);
+        rows.push(row.beside("earlier build's job", earlier.local_secs()?).target(Target::AtMost(0.6)));
+    }
+    Ok(rows)
 }
 
 /// Runs `cargo test` with these words, and returns what it printed.

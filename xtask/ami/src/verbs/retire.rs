@@ -73,28 +73,32 @@ pub async fn retire<C: Cloud>(
     let is_there =
         |it: &Listed| catalogue.entries.iter().any(|entry| entry.region == it.region && entry.image.id == it.image);
     let left: Vec<Listed> = left.into_iter().filter(|it| !is_there(it)).collect();
-    if images.is_empty() && left.is_empty() {
-        return Err(match unanswered.paragraph("look for images") {
-            Some(paragraph) => {
-                Failure::Failed(anyhow!("no image `{name}` was found, but some may be left: {paragraph}"))
-            }
-            None => Failure::Refused(anyhow!(
-                "there is no image `{name}`{}; to list the images: cargo xtask ami list{}",
-                catalogue.near(flags.version.as_str()),
-                cloud.flags()
-            )),
-        });
-    }
-    let parameters = Named::of(recipe, &flags.version, &catalogue, &images);
-    let retirement = Retirement { cloud, state_dir, flags, name: &name, earlier: &earlier, parameters, common, events };
+    let takes_up = if way == Way::Remove { takes_up } else { Vec::new() };
     let about = |images| About {
         format: FORMAT,
         version: flags.version.to_string(),
         identity: identity.clone(),
         way,
         images,
-        takes_up: if way == Way::Remove { takes_up.clone() } else { Vec::new() },
+        takes_up: takes_up.clone(),
     };
+    if images.is_empty() && left.is_empty() {
+        if let Some(paragraph) = unanswered.paragraph("look for images") {
+            return Err(Failure::Failed(anyhow!("no image `{name}` was found, but some may be left: {paragraph}")));
+        }
+        if !takes_up.is_empty() {
+            let ended = Journal::begin(state_dir, about(Vec::new())).and_then(Journal::end);
+            events.note(format_args!("the removal that was interrupted left nothing of `{name}`"));
+            return ended.map_err(Failure::Failed);
+        }
+        return Err(Failure::Refused(anyhow!(
+            "there is no image `{name}`{}; to list the images: cargo xtask ami list{}",
+            catalogue.near(flags.version.as_str()),
+            cloud.flags()
+        )));
+    }
+    let parameters = Named::of(recipe, &flags.version, &catalogue, &images);
+    let retirement = Retirement { cloud, state_dir, flags, name: &name, earlier: &earlier, parameters, common, events };
     let undone = match way {
         Way::Remove => retirement.remove(&images, (&left, &silent), about).await?,
         _ => change::change(&retirement, way, &images, about).await?,

@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, time::Duration};
 use tokio::time::{sleep, timeout};
 use xtask::cli::RetireFlags;
 use xtask_ami::{
-    cloud::{NewImage, tags::Tags},
+    cloud::{Account as _, NewImage, tags::Tags},
     event::ids::ImageId,
     ground::outcome::Failure,
+    record::retirement::Retirements,
     verbs::retire,
 };
 
@@ -43,9 +44,17 @@ pub async fn tell(story: &mut Story) {
         sleep(LAG).await;
     }
     story.set_odds(Odds::default());
-    if let Some(Err(Failure::Failed(error))) = retire(story, &removal(story), None).await {
-        story.expect(false, 1, &format!("retiring fails, and nothing goes wrong: {error:#}"));
+    let is_interrupted = story.has_interrupted_removal().await;
+    match retire(story, &removal(story), None).await {
+        Some(Err(Failure::Failed(error))) => {
+            story.expect(false, 1, &format!("retiring fails, and nothing goes wrong: {error:#}"));
+        }
+        Some(Err(Failure::Refused(error))) if is_interrupted => {
+            story.expect(false, 12, &format!("a removal was interrupted, and cannot be ended: {error:#}"));
+        }
+        _ => {}
     }
+    story.expect(!story.has_interrupted_removal().await, 12, "a removal that ended counts as interrupted");
     story.judge_listed();
     story.cloud.books.borrow_mut().judge_retired(&name, others);
 }
@@ -93,6 +102,14 @@ async fn retire(story: &Story, flags: &RetireFlags, crash: Option<Crash>) -> Opt
 }
 
 impl Story {
+    /// Whether a removal of the version began, and none that took it up has ended.
+    async fn has_interrupted_removal(&self) -> bool {
+        let identity = self.cloud.identity().await.expect("who this is");
+        let retirements = Retirements::read(&self.desk.home, &identity).expect("journals");
+        let (_, runs) = retirements.left(self.order.version.as_str());
+        !runs.is_empty()
+    }
+
     /// Each image that was removed or changed since is in a journal.
     fn judge_listed(&self) {
         let folder = self.desk.home.retirements();
