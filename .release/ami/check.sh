@@ -288,11 +288,12 @@ sshd_wants_keys() {
 # it as its kind, and last `searched`. A login key may be the one that was given, so that its date does not matter.
 # shellcheck disable=SC2154 # unwanted.sh has the lists.
 find_old_files() {
-    local kind pattern passing copied history may_be_empty matching kinds=()
+    local kind pattern passing copied history core may_be_empty matching kinds=()
     # The largest folder has the names of packages.
     any_of passing "${passed_over[@]}" /var/lib/dpkg/info
     any_of copied "${copies[@]}"
     any_history history
+    any_core core
     any_of may_be_empty "${unwanted_files[@]}"
     for kind in login_keys credential_files tokens memories host_keys identities logs mail_and_jobs temporary; do
         local -n patterns=$kind
@@ -305,7 +306,8 @@ find_old_files() {
     done
     find / "${passing[@]}" -prune -o -name 'authorized_keys*' -printf 'login_keys %p\n' \
         -o ! -type d ! "(" -newerct "@$boot_time" "(" -newermt "@$boot_time" -o "${copied[@]}" ")" ")" \
-        ! "(" -empty "${may_be_empty[@]}" ")" "(" "${history[@]}" -printf 'histories %p\n' "${kinds[@]}" ")"
+        ! "(" -empty "${may_be_empty[@]}" ")" "(" "${history[@]}" -printf 'histories %p\n' \
+        -o "${core[@]}" -printf 'logs %p\n' "${kinds[@]}" ")"
     echo searched
 }
 
@@ -372,13 +374,13 @@ no_file_before_the_boot() {
 # A file that this boot wrote may name this machine, and virtual machines can have the same addresses. A file of the image
 # may not. dpkg and apt keep versions, which can look like addresses.
 no_file_names_the_machine_it_was_made_on() {
-    local expression file patterns=()
+    local content expression file patterns=()
     for expression in "${!marks[@]}"; do
         patterns+=(-e "$expression")
     done
     ((${#patterns[@]} > 0)) || return 0
-    find / \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /usr -o -path /opt -o -path /snap \
-        -o -path /var/lib/dpkg -o -path /var/lib/apt \) -prune -o -type f ! -empty ! -newerct "@$boot_time" -print0 |
+    all_content content /var/lib/dpkg /var/lib/apt
+    find "${content[@]}" -type f ! -empty ! -newerct "@$boot_time" -print0 |
         { xargs -0 --no-run-if-empty grep -lZaE "${patterns[@]}" -- || true; } |
         while IFS= read -r -d '' file; do
             for expression in "${!marks[@]}"; do

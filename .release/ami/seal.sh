@@ -316,27 +316,30 @@ remove_unwanted() {
 # Prints every unwanted path, each followed by a zero byte.
 # shellcheck disable=SC2154 # unwanted.sh has the lists.
 unwanted() {
-    local passing anything history files of_boot emptied
+    local passing anything history core files of_boot emptied
     any_of passing "${passed_over[@]}"
     any_of anything "${unwanted[@]}"
     any_history history
+    any_core core
     any_of files "${unwanted_files[@]}"
     any_of of_boot "${written_at_boot[@]}"
     any_of emptied "${emptied_at_boot[@]}"
     find / "${passing[@]}" -prune -o "${anything[@]}" -prune -print0 \
         -o ! -type d "${history[@]}" -print0 -o ! -type d ! -empty "${files[@]}" -print0 \
+        -o "${core[@]}" -print0 \
         -o ! -type d "${of_boot[@]}" -newerct "@$boot_time" -print0 \
         -o -type f ! -empty "${emptied[@]}" -newerct "@$boot_time" -print0
 }
 
 # Prints a line `FILE (KIND)` for each file that tells of this machine, would be shared by mistake, or has a credential.
 own_content() {
+    local not_searched=()
     # dpkg and apt keep versions, which can look like addresses.
     containing marks -newerct "@$boot_time" ! -path '/var/lib/dpkg/*' ! -path '/var/lib/apt/*' | sort -u
     containing credentials | sort -u
     # shellcheck disable=SC2034 # containing() reads it by its name.
     local -A random=([$RANDOM_UUID]='random id' [$RANDOM_ID]='random id' [$RANDOM_NAME]='random name')
-    passed_over+=("${checksums[@]}")
+    not_searched=("${checksums[@]}")
     containing random -newerct "@$boot_time" | sort -u
 }
 
@@ -344,13 +347,13 @@ own_content() {
 # are tests of find.
 containing() {
     local -n kinds=$1
-    local passing expression patterns=() file
-    any_of passing "${passed_over[@]}" "${same_on_all[@]}"
+    local content expression patterns=() file
+    all_content content "${same_on_all[@]}" "${not_searched[@]}"
     for expression in "${!kinds[@]}"; do
         patterns+=(-e "$expression")
     done
     ((${#patterns[@]} > 0)) || return 0
-    find / "${passing[@]}" -prune -o -type f ! -empty "${@:2}" -print0 |
+    find "${content[@]}" -type f ! -empty "${@:2}" -print0 |
         { xargs -0 --no-run-if-empty grep -lZaE "${patterns[@]}" -- || true; } |
         while IFS= read -r -d '' file; do
             ! is_of_a_package "$file" || continue

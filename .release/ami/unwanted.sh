@@ -1,6 +1,6 @@
 #!/bin/bash
 # What seal.sh removes from a machine, and what check.sh therefore looks for on an instance of the image. Both take this file
-# in, so that nothing is removed that is not checked.
+# in. Not looked for is what may be the base's own, too: names that this boot wrote, and settings of an installer.
 
 # shellcheck disable=SC2034 # The scripts that take it in read the lists.
 
@@ -62,7 +62,7 @@ identities=(
     /var/lib/dpkg/status-old /var/lib/dpkg/available-old /var/lib/dpkg/diversions-old /var/lib/dpkg/statoverride-old
     '/var/backups/dpkg*'
 )
-logs=('/var/log/*' '/var/crash/*' '/var/lib/systemd/coredump/*' core 'core.[0-9]*')
+logs=('/var/log/*' '/var/crash/*' '/var/lib/systemd/coredump/*')
 # Mail, also such as waits to be sent, of a Postfix whose chroot has other files beside it, too, and jobs of at. An instance
 # would send and run them once more.
 mail_and_jobs=(
@@ -92,6 +92,21 @@ emptied_at_boot=(/etc/resolv.conf)
 # the base.
 passed_over=(/proc /sys /dev /run /usr /opt /snap /var/lib/cloud/seed)
 
+# These folders are not searched for what files contain: what is below /usr came in packages, other than in /usr/local.
+no_content=(/proc /sys /dev /run /usr /snap)
+
+# Sets an array to the starting points and the first arguments with which find goes through all files that may contain what an
+# image must not have, other than in these folders. The first argument is the array's name.
+all_content() {
+    local -n content_arguments=$1
+    local passing
+    any_of passing "${no_content[@]}" "${@:2}"
+    content_arguments=(/)
+    # A starting point is not passed over.
+    [[ ! -d /usr/local ]] || content_arguments+=(/usr/local)
+    content_arguments+=("${passing[@]}" -prune -o)
+}
+
 # Sets an array to the arguments with which find matches any of the patterns. The first argument is the array's name.
 any_of() {
     local -n condition=$1
@@ -105,11 +120,22 @@ any_of() {
     condition=("(" "${condition[@]}" ")")
 }
 
+# Sets an array to the arguments with which find matches what a program that crashed left: the kernel writes ELF files of their
+# own type. Other files have such names, too. The argument is the array's name.
+any_core() {
+    local -n core_arguments=$1
+    local names
+    any_of names core 'core.[0-9]*'
+    # shellcheck disable=SC2016 # The other shell expands it.
+    core_arguments=("${names[@]}" -type f ! -empty -exec sh -c
+        '[ "$(od -An -tx1 -N 4 "$1") $(od -An -tx1 -j 16 -N 1 "$1")" = " 7f 45 4c 46  04" ]' sh "{}" ";")
+}
+
 # Sets an array to the arguments with which find matches histories. The argument is the array's name.
 any_history() {
-    local -n found=$1
+    local -n history_arguments=$1
     local programs
     any_of programs "${no_histories[@]}"
     # The path comes first, because an expression takes longer.
-    found=("(" -path '*/.*' -regextype posix-extended -regex "$HISTORY" ! "${programs[@]}" ")")
+    history_arguments=("(" -path '*/.*' -regextype posix-extended -regex "$HISTORY" ! "${programs[@]}" ")")
 }

@@ -19,7 +19,7 @@ const MAX_MARK_CHARS: usize = 1000;
 const ADDRESS: &str = "address";
 
 /// The folders whose files' content is looked at. Elsewhere are files of packages.
-const FOLDERS: [&str; 5] = ["/etc", "/home", "/root", "/srv", "/var"];
+const FOLDERS: [&str; 7] = ["/etc", "/home", "/opt", "/root", "/srv", "/usr/local", "/var"];
 
 /// Folders in which programs keep what came from packages.
 const OF_PACKAGES: [&str; 3] = ["/var/cache/", "/var/lib/apt/", "/var/lib/dpkg/"];
@@ -140,9 +140,9 @@ fn files_of_packages(disk: &dyn DiskFiles) -> Result<BTreeSet<String>> {
     for (path, _) in disk.files("/var/lib/dpkg/info")? {
         if path.ends_with(".list") {
             let bytes = disk.read(&path)?.unwrap_or_default();
-            owned.extend(
-                String::from_utf8_lossy(&bytes).lines().filter(|line| line.starts_with("/etc/")).map(str::to_owned),
-            );
+            let text = String::from_utf8_lossy(&bytes);
+            let is_looked_at = |line: &&str| FOLDERS.iter().any(|folder| line.starts_with(folder));
+            owned.extend(text.lines().filter(is_looked_at).map(str::to_owned));
         }
     }
     Ok(owned)

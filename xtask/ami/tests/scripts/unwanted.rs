@@ -74,6 +74,20 @@ fn whatever_is_to_be_removed_is_a_fault_of_an_image_that_has_it() {
 }
 
 #[test]
+fn what_is_left_of_a_crash_goes_and_a_file_that_is_only_called_so_stays() {
+    let Some(root) = Root::new() else { return };
+    root.write("/usr/share/wallaroo/manifest.json", "{}");
+    let core = [b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0", &[0; 64][..]].concat();
+    root.write("/srv/app/core.4711", &core);
+    root.write("/srv/app/core", "#!/bin/sh\n");
+    root.reboot();
+    let said = faults(&root);
+    assert!(said.contains("not ok no old logs: /srv/app/core.4711"), "{said}");
+    assert_eq!(root.run("seal.sh", &[]).code, Some(0));
+    assert_eq!((root.length("/srv/app/core.4711"), root.read("/srv/app/core").is_some()), (0, true));
+}
+
+#[test]
 fn what_the_boot_of_the_instance_wrote_is_none() {
     let Some((root, _)) = machine() else { return };
     let faults = faults(&root);
