@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, anyhow, bail};
 use xtask::{
     cli::{Ami, Cli, Command, Task},
-    region::{Region, did_you_mean},
+    region::{Region, mistyped},
 };
 
 use super::{
@@ -137,14 +137,7 @@ impl Unfinished {
             (0, _) if !others.is_empty() => bail!("{}", elsewhere(&others, local)?),
             (0, Some(wanted)) => match unreadable.into_iter().next() {
                 Some(error) => Err(error.context(format!("there is no unfinished build {wanted}"))),
-                None => {
-                    let known = begun(state_dir)?;
-                    let near = did_you_mean(wanted, &known.iter().map(String::as_str).collect::<Vec<_>>());
-                    bail!(
-                        "there is no unfinished build {wanted}{near}; to list the unfinished builds: cargo xtask ami \
-                         resume{flag}"
-                    )
-                }
+                None => bail!("{}", not_to_be_resumed(state_dir, wanted, local)?),
             },
             (0, None) => Err(unreadable.into_iter().next().context("there is one")?),
             _ => bail!(
@@ -219,6 +212,22 @@ pub struct Survey {
 
 fn listed(builds: &[Unfinished]) -> String {
     builds.iter().map(|build| format!("\n    {} ({})", build.id, build.name())).collect()
+}
+
+/// The message for an id of which there is no build that can be resumed. It names those that can: with one of them, `resume`
+/// without an id would not list it, but resume it.
+fn not_to_be_resumed(state_dir: &StateDir, wanted: &str, local: bool) -> Result<String> {
+    if begun(state_dir)?.iter().any(|id| id == wanted) {
+        return Ok(format!("there is no unfinished build {wanted}: it has ended"));
+    }
+    let (mut all, _) = Unfinished::which(state_dir, |_| true, State::can_be_resumed)?;
+    all.retain(|build| build.is_local() == local);
+    let near = mistyped(wanted, &all.iter().map(|build| build.id.as_str()).collect::<Vec<_>>());
+    let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Ok(match all.as_slice() {
+        [] => format!("there is no unfinished build {wanted}, and none that can be resumed"),
+        _ => format!("there is no unfinished build {wanted}{near}\n  these can be resumed:{}", listed(&all)),
+    })
 }
 
 /// The message when no build fits, but some would with the other kind of cloud. It has the commands that resume them.

@@ -94,5 +94,11 @@ fn a_build_or_an_image_that_there_is_not_is_told_with_the_nearest() {
     let slip = &id[..id.len() - 1];
     let near = format!("did you mean `{id}`?");
     refused(&home, &mut home.ami(["resume", slip, "--local"]), &["no unfinished build", slip, &near]);
+    // `resume` without an id would not list it, but resume it.
+    let ended = run(&mut home.ami(["resume", slip, "--local"]));
+    assert!(!ended.stderr.contains("cargo xtask ami resume"), "{ended}");
     refused(&home, &mut home.ami(["report", slip]), &["there is no build", slip, id]);
+    refused(&home, &mut home.ami(["check", "--deep", "none.qcow2", "--local"]), &["there is no file none.qcow2"]);
+    let near = ["no system of the recipe has the suite trixi", "did you mean `trixie`?"];
+    refused(&home, &mut home.ami(["system-facts", "--suite", "trixi", "--root", root.as_str()]), &near);
 }

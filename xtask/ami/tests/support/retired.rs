@@ -47,7 +47,7 @@ pub fn kill_and_repeat(site: &dyn Site, words: &[&str], lines: usize) -> Ended {
         return ended;
     }
     let again = Running::start(&mut site.ami(words)).end();
-    // All that was left to do was to write down that it is done.
+    // It had written down that it was done.
     let was_done = again.code == Some(2) && again.stderr.contains("there is no image");
     assert!(again.code == Some(0) || was_done, "{ended}\nthen {again}");
     again
