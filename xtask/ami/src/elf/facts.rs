@@ -112,11 +112,11 @@ impl Facts {
     /// When it can't be read, or has faults.
     pub fn read(path: &Utf8Path) -> Result<Facts> {
         let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {path}"))?;
-        Facts::parse(&text).with_context(|| {
+        Facts::parse(&text).map_err(|error| {
             let system = path.file_stem().unwrap_or("NAME");
-            format!(
-                "{path} does not say what a system brings; to make it anew from a disk, or with --suite from packages: \
-                 cargo xtask ami system-facts --system {system} --image FILE"
+            anyhow!(
+                "{path} does not say what a system brings: {error:#}\n    to make it anew from a disk, or with --suite from \
+                 packages: cargo xtask ami system-facts --system {system} --image FILE"
             )
         })
     }

@@ -65,7 +65,8 @@ pub async fn check(
     let (region, file) = find(cloud, checkout, image, events).await.map_err(Failure::Refused)?;
     let scratch = cloud.prepare_to_compare(common.yes, events).await.map_err(Failure::Refused)?;
     let comparison = Comparison { cloud, checkout, region: &region, file: &file, folder: scratch.path(), events };
-    let faults = comparison.faults().await.map_err(Failure::Failed)?;
+    let read = comparison.read().await.with_context(|| format!("failed to read {file}")).map_err(Failure::Refused)?;
+    let faults = comparison.faults(read).await.map_err(Failure::Failed)?;
     if !faults.is_empty() {
         return Err(Failure::Failed(anyhow!(
             "{image} is not as it should be:\n  {}\nhave .release/ami/seal.sh remove or reset these, and make the image again",
@@ -82,6 +83,11 @@ async fn find(cloud: &Qemu, checkout: &Checkout, wanted: &str, events: &Events) 
     if Utf8Path::new(wanted).is_file() {
         return Ok((home, camino::absolute_utf8(wanted)?));
     }
+    let is_path =
+        wanted.contains('/') || [".qcow2", ".img", ".raw", ".vmdk", ".vhd"].iter().any(|it| wanted.ends_with(it));
+    if is_path {
+        bail!("there is no file {wanted}");
+    }
     let looked = Catalogue::look(cloud, &checkout.recipe, &BTreeSet::new(), events).await?;
     let catalogue = looked.found;
     let near = catalogue.near_image(wanted);
@@ -97,6 +103,17 @@ async fn find(cloud: &Qemu, checkout: &Checkout, wanted: &str, events: &Events) 
     )
 }
 
+/// What is on the disk of an image.
+struct Image {
+    /// Its system, by the name that its own file has for it.
+    system: String,
+    inventory: Inventory,
+    /// What the content of its files tells.
+    seen: Verification,
+    /// The files that the build installed.
+    payload: Arc<BTreeSet<String>>,
+}
+
 /// An image to compare with its machines.
 struct Comparison<'a> {
     cloud: &'a Qemu,
@@ -108,8 +125,8 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Everything that is wrong with the image, a line each.
-    async fn faults(&self) -> Result<Vec<String>> {
+    /// Reads the image's disk.
+    async fn read(&self) -> Result<Image> {
         let disk = RawDisk::of(self.file, self.folder).await?;
         let read = tokio::task::spawn_blocking(move || {
             let disk = disk.open()?;
@@ -121,9 +138,14 @@ impl Comparison<'_> {
             let payload = Arc::new(stay::payload(&manifest)?);
             let stays = |path: &str| stay::reason(path, &payload).is_some();
             let inventory = Inventory::of(&disk, &Search { stays: &stays, made_secs: Some(0) })?;
-            anyhow::Ok((disk.system()?, inventory, seen, payload))
+            anyhow::Ok(Image { system: disk.system()?, inventory, seen, payload })
         });
-        let (system, image, seen, payload) = read.await??;
+        read.await?
+    }
+
+    /// Everything that is wrong with the image, a line each.
+    async fn faults(&self, image: Image) -> Result<Vec<String>> {
+        let Image { system, inventory: image, seen, payload } = image;
         let recipe = &self.checkout.recipe;
         let users = &recipe.system(&recipe.system_called(system))?.ssh_users;
         let name = self.file.file_name().unwrap_or_default().to_owned();

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
-use xtask::cli::FactsFlags;
+use xtask::{cli::FactsFlags, region::did_you_mean};
 
 use crate::{
     ask::checkout::{Checkout, facts_folders},
@@ -42,7 +42,7 @@ pub async fn write(checkout: &Checkout, flags: &FactsFlags, events: &Events) -> 
     let folder = path.parent().context("the file is in a folder")?;
     std::fs::create_dir_all(folder).with_context(|| format!("failed to create {folder}"))?;
     std::fs::write(&path, text).with_context(|| format!("failed to write {path}"))?;
-    print(path.as_str())
+    print(&format!("{path}\n"))
 }
 
 /// The facts of a base as `--local` makes it of a suite.
@@ -51,8 +51,11 @@ async fn of_suite(checkout: &Checkout, flags: &FactsFlags, scratch: &Utf8Path, e
     let of_suite = |system: &&recipe::System| system.suite.as_deref() == Some(suite);
     let known = checkout.recipe.systems.iter().find(|(_, system)| of_suite(system)).map(|(name, _)| name);
     let system = flags.system.as_ref().or(known);
-    let system =
-        system.with_context(|| format!("give the name of the system with --system, such as debian-12 for {suite}"))?;
+    let system = system.with_context(|| {
+        let suites = checkout.recipe.systems.values().filter_map(|system| system.suite.as_deref());
+        let near = did_you_mean(suite, &suites.collect::<Vec<_>>());
+        format!("no system of the recipe has the suite {suite}: give the name of one with --system{near}")
+    })?;
     if ubuntu::is_ubuntu(system) {
         bail!("only a base of Debian is made of packages: give that of {system} with --image FILE or --folder DIR");
     }
@@ -91,7 +94,12 @@ async fn of_base(
         let of = (facts.system.as_str(), suite.as_str());
         return apt(checkout, flags, of, scratch, &status, events).await?.on_base(facts.clone(), &packages).await;
     }
-    let known = Facts::find(&facts_folders(&checkout.root, &checkout.workspace), &facts.system)?;
+    // What is there may be what is to be made anew.
+    let known =
+        Facts::find(&facts_folders(&checkout.root, &checkout.workspace), &facts.system).unwrap_or_else(|error| {
+            events.warn(format_args!("nothing is taken over: {:#}", error.root_cause()));
+            None
+        });
     let facts = known.map_or(facts.clone(), |known| facts.with_packages_of(&known));
     let unread = packages.iter().filter(|package| !facts.know(std::slice::from_ref(*package)));
     let unread: Vec<String> = unread.map(recipe::Package::shown).collect();

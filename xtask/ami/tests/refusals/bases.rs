@@ -43,9 +43,13 @@ fn a_base_of_a_kind_that_cannot_be_taken_is_refused_by_its_kind() {
         (
             "backed.qcow2",
             "qemu-img create -q -f qcow2 -b disk.qcow2 -F qcow2 backed.qcow2",
-            "it is only what differs from",
+            "it reads another file of this computer, ",
         ),
-        ("apart.qcow2", "qemu-img create -q -f qcow2 -o data_file=apart.raw apart.qcow2 1M", "another file, apart.raw"),
+        (
+            "apart.qcow2",
+            "qemu-img create -q -f qcow2 -o data_file=apart.raw apart.qcow2 1M",
+            "another file of this computer, apart.raw",
+        ),
         ("split.vmdk", "qemu-img create -q -f vmdk -o subformat=twoGbMaxExtentSparse split.vmdk 1M", "split-s001.vmdk"),
         (
             "locked.qcow2",

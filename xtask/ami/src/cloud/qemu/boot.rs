@@ -170,15 +170,17 @@ fn read_at_most(file: &File, piece: &mut [u8], start: u64) -> Result<usize> {
 pub fn refuse_other_files(printed: &str) -> Result<()> {
     let info: Value = serde_json::from_str(printed).context("failed to parse the output of qemu-img info")?;
     if let Some(backing) = info["backing-filename"].as_str() {
-        bail!("it is only what differs from {backing}; make it whole with qemu-img convert");
+        bail!("it reads another file of this computer, {backing}, so it is no base; give an image that is whole");
     }
     if let Some(data) = info["format-specific"]["data"]["data-file"].as_str() {
-        bail!("its content is in another file, {data}; make it whole with qemu-img convert");
+        bail!("its content is in another file of this computer, {data}, so it is no base; give an image that is whole");
     }
     let extents = info["format-specific"]["data"]["extents"].as_array();
     let mut extents = extents.into_iter().flatten().filter_map(|extent| extent["filename"].as_str());
     if let Some(extent) = extents.find(|extent| info["filename"] != *extent) {
-        bail!("its content is in another file, {extent}; make it whole with qemu-img convert");
+        bail!(
+            "its content is in another file of this computer, {extent}, so it is no base; give an image that is whole"
+        );
     }
     if info["encrypted"] == true {
         bail!("it is encrypted: decrypt it with qemu-img convert");
@@ -304,12 +306,18 @@ mod tests {
     #[test]
     fn an_image_that_is_not_whole_is_refused_with_the_other_file() {
         for (info, words) in [
-            (r#"{"format": "qcow2", "backing-filename": "/srv/base.raw"}"#, "differs from /srv/base.raw"),
-            (r#"{"format": "qcow2", "format-specific": {"data": {"data-file": "x.raw"}}}"#, "another file, x.raw"),
+            (
+                r#"{"format": "qcow2", "backing-filename": "/srv/base.raw"}"#,
+                "another file of this computer, /srv/base.raw, so it is no base",
+            ),
+            (
+                r#"{"format": "qcow2", "format-specific": {"data": {"data-file": "x.raw"}}}"#,
+                "another file of this computer, x.raw",
+            ),
             (r#"{"format": "qcow2", "encrypted": true}"#, "encrypted"),
             (
                 r#"{"filename": "a.vmdk", "format-specific": {"data": {"extents": [{"filename": "a-s001.vmdk"}]}}}"#,
-                "another file, a-s001.vmdk",
+                "another file of this computer, a-s001.vmdk",
             ),
         ] {
             let error = refuse_other_files(info).expect_err("a refusal").to_string();

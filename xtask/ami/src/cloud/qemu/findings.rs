@@ -50,7 +50,7 @@ impl Qemu {
         }
         let base = match self.base_file {
             Some(_) => None,
-            None => base::cached(&self.state_dir, &self.recipe.local_base, self.local_system()?).await?,
+            None => self.cached_base(&mut preflight).await?,
         };
         let needs = if self.base_file.is_none() && base.is_none() { Needs::Base } else { Needs::Machines };
         preflight.findings.extend(self.name_finding(request)?);
@@ -110,6 +110,16 @@ impl Qemu {
         }
         preflight.facts.extend(self.recipe.facts());
         Ok(preflight)
+    }
+
+    /// The base that was made before, if there is one. That there can be none is a finding.
+    async fn cached_base(&self, preflight: &mut Preflight) -> Result<Option<base::Base>> {
+        let cached = base::cached(&self.state_dir, &self.recipe.local_base, self.local_system()?).await;
+        Ok(cached.unwrap_or_else(|error| {
+            let remedy = "or give a base with --base-image FILE".to_owned();
+            preflight.findings.push(Finding { problem: format!("{error:#}"), remedy });
+            None
+        }))
     }
 
     /// What is on the disk of the file given with `--base-image`. The file is read once.
