@@ -29,11 +29,12 @@ ring = "=0.17.14"
 TOML
 
 compiled() {
-    if env -u RUSTC_WRAPPER "${@:2}" cargo check --target-dir target 2>&1 | grep -qE '(Compiling|Checking) ring '; then
-        echo "$1: compiled"
-    else
-        echo "$1: fresh"
-    fi
+    local output
+    output=$(env -u RUSTC_WRAPPER "${@:2}" cargo check --target-dir target 2>&1)
+    case $output in
+        *" ring v0.17.14"*) echo "$1: compiled" ;;
+        *) echo "$1: fresh" ;;
+    esac
 }
 
 unset CARGO_PKG_NAME

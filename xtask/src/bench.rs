@@ -82,7 +82,7 @@ fn ec2(sh: &Shell, earlier: Option<&earlier::Checkout>) -> Result<Vec<Row>> {
     let printed = test(sh, &words)?;
     let before = earlier.map(|checkout| checkout.test(&words)).transpose()?.map(|printed| told_and_tidy(&printed));
     let mut rows = Vec::new();
-    for figures in row::lines(&printed, "speed") {
+    for figures in row::lines(&printed, "speed")? {
         let regions = figures.text("regions")?;
         let floor = figures.number("floor")?;
         let (told, took) = (figures.number("told")?, figures.number("took")?);
@@ -98,7 +98,19 @@ fn ec2(sh: &Shell, earlier: Option<&earlier::Checkout>) -> Result<Vec<Row>> {
             rows.push(Row::new(what("the end"), "s", took).beside("earlier build", *took_before));
         }
     }
+    rows.extend(private_rows(&printed, "EC2, 1 region, private image", 0.85)?);
     Ok(rows)
+}
+
+/// Private images one after another: the one that keeps a base, and the one that starts from it, beside one without.
+fn private_rows(printed: &str, what: &str, bound: f64) -> Result<Vec<Row>> {
+    let figures = row::first(printed, "private")?;
+    let without = figures.number("without")?;
+    let row = |how: &str, key, bound| {
+        let row = Row::new(format!("{what}, {how}"), "s", figures.number(key)?);
+        anyhow::Ok(row.beside("without a kept base", without).target(Target::AtMost(bound)))
+    };
+    Ok(vec![row("keeping a base", "keeping", 1.02)?, row("from it", "reusing", bound)?])
 }
 
 /// The figures as all builds print them: regions, seconds until the result, seconds until the end.
@@ -120,7 +132,7 @@ fn scale(sh: &Shell) -> Result<Vec<Row>> {
         let _regions = sh.push_env("REGIONS", count);
         let words = ["--package", "xtask-ami", "--test", "ec2", "scale::one_size"];
         let printed = test(sh, &[&words[..], &["--", "--exact", "--ignored", "--nocapture"]].concat())?;
-        let figures = row::lines(&printed, "scale").into_iter().next().context("the test printed no figures")?;
+        let figures = row::first(&printed, "scale")?;
         let what = |what: &str| format!("EC2 with limits on requests, {count} regions, {what}");
         let took = Row::new(what("until the end"), "s", figures.number("took")?);
         rows.push(took.beside("floor", figures.number("floor")?).target(Target::AtMost(bound)));
@@ -148,7 +160,7 @@ fn heartbeat(sh: &Shell) -> Result<Vec<Row>> {
         "--nocapture",
     ];
     let printed = test(sh, &words)?;
-    let figures = row::lines(&printed, "heartbeat").into_iter().next().context("the test printed no figures")?;
+    let figures = row::first(&printed, "heartbeat")?;
     let what = format!("the loop's thread is held, at the longest, with {} MB", figures.text("payload_mb")?);
     Ok(vec![Row::new(what, "ms", figures.number("longest_ms")?).target(Target::AtMost(50.0))])
 }
@@ -156,7 +168,7 @@ fn heartbeat(sh: &Shell) -> Result<Vec<Row>> {
 fn bases(sh: &Shell) -> Result<Vec<Row>> {
     let words = ["--package", "xtask-ami", "--no-default-features", "--test", "local", "each_debian_beside"];
     let printed = test(sh, &[&words[..], &["--", "--ignored", "--nocapture"]].concat())?;
-    let mut figures = row::lines(&printed, "base").into_iter();
+    let mut figures = row::lines(&printed, "base")?.into_iter();
     let beside = figures.next().context("the test printed no figures")?.number("took")?;
     let row = |figures: Words| {
         let row =
@@ -174,13 +186,13 @@ fn upload(sh: &Shell) -> Result<Vec<Row>> {
         let row = Row::new(what, "MB/s", figures.number("ours")?).beside("scp", figures.number("scp")?);
         Ok(row.target(Target::AtLeast(0.9)))
     };
-    row::lines(&printed, "upload").into_iter().map(row).collect()
+    row::lines(&printed, "upload")?.into_iter().map(row).collect()
 }
 
 fn deep(sh: &Shell) -> Result<Vec<Row>> {
     let words = ["--package", "xtask-ami", "--no-default-features", "--test", "local", "a_disk_is_read"];
     let printed = test(sh, &[&words[..], &["--", "--ignored", "--nocapture"]].concat())?;
-    let figures = row::lines(&printed, "deep").into_iter().next().context("the test printed no figures")?;
+    let figures = row::first(&printed, "deep")?;
     let what =
         |what: &str| anyhow::Ok(format!("a disk with {} MB is read for check --deep, {what}", figures.text("mb")?));
     let took = Row::new(what("time")?, "s", figures.number("took")?).target(Target::AtMost(10.0));
@@ -191,7 +203,7 @@ fn deep(sh: &Shell) -> Result<Vec<Row>> {
 fn local(sh: &Shell, earlier: Option<&earlier::Checkout>) -> Result<Vec<Row>> {
     let words = ["--package", "xtask-ami", "--no-default-features", "--test", "local", "against_packer"];
     let printed = test(sh, &[&words[..], &["--", "--ignored", "--nocapture"]].concat())?;
-    let figures = row::lines(&printed, "packer").into_iter().next().context("the test printed no figures")?;
+    let figures = row::first(&printed, "packer")?;
     let (available, verified) = (figures.number("available")?, figures.number("verified")?);
     let row = |what: &str, measured, beside, key| {
         let row = Row::new(format!("--local, until the image is {what}"), "s", measured);
@@ -226,13 +238,9 @@ fn fresh(sh: &Shell, earlier: Option<&earlier::Checkout>) -> Result<Vec<Row>> {
 fn private(sh: &Shell, earlier: Option<&earlier::Checkout>) -> Result<Vec<Row>> {
     let words = ["--package", "xtask-ami", "--no-default-features", "--test", "local", "private_images"];
     let printed = test(sh, &[&words[..], &["--", "--ignored", "--nocapture"]].concat())?;
-    let figures = row::lines(&printed, "private").into_iter().next().context("the test printed no figures")?;
-    let row = |what: &str, key, bound| {
-        let row = Row::new(format!("--local, private image, {what}"), "s", figures.number(key)?);
-        anyhow::Ok(row.beside("without a kept base", figures.number("without")?).target(Target::AtMost(bound)))
-    };
-    let mut rows = vec![row("keeping a base", "keeping", 1.02)?, row("from it", "reusing", 0.6)?];
+    let mut rows = private_rows(&printed, "--local, private image", 0.6)?;
     if let Some(earlier) = earlier {
+        let figures = row::first(&printed, "private")?;
         let row = Row::new("--local, private image, from a kept base".to_owned(), "s", figures.number("reusing")?);
         rows.push(row.beside("earlier build's job", earlier.local_secs()?).target(Target::AtMost(0.6)));
     }

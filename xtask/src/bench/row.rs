@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 /// The words that a test prints: figures by their names.
 pub struct Words(BTreeMap<String, String>);
@@ -27,7 +27,10 @@ pub struct Row {
 }
 
 /// The figures that follow this word in the lines of what a test printed.
-pub fn lines(printed: &str, word: &str) -> Vec<Words> {
+///
+/// # Errors
+/// When there is no such line.
+pub fn lines(printed: &str, word: &str) -> Result<Vec<Words>> {
     let figures = |line: &str| {
         // The test's own name may come before it.
         let (_, figures) = line.split_once(&format!("{word} "))?;
@@ -36,7 +39,17 @@ pub fn lines(printed: &str, word: &str) -> Vec<Words> {
         let named = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         pairs.filter(|pairs| !pairs.is_empty()).map(|pairs| Words(pairs.into_iter().map(named).collect()))
     };
-    printed.lines().filter_map(figures).collect()
+    let found: Vec<Words> = printed.lines().filter_map(figures).collect();
+    ensure!(!found.is_empty(), "the test printed no figures of {word}");
+    Ok(found)
+}
+
+/// The first of them.
+///
+/// # Errors
+/// As [`lines`].
+pub fn first(printed: &str, word: &str) -> Result<Words> {
+    lines(printed, word)?.into_iter().next().context("there is one")
 }
 
 impl Words {
@@ -164,8 +177,9 @@ mod tests {
     #[test]
     fn figures_are_read_and_judged() {
         let printed = "running 1 test\ntest a ... speed regions=14 told=81.5\nspeed of light\nscale regions=1\n";
-        let found = lines(printed, "speed");
+        let found = lines(printed, "speed").expect("figures");
         assert_eq!(found.len(), 1);
+        assert!(lines(printed, "upload").is_err(), "a table without its figures would meet all targets");
         assert_eq!(found[0].text("regions").expect("it"), "14");
         assert!(found[0].number("took").is_err());
         let told = Row::new("told".to_owned(), "s", found[0].number("told").expect("it")).beside("floor", 80.0);

@@ -101,7 +101,7 @@ def check(browser, axe, page, pictures):
             if wide > width:
                 found.append(f"the page is {wide} pixels wide")
             if pictures:
-                picture(browser, pictures / f"page-{page.stem}-{width}-{scheme}.png")
+                picture(browser, pictures / f"{page.parent.name}-{width}-{scheme}.png")
             if scheme == "light" and width != 900:
                 browser.open(page, width, scheme)
                 found += is_reached(browser) + are_bars_reached(browser)
@@ -110,7 +110,7 @@ def check(browser, axe, page, pictures):
     if pictures:
         browser.open(page, 900, "light")
         printed = browser.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
-        (pictures / f"page-{page.stem}.pdf").write_bytes(base64.b64decode(printed["data"]))
+        (pictures / f"{page.parent.name}.pdf").write_bytes(base64.b64decode(printed["data"]))
     return faults
 
 
