@@ -26,6 +26,15 @@ pub const UNTIL_DEPRECATED: RangeInclusive<Duration> = Duration::from_secs(60)..
 /// How long a phase of a build may take: with no time it always fails, and no phase takes a month.
 pub const PHASE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
 
+/// A time in words: `7 days` where it is of whole days, as times of expiry mostly are.
+#[must_use]
+pub fn in_days(time: Duration) -> String {
+    match (time.as_secs() / DAY.as_secs(), time.as_secs() % DAY.as_secs()) {
+        (days @ 1.., 0) => crate::count::of(usize::try_from(days).unwrap_or(usize::MAX), "day"),
+        _ => humantime::format_duration(time).to_string(),
+    }
+}
+
 /// The most digits of a number: ten digits of seconds are three hundred years.
 const LONGEST_NUMBER: usize = 10;
 
@@ -73,6 +82,12 @@ mod tests {
         assert_eq!(parse("1h 30min", &AGE), Ok(Duration::from_secs(5400)));
         assert_eq!(parse("7d", &AGE), Ok(Duration::from_secs(7 * 86_400)));
         assert!(parse("soon", &AGE).expect_err("no time").contains("expected number"));
+    }
+
+    #[test]
+    fn whole_days_are_told_as_days() {
+        let told = [86_400, 7 * 86_400, 90_000, 60].map(|secs| in_days(Duration::from_secs(secs)));
+        assert_eq!(told, ["1 day", "7 days", "1day 1h", "1m"]);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub fn run(flags: &InstallFlags, workspace: &Utf8Path) -> Result<ExitCode> {
         }
     };
     if plan.is_done() {
-        say(format_args!("{}is installed in {}; nothing to do", plan.kept_text(workspace), plan.dir));
+        say(format_args!("{}the tool is installed in {}; nothing to do", plan.kept_text(workspace), plan.dir));
         return Ok(ExitCode::SUCCESS);
     }
     plan.carry_out(workspace).with_context(|| {
@@ -109,7 +109,7 @@ fn confirm(yes: bool) -> Result<()> {
 
 /// What was done, and what to type next.
 fn done(plan: &Plan, workspace: &Utf8Path) -> Result<String> {
-    let mut text = format!("{}installed in {}", plan.kept_text(workspace), plan.dir);
+    let mut text = format!("{}the tool is installed in {}", plan.kept_text(workspace), plan.dir);
     let ignored = files::ignored(&plan.dir, plan.paths_in(State::Missing))?;
     let parts = OVERLAY.into_iter().filter(|part| ignored.iter().any(|path| Utf8Path::new(path).starts_with(part)));
     let parts: Vec<&str> = parts.collect();

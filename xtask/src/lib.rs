@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod completion;
+pub mod count;
 pub mod duration;
 pub mod grantee;
 pub mod home;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Error, Result};
 use xtask::{
-    region::{Region, did_you_mean, nearest},
+    region::{Region, mistyped, nearest},
     version::Version,
 };
 
@@ -85,9 +85,12 @@ impl Catalogue {
     /// The same for what may be the id of an image, too.
     #[must_use]
     pub fn near_image(&self, wanted: &str) -> String {
-        let known = |entry: &'_ Entry| [Some(entry.image.id.0.clone()), entry.version.clone()];
-        let known: Vec<String> = self.entries.iter().flat_map(known).flatten().collect();
-        did_you_mean(wanted, &known.iter().map(String::as_str).collect::<Vec<_>>())
+        let ids: Vec<&str> = self.entries.iter().map(|entry| entry.image.id.0.as_str()).collect();
+        match mistyped(wanted, &ids) {
+            Some(near) => format!("; did you mean `{near}`?"),
+            None if wanted.starts_with("ami-") => String::new(),
+            None => self.near(wanted),
+        }
     }
 
     /// The images of a version, by tag and by name: an image named like it is in the way of a release of it, whatever made

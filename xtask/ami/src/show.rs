@@ -2,6 +2,7 @@
 
 pub mod result;
 pub mod page;
+pub mod columns;
 pub mod confirm;
 pub mod documents;
 pub mod print;

@@ -91,7 +91,9 @@ pub(super) const SCHEMA: &str = "Examples:
 
 /// Of `ami completions`.
 pub(super) const COMPLETIONS: &str = "Examples:
-  cargo xtask ami completions bash";
+  source <(cargo xtask ami completions bash)
+  source <(cargo xtask ami completions zsh)
+  cargo xtask ami completions fish | source";
 
 /// Of `ami setup`.
 pub(super) const SETUP: &str = "Examples:

@@ -17,7 +17,7 @@ pub struct RetireFlags {
     /// 2027-01-31T12:00:00Z or 30d
     #[arg(long, value_name = "DATE", value_parser = moment_to_come, conflicts_with_all = ["disable", "enable"])]
     pub deprecate: Option<SystemTime>,
-    /// Remove nothing: disable the images, so that they can be launched no more until --enable
+    /// Remove nothing: disable the images, so that they can no longer be launched until --enable
     #[arg(long, conflicts_with_all = ["local", "enable"])]
     pub disable: bool,
     /// Enable the images that --disable disabled, and make those public again that were

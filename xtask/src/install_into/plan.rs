@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use xtask::count;
 
 use super::{RECORD, files::Blobs};
 
@@ -127,7 +128,8 @@ impl Plan {
                 *by_folder.entry(shown(path)).or_default() += 1;
             }
             for (folder, count) in by_folder {
-                let files = if folder.ends_with('/') { format!(" ({count} files)") } else { String::new() };
+                let files =
+                    if folder.ends_with('/') { format!(" ({})", count::of(count, "file")) } else { String::new() };
                 let _ = write!(text, "\n  {verb} {folder}{files}");
             }
         }

@@ -29,7 +29,6 @@ use crate::{
     events::Events,
     ground::partition::Partition,
     recipe::Recipe,
-    shell::quote,
 };
 
 /// How many hexadecimal digits a commit has: SHA-1's and SHA-256's.
@@ -123,7 +122,7 @@ pub async fn find<C: Cloud>(
         return Err(unknown(cloud, version, &name, &found, candidates.len(), &unanswered));
     }
     refuse_several(cloud, version, &candidates, &own)?;
-    let faults = faults(cloud, version, &own, &unanswered);
+    let faults = faults(cloud, &own, &unanswered);
     if !faults.is_empty() {
         bail!("{version} cannot be promoted:\n  {}", faults.join("\n  "));
     }
@@ -174,8 +173,12 @@ fn refuse_several<C: Cloud>(cloud: &C, version: &Version, candidates: &[&Entry],
     if builds.len() < 2 && by_region.values().all(|count| *count == 1) {
         return Ok(());
     }
+    // Where a region has one alone, it need not go.
+    let doubled = |entry: &&&Entry| by_region.get(&entry.region).is_some_and(|count| *count > 1);
+    let are_doubled = candidates.iter().any(|entry| doubled(&entry));
     let lines: Vec<String> = candidates
         .iter()
+        .filter(|entry| !are_doubled || doubled(entry))
         .map(|entry| {
             let Entry { region, image, .. } = entry;
             let remove = cloud.how_to(HowTo::Deregister(region, &image.id));
@@ -190,27 +193,27 @@ fn refuse_several<C: Cloud>(cloud: &C, version: &Version, candidates: &[&Entry],
 }
 
 /// Everything that forbids to promote an image of one build.
-fn faults<C: Cloud>(cloud: &C, version: &Version, own: &[&Entry], unanswered: &Unanswered) -> Vec<String> {
+fn faults<C: Cloud>(cloud: &C, own: &[&Entry], unanswered: &Unanswered) -> Vec<String> {
     let mut faults = Vec::new();
     let Some(first) = own.first() else { return faults };
-    let again = again(cloud, version);
+    let again = again(cloud);
     if let Some(entry) = own.iter().find(|entry| entry.image.tag(TAG_EXPIRES).is_some()) {
         let id = &entry.image.id;
         faults.push(format!(
-            "{id} in {} was made by --private or --share, and is never made public; without them: {again}",
+            "{id} in {} was made by --private or --share, and is never made public; without them, {again}",
             entry.region
         ));
     }
     match first.image.tag(TAG_COMMIT) {
         Some(commit) if commit.ends_with(DIRTY) => {
             faults.push(format!(
-                "it was built from a checkout with uncommitted changes ({commit}); commit them, then: {again}"
+                "it was built from a checkout with uncommitted changes ({commit}); commit them, then, {again}"
             ));
         }
         Some(commit) if is_commit(commit) => {}
         other => {
             let tag = other.unwrap_or("no tag");
-            faults.push(format!("no commit is known that it was built from ({tag}); in a git repository: {again}"));
+            faults.push(format!("no commit is known that it was built from ({tag}); in a git repository, {again}"));
         }
     }
     let verified: Vec<&&Entry> = own.iter().filter(|entry| entry.image.tag(TAG_VERIFIED).is_some()).collect();
@@ -225,13 +228,13 @@ fn faults<C: Cloud>(cloud: &C, version: &Version, own: &[&Entry], unanswered: &U
         ));
     }
     for entry in verified {
-        faults.extend(faults_of_one(cloud, version, entry));
+        faults.extend(faults_of_one(cloud, entry));
     }
     faults
 }
 
 /// What is wrong with the image that would be copied.
-fn faults_of_one<C: Cloud>(cloud: &C, version: &Version, entry: &Entry) -> Vec<String> {
+fn faults_of_one<C: Cloud>(cloud: &C, entry: &Entry) -> Vec<String> {
     let Entry { region, image, .. } = entry;
     let id = &image.id;
     let state = match &image.state {
@@ -244,15 +247,14 @@ fn faults_of_one<C: Cloud>(cloud: &C, version: &Version, entry: &Entry) -> Vec<S
     let lacks = [TAG_INSTANCE, TAG_SYSTEM].into_iter().filter(|tag| image.tag(tag).is_none()).map(str::to_owned);
     let no_sum = tags::sha256_in(&image.tags).is_empty().then(|| format!("{}…", tags::TAG_SHA256));
     let lacks: Vec<String> = lacks.chain(no_sum).collect();
-    let lacks = (!lacks.is_empty()).then(|| {
-        format!("{id} in {region} lacks the tags {}; to make it again: {}", lacks.join(", "), again(cloud, version))
-    });
+    let lacks =
+        (!lacks.is_empty()).then(|| format!("{id} in {region} lacks the tags {}; {}", lacks.join(", "), again(cloud)));
     state.into_iter().chain(lacks).collect()
 }
 
-/// The command that makes a candidate of this version.
-fn again<C: Cloud>(cloud: &C, version: &Version) -> String {
-    format!("cargo xtask ami --version {}{}", quote(version.as_str()), cloud.flags())
+/// How another candidate is made. The name of this one is taken.
+fn again<C: Cloud>(cloud: &C) -> String {
+    format!("under another version: cargo xtask ami --version X{}", cloud.flags())
 }
 
 fn is_commit(text: &str) -> bool {

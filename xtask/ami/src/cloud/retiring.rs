@@ -17,7 +17,7 @@ pub trait Retiring {
     /// When the cloud refuses.
     async fn deprecate(&self, region: &Region, id: &ImageId, at: SystemTime) -> Result<()>;
 
-    /// Disables an image: it can be launched no more, and loses its launch permissions (EC2 API reference, `DisableImage`).
+    /// Disables an image: it can no longer be launched, and loses its launch permissions (EC2 API reference, `DisableImage`).
     ///
     /// # Errors
     /// When the cloud refuses.

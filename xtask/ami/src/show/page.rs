@@ -70,7 +70,7 @@ pub fn write(folder: &Utf8Path) -> Result<Utf8PathBuf> {
     match file.persist(&path) {
         // Another process that writes the page just now took it for one that a killed process left, and its own is as new.
         Err(error) if error.error.kind() == ErrorKind::NotFound => Ok(path),
-        persisted => persisted.map(|_| path.clone()).with_context(failed),
+        persisted => persisted.map(|_| path.clone()).map_err(|error| error.error).with_context(failed),
     }
 }
 

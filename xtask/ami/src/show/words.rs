@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Display, time::Duration};
 
 use indicatif::HumanBytes;
 use serde_json::Value;
-use xtask::region::Region;
+use xtask::{count, region::Region};
 
 use crate::{
     event::{
@@ -251,7 +251,7 @@ fn estimated(estimate: &Estimate) -> Words {
 fn regions_text(regions: &[Region]) -> String {
     match regions {
         [region] => region.to_string(),
-        _ => format!("{} regions", regions.len()),
+        _ => count::of(regions.len(), "region"),
     }
 }
 

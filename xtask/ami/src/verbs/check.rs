@@ -1,7 +1,7 @@
 //! `ami check`: whether a version is public, and the same, in every region.
 
 use anyhow::{Error, anyhow};
-use xtask::{cli::CommonFlags, parameter::Choice, region::Region, version::Version};
+use xtask::{cli::CommonFlags, count, parameter::Choice, region::Region, version::Version};
 
 use crate::{
     catalogue::check::{self, Checked, alike::content},
@@ -43,7 +43,7 @@ pub async fn check<C: Cloud>(
         return Err(Failure::Failed(error));
     }
     if !common.json {
-        let text = format!("`{name}` is public, and the same, in {} regions\n", regions.len());
+        let text = format!("`{name}` is public, and the same, in {}\n", count::of(regions.len(), "region"));
         print::print(&text).map_err(Failure::Failed)?;
     }
     Ok(())
@@ -63,7 +63,7 @@ fn error<C: Cloud>(cloud: &C, checked: &Checked) -> Option<Error> {
     if is_nowhere {
         let place = match regions.as_slice() {
             [seen] => seen.region.to_string(),
-            _ if faults.is_empty() => format!("any of {} regions", regions.len()),
+            _ if faults.is_empty() => format!("any of {}", count::of(regions.len(), "region")),
             _ => "any region that answers".to_owned(),
         };
         let silent: String = faults.iter().map(|fault| format!("\n  {fault}")).collect();

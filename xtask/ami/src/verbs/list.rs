@@ -69,7 +69,8 @@ pub async fn list<C: Cloud>(
         }
     }
     let version = flags.version.as_ref();
-    let text = formats::text(&document(&looked), version, format, SystemTime::now()).map_err(Failure::Failed)?;
+    // Where a format fails, it is one that cannot have what was asked for.
+    let text = formats::text(&document(&looked), version, format, SystemTime::now()).map_err(Failure::Refused)?;
     print::print(&text).map_err(Failure::Failed)?;
     unanswered.all("list the images").map_err(Failure::Failed)
 }

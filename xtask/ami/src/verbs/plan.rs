@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
+use xtask::duration;
 
 use crate::{
     ask::spec::{ReleaseSpec, Visibility},
@@ -118,7 +119,7 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight, estimate: &Estimate) -> Str
         Visibility::Public => "public".to_owned(),
         Visibility::Private { expires, shared_with } => {
             let shared: Vec<String> = shared_with.iter().map(|grantee| format!(", shared with {grantee}")).collect();
-            let expires = humantime::format_duration(*expires);
+            let expires = duration::in_days(*expires);
             format!("private{}, expires after {expires}, and is deprecated then", shared.concat())
         }
     };
@@ -143,7 +144,7 @@ fn lines(order: &ReleaseSpec, preflight: &Preflight, estimate: &Estimate) -> Str
     };
     lines.push(("Upgrades".to_owned(), upgrades.to_owned()));
     if order.reuse_base {
-        let life = humantime::format_duration(order.recipe.reuse_base_for);
+        let life = duration::in_days(order.recipe.reuse_base_for);
         let text = format!("a base with the packages is started from if one is kept, else one is kept for {life}");
         lines.push(("Reuse".to_owned(), text));
     }

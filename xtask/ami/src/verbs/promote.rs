@@ -1,7 +1,10 @@
 //! `ami promote`: publishes a verified release candidate under its release name, without building.
 
 use anyhow::{Context as _, Result};
-use xtask::cli::{CommonFlags, PromoteFlags};
+use xtask::{
+    cli::{CommonFlags, PromoteFlags},
+    count,
+};
 
 use super::{App, plan, release, until_signal, used};
 use crate::{
@@ -78,8 +81,8 @@ async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &PromoteFlags, common: &Comm
     }
     events.say(Progress::Fact { label: "Goes to".to_owned(), fact: everywhere::names(&spec.regions) });
     if !common.local {
-        let (regions, from) = (spec.regions.len(), flags.version.as_str());
-        let question = format!("Make {from} public as `{}` in {regions} regions?", spec.name);
+        let (regions, from) = (count::of(spec.regions.len(), "region"), flags.version.as_str());
+        let question = format!("Make {from} public as `{}` in {regions}?", spec.name);
         confirm(&question, common.yes).await.context("the promotion was not started")?;
     }
     // Read before the promotion begins, which is none of the earlier ones.

@@ -1,7 +1,10 @@
 //! `ami --version X`: preflight, then the release.
 
 use anyhow::{Context as _, Result};
-use xtask::cli::{CommonFlags, ReleaseFlags};
+use xtask::{
+    cli::{CommonFlags, ReleaseFlags},
+    count,
+};
 
 use super::{App, github, plan, until_signal};
 use crate::{
@@ -71,8 +74,8 @@ async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &ReleaseFlags, common: &Comm
         events.say(Progress::Fact { label: label.clone(), fact: fact.clone() });
     }
     if spec.visibility == Visibility::Public && !common.local {
-        let regions = spec.regions.len();
-        let question = format!("Make `{}` public in {regions} regions?", spec.name);
+        let regions = count::of(spec.regions.len(), "region");
+        let question = format!("Make `{}` public in {regions}?", spec.name);
         confirm(&question, common.yes).await.context("the release was not started")?;
     }
     let estimate = plan::estimate(&spec, &preflight, state_dir);

@@ -158,3 +158,37 @@ fn a_private_image_is_not_kept_for_ever() {
     let ended = run(&mut home.ami(release(&root, &words)));
     ended.expect_error(2, &["give at most 10years"]);
 }
+
+#[test]
+fn a_private_image_that_has_expired_is_removed_and_no_other() {
+    let home = Home::new();
+    put(&home, "us-west-2", ID, &json!({}));
+    put_hers(&home);
+    let expired = "ami-00000000000000003";
+    let tags = [["wallaroo:build", "q"], ["wallaroo:version", "0.6.1"], ["wallaroo:expires", "2020-01-01T00:00:00Z"]];
+    let private =
+        json!({ "name": "Wallaroo 0.6.1 (private bob)", "public": false, "snapshots_public": false, "tags": tags });
+    put(&home, "us-west-2", expired, &private);
+    let listed = run(&mut home.ami(["list", "--local"]));
+    assert!(listed.stdout.contains("expires 2020-01-01") && listed.stdout.contains("expires 2099-01-01"), "{listed}");
+    let cleaned = run(&mut home.ami(["clean", "--expired", "--local", "--yes"]));
+    assert_eq!(cleaned.code, Some(0), "{cleaned}");
+    assert_eq!([ID, HERS, expired].map(|id| is_there(&home, id)), [true, true, false], "{cleaned}");
+}
+
+/// So that a cron job mails nothing then.
+#[test]
+fn a_check_that_finds_nothing_prints_no_more_than_its_table() {
+    let home = Home::new();
+    let tags = [
+        ["wallaroo:build", "b"],
+        ["wallaroo:version", "0.6.1"],
+        ["wallaroo:commit", "89abcd1d89abcd1d89abcd1d89abcd1d89abcd1d"],
+        ["wallaroo:sha256:/usr/bin/machida", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
+    ];
+    put(&home, "us-west-2", ID, &json!({ "deprecate_at": "2099-01-01T00:00:00Z", "tags": tags }));
+    let words = ["check", "--version", "0.6.1", "--regions", "us-west-2", "--local", "--quiet"];
+    let checked = run(&mut home.ami(words));
+    assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{checked}");
+    assert!(checked.stdout.ends_with("`Wallaroo 0.6.1` is public, and the same, in 1 region\n"), "{checked}");
+}

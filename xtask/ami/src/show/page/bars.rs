@@ -213,7 +213,9 @@ impl Names<'_> {
             }
             Work::Step(Step::Image(_) | Step::Candidate) => Group::Image,
             Work::Step(Step::Available(_) | Step::Copy(_) | Step::Remove(..)) => Group::Regions,
-            Work::Step(Step::Publish | Step::Withdraw | Step::Unblock(_) | Step::Block(_)) => Group::Publication,
+            Work::Step(Step::Publish | Step::Withdraw | Step::Unblock(_) | Step::Block(_) | Step::Parameters(_)) => {
+                Group::Publication
+            }
             Work::Step(_) => Group::Machine,
         }
     }

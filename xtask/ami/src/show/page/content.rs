@@ -183,7 +183,7 @@ fn summary(read: &Lines) -> Vec<Fact> {
 }
 
 fn audience(about: &About) -> String {
-    let kept = about.expires().map(|expires| format!(", kept for {}", humantime::format_duration(expires)));
+    let kept = about.expires().map(|expires| format!(", kept for {}", xtask::duration::in_days(expires)));
     let kept = kept.unwrap_or_default();
     match (about.private, about.shared_with.as_slice()) {
         (false, _) => "public".to_owned(),

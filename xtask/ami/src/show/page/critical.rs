@@ -79,8 +79,9 @@ pub(super) fn path(bars: &[Bar], build_region: Option<&Region>) -> BTreeSet<usiz
     let failed = |bar: &Bar| Some(bar.attempt) == last_attempt && matches!(bar.end, End::Failed(_));
     let published =
         |bar: &Bar| Some(bar.attempt) == last_attempt && bar.work == Work::Step(Step::Publish) && bar.end == End::Done;
-    // A copy that failed may have been made again before the images were published.
-    let mut at = last(&published).or_else(|| last(&failed)).or_else(|| last(&|_| true));
+    // A copy that failed may have been made again before the images were published, and parameters are written after that.
+    let ended = [last(&published), last(&failed)].into_iter().flatten().max_by_key(|&index| bars[index].end_ms);
+    let mut at = ended.or_else(|| last(&|_| true));
     let mut path = BTreeSet::new();
     while let Some(index) = at {
         path.insert(index);

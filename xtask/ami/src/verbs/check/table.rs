@@ -2,10 +2,13 @@
 
 use crate::{
     ground::date,
-    show::documents::{
-        Visibility,
-        check::{Check, Image, Region},
-        list::State,
+    show::{
+        columns,
+        documents::{
+            Visibility,
+            check::{Check, Image, Region},
+            list::State,
+        },
     },
 };
 
@@ -29,13 +32,7 @@ pub(super) fn text(checked: &Check) -> String {
     let heading = ["", "region", "id"].into_iter().chain(COLUMNS.iter().map(|(heading, _)| *heading));
     let heading: Vec<String> = heading.map(str::to_owned).collect();
     let rows: Vec<Vec<String>> = [heading].into_iter().chain(checked.regions.iter().map(row)).collect();
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().enumerate();
-        let cells = cells.map(|(column, cell)| format!("{cell:<width$}", width = width(column).unwrap_or_default()));
-        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
+    columns::lines(&rows)
 }
 
 fn row(region: &Region) -> Vec<String> {

@@ -5,9 +5,12 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use xtask::cli::DiffFormat;
 
-use crate::show::{
-    documents::diff::{Changes, Diff, Scope, Side},
-    print,
+use crate::{
+    show::{
+        documents::diff::{Changes, Diff, Scope, Side},
+        print,
+    },
+    verbs::list::markdown_text as escaped,
 };
 
 /// How many digits of a SHA-256 are shown.
@@ -123,11 +126,6 @@ fn short(value: &str) -> String {
 /// Text that a terminal shows and does not obey: anyone may have written a manifest.
 fn plain(text: &str) -> String {
     text.replace(char::is_control, "?")
-}
-
-fn escaped(text: &str) -> String {
-    let special = |c: char| r"\|`*_<>[]#".contains(c);
-    plain(text).chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
 fn code(text: &str) -> String {

@@ -8,6 +8,7 @@ use xtask::{cli::ListFormat, version::Version};
 use crate::{
     ground::date,
     show::{
+        columns,
         documents::{
             Visibility,
             list::{Image, List, State},
@@ -31,13 +32,16 @@ pub fn text(list: &List, of: Option<&Version>, format: ListFormat, now: SystemTi
 }
 
 fn table(images: &[Image], now: SystemTime) -> String {
-    let line = |image: &Image| {
+    let row = |image: &Image| {
         let age = date::age(&image.created, now).map_or_else(|| "unknown age".to_owned(), |age| format!("{age} old"));
+        let expires = image.expires.as_deref().map(|at| format!(", expires {}", date::day(at)));
         let origin = if image.build.is_none() { ", not made by this tool" } else { "" };
+        let remarks = format!("{age}{}{origin}", expires.unwrap_or_default());
         let Image { name, region, id, .. } = image;
-        format!("{name:<24} {region:<16} {id:<22} {} {:<8} {age}{origin}\n", state(image), visibility(image))
+        let (state, visibility) = (state(image), visibility(image).to_owned());
+        vec![name.clone(), region.clone(), id.clone(), state, visibility, remarks]
     };
-    images.iter().map(line).collect()
+    columns::lines(&images.iter().map(row).collect::<Vec<_>>())
 }
 
 /// One table for each name.
@@ -65,10 +69,11 @@ pub fn markdown_table<'a>(name: &str, rows: impl Iterator<Item = (&'a str, &'a s
     text
 }
 
-/// Text in a cell or a heading of Markdown.
+/// Text in a cell or a heading of Markdown. Anyone may have written it, so what would be obeyed becomes `?`.
 pub fn escaped(text: &str) -> String {
     let special = |c: char| r"\|`*_<>[]#".contains(c);
-    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+    let plain = text.replace(char::is_control, "?");
+    plain.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
 /// `locals { ami_ids = { "us-west-2" = "ami-…" } }`, of the images that can be launched.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use xtask::region::Region;
+use xtask::{count, region::Region};
 
 use super::{Retirement, Unended, listed, losses};
 use crate::{
@@ -127,17 +127,18 @@ fn refuse_too_late<C: Cloud>(retirement: &Retirement<'_, C>, changing: &[&Entry]
 
 async fn ask<C: Cloud>(retirement: &Retirement<'_, C>, way: Way, count: usize) -> Result<()> {
     let Retirement { name, common, flags, .. } = *retirement;
+    let images = count::of(count, "image");
     match (way, flags.deprecate) {
         (Way::Deprecate, Some(at)) => {
             let at = humantime::format_rfc3339_seconds(at);
-            confirm(&format!("Deprecate {count} images of `{name}` from {at} on?"), common.yes).await
+            confirm(&format!("Deprecate {images} of `{name}` from {at} on?"), common.yes).await
         }
         (Way::Disable, _) => {
-            let question = format!("Disable {count} images of `{name}`, so that they can be launched no more?");
+            let question = format!("Disable {images} of `{name}`, which can no longer be launched then?");
             confirm_by_typing(flags.version.as_str(), &question, common.yes).await
         }
         _ => {
-            let question = format!("Enable {count} images of `{name}`, and make those public again that were?");
+            let question = format!("Enable {images} of `{name}`, and make public again what was?");
             confirm(&question, common.yes).await
         }
     }

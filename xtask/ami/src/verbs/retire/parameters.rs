@@ -1,4 +1,4 @@
-//! The parameters that name images of a version that is retired: none may name an image that can be launched no more.
+//! The parameters that name images of a version that is retired: none may name an image that can no longer be launched.
 
 use std::collections::BTreeSet;
 

@@ -91,10 +91,16 @@ fn csv_quotes_what_has_a_comma() {
 }
 
 #[test]
-fn a_line_for_people_says_how_old_an_image_is() {
+fn a_line_for_people_says_how_old_an_image_is_and_when_it_expires() {
     let foreign = Image { build: None, ..image("Wallaroo 0.6.1", "eu-west-1", "ami-1") };
+    let private = Image {
+        visibility: Visibility::Private,
+        expires: Some("2026-11-29T20:00:00Z".to_owned()),
+        ..image("Wallaroo 0.6.1 (private me 89abcd1d 768ae622)", "us-west-2", "ami-2")
+    };
     assert_eq!(
-        listed(vec![foreign], ListFormat::Table).expect("a line"),
-        "Wallaroo 0.6.1           eu-west-1        ami-1                  available public   3 d old, not made by this tool\n"
+        listed(vec![foreign, private], ListFormat::Table).expect("lines"),
+        "Wallaroo 0.6.1                                 eu-west-1  ami-1  available  public   3 d old, not made by this tool\n\
+         Wallaroo 0.6.1 (private me 89abcd1d 768ae622)  us-west-2  ami-2  available  private  3 d old, expires 2026-11-29\n"
     );
 }
