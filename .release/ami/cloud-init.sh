@@ -50,6 +50,7 @@ cloud_init_faults() {
         [[ ! -s $log ]] || { echo "the last lines of $log:"; tail -n 5 "$log"; return; }
     done
 }
+
 # Logins are possible before cloud-init's last stage begins, and each stage writes below /var/lib/cloud when it begins
 # and when it ends. Stopping cloud-init instead would image a machine that is half set up. Every half a minute it says
 # what it waits for.

@@ -92,8 +92,9 @@ emptied_at_boot=(/etc/resolv.conf)
 # the base.
 passed_over=(/proc /sys /dev /run /usr /opt /snap /var/lib/cloud/seed)
 
-# These folders are not searched for what files contain: what is below /usr came in packages, other than in /usr/local.
-no_content=(/proc /sys /dev /run /usr /snap)
+# These folders are not searched for what files contain: what is below /usr came in packages, other than in /usr/local, and
+# where a machine gets its data from a seed on its disk, the seed has its keys.
+no_content=(/proc /sys /dev /run /usr /snap /var/lib/cloud/seed)
 
 # Sets an array to the starting points and the first arguments with which find goes through all files that may contain what an
 # image must not have, other than in these folders. The first argument is the array's name.

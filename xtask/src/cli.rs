@@ -122,7 +122,7 @@ pub struct CommonFlags {
     /// Print only warnings, errors and the result
     #[arg(long, short, help_heading = GLOBAL, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Also print the output of programs, and of commands on the machines
+    /// Also print the output of programs, the commands on the machines with theirs, and calls of AWS's API, with durations
     #[arg(long, short, help_heading = GLOBAL, global = true)]
     pub verbose: bool,
 }

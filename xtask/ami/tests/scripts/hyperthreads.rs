@@ -40,7 +40,7 @@ fn one_thread_of_each_core_stays_online() {
         // As EC2 has them: a core's threads apart, CPU 0 without a file.
         (&[(None, "0,2"), (on, "1,3"), (on, "0,2"), (on, "1,3")], &[0, 1], "offline: 2 3"),
         (&[(None, "0-1"), (on, "0-1"), (on, "2-3"), (on, "2-3")], &[0, 2], "offline: 1 3"),
-        // Four and eight threads a core.
+        // Four threads a core, and three.
         (&[(None, "0-3"), (on, "0-3"), (on, "0-3"), (on, "0-3")], &[0], "offline: 1 2 3"),
         (
             &[(on, "0,2,4"), (on, "1,3,5"), (on, "0,2,4"), (on, "1,3,5"), (on, "0,2,4"), (on, "1,3,5")],

@@ -307,7 +307,6 @@ fn a_credential_in_a_file_of_any_name_is_refused() {
         ("/root/build/npmrc", "//registry.example/:_authToken=abcdef\n".to_owned(), "registry token"),
         ("/opt/agent/docker.json", "{\"auths\": {\"x\": {\"auth\": \"bWU6c2VjcmV0\"}}}\n".to_owned(), "registry token"),
         ("/usr/local/etc/agent.key", format!("{begin} RSA PRIVATE KEY-----\nMIIE\n"), "private key"),
-        ("/var/lib/cloud/seed/nocloud/user-data", format!("password: $6$ab$/{}\n", "A".repeat(85)), "password hash"),
         ("/etc/agent/git", format!("token: ghp_{}\n", "a1B2".repeat(9)), "token"),
         ("/home/debian/netrc.old", "machine git.example login me password s3cret\n".to_owned(), "netrc"),
         ("/var/lib/pro/token.json", "{\"machineToken\": \"C1abcdefgh\"}\n".to_owned(), "machine token"),

@@ -37,7 +37,7 @@ fn facts_name_every_package_of_the_recipe() {
         assert_eq!(system.ssh_users.first(), facts.user.as_ref(), "{name}");
         assert!(facts.init.is_some_and(|init| init.starts_with("systemd ")) && facts.runs_rc_local.is_some(), "{name}");
     }
-    // Its archive was not at hand, and what it will bring is no public knowledge yet.
+    // Nobody has read its archive with `system-facts` yet: it was not at hand.
     assert_eq!(without, ["ubuntu-26.04"]);
 }
 
