@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
-use super::{content, findings::free_bytes, folder, programs, sources, trouble::Trouble};
+use super::{content, folder, programs, sources, trouble::Trouble};
 use crate::{
     event::progress::Progress,
     events::Events,
@@ -330,7 +330,7 @@ fn temporary_folder(scratch: &Utf8Path) -> Utf8PathBuf {
 }
 
 fn enough_space(folder: &Utf8Path, wanted: u64, what: &str) -> Result<()> {
-    let free = free_bytes(folder).with_context(|| format!("failed to find the free space of {folder}"))?;
+    let free = folder::free_bytes(folder).with_context(|| format!("failed to find the free space of {folder}"))?;
     if free < wanted {
         let mib = |bytes: u64| bytes >> 20;
         bail!("{what} of the base needs {} MiB in {folder}, which has {} MiB free", mib(wanted), mib(free));

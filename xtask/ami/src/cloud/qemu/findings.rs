@@ -11,7 +11,7 @@ use super::{
     disk::RawDisk,
     facts,
     firmware::{self, Uefi},
-    folder::Folder,
+    folder::{self, Folder},
     network, packages,
     packages::{MAKE, Needs, SSH},
     proxy, rights, store,
@@ -289,19 +289,10 @@ async fn packages_finding(missing: &[packages::Program]) -> Result<Finding> {
     })
 }
 
-/// The bytes that this user may still write to the file system of a folder.
-///
-/// # Errors
-/// When the folder isn't there.
-pub fn free_bytes(folder: &Utf8Path) -> nix::Result<u64> {
-    let found = nix::sys::statvfs::statvfs(folder.as_std_path())?;
-    Ok(found.blocks_available() * found.fragment_size())
-}
-
 fn free_space_finding(folder: &Utf8Path, what: &str, needed_mib: u64) -> Option<Finding> {
     // The folder may not exist yet; its nearest existing ancestor is on the same disk.
     let existing = folder.ancestors().find(|folder| folder.is_dir())?;
-    let free_mib = free_bytes(existing).ok()? >> 20;
+    let free_mib = folder::free_bytes(existing).ok()? >> 20;
     (free_mib < needed_mib).then(|| Finding {
         problem: format!("{folder} has {free_mib} MiB free, but {what} needs {needed_mib} MiB"),
         remedy: format!("free some space, or set {} to a folder on another disk", crate::state_dir::VARIABLE),

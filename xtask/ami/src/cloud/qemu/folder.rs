@@ -55,6 +55,15 @@ impl Drop for Folder {
     }
 }
 
+/// The bytes that this user may still write to the file system of a folder.
+///
+/// # Errors
+/// When the folder isn't there.
+pub fn free_bytes(folder: &Utf8Path) -> nix::Result<u64> {
+    let found = nix::sys::statvfs::statvfs(folder.as_std_path())?;
+    Ok(found.blocks_available() * found.fragment_size())
+}
+
 /// Removes the folders in `parent` that killed processes left: those with this prefix whose lock is free. Returns the
 /// removed ones. Those that can't be removed, for instance because they belong to another user, do no harm.
 pub fn sweep(parent: &Utf8Path, prefix: &str) -> Vec<Utf8PathBuf> {
