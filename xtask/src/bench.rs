@@ -205,17 +205,13 @@ fn local(sh: &Shell, earlier: Option<&earlier::Checkout>) -> Result<Vec<Row>> {
     let printed = test(sh, &[&words[..], &["--", "--ignored", "--nocapture"]].concat())?;
     let figures = row::first(&printed, "packer")?;
     let (available, verified) = (figures.number("available")?, figures.number("verified")?);
-    let row = |what: &str, measured, beside, key| {
-        let row = Row::new(format!("--local, until the image is {what}"), "s", measured);
-        anyhow::Ok(row.beside(beside, figures.number(key)?))
-    };
-    let (own, given) = ("packer, unverified", "packer on this tool's machine");
-    let mut rows = vec![
-        row("available", available, own, "packer")?.target(Target::AtMost(0.42)),
-        row("verified", verified, own, "packer")?.target(Target::AtMost(0.65)),
-        row("available", available, given, "same_machine")?,
-        row("verified", verified, given, "same_machine")?,
-    ];
+    let mut rows = Vec::new();
+    for (beside, key) in [("packer, unverified", "packer"), ("packer on this tool's machine", "same_machine")] {
+        for (what, measured, bound) in [("available", available, 0.42), ("verified", verified, 0.65)] {
+            let row = Row::new(format!("--local, until the image is {what}"), "s", measured);
+            rows.push(row.beside(beside, figures.number(key)?).target(Target::AtMost(bound)));
+        }
+    }
     if let Some(earlier) = earlier {
         let row = Row::new("--local, the whole job, its base and packages a day old at most".to_owned(), "s", verified);
         rows.push(row.beside("earlier build", earlier.local_secs()?).target(Target::AtMost(0.6)));
@@ -223,7 +219,7 @@ fn local(sh: &Shell, earlier: Option<&earlier::Checkout>) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// What somebody waits for who has just cloned it.
+/// The first job in a clone in which nothing is compiled yet.
 fn fresh(sh: &Shell, earlier: Option<&earlier::Checkout>) -> Result<Vec<Row>> {
     say(format_args!("== a fresh clone of what is committed"));
     let took = earlier::Checkout::of(sh, "HEAD", "bench-fresh")?.fresh_secs()?;

@@ -207,7 +207,7 @@ fn faults<C: Cloud>(cloud: &C, own: &[&Entry], unanswered: &Unanswered) -> Vec<S
     match first.image.tag(TAG_COMMIT) {
         Some(commit) if commit.ends_with(DIRTY) => {
             faults.push(format!(
-                "it was built from a checkout with uncommitted changes ({commit}); commit them, then, {again}"
+                "it was built from a checkout with uncommitted changes ({commit}); commit them, then {again}"
             ));
         }
         Some(commit) if is_commit(commit) => {}
@@ -252,9 +252,9 @@ fn faults_of_one<C: Cloud>(cloud: &C, entry: &Entry) -> Vec<String> {
     state.into_iter().chain(lacks).collect()
 }
 
-/// How another candidate is made. The name of this one is taken.
+/// What to type for another candidate, under another version: the name of this one is taken.
 fn again<C: Cloud>(cloud: &C) -> String {
-    format!("under another version: cargo xtask ami --version X{}", cloud.flags())
+    format!("release another candidate: cargo xtask ami --version X{}", cloud.flags())
 }
 
 fn is_commit(text: &str) -> bool {

@@ -24,6 +24,9 @@ const FOLDERS: [&str; 7] = ["/etc", "/home", "/opt", "/root", "/srv", "/usr/loca
 /// Folders in which programs keep what came from packages.
 const OF_PACKAGES: [&str; 3] = ["/var/cache/", "/var/lib/apt/", "/var/lib/dpkg/"];
 
+/// Where a package's own files may show what a credential looks like.
+const WITH_EXAMPLES: [&str; 3] = ["/etc/", "/opt/", "/usr/local/"];
+
 /// The largest file whose content is looked at, in bytes.
 const MAX_BYTES: u64 = 4 << 20;
 
@@ -141,8 +144,8 @@ fn files_of_packages(disk: &dyn DiskFiles) -> Result<BTreeSet<String>> {
         if path.ends_with(".list") {
             let bytes = disk.read(&path)?.unwrap_or_default();
             let text = String::from_utf8_lossy(&bytes);
-            let is_looked_at = |line: &&str| FOLDERS.iter().any(|folder| line.starts_with(folder));
-            owned.extend(text.lines().filter(is_looked_at).map(str::to_owned));
+            let is_settings = |line: &&str| WITH_EXAMPLES.iter().any(|folder| line.starts_with(folder));
+            owned.extend(text.lines().filter(is_settings).map(str::to_owned));
         }
     }
     Ok(owned)

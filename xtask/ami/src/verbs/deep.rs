@@ -83,11 +83,6 @@ async fn find(cloud: &Qemu, checkout: &Checkout, wanted: &str, events: &Events) 
     if Utf8Path::new(wanted).is_file() {
         return Ok((home, camino::absolute_utf8(wanted)?));
     }
-    let is_path =
-        wanted.contains('/') || [".qcow2", ".img", ".raw", ".vmdk", ".vhd"].iter().any(|it| wanted.ends_with(it));
-    if is_path {
-        bail!("there is no file {wanted}");
-    }
     let looked = Catalogue::look(cloud, &checkout.recipe, &BTreeSet::new(), events).await?;
     let catalogue = looked.found;
     let near = catalogue.near_image(wanted);
@@ -97,7 +92,7 @@ async fn find(cloud: &Qemu, checkout: &Checkout, wanted: &str, events: &Events) 
         return Ok((entry.region, file));
     }
     bail!(
-        "there is no local image `{wanted}`{near}; disks on EC2 cannot be compared, because EC2 lets no one read them \
+        "there is no local image `{wanted}`, and no such file{near}; disks on EC2 cannot be compared, because EC2 lets no one read them \
          without a machine that they are attached to: make the image with --local, and check that one; to list the \
          local images: cargo xtask ami list --local"
     )

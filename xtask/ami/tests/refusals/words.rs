@@ -98,7 +98,11 @@ fn a_build_or_an_image_that_there_is_not_is_told_with_the_nearest() {
     let ended = run(&mut home.ami(["resume", slip, "--local"]));
     assert!(!ended.stderr.contains("cargo xtask ami resume"), "{ended}");
     refused(&home, &mut home.ami(["report", slip]), &["there is no build", slip, id]);
-    refused(&home, &mut home.ami(["check", "--deep", "none.qcow2", "--local"]), &["there is no file none.qcow2"]);
+    refused(
+        &home,
+        &mut home.ami(["check", "--deep", "none.qcow2", "--local"]),
+        &["there is no local image `none.qcow2`, and no such file"],
+    );
     let near = ["no system of the recipe has the suite trixi", "did you mean `trixie`?"];
     refused(&home, &mut home.ami(["system-facts", "--suite", "trixi", "--root", root.as_str()]), &near);
 }

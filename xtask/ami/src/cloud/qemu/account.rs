@@ -53,7 +53,10 @@ impl Account for Qemu {
             HowTo::Terminate(_, id) => format!("pkill -f '^qemu-system-.*{id}'"),
             HowTo::Enable(..) => "true  # images on this computer are never disabled".to_owned(),
             HowTo::Unprotect(..) => "true  # images on this computer are never protected".to_owned(),
-            HowTo::Publish(..) => "cargo xtask ami resume --local  # an image's own build publishes it".to_owned(),
+            HowTo::Publish(..) => {
+                "cargo xtask ami resume BUILD --local  # the image's own build, as its tag wallaroo:build has it"
+                    .to_owned()
+            }
             HowTo::PublishSnapshots(..) => "true  # images on this computer have no snapshots".to_owned(),
             HowTo::CreateParameter(..) | HowTo::ChangeParameter(..) => {
                 "true  # this computer has no parameters".to_owned()
