@@ -93,8 +93,8 @@ async fn find(cloud: &Qemu, checkout: &Checkout, wanted: &str, events: &Events) 
     }
     bail!(
         "there is no local image `{wanted}`, and no such file{near}; disks on EC2 cannot be compared, because EC2 lets \
-         no one read them without a machine that they are attached to: make the image with --local, and check that one; to list the \
-         local images: cargo xtask ami list --local"
+         no one read them without a machine that they are attached to: make the image with --local, and check that \
+         one; to list the local images: cargo xtask ami list --local"
     )
 }
 
