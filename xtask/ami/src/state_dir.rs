@@ -54,6 +54,12 @@ impl StateDir {
         self.0.join("bases")
     }
 
+    /// The SHA-256 of disks that were given as bases.
+    #[must_use]
+    pub fn base_sums(&self) -> Utf8PathBuf {
+        self.0.join("base-sums")
+    }
+
     /// The local images of a region.
     #[must_use]
     pub fn images(&self, region: &Region) -> Utf8PathBuf {

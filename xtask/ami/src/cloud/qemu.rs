@@ -3,7 +3,13 @@
 //! It behaves as EC2 does: an image is pending until `qemu-img` is done. Regions are folders. Instances are child
 //! processes and end with this one.
 
-use std::{cell::RefCell, collections::BTreeMap, fs::File, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fs::File,
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -57,6 +63,7 @@ mod rights;
 pub mod seed;
 pub mod sources;
 pub mod store;
+mod sums;
 mod trouble;
 pub mod twins;
 pub mod vm;
@@ -73,8 +80,8 @@ pub struct Qemu {
     recipe: Recipe,
     base_file: Option<Utf8PathBuf>,
     base_file_read: OnceCell<OfFile>,
-    /// The raw copy of its disk, from which it was read, until its content is hashed.
-    base_file_copy: RefCell<Option<File>>,
+    base_file_copy: RefCell<Option<FileCopy>>,
+    base_file_sum: OnceCell<String>,
     made_base: OnceCell<base::Base>,
     accelerator: OnceCell<Accelerator>,
     events: Events,
@@ -83,11 +90,21 @@ pub struct Qemu {
     conversions: RefCell<BTreeMap<ImageId, Conversion>>,
 }
 
+/// The raw copy of the disk of the file given with `--base-image`, until its content is hashed.
+struct FileCopy {
+    disk: File,
+    /// What the file was like before it was read, and when that was.
+    stamp: sums::Stamp,
+    read: SystemTime,
+}
+
 /// What is on the disk of the file given with `--base-image`.
 #[derive(Clone)]
 struct OfFile {
     system: String,
     size_bytes: u64,
+    /// The SHA-256 of its content in hexadecimal, if an earlier build found it out.
+    sha256: Option<String>,
     /// `None` when it has no C library where Debian has it.
     facts: Option<Facts>,
     /// How it boots, or why it doesn't, with what to do about it after a semicolon.
@@ -114,6 +131,7 @@ impl Qemu {
             base_file: base_file.map(|file| camino::absolute_utf8(file).unwrap_or_else(|_| file.to_owned())),
             base_file_read: OnceCell::new(),
             base_file_copy: RefCell::default(),
+            base_file_sum: OnceCell::new(),
             made_base: OnceCell::new(),
             accelerator: OnceCell::new(),
             events: events.clone(),
@@ -190,13 +208,14 @@ impl Qemu {
 
 impl Paced for Qemu {
     fn pace(&self, phase: Phase) -> Pace {
-        // Polling is cheap here. No machine boots or stops faster than the first check.
-        let first_check = match phase {
-            Phase::Login => Duration::from_secs(5),
-            Phase::Stop => Duration::from_secs(1),
-            Phase::Image | Phase::Copy | Phase::Termination | Phase::Block => Duration::ZERO,
+        // No machine boots or stops faster than the first check. Checks are cheap here, those for a login less so: each is a
+        // connection.
+        let (first_check_secs, interval_ms) = match phase {
+            Phase::Login => (5, 250),
+            Phase::Stop => (1, 100),
+            Phase::Image | Phase::Copy | Phase::Termination | Phase::Block => (0, 100),
         };
-        Pace { first_check, interval: Duration::from_millis(500) }
+        Pace::steady(Duration::from_secs(first_check_secs), Duration::from_millis(interval_ms))
     }
 }
 

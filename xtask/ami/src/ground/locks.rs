@@ -84,7 +84,7 @@ pub async fn acquire(
         Attempt::Busy(file) => Some(file),
     };
     events.say(Progress::Queued { on: what.to_owned() });
-    let patience = Patience { limit, pace: Pace { first_check: INTERVAL, interval: INTERVAL } };
+    let patience = Patience { limit, pace: Pace::new(INTERVAL, INTERVAL) };
     wait::until(what, patience, events, async || {
         let file = waiting.take().context("the file to lock is missing")?;
         Ok(match attempt(file, path, share, events) {

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use crate::{events::Events, ground::api_error::is_transient};
 
-/// The pause before the next check, as a fraction of the time waited so far. A wait of an hour needs no check every
-/// second, and still ends within a twentieth of its length.
+/// The pause before the next check, as a fraction of the time waited so far, where a check costs a call. A wait of an hour
+/// needs none every second, and still ends within a twentieth of its length.
 const PAUSE_FRACTION: f64 = 0.04;
 
 /// How long to wait, and how often to check.
@@ -25,8 +25,24 @@ pub struct Patience {
 pub struct Pace {
     /// The time of the first check; before it, the result is impossible.
     pub first_check: Duration,
-    /// The pause between two checks; longer when the wait is long.
+    /// The shortest pause between two checks.
     pub interval: Duration,
+    /// The shortest pause as a fraction of the time waited so far.
+    pub fraction: f64,
+}
+
+impl Pace {
+    /// The pace of checks that cost something: the longer the wait, the longer the pauses.
+    #[must_use]
+    pub const fn new(first_check: Duration, interval: Duration) -> Pace {
+        Pace { first_check, interval, fraction: PAUSE_FRACTION }
+    }
+
+    /// The pace of checks that cost nothing.
+    #[must_use]
+    pub const fn steady(first_check: Duration, interval: Duration) -> Pace {
+        Pace { first_check, interval, fraction: 0.0 }
+    }
 }
 
 /// The result of a check.
@@ -71,7 +87,7 @@ pub async fn until<T>(
             );
         }
         waiting.state(&state);
-        next = Instant::now() + patience.pace.interval.max(began.elapsed().mul_f64(PAUSE_FRACTION));
+        next = Instant::now() + patience.pace.interval.max(began.elapsed().mul_f64(patience.pace.fraction));
     }
 }
 
@@ -80,10 +96,8 @@ mod tests {
     use super::*;
     use crate::{fixture::events, ground::api_error::ApiError};
 
-    const PATIENCE: Patience = Patience {
-        limit: Duration::from_secs(60),
-        pace: Pace { first_check: Duration::from_secs(10), interval: Duration::from_secs(2) },
-    };
+    const PATIENCE: Patience =
+        Patience { limit: Duration::from_secs(60), pace: Pace::new(Duration::from_secs(10), Duration::from_secs(2)) };
 
     #[tokio::test(start_paused = true)]
     async fn checks_first_at_first_check_and_then_at_each_interval() {
@@ -110,6 +124,19 @@ mod tests {
         found.await.expect("found");
         assert!(began.elapsed() <= Duration::from_secs(3600 * 105 / 100), "{:?}", began.elapsed());
         assert!(checks < 150, "{checks}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_steady_pace_stays_what_it_is() {
+        let pace = Pace::steady(Duration::ZERO, Duration::from_secs(2));
+        let patience = Patience { limit: Duration::from_secs(7200), pace };
+        let (began, events) = (Instant::now(), events());
+        let found = until("a thing", patience, &events, async || {
+            let is_ready = began.elapsed() >= Duration::from_secs(3599);
+            Ok(if is_ready { Poll::Ready(()) } else { Poll::NotYet("pending".to_owned()) })
+        });
+        found.await.expect("found");
+        assert_eq!(began.elapsed().as_secs(), 3600);
     }
 
     #[tokio::test(start_paused = true)]

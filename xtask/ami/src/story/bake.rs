@@ -39,10 +39,8 @@ use crate::{
 const BAKE_KEY: &str = "bake-key-";
 
 /// How long an image whose id is known may take to become visible (EC2's eventual consistency).
-const VISIBLE: Patience = Patience {
-    limit: Duration::from_secs(60),
-    pace: Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) },
-};
+const VISIBLE: Patience =
+    Patience { limit: Duration::from_secs(60), pace: Pace::new(Duration::ZERO, Duration::from_secs(2)) };
 
 /// An available image in the build region, and how it was made.
 pub struct HomeImage {

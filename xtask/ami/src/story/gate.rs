@@ -42,10 +42,8 @@ pub struct Expected<'a> {
 }
 
 /// How long images that were available may be shown as missing or pending (EC2's eventual consistency).
-const SHOWN: Patience = Patience {
-    limit: Duration::from_secs(60),
-    pace: Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) },
-};
+const SHOWN: Patience =
+    Patience { limit: Duration::from_secs(60), pace: Pace::new(Duration::ZERO, Duration::from_secs(2)) };
 
 /// Something that is wrong with an image.
 #[derive(Clone, Debug)]

@@ -24,10 +24,8 @@ use crate::{
 
 /// How long a region may show an image as private after it was made public (EC2's eventual consistency). Usually it shows
 /// it as public at once.
-const VISIBLE: Patience = Patience {
-    limit: Duration::from_secs(120),
-    pace: Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) },
-};
+const VISIBLE: Patience =
+    Patience { limit: Duration::from_secs(120), pace: Pace::new(Duration::ZERO, Duration::from_secs(2)) };
 
 /// Opens the images to the audience of the release, once they have passed the gate.
 ///

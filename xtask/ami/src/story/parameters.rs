@@ -28,10 +28,8 @@ use crate::{
 
 /// How long a parameter may not be shown with its new value: SSM looks at the image after it has answered. It usually takes
 /// seconds; SSM guarantees no bound.
-const SHOWN: Patience = Patience {
-    limit: Duration::from_secs(120),
-    pace: Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) },
-};
+const SHOWN: Patience =
+    Patience { limit: Duration::from_secs(120), pace: Pace::new(Duration::ZERO, Duration::from_secs(2)) };
 
 /// Publishes the images by `publish`, unless an earlier process did, and then writes the parameters that name them.
 ///

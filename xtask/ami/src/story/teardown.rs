@@ -25,10 +25,8 @@ use crate::{
 };
 
 /// How long an instance whose launch was cut short may take to become visible (EC2's eventual consistency).
-const VISIBLE: Patience = Patience {
-    limit: Duration::from_secs(30),
-    pace: Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) },
-};
+const VISIBLE: Patience =
+    Patience { limit: Duration::from_secs(30), pace: Pace::new(Duration::ZERO, Duration::from_secs(2)) };
 
 /// The same after an interruption.
 const VISIBLE_SOON: Patience =

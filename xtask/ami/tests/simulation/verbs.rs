@@ -39,7 +39,7 @@ impl<F: Fate> Paced for Cloud<F> {
     fn pace(&self, phase: Phase) -> Pace {
         // Looks take most of the time that a seed takes.
         let interval = Duration::from_secs(if matches!(phase, Phase::Image | Phase::Copy) { 60 } else { 5 });
-        Pace { first_check: Duration::from_secs(1), interval }
+        Pace::new(Duration::from_secs(1), interval)
     }
 }
 

@@ -106,7 +106,7 @@ impl Ec2 {
     /// The image with this name and this build's tag, if there is one; otherwise the error of the call.
     async fn adopt(&self, region: &Region, image: &NewImage, error: ApiError) -> Result<ImageId> {
         let build = image.tags.iter().find(|(key, _)| key == TAG_BUILD).map(|(_, build)| build.as_str());
-        let pace = Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) };
+        let pace = Pace::new(Duration::ZERO, Duration::from_secs(2));
         let patience = Patience { limit: ADOPTION_LIMIT, pace };
         let what = format!("the image `{}` in {region}, after: {error}", image.name);
         let found = wait::until(what, patience, &self.events, async || {
@@ -255,7 +255,7 @@ impl Ec2 {
 impl Ec2 {
     /// Deletes a snapshot of an image that was deregistered, which another replica may not have heard of yet.
     pub(super) async fn delete_freed_snapshot(&self, region: &Region, id: &str) -> Result<()> {
-        let pace = Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) };
+        let pace = Pace::new(Duration::ZERO, Duration::from_secs(2));
         let patience = Patience { limit: VISIBILITY_LIMIT, pace };
         wait::until(format_args!("{id} to be free"), patience, &self.events, async || {
             match self.delete_snapshot_once(region, id).await {

@@ -46,7 +46,7 @@ impl Retiring for Ec2 {
 impl Ec2 {
     async fn enable_until_available(&self, region: &Region, id: &ImageId) -> Result<()> {
         self.client(region).enable_image().image_id(&id.0).send().await.answer("EnableImage", region.as_str())?;
-        let pace = Pace { first_check: Duration::ZERO, interval: Duration::from_secs(2) };
+        let pace = Pace::new(Duration::ZERO, Duration::from_secs(2));
         let patience = Patience { limit: VISIBILITY_LIMIT, pace };
         wait::until(format_args!("{id} to be enabled"), patience, &self.events, async || {
             Ok(match self.current_image(region, id).await?.map(|image| image.state) {

@@ -167,7 +167,7 @@ impl Ec2 {
         what: &str,
         mut call: impl AsyncFnMut() -> Result<T, ApiError>,
     ) -> Result<T> {
-        let pace = Pace { first_check: Duration::ZERO, interval: Duration::from_secs(1) };
+        let pace = Pace::new(Duration::ZERO, Duration::from_secs(1));
         let patience = Patience { limit: VISIBILITY_LIMIT, pace };
         wait::until(format_args!("{what} to be visible"), patience, &self.events, async || match call().await {
             Ok(value) => Ok(Poll::Ready(value)),
@@ -195,6 +195,6 @@ impl Paced for Ec2 {
             Phase::Termination => (10.0, 2.0),
             Phase::Block => (2.0, 5.0),
         };
-        Pace { first_check: Duration::from_secs_f64(first_check), interval: Duration::from_secs_f64(interval) }
+        Pace::new(Duration::from_secs_f64(first_check), Duration::from_secs_f64(interval))
     }
 }

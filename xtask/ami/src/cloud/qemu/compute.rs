@@ -8,11 +8,9 @@ use tokio::sync::Mutex;
 use xtask::region::Region;
 
 use super::{
-    LocalInstance, Qemu, base, content,
-    disk::RawDisk,
-    facts,
+    FileCopy, LocalInstance, OfFile, Qemu, base, content, facts,
     folder::Folder,
-    id_digits,
+    id_digits, sums,
     vm::{self, Power},
 };
 use crate::{
@@ -34,6 +32,17 @@ impl Qemu {
             base::ensure(&self.state_dir, local, system, log, &self.events).await
         };
         self.made_base.get_or_try_init(|| make).await.cloned()
+    }
+
+    /// The SHA-256 of the disk of the file given with `--base-image`, which the next build knows.
+    async fn sum_of_base_file(&self, file: &Utf8Path) -> Result<String> {
+        let copy = self.base_file_copy.take();
+        let FileCopy { disk, stamp, read } = copy.with_context(|| format!("there is no copy of {file} to hash"))?;
+        let sha256 = content::sha256(disk).await?;
+        if let Err(error) = sums::keep(&self.state_dir, &stamp, read, &sha256) {
+            self.events.warn(format_args!("the next build reads {file} as a whole again: {error}"));
+        }
+        Ok(sha256)
     }
 
     /// Replaces a machine that fails to boot, at most once. Its disk is replaced, too: programs may have written to
@@ -69,14 +78,10 @@ impl Compute for Qemu {
                 hardware: None,
             });
         };
-        let system = self.of_base_file(file).await?.system;
+        let OfFile { system, sha256, .. } = self.of_base_file(file).await?;
         let name = file.file_name().unwrap_or(file.as_str()).to_owned();
-        let copy = self.base_file_copy.take();
-        let copy = match copy {
-            Some(copy) => copy,
-            None => RawDisk::of(file, self.state_dir.path()).await?.file()?,
-        };
-        let sha256 = content::sha256(copy).await?;
+        let sum = async { if let Some(known) = sha256 { Ok(known) } else { self.sum_of_base_file(file).await } };
+        let sha256 = self.base_file_sum.get_or_try_init(|| sum).await?.clone();
         Ok(Base {
             id: file.to_string(),
             name,

@@ -1,12 +1,12 @@
 //! The preflight checks of this computer.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{
-    OfFile, Qemu, base,
+    FileCopy, OfFile, Qemu, base,
     boot::Firmware,
     disk::RawDisk,
     facts,
@@ -15,6 +15,7 @@ use super::{
     network, packages,
     packages::{MAKE, Needs, SSH},
     proxy, rights, store,
+    sums::{self, Stamp},
 };
 use crate::event::progress::Progress;
 use crate::{
@@ -72,14 +73,15 @@ impl Qemu {
         preflight.warnings.extend(proxy::warning(&self.recipe.apt).await);
         let (system, base) = match (&self.base_file, base) {
             (Some(file), _) if missing.is_empty() => match self.of_base_file(file).await {
-                Ok(OfFile { system, facts, size_bytes, boots }) => {
+                Ok(OfFile { system, facts, size_bytes, sha256, boots }) => {
                     preflight.findings.extend(size_finding(file, size_bytes, self.recipe.instance.root_volume_gib));
                     preflight.findings.extend(self.firmware_finding(needs, file, &boots, install).await?);
                     preflight.base_facts = facts;
                     let how =
                         if boots == Ok(Firmware::Uefi) { ", which boots by UEFI (Secure Boot is off)" } else { "" };
                     // Only a build reads the whole file.
-                    preflight.base_name = file.file_name().map(|name| format!("{name} (sha256 of its disk)"));
+                    let sum = sha256.as_deref().unwrap_or("of its disk");
+                    preflight.base_name = file.file_name().map(|name| format!("{name} (sha256 {sum})"));
                     (Some(system), format!("{file}{how}"))
                 }
                 Err(error) => {
@@ -129,17 +131,22 @@ impl Qemu {
             // files.
             let temporary = Utf8PathBuf::try_from(std::env::temp_dir()).context("set TMPDIR to a path in UTF-8")?;
             let scratch = if self.state_dir.path().is_dir() { self.state_dir.path() } else { &temporary };
+            let (stamp, began) = (Stamp::of(file), SystemTime::now());
             let disk = RawDisk::of(file, scratch).await?;
             let (source, size_bytes) = (file.to_string(), disk.size_bytes()?);
             let boots = disk.boots().map_err(|error| format!("{error:#}"));
-            self.base_file_copy.replace(Some(disk.file()?));
+            let stamp = stamp.with_context(|| format!("failed to look at {file}"))?;
+            let sha256 = sums::known(&self.state_dir, &stamp);
+            if sha256.is_none() {
+                self.base_file_copy.replace(Some(FileCopy { disk: disk.file()?, stamp, read: began }));
+            }
             // On a thread of its own, because it takes a while.
             let recipe = self.recipe.clone();
             let name = move |itself| recipe.system_called(itself);
             let read = tokio::task::spawn_blocking(move || facts::on_disk(disk, &source, name));
             let (system, facts) = read.await??;
             self.recipe.system(&system).with_context(|| format!("{file} cannot be the base"))?;
-            anyhow::Ok(OfFile { system, facts, size_bytes, boots })
+            anyhow::Ok(OfFile { system, facts, size_bytes, sha256, boots })
         };
         self.base_file_read.get_or_try_init(|| read).await.cloned()
     }
