@@ -221,7 +221,7 @@ impl Recipe {
         self.systems.get(name).with_context(|| {
             let known: Vec<&str> = self.systems.keys().map(String::as_str).collect();
             format!(
-                "the recipe does not describe the system {name}, only {}{}; or add [system.\"{name}\"]",
+                "the recipe does not describe the system {name}, only {}{}; add [system.\"{name}\"] to .release/ami/ami.toml",
                 known.join(", "),
                 did_you_mean(name, &known)
             )

@@ -11,6 +11,15 @@ pub struct Finding {
     pub remedy: String,
 }
 
+impl Finding {
+    /// A fault whose message may end with its own remedy, after a semicolon. One without gets `otherwise`.
+    #[must_use]
+    pub fn of_fault(fault: &str, otherwise: &str) -> Finding {
+        let (problem, remedy) = fault.rsplit_once("; ").unwrap_or((fault, otherwise));
+        Finding { problem: problem.to_owned(), remedy: remedy.to_owned() }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n    {}", self.problem, self.remedy)

@@ -36,10 +36,10 @@ fn disks() -> Option<(Home, TempDir, Utf8PathBuf, Utf8PathBuf)> {
 fn a_base_of_a_kind_that_cannot_be_taken_is_refused_by_its_kind() {
     let Some((home, _guard, folder, root)) = disks() else { return };
     let cases = [
-        ("whole.raw", "true", "it is only a file system (ext4): give the whole disk"),
-        ("packed.img.gz", "gzip -c disk.raw > packed.img.gz", "compressed with gzip: unpack it first"),
-        ("packed.xz", "printf '\\3757zXZ\\0rest' > packed.xz", "compressed with xz: unpack it first"),
-        ("a.ova", "tar cf a.ova tree", "a tar archive, as an .ova is"),
+        ("whole.raw", "true", "it is only a file system (ext4)\n    give the whole disk"),
+        ("packed.img.gz", "gzip -c disk.raw > packed.img.gz", "compressed with gzip\n    unpack it first"),
+        ("packed.xz", "printf '\\3757zXZ\\0rest' > packed.xz", "compressed with xz\n    unpack it first"),
+        ("a.ova", "tar cf a.ova tree", "a tar archive, as an .ova is\n    unpack it first"),
         (
             "backed.qcow2",
             "qemu-img create -q -f qcow2 -b disk.qcow2 -F qcow2 backed.qcow2",
@@ -55,14 +55,18 @@ fn a_base_of_a_kind_that_cannot_be_taken_is_refused_by_its_kind() {
             "locked.qcow2",
             "qemu-img create -q --object secret,id=s,data=abc -f qcow2 -o encrypt.format=luks,encrypt.key-secret=s \
              locked.qcow2 1M",
-            "it is encrypted",
+            "it is encrypted\n    decrypt it with qemu-img convert",
         ),
         (
             "cut.qcow2",
             "head -c $(($(stat -c %s disk.qcow2) * 2 / 3)) disk.qcow2 > cut.qcow2",
-            "a part of it is missing",
+            "a part of it is missing (qemu-img check)\n    get it again",
         ),
-        ("empty.qcow2", "qemu-img create -q -f qcow2 empty.qcow2 1M", "it is empty"),
+        (
+            "empty.qcow2",
+            "qemu-img create -q -f qcow2 empty.qcow2 1M",
+            "it is empty\n    give a disk image that has a system on ext4",
+        ),
         (
             "fat.raw",
             "cp disk.raw fat.raw; dd if=/dev/zero of=fat.raw bs=1M seek=4 count=4 conv=notrunc status=none; \

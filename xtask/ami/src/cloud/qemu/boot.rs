@@ -183,7 +183,7 @@ pub fn refuse_other_files(printed: &str) -> Result<()> {
         );
     }
     if info["encrypted"] == true {
-        bail!("it is encrypted: decrypt it with qemu-img convert");
+        bail!("it is encrypted; decrypt it with qemu-img convert");
     }
     Ok(())
 }

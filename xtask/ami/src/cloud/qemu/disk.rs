@@ -338,7 +338,7 @@ async fn check_readable(image: &Utf8Path) -> Result<String> {
         .kill_on_drop(true);
     let status = command.status().await.context("failed to start qemu-img")?;
     if status.code() == Some(DAMAGED) {
-        bail!("it is damaged, or a part of it is missing (qemu-img check): get it again");
+        bail!("it is damaged, or a part of it is missing (qemu-img check); get it again");
     }
     Ok(format)
 }

@@ -14,7 +14,7 @@ use super::{
     folder::{self, Folder},
     network, packages,
     packages::{MAKE, Needs, SSH},
-    proxy, rights, store,
+    proxy, rights, sources, store,
     sums::{self, Stamp},
 };
 use crate::event::progress::Progress;
@@ -85,9 +85,8 @@ impl Qemu {
                     (Some(system), format!("{file}{how}"))
                 }
                 Err(error) => {
-                    let remedy =
-                        "give a disk image that has a system on ext4, one that the recipe describes".to_owned();
-                    preflight.findings.push(Finding { problem: format!("{error:#}"), remedy });
+                    let otherwise = "give a disk image that has a system on ext4, one that the recipe describes";
+                    preflight.findings.push(Finding::of_fault(&format!("{error:#}"), otherwise));
                     (None, file.to_string())
                 }
             },
@@ -108,10 +107,20 @@ impl Qemu {
         preflight.estimate = Duration::from_secs(BUILD_SECS + base_secs);
         preflight.facts.push(("Base".to_owned(), base));
         if self.base_file.is_none() {
-            preflight.facts.extend(self.recipe.local_base.mirror_fact());
+            self.tell_of_sources(&mut preflight).await?;
         }
         preflight.facts.extend(self.recipe.facts());
         Ok(preflight)
+    }
+
+    /// Where the packages of the base come from, and whether security updates are among them.
+    async fn tell_of_sources(&self, preflight: &mut Preflight) -> Result<()> {
+        let local = &self.recipe.local_base;
+        preflight.facts.extend(local.mirror_fact());
+        if let Some(suite) = &self.local_system()?.suite {
+            preflight.warnings.extend(sources::lack_of_security(local, suite).await);
+        }
+        Ok(())
     }
 
     /// The base that was made before, if there is one. That there can be none is a finding.
@@ -163,9 +172,8 @@ impl Qemu {
             Ok(Firmware::Bios) => return Ok(None),
             Ok(Firmware::Uefi) => {}
             Err(fault) => {
-                let (problem, remedy) = fault.split_once("; ").unwrap_or((fault, "give a disk that boots"));
-                let problem = format!("{file} cannot be the base: {problem}");
-                return Ok(Some(Finding { problem, remedy: remedy.to_owned() }));
+                let fault = format!("{file} cannot be the base: {fault}");
+                return Ok(Some(Finding::of_fault(&fault, "give a disk that boots")));
             }
         }
         let missing = match &self.recipe.local_base.uefi_firmware {

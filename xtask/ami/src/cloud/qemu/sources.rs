@@ -44,6 +44,9 @@ const SUITES: [&str; 15] = [
     "rc-buggy",
 ];
 
+/// The suites whose updates come with the suite itself.
+const WITHOUT_SECURITY: [&str; 3] = ["sid", "unstable", "experimental"];
+
 /// In the addresses of systems that have suites named like Debian's.
 const NAMESAKES: [&str; 2] = ["raspbian", "raspberrypi"];
 
@@ -241,6 +244,26 @@ pub async fn lines(local: &recipe::LocalBase, suite: &str) -> Result<Vec<String>
         lines.iter_mut().for_each(|line| *line = line.replacen("] ", " check-valid-until=no] ", 1));
     }
     Ok(lines)
+}
+
+/// What is said of a base of a suite that gets no security updates, although nobody asked for that. None if it gets them, or
+/// cannot be made at all.
+pub async fn lack_of_security(local: &recipe::LocalBase, suite: &str) -> Option<String> {
+    let is_meant = local.security_mirror.as_deref() == Some(recipe::NO_MIRROR) || WITHOUT_SECURITY.contains(&suite);
+    let lines = if is_meant { return None } else { lines(local, suite).await.ok()? };
+    lacks_security(&lines, suite).then(|| {
+        format!(
+            "the base gets no security updates: this computer's apt has no usable source of {suite}-security; add one to \
+             /etc/apt/sources.list.d, or set local_base.mirror in ami.toml; if that is meant, set \
+             local_base.security_mirror = \"{}\"",
+            recipe::NO_MIRROR
+        )
+    })
+}
+
+fn lacks_security(lines: &[String], suite: &str) -> bool {
+    let security = format!(" {suite}-security ");
+    !lines.iter().any(|line| line.contains(&security))
 }
 
 /// The mirror of security updates. Debian's archive is `debian`, and that of security updates `debian-security` beside it.

@@ -56,12 +56,12 @@ fn what_a_disk_has_instead_of_a_system_on_ext4_is_named() {
     let beside = "cannot be read: it has to be on ext4, and partition 1 is empty, partition 2 is ";
     let whole = "is not a disk image: it is only";
     for (kind, in_partition, on_whole) in [
-        ("xfs", "xfs", "a file system (xfs): give the whole disk"),
-        ("btrfs", "btrfs", "a file system (btrfs): give the whole disk"),
-        ("vfat", "FAT", "a file system (FAT): give the whole disk"),
-        ("swap", "swap", "swap: give the whole disk"),
-        ("luks", "LUKS (encrypted)", "LUKS (encrypted): give the whole disk"),
-        ("lvm", "LVM", "LVM: give the whole disk"),
+        ("xfs", "xfs", "a file system (xfs); give the whole disk"),
+        ("btrfs", "btrfs", "a file system (btrfs); give the whole disk"),
+        ("vfat", "FAT", "a file system (FAT); give the whole disk"),
+        ("swap", "swap", "swap; give the whole disk"),
+        ("luks", "LUKS (encrypted)", "LUKS (encrypted); give the whole disk"),
+        ("lvm", "LVM", "LVM; give the whole disk"),
     ] {
         // A volume of LVM is made on a device, and only root can make a device of a file.
         if kind == "lvm" && !nix::unistd::geteuid().is_root() {

@@ -110,7 +110,7 @@ impl Table {
     pub(super) fn root(&self, raw: &Utf8Path) -> Result<Ext4> {
         // Where a GPT can't be read, sfdisk shows what guards it against programs that know none.
         if self.partitions.iter().all(|partition| partition.code == GUARD) && !self.partitions.is_empty() {
-            bail!("its partition table, a GPT, is damaged or cut off: get the file again");
+            bail!("its partition table, a GPT, is damaged or cut off; get the file again");
         }
         let (mut roots, mut others, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         for (index, partition) in (1..).zip(&self.partitions) {

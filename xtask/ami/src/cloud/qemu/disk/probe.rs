@@ -75,7 +75,7 @@ pub(super) async fn fault_of_file(file: &Utf8Path) -> Result<Option<String>> {
         }
         Some(kind) if !probe.has_table => {
             let kind = if probe.is_file_system { format!("a file system ({kind})") } else { kind.to_owned() };
-            Some(format!("it is only {kind}: give the whole disk, with its partition table"))
+            Some(format!("it is only {kind}; give the whole disk, with its partition table"))
         }
         _ => None,
     })
@@ -106,7 +106,7 @@ fn packed(file: &Utf8Path) -> Option<String> {
         (257, b"ustar", "a tar archive, as an .ova is"),
     ];
     let known = kinds.into_iter().find(|(offset, wanted, _)| is_at(file, *offset, wanted));
-    known.map(|(_, _, what)| format!("it is {what}: unpack it first"))
+    known.map(|(_, _, what)| format!("it is {what}; unpack it first"))
 }
 
 /// Whether a sparse copy of a disk has nothing in it, but for the first block, which qemu-img always writes.

@@ -223,3 +223,18 @@ fn a_source_that_a_virtual_machine_cannot_use_is_told_with_the_reason() {
         assert!(!error.contains("s3cret"), "{error}");
     }
 }
+
+#[test]
+fn a_base_without_security_updates_is_noticed() {
+    let main = "deb http://a.example/debian bookworm main\ndeb http://a.example/debian bookworm-updates main\n";
+    for (security, lacks) in [
+        ("", true),
+        ("deb http://a.example/debian-security bookworm-security main\n", false),
+        ("deb http://a.example/debian-security trixie-security main\n", true),
+        ("deb file:/srv/debian-security bookworm-security main\n", true),
+    ] {
+        let Some(sources) = of(&format!("{main}{security}"), "") else { return };
+        let lines = sources.with_updates("bookworm").expect("sources");
+        assert_eq!(lacks_security(&lines, "bookworm"), lacks, "{lines:?}");
+    }
+}
