@@ -18,9 +18,12 @@ no_histories=(
     '*.py' '*.pyc' '*.js' '*.ts' '*.rb' '*.go' '*.rs' '*.c' '*.h' '*.lua' '*.vim' '*.el' '*.so' '*.md' '*.html'
 )
 credential_files=(
-    .aws .azure .boto .docker .git-credentials .gnupg .kube .my.cnf .netrc .npmrc .pgpass .pypirc .s3cfg .vault-token
-    '*/.config/gcloud' '*/.config/gh' '*/.config/git/credentials' '*/.config/pip' '*/.pip' '*/.cargo/credentials*'
-    '*/.composer/auth.json' '*/.gem/credentials'
+    .aws .azure .boto .databrickscfg .docker .git-credentials .gnupg .kaggle .kube .my.cnf .mylogin.cnf .netrc .npmrc .oci
+    .pgpass .pypirc .s3cfg .terraformrc .vault-token
+    '*/.bundle/config' '*/.cache/huggingface/token' '*/.cargo/credentials*' '*/.composer/auth.json'
+    '*/.config/containers/auth.json' '*/.config/doctl' '*/.config/gcloud' '*/.config/gh' '*/.config/git/credentials'
+    '*/.config/glab-cli' '*/.config/hcloud' '*/.config/hub' '*/.config/op' '*/.config/pip' '*/.config/rclone'
+    '*/.gem/credentials' '*/.pip' '*/.terraform.d/credentials.tfrc.json'
 )
 # Passwords of package archives, and Ubuntu Pro's: of the machine, of Livepatch, and whose contract it was.
 tokens=(
@@ -32,8 +35,8 @@ tokens=(
 memories=(
     # Who logged in, and who used sudo.
     '/var/lib/lastlog/*' '/var/lib/wtmpdb/*' '/var/lib/sudo/*' '/var/db/sudo/*' .sudo_as_admin_successful
-    # What the computer that made the base resolved names with.
-    '/etc/.resolv.conf.*.bak'
+    # What the computer that made the base resolved names with, and the proxy of apt that an installer used.
+    '/etc/.resolv.conf.*.bak' /etc/apt/apt.conf.d/90curtin-aptproxy
     # With these, cloud-init would not take an instance's first boot for its first. They also hold the user-data.
     '/var/lib/cloud/*'
     # What makes this machine known to Systems Manager.

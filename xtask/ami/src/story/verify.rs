@@ -89,7 +89,8 @@ fn look_at_disk(disk: &dyn DiskFiles, seen: &mut Verification) -> Result<()> {
     seen.add("on the disk: no private keys", named(&["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519"]));
     let histories = [".bash_history", ".ash_history", ".zsh_history", ".python_history", ".lesshst", ".viminfo"];
     seen.add("on the disk: no histories", named(&histories));
-    seen.add("on the disk: no credentials", named(&[".aws", ".netrc", ".docker", ".git-credentials", ".gnupg"]));
+    let with_credentials = homes.iter().map(|(path, _)| path).filter(|path| traces::is_credential_file(path));
+    seen.add("on the disk: no credentials", present(with_credentials.cloned().collect()));
     let host_keys = disk.files("/etc/ssh")?.into_iter().map(|(path, _)| path);
     seen.add("on the disk: no host keys", present(host_keys.filter(|path| path.contains("ssh_host_")).collect()));
     let machine_id = disk.read("/etc/machine-id")?.map(|id| String::from_utf8_lossy(&id).trim().to_owned());
@@ -311,18 +312,20 @@ mod tests {
         };
         let harmless = &[
             "/home/debian/.profile",
+            "/home/debian/.config/agent.conf",
             "/etc/ssh/sshd_config",
             "/var/lib/dpkg/status",
             "/var/lib/cloud/seed/nocloud/meta-data",
         ];
         assert_eq!(faults(harmless), [""; 0]);
-        let cases: [(&[&str], &str); 12] = [
+        let cases: [(&[&str], &str); 13] = [
             (&["/root/.ssh/authorized_keys"], "no authorized keys"),
             (&["/home/debian/.ssh/id_ed25519"], "no private keys"),
             (&["/home/debian/.bash_history"], "no histories"),
             (&["/root/.docker/config.json"], "no credentials"),
             (&["/home/debian/.gnupg/trustdb.gpg"], "no credentials"),
             (&["/root/.aws/credentials"], "no credentials"),
+            (&["/home/debian/.config/gcloud/access_tokens.db"], "no credentials"),
             (&["/etc/ssh/ssh_host_rsa_key"], "no host keys"),
             (&["/etc/machine-id"], "no machine id"),
             (&["/var/lib/cloud/instances/i-1/user-data.txt"], "no state of cloud-init"),
