@@ -17,6 +17,7 @@ mod interruptions;
 mod kills;
 mod loader;
 mod packer;
+mod planted;
 mod reading;
 mod reuse;
 #[path = "../kit/patches.rs"]

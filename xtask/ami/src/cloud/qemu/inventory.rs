@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::disk::{Disk, Entry, EntryKind};
 use tells::Teller;
 
+mod secrets;
 pub mod tells;
 
 /// How much of a file is searched at once, in bytes.

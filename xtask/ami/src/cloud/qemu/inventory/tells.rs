@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use humantime::format_rfc3339_seconds;
 use memchr::memmem::Finder;
 
+use super::secrets;
+
 /// How long before an image was made times tell of its making.
 const MAKING_SECS: i64 = 2 * 24 * 3600;
 
@@ -66,6 +68,7 @@ impl Teller {
                 format!("{kind}, {beginning}{begin}")
             }));
         }
+        found.extend(secrets::tells(&text));
         let day = self.days.iter().find(|(_, finder)| finder.find(text.as_bytes()).is_some());
         found.extend(day.map(|(day, _)| format!("a time of its making, {day}")));
         found
