@@ -13,7 +13,7 @@ use xshell::{Shell, cmd};
 use xtask::cli::TestFlags;
 
 /// The programs that the checks run, each with its packages. The Rust toolchain is there, and the tool installs its own.
-const PROGRAMS: [(&str, &str); 20] = [
+const PROGRAMS: [(&str, &str); 22] = [
     ("make", "make"),
     ("gcc", "gcc libc6-dev"),
     ("git", "git"),
@@ -26,6 +26,9 @@ const PROGRAMS: [(&str, &str); 20] = [
     ("mkfs.btrfs", "btrfs-progs"),
     ("mkfs.vfat", "dosfstools"),
     ("mmd", "mtools"),
+    ("grub-mkimage", "grub-common"),
+    // No program, but what `grub-mkimage` makes a loader for UEFI of.
+    ("/usr/lib/grub/x86_64-efi/linux.mod", "grub-efi-amd64-bin"),
     ("cryptsetup", "cryptsetup-bin"),
     ("pvcreate", "lvm2"),
     ("genisoimage", "genisoimage"),

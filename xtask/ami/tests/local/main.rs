@@ -33,4 +33,5 @@ mod retired;
 mod running;
 #[path = "../support/mod.rs"]
 mod support;
+mod uefi;
 mod whole;
