@@ -11,7 +11,7 @@ use crate::{
     phases::{Phase, kill_and_end},
     retired::kill_and_repeat,
     running::Running,
-    support::{BINARIES, files, workspace},
+    support::{BINARIES, files, workspace, write},
 };
 
 fn read(path: &Utf8Path) -> Value {
@@ -229,6 +229,10 @@ fi
 fn a_private_image_of_a_given_base_as_json() {
     let Some(bench) = Bench::quick() else { return };
     bench.script("provision.sh", &format!("{LATE_STAGE}{PROVISION}"));
+    // Of a package that the base has: only with one it is worth while to keep a base, and the script installs nothing.
+    let recipe = bench.root.join(".release/ami/ami.toml");
+    let text = std::fs::read_to_string(&recipe).expect("the recipe");
+    write(&recipe, format!("{text}\n[[package]]\nname = \"sudo\"\nwhy = \"the scripts run as root\"\n"));
     let words =
         ["--private", "--expires", "2h", "--json", "--build-region", "eu-west-3", "--base-image", bench.base.as_str()];
     let ended = Running::start(&mut bench.release(&words)).end();
@@ -255,4 +259,28 @@ fn a_private_image_of_a_given_base_as_json() {
     assert!(tags.iter().any(|tag| tag[0] == "wallaroo:expires" && tag[1].is_string()), "{attributes}");
     // It is there, and it is not public: no check lets it pass for a release.
     bench.manage(&["check", "--version", "0.6.1"]).expect_error(1, &["there is no image `Wallaroo 0.6.1` in any"]);
+    expect_the_next_to_start_from_the_base_that_was_kept(&bench, &words, &report);
+}
+
+/// Another private image with the same settings installs nothing, and is made of the same base with the same packages.
+fn expect_the_next_to_start_from_the_base_that_was_kept(bench: &Bench, words: &[&str], first: &Value) {
+    let ended = Running::start(&mut bench.release(words)).end();
+    assert_eq!(ended.code, Some(0), "{ended}");
+    bench.home.expect_nothing_runs(&ended);
+    let next: Value = serde_json::from_str(&ended.stdout).expect("nothing but JSON");
+    assert!(first["reused_base"].is_null(), "{first}");
+    let kept = next["reused_base"].as_str().unwrap_or_else(|| panic!("{next}"));
+    let attributes = read(&bench.home.path().join(format!("images/eu-west-3/{kept}.json")));
+    let name = attributes["name"].as_str().expect("a name");
+    assert!(name.starts_with("wallaroo-base-") && attributes["public"] == false, "{attributes}");
+    for key in ["base", "packages", "sha256"] {
+        let (one, other) = (&first[key], &next[key]);
+        // The manifest names the build.
+        let same = |value: &Value| {
+            let mut value = value.clone();
+            value.as_object_mut().expect("an object").remove("/usr/share/wallaroo/manifest.json");
+            value
+        };
+        assert_eq!(same(one), same(other), "{key}");
+    }
 }
