@@ -1,6 +1,6 @@
 //! What compiling the AWS SDK takes of this computer.
 
-use std::{fs, num::NonZero, thread};
+use std::{fs, num::NonZero, path::Path, thread};
 
 use anyhow::{Result, ensure};
 
@@ -10,6 +10,9 @@ const OTHERS_CORE_SECS: u64 = 320;
 /// How much of that comes before aws-sdk-ec2 or after it, in seconds, however many cores there are: with two, 229 s were
 /// measured of all, and 171 s of aws-sdk-ec2.
 const AROUND_SECS: u64 = 58;
+
+/// Where Linux shows its control groups (cgroups(7)).
+const GROUPS: &str = "/sys/fs/cgroup";
 
 /// What compiling aws-sdk-ec2 takes, as measured on two cores. Most of it is the work of one thread.
 struct Cost {
@@ -56,9 +59,18 @@ fn gib(mib: u64) -> f64 {
 /// The memory and the swap that this process may use, in MiB: this computer's, or less if its group has a limit. None if
 /// nothing tells.
 fn memory_mib() -> Option<u64> {
-    let [memory, swap] = ["memory.max", "memory.swap.max"]
-        .map(|file| fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok().and_then(|text| limit_mib(&text)));
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let [memory, swap] = ["memory.max", "memory.swap.max"].map(|file| lowest_limit_mib(Path::new(GROUPS), &own, file));
     usable_mib(&fs::read_to_string("/proc/meminfo").ok()?, memory, swap)
+}
+
+/// The lowest limit of a process's control group and those above it. `own` is the text of its /proc/self/cgroup, where the line
+/// of the hierarchy that limits memory begins with `0::`.
+fn lowest_limit_mib(groups: &Path, own: &str, file: &str) -> Option<u64> {
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    // Where a container shows only its own part of the hierarchy, folders of that name are missing, and the first one counts.
+    let folders = Path::new(own).ancestors().map(|folder| groups.join(folder));
+    folders.filter_map(|folder| limit_mib(&fs::read_to_string(folder.join(file)).ok()?)).min()
 }
 
 /// Memory and swap in all, of the text of /proc/meminfo and the limits of the group. Each limit is of its own kind: what a group
@@ -81,6 +93,27 @@ fn limit_mib(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lowest_limit_of_all_groups_above_counts() -> Result<()> {
+        let groups = tempfile::tempdir()?;
+        let own = groups.path().join("user.slice/user-1000.slice");
+        fs::create_dir_all(&own)?;
+        let cgroup = "1:name=systemd:/other\n0::/user.slice/user-1000.slice\n";
+        let lowest = |cgroup: &str| lowest_limit_mib(groups.path(), cgroup, "memory.max");
+        assert_eq!(lowest(cgroup), None);
+        fs::write(own.join("memory.max"), "max\n")?;
+        fs::write(groups.path().join("user.slice/memory.max"), "4294967296\n")?;
+        assert_eq!(lowest(cgroup), Some(4096));
+        fs::write(own.join("memory.max"), "2147483648\n")?;
+        assert_eq!(lowest(cgroup), Some(2048));
+        // In a container.
+        fs::write(groups.path().join("memory.max"), "1073741824\n")?;
+        assert_eq!(lowest("0::/\n"), Some(1024));
+        assert_eq!(lowest("0::/system.slice/docker-1.scope\n"), Some(1024));
+        assert_eq!(lowest(""), Some(1024));
+        Ok(())
+    }
 
     #[test]
     fn what_it_takes_depends_on_the_hint_and_the_cores() -> Result<()> {
