@@ -236,8 +236,15 @@ fn private(sh: &Shell, earlier: Option<&earlier::Checkout>) -> Result<Vec<Row>> 
     let printed = test(sh, &[&words[..], &["--", "--ignored", "--nocapture"]].concat())?;
     let mut rows = private_rows(&printed, "--local, private image", 0.6)?;
     if let Some(earlier) = earlier {
+        // Of the system that its base has.
+        let _system = sh.push_env("OF_DEBIAN_12", "1");
+        let printed = test(sh, &[&words[..], &["--", "--ignored", "--nocapture"]].concat())?;
         let figures = row::first(&printed, "private")?;
-        let row = Row::new("--local, private image, from a kept base".to_owned(), "s", figures.number("reusing")?);
+        let row = Row::new(
+            "--local of Debian 12, private image, from a kept base".to_owned(),
+            "s",
+            figures.number("reusing")?,
+        );
         rows.push(row.beside("earlier build's job", earlier.local_secs()?).target(Target::AtMost(0.6)));
     }
     Ok(rows)

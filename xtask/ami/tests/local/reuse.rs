@@ -27,8 +27,10 @@ fn make(bench: &Bench, words: &[&str]) -> (Value, f64) {
 #[test]
 #[ignore = "cargo xtask bench runs it: it makes three images, to compare how long they take"]
 fn private_images_one_after_another() {
+    // The base of earlier builds, to be compared with them.
+    let system = std::env::var_os("OF_DEBIAN_12").map(|_| "debian-12");
     // Of a base without the packages: one that is made with them is not kept once more.
-    let Some(bench) = Bench::bare(None, &[]) else { return };
+    let Some(bench) = Bench::bare(system, &[]) else { return };
     write(&bench.root.join(".release/ami/ami.toml"), recipe(&[]));
     let load = || std::fs::read_to_string("/proc/loadavg").expect("the load").trim().to_owned();
     let mut times = Vec::new();
