@@ -342,7 +342,9 @@ impl Drop for Waiting {
     }
 }
 
-fn millis(since: Instant) -> u64 {
+/// How long ago that was, in milliseconds.
+#[must_use]
+pub fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -16,7 +16,7 @@ pub enum Phase {
     Machine,
     /// Its packages are installed.
     Packages,
-    /// The payload is uploaded and installed, and the machine sealed.
+    /// What of the payload was not uploaded meanwhile is uploaded, all of it installed, and the machine sealed.
     Payload,
     /// The machine is stopped, and its disk becomes the image.
     Image,

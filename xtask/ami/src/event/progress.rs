@@ -130,6 +130,28 @@ pub enum Progress {
         /// The number of its files.
         files: usize,
     },
+    /// A binary is being uploaded, ahead of the payload.
+    UploadingBinary {
+        /// Its name.
+        binary: String,
+    },
+    /// A binary, or the payload, was uploaded.
+    Uploaded {
+        /// The binary's name; absent if it is the payload.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        binary: Option<String>,
+        /// Its size.
+        size_bytes: u64,
+        /// How long that took, in milliseconds.
+        took_ms: u64,
+    },
+    /// A binary could not be uploaded ahead of the payload, which has it for that reason.
+    NotUploaded {
+        /// Its name.
+        binary: String,
+        /// Why.
+        why: String,
+    },
     /// The image was ordered.
     Imaging {
         /// The instance that it is made from.

@@ -40,6 +40,12 @@ impl<'a> Upload<'a> {
         Upload { tar, folder, bytes: tar.metadata().map_or(0, |tar| tar.len()) }
     }
 
+    /// The size of the tar.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Keeps the command's input, which has this form. If it is the rest of the tar, what earlier connections brought, of which
     /// these many bytes of each count, is unpacked with it. Otherwise the connection was lost, and another one brings the rest.
     #[must_use]

@@ -189,6 +189,12 @@ impl Build {
                 copies.insert(region, timing.took_ms);
             }
         }
+        // Binaries that are still being uploaded then are a part of the payload.
+        let begins =
+            Option::zip(spans.get(&Phase::Make), spans.get(&Phase::Packages)).map(|(one, other)| one.1.max(other.1));
+        if let Some((payload, begins)) = spans.get_mut(&Phase::Payload).zip(begins) {
+            payload.0 = payload.0.min(begins);
+        }
         let phases = spans.into_iter().filter(|(phase, _)| ended.contains(phase));
         let phases = phases.map(|(phase, (from, to))| (phase, to - from)).collect();
         if let Some(home) = made_in {

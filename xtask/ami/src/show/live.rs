@@ -220,6 +220,18 @@ impl Live {
             // What make did is known from its runs: the step also waits for the base.
             self.phases.entry(Phase::Make).or_insert(Span { from: now, to: Some(now) });
         }
+        if matches!(step, Step::Binaries | Step::Packages) && end == End::Available {
+            self.begin_payload(now);
+        }
+    }
+
+    /// Begins the payload's phase once nothing else is waited for: binaries that are still being uploaded then are a part of it.
+    fn begin_payload(&mut self, now: Duration) {
+        let is_over = |phase| self.phases.get(&phase).is_some_and(|span: &Span| span.to.is_some());
+        let is_making = self.steps.iter().any(|(open, _)| *open == Step::Binaries);
+        if is_over(Phase::Make) && is_over(Phase::Packages) && !is_making {
+            self.phases.entry(Phase::Payload).or_insert(Span { from: now, to: None });
+        }
     }
 
     /// The region that a step copies the image to.

@@ -88,10 +88,6 @@ pub fn words(event: &Event, state: &State) -> Option<Words> {
             Kind::Trace,
             &format_args!("{source}: `{command}`: {how} after {}", brief(Duration::from_millis(*took_ms))),
         ),
-        Event::Sent { sent_bytes, total_bytes, took_ms, .. } if sent_bytes == total_bytes => Some(change(
-            "Uploaded",
-            format_args!("{} in {}", HumanBytes(*total_bytes), brief(Duration::from_millis(*took_ms))),
-        )),
         Event::Sent { .. } | Event::Checked { .. } => None,
         Event::Output { line, .. } => of(Kind::Output, line),
     }
@@ -103,6 +99,10 @@ fn change(verb: impl Into<Cow<'static, str>>, text: impl Display) -> Words {
 
 fn begin(verb: &'static str, text: impl Display) -> Words {
     Words { kind: Kind::Begin, verb: Cow::Borrowed(verb), text: text.to_string() }
+}
+
+fn detail(text: String) -> Words {
+    Words { kind: Kind::Detail, verb: Cow::Borrowed(""), text }
 }
 
 fn blocked(region: &Region) -> Words {
@@ -142,10 +142,7 @@ fn done(step: &Step, result: &Value, took: Duration, state: &State) -> Option<Wo
             let image = result.get("id").and_then(Value::as_str).unwrap_or_default();
             change("Imaged", format_args!("{image} in {region} in {took}"))
         }
-        Step::Available(region) => {
-            let text = format!("the copy to {region} is available after {took}");
-            Words { kind: Kind::Detail, verb: Cow::Borrowed(""), text }
-        }
+        Step::Available(region) => detail(format!("the copy to {region} is available after {took}")),
         Step::Verify(image) => {
             let seen =
                 serde_json::from_value::<Verified>(result.clone()).map(|verified| verified.seen).unwrap_or_default();
@@ -204,6 +201,11 @@ fn moved_on(progress: &Progress) -> Words {
         }
         Progress::Uploading { files: 1 } => begin("Uploading", "1 file"),
         Progress::Uploading { files } => begin("Uploading", format_args!("{files} files")),
+        Progress::UploadingBinary { binary } => begin("Uploading", binary),
+        Progress::Uploaded { binary, size_bytes, took_ms } => {
+            uploaded(binary.as_deref().unwrap_or("the payload"), *size_bytes, *took_ms)
+        }
+        Progress::NotUploaded { binary, why } => detail(format!("{binary} is uploaded with the payload: {why}")),
         Progress::Imaging { instance, image, name } => {
             begin("Imaging", format_args!("{instance} as {image}, `{name}`"))
         }
@@ -231,6 +233,11 @@ fn moved_on(progress: &Progress) -> Words {
         Progress::Booting { image, name } => change("Booting", format_args!("{image} ({name})")),
         Progress::Reached { address } => change("Reached", format_args!("{address}; logging out ends the machine")),
     }
+}
+
+fn uploaded(what: &str, size_bytes: u64, took_ms: u64) -> Words {
+    let took = brief(Duration::from_millis(took_ms));
+    change("Uploaded", format_args!("{what} ({}) in {took}", HumanBytes(size_bytes)))
 }
 
 fn estimated(estimate: &Estimate) -> Words {
@@ -288,5 +295,13 @@ mod tests {
             let estimate = Estimate { work, builds, whole, ..Estimate::default() };
             assert_eq!(moved_on(&Progress::Estimated { estimate }), change("Takes", text));
         }
+    }
+    #[test]
+    fn an_upload_says_what_it_was_of() {
+        let uploaded = |binary: Option<&str>| {
+            moved_on(&Progress::Uploaded { binary: binary.map(str::to_owned), size_bytes: 5 << 20, took_ms: 300 })
+        };
+        assert_eq!(uploaded(Some("machida")), change("Uploaded", "machida (5.00 MiB) in 0.3s"));
+        assert_eq!(uploaded(None), change("Uploaded", "the payload (5.00 MiB) in 0.3s"));
     }
 }

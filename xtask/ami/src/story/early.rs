@@ -3,11 +3,12 @@
 //! What is not uploaded by then, for whatever reason, is in the payload. So a failure here ends nothing.
 
 use anyhow::Result;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
 
 use super::run::Run;
 use crate::{
-    event::facts::Built,
+    event::{facts::Built, progress::Progress},
+    events::millis,
     machine::{Input, Machine, Upload},
     ship::payload::{self, Payload},
 };
@@ -23,11 +24,16 @@ pub async fn upload(run: &Run, machine: &impl Machine, mut inspected: UnboundedR
         if uploaded.iter().any(|other| other.sha256 == binary.sha256) {
             continue;
         }
+        let (name, began) = (binary.name.clone(), Instant::now());
+        run.events.say(Progress::UploadingBinary { binary: name.clone() });
         // What went wrong goes wrong with the payload once more, and ends the build there, or it does not matter. Each may have
         // taken as long as an upload may.
-        if upload_one(run, machine, &binary).await.is_err() {
+        if let Err(error) = upload_one(run, machine, &binary).await {
+            run.events.say(Progress::NotUploaded { binary: name, why: format!("{error:#}") });
             break;
         }
+        let (size_bytes, took_ms) = (binary.size_bytes, millis(began));
+        run.events.say(Progress::Uploaded { binary: Some(name), size_bytes, took_ms });
         uploaded.push(binary);
     }
     uploaded

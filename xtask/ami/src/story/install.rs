@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::Utf8PathBuf;
+use tokio::time::Instant;
 
 use super::{early, make::Parts, run::Run};
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
         progress::Progress,
         step::{Handle, Step},
     },
+    events::millis,
     ground::sha256,
     machine::{Input, Job, Machine, Upload},
     ship::{
@@ -80,8 +82,10 @@ pub async fn payload(
         ),
         None => {
             run.events.say(Progress::Uploading { files: sha256.len() - parts.uploaded.len() });
-            let upload = Upload::new(&tar, STAGING);
+            let (upload, began) = (Upload::new(&tar, STAGING), Instant::now());
             machine.upload("uploading the payload", &upload, limit).await?;
+            let (size_bytes, took_ms) = (upload.size_bytes(), millis(began));
+            run.events.say(Progress::Uploaded { binary: None, size_bytes, took_ms });
             early::place(run, machine, &parts.uploaded, STAGING).await?;
         }
     }

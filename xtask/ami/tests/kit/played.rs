@@ -100,6 +100,28 @@ impl Played {
         }
     }
 
+    /// A file that is sent to the machine.
+    fn sent(&mut self, from: f64, to: f64, total_bytes: u64) {
+        let parts = ((to - from) * 2.0) as u64;
+        for number in 0..=parts {
+            let sent_bytes = total_bytes * number / parts;
+            let sent = json!({ "event": "sent", "source": "bake", "sent_bytes": sent_bytes, "total_bytes": total_bytes, "took_ms": number * 500 });
+            self.at(from + number as f64 * 0.5, sent);
+        }
+    }
+
+    /// A binary that is uploaded ahead of the payload.
+    fn early_upload(&mut self, from: f64, name: &str) {
+        let (to, wait) = (from + 2.5, self.0.len());
+        self.at(from, json!({ "event": "progress", "what": "uploading_binary", "binary": name }));
+        let on = format!("uploading {name}");
+        self.at(from, json!({ "event": "waiting", "wait": wait, "on": on, "state": "", "source": "bake" }));
+        self.sent(from, to, 5_123_456);
+        self.at(to, json!({ "event": "waited", "wait": wait, "on": on, "took_ms": 2500 }));
+        let uploaded = json!({ "event": "progress", "what": "uploaded", "binary": name, "size_bytes": 5_123_456, "took_ms": 2500 });
+        self.at(to, uploaded);
+    }
+
     fn make(&mut self) {
         self.at(0.4, json!({ "event": "intended", "step": "binaries", "by": "" }));
         let binaries = [("machida", 183.0), ("cluster_shutdown", 21.0), ("data_receiver", 33.0), ("sender", 28.0)];
@@ -141,18 +163,19 @@ impl Played {
         };
         let lines = begin.map(str::to_owned).into_iter().chain(each("Unpacking")).chain(each("Setting up"));
         self.output(49.0, 131.0, "bake", lines);
-        let sealed = format!("bake sealed {BAKED_ON}");
-        self.at(266.0, json!({ "event": "intended", "step": sealed, "by": BAKED_ON }));
-        for number in 0..=40 {
-            let (took, total) = (number as f64 * 0.5, 41_943_040_u64);
-            let sent = total * number / 40;
-            let event = json!({ "event": "sent", "source": "bake", "sent_bytes": sent, "total_bytes": total, "took_ms": (took * 1000.0) as u64 });
-            self.at(267.0 + took, event);
+        // The first one is on the machine long before the packages are; the last one when it is built.
+        let built = [("machida", 183.6), ("cluster_shutdown", 204.6), ("data_receiver", 237.6), ("sender", 265.6)];
+        for (name, from) in built {
+            self.early_upload(from, name);
         }
+        let sealed = format!("bake sealed {BAKED_ON}");
+        self.at(268.0, json!({ "event": "intended", "step": sealed, "by": BAKED_ON }));
+        self.sent(268.5, 287.5, 41_943_040);
+        self.at(287.5, json!({ "event": "progress", "what": "uploaded", "size_bytes": 41_943_040, "took_ms": 19_000 }));
         self.step(288.0, 293.0, "bake install", Value::Null);
         self.output(288.0, 293.0, "bake", ["provision.sh: /usr/bin/machida".to_owned()]);
         self.step(293.0, 297.0, "bake seal", Value::Null);
-        self.at(297.0, json!({ "event": "done", "step": sealed, "result": {}, "took_ms": 31_000 }));
+        self.at(297.0, json!({ "event": "done", "step": sealed, "result": {}, "took_ms": 29_000 }));
         self.step(297.0, 335.0, "bake stop", Value::Null);
         self.wait(297.1, 335.0, &format!("{BAKED_ON} to stop"), &["stopping".to_owned()]);
         self.step(335.0, 336.0, "image us-west-2", json!(IMAGE));

@@ -146,6 +146,19 @@ fn a_phase_is_told_by_builds_that_did_it_in_the_same_way() {
     assert_eq!(of(&builds[3..], false, true), (1, Some(60), Some(30)), "the first one keeps a base");
 }
 
+#[test]
+fn what_is_still_being_uploaded_once_all_else_is_ready_is_time_of_the_payload() {
+    let build = |sealed: (u64, u64)| {
+        let mut steps = vec![("binaries", 0, 60), ("bake login", 0, 10), ("bake packages", 10, 40)];
+        steps.extend([("bake sealed i-1", sealed.0, sealed.1), ("available us-west-2", sealed.1, sealed.1 + 100)]);
+        steps.extend([("verify ami-1", 300, 310), ("publish", 310, 311)]);
+        let told = estimate(&[ended("m5.large", "us-west-2", &steps)], "m5.large", &["us-west-2"]);
+        told.phases[&Phase::Payload].median_ms / 1000
+    };
+    assert_eq!(build((60, 80)), 20);
+    assert_eq!(build((90, 110)), 50, "30 of them before it was sealed");
+}
+
 /// Writes the journal of a build that took so long to make its image.
 fn write(folder: &camino::Utf8Path, name: &str, local: bool, secs: u64) {
     let mut about = fixture::about();

@@ -296,3 +296,26 @@ fn a_binary_on_its_way_has_a_line_beside_the_packages() {
     live.apply(&Event::Waited { wait: 9999, on, took_ms: 2000 }, now);
     assert_eq!(lines(&live), before);
 }
+
+#[test]
+fn what_is_still_being_uploaded_once_all_else_is_ready_counts_down_the_payload() {
+    let mut live = resumed();
+    let span = |low: u64| estimate::Span { low_ms: low * 60_000, median_ms: low * 60_000, high_ms: low * 60_000 };
+    let phases = [(Phase::Make, span(5)), (Phase::Payload, span(10))].into();
+    let estimate = Estimate { builds: 2, phases, ..Estimate::default() };
+    let done = |step: &str| {
+        let (step, result) = (step.parse().expect("a step"), serde_json::Value::Null);
+        Event::Done { step, result, took_ms: 1 }
+    };
+    let mins = |mins: u64| Duration::from_secs(60 * mins);
+    live.apply(&Event::Progress { progress: Progress::Estimated { estimate } }, Duration::ZERO);
+    for step in ["binaries", "bake packages"] {
+        live.apply(&intended(step), Duration::ZERO);
+    }
+    live.apply(&done("bake packages"), mins(1));
+    assert_eq!(live.left_words(mins(1)), ", 15m left", "make is not over");
+    live.apply(&done("binaries"), mins(2));
+    assert_eq!(live.left_words(mins(4)), ", 8m left");
+    live.apply(&intended("bake sealed i-1"), mins(5));
+    assert_eq!(live.left_words(mins(6)), ", 6m left");
+}

@@ -18,6 +18,8 @@ pub(super) enum Work {
     Step(Step),
     /// One of the binaries is built.
     Binary(String),
+    /// One of them is uploaded, ahead of the payload.
+    Upload(String),
     /// An instance terminates.
     Terminate(String),
 }
@@ -53,7 +55,7 @@ impl Bar {
     pub fn is_waiting(&self) -> bool {
         match &self.work {
             Work::Step(Step::Login(_) | Step::Stop | Step::Available(_) | Step::Kept(_)) | Work::Terminate(_) => true,
-            Work::Step(_) | Work::Binary(_) => false,
+            Work::Step(_) | Work::Binary(_) | Work::Upload(_) => false,
         }
     }
 }
@@ -88,12 +90,7 @@ impl Collector {
             Event::Intended { step, .. } => self.begin(Work::Step(step.clone()), at_ms),
             Event::Done { step, took_ms, .. } => self.end(Work::Step(step.clone()), at_ms, *took_ms, End::Done),
             Event::Failed { step, error } => self.end(Work::Step(step.clone()), at_ms, 0, End::Failed(error.clone())),
-            Event::Progress { progress: Progress::Building { binary, .. } } => {
-                self.begin(Work::Binary(binary.clone()), at_ms);
-            }
-            Event::Progress { progress: Progress::Built { binary, took_secs, .. } } => {
-                self.end(Work::Binary(binary.clone()), at_ms, took_secs.saturating_mul(1000), End::Done);
-            }
+            Event::Progress { progress } => self.progress(at_ms, progress),
             Event::Waiting { on, .. } => {
                 // Later events of the wait tell its state.
                 if let Some(work) = termination(on).filter(|work| !self.open.contains_key(work)) {
@@ -104,6 +101,23 @@ impl Collector {
                 if let Some(work) = termination(on) {
                     self.end(work, at_ms, *took_ms, End::Done);
                 }
+            }
+            _ => {}
+        }
+    }
+
+    fn progress(&mut self, at_ms: u64, progress: &Progress) {
+        match progress {
+            Progress::Building { binary, .. } => self.begin(Work::Binary(binary.clone()), at_ms),
+            Progress::Built { binary, took_secs, .. } => {
+                self.end(Work::Binary(binary.clone()), at_ms, took_secs.saturating_mul(1000), End::Done);
+            }
+            Progress::UploadingBinary { binary } => self.begin(Work::Upload(binary.clone()), at_ms),
+            Progress::Uploaded { binary: Some(binary), took_ms, .. } => {
+                self.end(Work::Upload(binary.clone()), at_ms, *took_ms, End::Done);
+            }
+            Progress::NotUploaded { binary, why } => {
+                self.end(Work::Upload(binary.clone()), at_ms, 0, End::Failed(why.clone()));
             }
             _ => {}
         }
@@ -199,7 +213,7 @@ impl Names<'_> {
         match work {
             Work::Binary(_) | Work::Step(Step::Binaries | Step::Sources) => Group::Build,
             Work::Terminate(instance) if self.verified_on.contains(instance) => Group::Verification,
-            Work::Terminate(_) => Group::Machine,
+            Work::Terminate(_) | Work::Upload(_) => Group::Machine,
             Work::Step(
                 Step::Access(Role::Verify)
                 | Step::Launch(Role::Verify)
@@ -223,6 +237,7 @@ impl Names<'_> {
     /// What the row is called; bars of the same name in a group share one.
     pub fn row(&self, work: &Work) -> String {
         match work {
+            Work::Upload(_) => "Upload binaries".to_owned(),
             Work::Step(Step::Copy(region) | Step::Remove(region, _)) => region.to_string(),
             Work::Step(Step::Available(region)) if self.build_region != Some(region) => region.to_string(),
             _ => self.name(work),
@@ -233,6 +248,7 @@ impl Names<'_> {
     pub fn name(&self, work: &Work) -> String {
         let step = match work {
             Work::Binary(name) => return format!("Build {name}"),
+            Work::Upload(name) => return format!("Upload {name}"),
             Work::Terminate(instance) => return format!("Terminate {instance}"),
             Work::Step(step) => step,
         };

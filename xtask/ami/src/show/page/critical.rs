@@ -18,6 +18,8 @@ enum Lane<'a> {
     Build,
     /// The machine, up to its packages.
     Machine,
+    /// The binaries that are uploaded to it meanwhile.
+    Upload,
     /// What is installed on it.
     Disk,
     /// The image in the build region.
@@ -37,8 +39,11 @@ impl Lane<'_> {
     fn needs(self, other: Lane<'_>) -> bool {
         match self {
             Lane::Build | Lane::Machine => self == other,
-            Lane::Disk => matches!(other, Lane::Build | Lane::Machine | Lane::Disk),
-            Lane::Image => matches!(other, Lane::Build | Lane::Machine | Lane::Disk | Lane::Image),
+            Lane::Upload => matches!(other, Lane::Build | Lane::Machine | Lane::Upload),
+            Lane::Disk => matches!(other, Lane::Build | Lane::Machine | Lane::Upload | Lane::Disk),
+            Lane::Image => {
+                matches!(other, Lane::Build | Lane::Machine | Lane::Upload | Lane::Disk | Lane::Image)
+            }
             Lane::Copy(_) | Lane::Verify => other == Lane::Image || other == self,
             Lane::Publish => !matches!(other, Lane::Cleanup),
             Lane::Cleanup => false,
@@ -49,6 +54,7 @@ impl Lane<'_> {
 fn lane<'a>(work: &'a Work, build_region: Option<&Region>) -> Lane<'a> {
     let step = match work {
         Work::Binary(_) => return Lane::Build,
+        Work::Upload(_) => return Lane::Upload,
         Work::Terminate(_) => return Lane::Cleanup,
         Work::Step(step) => step,
     };
@@ -76,7 +82,11 @@ pub(super) fn path(bars: &[Bar], build_region: Option<&Region>) -> BTreeSet<usiz
         (0..bars.len()).filter(counts).filter(|&index| is_wanted(&bars[index])).max_by_key(|&index| bars[index].end_ms)
     };
     let last_attempt = bars.iter().map(|bar| bar.attempt).max();
-    let failed = |bar: &Bar| Some(bar.attempt) == last_attempt && matches!(bar.end, End::Failed(_));
+    let failed = |bar: &Bar| {
+        // What is not uploaded early is in the payload, so that fails no build.
+        let may_fail = matches!(bar.work, Work::Upload(_));
+        Some(bar.attempt) == last_attempt && matches!(bar.end, End::Failed(_)) && !may_fail
+    };
     let published =
         |bar: &Bar| Some(bar.attempt) == last_attempt && bar.work == Work::Step(Step::Publish) && bar.end == End::Done;
     // A copy that failed may have been made again before the images were published, and parameters are written after that.

@@ -1,22 +1,16 @@
-use std::collections::BTreeSet;
-
 use camino::Utf8Path;
 use serde_json::{Value, json};
 
-use super::{
-    bars::{Bar, End, Work, bars},
-    base64, critical, html,
-    journal::Lines,
-    write,
-};
+use super::{base64, html, write};
 use crate::{
-    event::step::Step,
     fixture,
     record::{
         folder::{JOURNAL, PAGE},
         partial,
     },
 };
+
+mod timeline;
 
 const FORMAT_1: &str = include_str!("../../record/journal/format-1.jsonl");
 const FORMAT_2: &str = include_str!("../../record/journal/format-2.jsonl");
@@ -46,18 +40,6 @@ fn done(ms: u64, step: &str) -> (u64, Value) {
 
 fn failed(ms: u64, step: &str) -> (u64, Value) {
     (ms, json!({ "event": "failed", "step": step, "error": "the disk is full" }))
-}
-
-/// The steps on the critical path.
-fn path(events: &[(u64, Value)]) -> Vec<String> {
-    let read = Lines::read(journal(events).as_bytes());
-    let bars = bars(&read);
-    let region = "us-west-2".parse().expect("a region");
-    let name = |index: usize| match &bars[index].work {
-        Work::Step(step) => step.to_string(),
-        other => format!("{other:?}"),
-    };
-    critical::path(&bars, Some(&region)).into_iter().map(name).collect()
 }
 
 #[test]
@@ -251,97 +233,6 @@ fn text_of_the_journal_is_never_markup() {
     assert_eq!(page.matches("</script>").count(), 1);
     assert!(!page.contains("<img") && !page.contains("\" onfocus") && page.contains("&lt;img src=x"));
     assert!(!page.contains("console.aws.amazon.com"), "an id that is none has no link");
-}
-
-#[test]
-fn the_critical_path_leads_from_step_to_step_back_from_the_last() {
-    let events = [
-        intended(0, "binaries"),
-        intended(0, "bake launch"),
-        done(400, "bake launch"),
-        intended(400, "bake packages"),
-        done(900, "binaries"),
-        done(1000, "bake packages"),
-        intended(1000, "image us-west-2"),
-        done(1100, "image us-west-2"),
-        intended(1100, "available us-west-2"),
-        done(5000, "available us-west-2"),
-        intended(5000, "verify ami-1"),
-        intended(5000, "copy eu-west-1"),
-        done(5100, "copy eu-west-1"),
-        intended(5100, "available eu-west-1"),
-        intended(5000, "bake revoke"),
-        done(9000, "verify ami-1"),
-        done(9500, "available eu-west-1"),
-        intended(9500, "publish"),
-        done(9600, "publish"),
-        done(9900, "bake revoke"),
-    ];
-    let expected = [
-        "bake launch",
-        "bake packages",
-        "image us-west-2",
-        "available us-west-2",
-        "copy eu-west-1",
-        "available eu-west-1",
-        "publish",
-    ];
-    assert_eq!(path(&events), expected);
-}
-
-#[test]
-fn the_critical_path_of_a_failed_build_ends_at_what_failed() {
-    let events = [
-        intended(0, "binaries"),
-        intended(0, "bake launch"),
-        done(400, "bake launch"),
-        intended(400, "bake login"),
-        failed(700, "binaries"),
-        (800, json!({ "event": "ended", "how": "failed", "left": false })),
-    ];
-    assert_eq!(path(&events), ["binaries"]);
-    assert_eq!(path(&[]), [""; 0]);
-}
-
-#[test]
-fn steps_that_take_no_time_are_on_one_path_without_end() {
-    let steps = ["base", "bake access", "bake launch", "bake packages"];
-    let events: Vec<_> = steps.into_iter().flat_map(|step| [intended(5, step), done(5, step)]).collect();
-    assert_eq!(path(&events).len(), 4);
-}
-
-#[test]
-fn a_step_that_consists_of_others_has_the_time_that_they_leave() {
-    let events = [
-        intended(0, "bake sealed i-1"),
-        intended(100, "bake install"),
-        done(200, "bake install"),
-        intended(250, "bake seal"),
-        done(300, "bake seal"),
-        done(300, "bake sealed i-1"),
-    ];
-    let read = Lines::read(journal(&events).as_bytes());
-    let of_whole = |bar: &&Bar| matches!(bar.work, Work::Step(Step::Sealed(_)));
-    let bars = bars(&read);
-    let pieces: BTreeSet<u64> = bars.iter().filter(of_whole).map(Bar::took_ms).collect();
-    assert_eq!(pieces, BTreeSet::from([100, 50]));
-}
-
-#[test]
-fn what_a_killed_process_had_begun_is_cut_short_when_it_ended() {
-    let resumed = (600_000, json!({ "event": "resumed" }));
-    let events = [
-        intended(0, "bake launch"),
-        (5000, json!({ "event": "noted", "text": "the last line of the process" })),
-        resumed,
-        intended(600_000, "bake launch"),
-        done(601_000, "bake launch"),
-    ];
-    let read = Lines::read(journal(&events).as_bytes());
-    let bars = bars(&read);
-    let ends: Vec<_> = bars.iter().map(|bar| (bar.took_ms(), bar.end.clone(), bar.attempt)).collect();
-    assert_eq!(ends, [(5000, End::CutShort, 0), (1000, End::Done, 1)]);
-    assert!(page(&journal(&events)).contains("Attempt 2 began 9m 55s after the one before it ended"));
 }
 
 #[test]

@@ -2,8 +2,21 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::rig::{Rig, asked};
 use crate::fate::{Fault, Verb};
+
+/// What the journal says of early uploads: the kind of each event, and its binary.
+fn told(rig: &Rig) -> Vec<(String, String)> {
+    let journal = std::fs::read_to_string(rig.build.folder.join("journal.jsonl")).expect("a journal");
+    let lines = journal.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let of_binary = lines.filter_map(|line| {
+        let (what, binary) = (line["what"].as_str()?, line["binary"].as_str()?);
+        what.contains("upload").then(|| (what.to_owned(), binary.to_owned()))
+    });
+    of_binary.collect()
+}
 
 #[tokio::test(start_paused = true)]
 async fn binaries_are_uploaded_while_packages_are_installed_and_not_again_with_the_payload() {
@@ -15,6 +28,11 @@ async fn binaries_are_uploaded_while_packages_are_installed_and_not_again_with_t
     assert_eq!((asked(&rig, "early"), asked(&rig, "upload")), (8, 1));
     assert_eq!(rig.cloud.positions(Verb::Launch).len(), 2);
     assert_eq!(rig.cloud.left(), [""; 0]);
+    let (told, names) = (told(&rig), ["machida", "cluster_shutdown", "data_receiver", "sender"]);
+    for name in names {
+        let of_binary: Vec<&str> = told.iter().filter(|(_, of)| of == name).map(|(what, _)| what.as_str()).collect();
+        assert_eq!(of_binary, ["uploading_binary", "uploaded"].repeat(2), "{name}");
+    }
     let tar = xtask_ami::ship::payload::TAR;
     let files = rig.build.folder.read_dir_utf8().expect("the folder").filter_map(Result::ok);
     let tars: Vec<_> = files.filter(|file| file.file_name().starts_with(tar)).collect();
@@ -29,6 +47,8 @@ async fn what_can_not_be_uploaded_early_is_in_the_payload() {
         rig.release().await.report();
         assert_eq!((asked(&rig, "early"), asked(&rig, "upload")), (uploads, 1), "{fault:?}");
         assert_eq!(rig.cloud.left(), [""; 0], "{fault:?}");
+        let told: Vec<String> = told(&rig).into_iter().map(|(what, _)| what).collect();
+        assert_eq!(told, ["uploading_binary", "not_uploaded"], "{fault:?}");
     }
 }
 
