@@ -27,6 +27,9 @@ const THIN_ROW_PX: usize = 16;
 /// The width of the pause between two processes, in percent of all their work.
 const PAUSE_PERCENT: f64 = 4.0;
 
+/// The room that the time of several bars takes, in percent.
+const IN_ALL_PERCENT: f64 = 20.0;
+
 /// About how many marks the axis has at each level of zoom, and how far they are apart at least, in percent.
 const MARKS: [(u64, f64); 3] = [(6, 9.0), (30, 1.8), (150, 0.36)];
 
@@ -104,7 +107,16 @@ struct Row {
     name: String,
     critical: bool,
     y_px: usize,
+    took: Took,
     bars: Vec<Shown>,
+}
+
+/// How long all bars of a row took, where that is written, and whether to the left of that place.
+#[derive(Default, Serialize)]
+struct Took {
+    text: String,
+    x: f64,
+    left: bool,
 }
 
 #[derive(Clone, Serialize)]
@@ -120,6 +132,8 @@ struct Shown {
     critical: bool,
     failed: bool,
     cut_short: bool,
+    #[serde(skip)]
+    took_ms: u64,
     took: String,
     from: String,
     to: String,
@@ -305,6 +319,7 @@ fn show(bar: &Bar, critical: bool, names: &Names<'_>, scale: &Scale) -> Shown {
         critical,
         failed: matches!(bar.end, End::Failed(_)),
         cut_short: bar.end == End::CutShort,
+        took_ms: bar.took_ms(),
         took,
         from,
         to,
@@ -313,12 +328,28 @@ fn show(bar: &Bar, critical: bool, names: &Names<'_>, scale: &Scale) -> Shown {
     }
 }
 
+/// The time of a row: without what is between its bars, which is other work or the pause between two processes. It is written
+/// after the last one, or before all of them where there is no room.
+fn took(bars: &[Shown]) -> Took {
+    let text = span(bars.iter().map(|bar| bar.took_ms).fold(0, u64::saturating_add));
+    match bars {
+        [first, .., last] => {
+            let (end, has_room) = (last.x + last.width, first.x > IN_ALL_PERCENT);
+            let left = end > 100.0 - IN_ALL_PERCENT;
+            let before = if has_room { first.x } else { last.x };
+            Took { text: format!("{text} in all"), x: if left { before } else { end }, left }
+        }
+        [bar] => Took { text, x: bar.text_x, left: bar.text_left },
+        [] => Took::default(),
+    }
+}
+
 fn rows(group: Group, name: &'static str, members: Vec<(String, Shown)>) -> Option<Rows> {
     let mut rows: Vec<Row> = Vec::new();
     for (row, bar) in members {
         match rows.iter_mut().find(|known| known.name == row) {
             Some(known) => known.bars.push(bar),
-            None => rows.push(Row { name: row, critical: false, y_px: 0, bars: vec![bar] }),
+            None => rows.push(Row { name: row, critical: false, y_px: 0, took: Took::default(), bars: vec![bar] }),
         }
     }
     if rows.is_empty() {
@@ -332,6 +363,7 @@ fn rows(group: Group, name: &'static str, members: Vec<(String, Shown)>) -> Opti
     for (index, row) in rows.iter_mut().enumerate() {
         row.y_px = index * row_px;
         row.critical = row.bars.iter().any(|bar| bar.critical);
+        row.took = took(&row.bars);
     }
     let note = match group {
         Group::Regions => format!("{} {}", rows.len(), if rows.len() == 1 { "region" } else { "regions" }),

@@ -155,3 +155,29 @@ fn an_early_upload_that_fails_is_told_and_is_not_why_a_build_ended() {
             .contains("Upload machida: 100 ms, from 0:00.1 to 0:00.2; working; failed: the machine is full")
     );
 }
+
+/// Where the next element that begins so is drawn, in percent.
+fn place(page: &str, element: &str) -> f64 {
+    let attributes = page.split(element).nth(1).expect("the element");
+    let x = attributes.split_once(" x=\"").and_then(|(_, rest)| rest.split_once('%')).expect("a place").0;
+    x.parse().expect("a number")
+}
+
+#[test]
+fn a_row_of_several_bars_has_the_time_of_all_of_them_after_its_last() {
+    let events = [
+        intended(0, "image us-west-2"),
+        done(7000, "image us-west-2"),
+        intended(7000, "copy eu-west-1"),
+        done(9000, "copy eu-west-1"),
+        intended(12_000, "available eu-west-1"),
+        done(15_000, "available eu-west-1"),
+    ];
+    let page = page(&journal(&events));
+    let times = page.split("<text class=\"took\"").skip(1);
+    let times: Vec<&str> = times.filter_map(|text| Some(text.split_once('>')?.1.split_once("</text>")?.0)).collect();
+    assert_eq!(times, ["7.0 s", "5.0 s in all"]);
+    let row = page.split("Order the copy to eu-west-1: ").nth(1).expect("the row");
+    let (bar, text) = (place(row, "<rect class=\"shape"), place(row, "<text class=\"took\""));
+    assert!((bar - text).abs() < 0.01, "where there is no room, it is before all of them: {bar} {text}");
+}
