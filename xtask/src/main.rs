@@ -62,7 +62,7 @@ fn hand_over(ami: &Ami) -> Result<ExitCode> {
     let wrapper = rustc::wrapper();
     let folder = env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
     // The first compile takes long enough that its progress should show; later compiles do not.
-    let mut is_quiet = folder.join("xtask-ami").exists();
+    let mut is_quiet = ami.common.quiet || folder.join("xtask-ami").exists();
     if ami.needs_aws() {
         let stamp =
             stamp::Stamp::now(&folder, &fs::read_to_string(workspace()?.join("Cargo.lock")).unwrap_or_default());
@@ -74,9 +74,14 @@ fn hand_over(ami: &Ami) -> Result<ExitCode> {
                     return Ok(ExitCode::from(2));
                 }
             };
-            let _ = writeln!(std::io::stderr(), "{line}");
+            let mut build = cargo("build", ami, wrapper.as_deref());
+            if ami.common.quiet {
+                build.arg("--quiet");
+            } else {
+                let _ = writeln!(std::io::stderr(), "{line}");
+            }
             // By itself, because only what was compiled to the end is up to date the next time.
-            let compiled = cargo("build", ami, wrapper.as_deref()).status().context("failed to start cargo")?;
+            let compiled = build.status().context("failed to start cargo")?;
             if !compiled.success() {
                 return Ok(compiled
                     .code()

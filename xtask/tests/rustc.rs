@@ -161,8 +161,13 @@ impl Dispatcher {
 
     /// What it says where a command talks to AWS, with this compiler as cargo's, and these variables.
     fn ended(&self, rustc: &Path, variables: &[(&str, &str)]) -> Output {
+        self.ended_with(&["ami", "list"], rustc, variables)
+    }
+
+    /// As [`Dispatcher::ended`], with these words on the command line.
+    fn ended_with(&self, words: &[&str], rustc: &Path, variables: &[(&str, &str)]) -> Output {
         let mut dispatcher = Command::new(self.folder.path().join("debug/xtask"));
-        dispatcher.args(["ami", "list"]).current_dir(self.folder.path()).env("CARGO", "/bin/echo");
+        dispatcher.args(words).current_dir(self.folder.path()).env("CARGO", "/bin/echo");
         dispatcher.env("CARGO_HOME", self.folder.path().join("home")).env("RUSTC", rustc);
         dispatcher.env_remove("RUSTC_WRAPPER").env_remove("CARGO_BUILD_RUSTC_WRAPPER").env_remove("RUSTFLAGS");
         dispatcher.envs(variables.iter().copied()).output().expect("the dispatcher runs")
@@ -239,4 +244,30 @@ fn the_compile_is_announced_again_after_an_update() {
     assert!(is_announced(&new, echo) && !is_announced(&new, echo));
     lock("1.0.1", "1.0.1", "2.0.0");
     assert!(is_announced(&new, echo) && !is_announced(&new, echo));
+}
+
+#[test]
+fn where_it_is_to_be_quiet_cargo_is_too_and_nothing_is_said_of_the_compile() {
+    let folder = TempDir::new().expect("a folder");
+    let knows = program(folder.path().join("knows"), &RUSTC.replace("HELP", KNOWS));
+    for (words, started) in [
+        (&["ami", "list", "-q"][..], &["build ", "run "][..]),
+        (&["ami", "list", "--local", "-q"], &["run "]),
+        (&["ami", "list", "--local"], &["run "]),
+    ] {
+        let Output { stdout, stderr, .. } = Dispatcher::new().ended_with(words, &knows, &[]);
+        let (said, printed) = (String::from_utf8_lossy(&stderr), String::from_utf8_lossy(&stdout));
+        if said.contains("MiB of memory") {
+            // This computer is too small for the compile, which is told all the same.
+            continue;
+        }
+        let lines: Vec<&str> = printed.lines().collect();
+        assert_eq!((lines.len(), said.as_ref()), (started.len(), ""), "{words:?}: {printed}");
+        let is_quiet = words.iter().any(|word| ["-q", "--quiet"].contains(word));
+        for (line, beginning) in lines.iter().zip(started) {
+            let own = line.split(" -- ").next().unwrap_or_default();
+            assert!(line.starts_with(beginning), "{words:?}: {line}");
+            assert_eq!(own.ends_with(" --quiet"), is_quiet, "{words:?}: {line}");
+        }
+    }
 }
