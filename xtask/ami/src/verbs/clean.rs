@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, time::SystemTime};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 use camino::Utf8PathBuf;
 use xtask::{
     cli::{CleanFlags, CommonFlags},
@@ -70,7 +70,7 @@ pub async fn clean<C: Cloud>(
     if let Some(named) = named {
         undone.extend(named.restore_blocks(cloud, !found.is_empty(), events).await);
         if undone.is_empty() {
-            named.forget(cloud, !found.is_empty(), &spared, events).map_err(Failure::Failed)?;
+            named.forget(cloud, !found.is_empty(), &spared, events).await.map_err(Failure::Failed)?;
         }
     }
     if undone.is_empty() { Ok(()) } else { Err(Failure::Failed(anyhow!("{}", undone.join("\n")))) }
@@ -173,7 +173,7 @@ impl Named {
 
     /// Records that the build is cleaned up, so that it is not resumed, unless it may be another account's. `spared` is what
     /// was found and not removed.
-    fn forget<C: Cloud>(
+    async fn forget<C: Cloud>(
         self,
         cloud: &C,
         removed_something: bool,
@@ -210,7 +210,10 @@ impl Named {
         }
         events.end(How::Cleaned, false)?;
         // It can be made again at any time, so this does not fail without it.
-        if let Err(error) = page::write(&self.folder) {
+        let folder = self.folder.clone();
+        // On another thread, because it reads the whole journal, and the terminal needs this one meanwhile.
+        let written = tokio::task::spawn_blocking(move || page::write(&folder)).await;
+        if let Err(error) = written.map_err(Error::from).flatten() {
             events.warn(format_args!("{error:#}; the page says what was there before"));
         }
         Ok(())
