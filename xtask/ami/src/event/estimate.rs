@@ -1,6 +1,9 @@
 //! How long a build takes, about: ranges, from earlier builds or by default.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,6 +56,9 @@ pub struct Estimate {
     /// The copies, by their regions.
     #[serde(default)]
     pub copies: BTreeMap<String, Span>,
+    /// The phases that no earlier build tells about. Their times are defaults, but for make, which has none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub by_default: BTreeSet<Phase>,
 }
 
 /// What each phase usually takes, in seconds. Only its share of all of them counts. Make has none: how long it takes depends
@@ -76,7 +82,21 @@ impl Estimate {
         let all_secs = together(|phase| Duration::from_secs(usually(phase))).as_secs_f64().max(1.0);
         let share = |secs: u64| Span::by_default(usual.mul_f64(Duration::from_secs(secs).as_secs_f64() / all_secs));
         let phases = own.iter().map(|(phase, secs)| (*phase, share(*secs))).collect();
-        Estimate { whole: Span::by_default(usual), phases, ..Estimate::default() }
+        let by_default = Phase::ALL.into_iter().filter(|phase| has(*phase)).collect();
+        Estimate { whole: Span::by_default(usual), phases, by_default, ..Estimate::default() }
+    }
+
+    /// Which parts of an estimate from earlier builds are none of theirs: words that follow it. Empty if all are.
+    #[must_use]
+    pub fn defaults_text(&self) -> String {
+        let names: Vec<&str> =
+            self.by_default.iter().filter(|phase| **phase != Phase::Make).map(|phase| phase.name()).collect();
+        let more = if self.by_default.contains(&Phase::Make) { ", and more if compiling takes longer" } else { "" };
+        match names.split_last() {
+            None => more.to_owned(),
+            Some((last, [])) => format!(", by default for {last}{more}"),
+            Some((last, others)) => format!(", by default for {} and {last}{more}", others.join(", ")),
+        }
     }
 }
 
@@ -180,5 +200,19 @@ mod tests {
     fn what_runs_side_by_side_counts_once() {
         let phase = |phase| Duration::from_secs(if phase == Phase::Make { 100 } else { 10 });
         assert_eq!(together(phase).as_secs(), 100 + 10 + 10 + 10 + 10);
+    }
+
+    #[test]
+    fn what_is_a_default_is_named_and_make_has_none() {
+        let text = |phases: &[Phase]| {
+            let by_default = phases.iter().copied().collect();
+            Estimate { builds: 1, by_default, ..Estimate::default() }.defaults_text()
+        };
+        assert_eq!(text(&[]), "");
+        assert_eq!(text(&[Phase::Make]), ", and more if compiling takes longer");
+        assert_eq!(text(&[Phase::Copies]), ", by default for copies");
+        let most = [Phase::Make, Phase::Image, Phase::Copies, Phase::Verification];
+        let expected = ", by default for image, copies and verification, and more if compiling takes longer";
+        assert_eq!(text(&most), expected);
     }
 }

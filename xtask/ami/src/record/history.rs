@@ -111,9 +111,10 @@ impl History {
     /// How long a build of this kind takes; by default, without make, what is `usual` for it.
     #[must_use]
     pub fn estimate(&self, kind: &Kind<'_>, usual: Duration) -> Estimate {
-        match self.rest(kind, &State::default()) {
+        let default = Estimate::by_default(usual, |phase| kind.has(phase));
+        match self.left(kind, &State::default(), Some(&default)) {
             Some(estimate) => Estimate { work: Work::Build, ..estimate },
-            None => Estimate::by_default(usual, |phase| kind.has(phase)),
+            None => default,
         }
     }
 }
@@ -129,6 +130,7 @@ impl Kind<'_> {
         match phase {
             Phase::Copies => !self.copied_to().is_empty(),
             Phase::Publication => self.opens,
+            Phase::Make => !self.promotes && !self.skips_build,
             _ => !self.promotes,
         }
     }

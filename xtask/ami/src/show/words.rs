@@ -252,7 +252,8 @@ fn estimated(estimate: &Estimate) -> Words {
         (Work::Promotion, _) => format!(", as copying and publishing did in {builds}"),
         (Work::Rest, _) => format!(" more, as what is left did in {builds}"),
     };
-    change("Takes", format_args!("about {}{from}", range_text(estimate.whole.bounds())))
+    let defaults = if estimate.builds == 0 { String::new() } else { estimate.defaults_text() };
+    change("Takes", format_args!("about {}{from}{defaults}", range_text(estimate.whole.bounds())))
 }
 
 fn regions_text(regions: &[Region]) -> String {
@@ -295,6 +296,15 @@ mod tests {
             let estimate = Estimate { work, builds, whole, ..Estimate::default() };
             assert_eq!(moved_on(&Progress::Estimated { estimate }), change("Takes", text));
         }
+        let default = Estimate::by_default(Duration::from_secs(120), |_| true);
+        let estimated =
+            |builds| moved_on(&Progress::Estimated { estimate: Estimate { builds, ..default.clone() } }).text;
+        assert_eq!(estimated(0), "about 2–4m, by default, and more if compiling takes longer");
+        assert!(
+            estimated(1).starts_with("about 2–4m, as an earlier build did, by default for machine, "),
+            "{}",
+            estimated(1)
+        );
     }
     #[test]
     fn an_upload_says_what_it_was_of() {

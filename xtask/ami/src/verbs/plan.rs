@@ -92,10 +92,11 @@ pub fn document(order: &ReleaseSpec, preflight: &Preflight, estimate: &Estimate)
         facts: preflight.facts.iter().map(fact).collect(),
         findings: preflight.findings.iter().map(finding).collect(),
         warnings: preflight.warnings.clone(),
-        estimated_secs: preflight.estimate.as_secs(),
+        estimated_secs: estimate.whole.median_ms / 1000,
         estimated_from_builds: estimate.builds,
         estimated_at_least_secs: estimate.whole.low_ms / 1000,
         estimated_at_most_secs: estimate.whole.high_ms / 1000,
+        estimated_by_default: estimate.by_default.iter().copied().collect(),
         estimated_cost: preflight.cost.as_ref().map(cost),
     }
 }
@@ -186,7 +187,8 @@ fn time(estimate: &Estimate) -> String {
         .iter()
         .take(4)
         .map(|(phase, median_ms)| format!("{} {}", phase.name(), seconds(Duration::from_millis(*median_ms))));
-    format!("about {range}, from {builds}: {}", longest.collect::<Vec<String>>().join(", "))
+    let longest = longest.collect::<Vec<String>>().join(", ");
+    format!("about {range}, from {builds}{}: {longest}", estimate.defaults_text())
 }
 
 fn binaries_line(order: &ReleaseSpec, binaries: &[&str]) -> String {

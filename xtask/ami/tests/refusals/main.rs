@@ -19,6 +19,7 @@ mod images;
 mod network;
 mod builds;
 mod diff;
+mod estimates;
 mod regions;
 mod report;
 mod settings;

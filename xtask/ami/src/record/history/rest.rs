@@ -40,16 +40,22 @@ impl History {
     /// How long a promotion of this kind takes; by default, what is `usual` for it. None if neither tells.
     #[must_use]
     pub fn promotion(&self, kind: &Kind<'_>, usual: Duration) -> Option<Estimate> {
-        let by_default = || Estimate::by_default(usual, |phase| kind.has(phase));
-        let estimate = self.rest(kind, &State::default()).or_else(|| (!usual.is_zero()).then(by_default))?;
+        let default = (!usual.is_zero()).then(|| Estimate::by_default(usual, |phase| kind.has(phase)));
+        let estimate = self.left(kind, &State::default(), default.as_ref()).or(default)?;
         Some(Estimate { work: Work::Promotion, ..estimate })
     }
 
     /// How long what is left takes of a build in this state. None unless earlier builds tell about each part of it.
     #[must_use]
     pub fn rest(&self, kind: &Kind<'_>, state: &State) -> Option<Estimate> {
+        self.left(kind, state, None)
+    }
+
+    /// How long what is left takes of a build in this state. What no earlier build tells about is taken from the default. None
+    /// without one for that, and where they tell nothing at all.
+    pub(super) fn left(&self, kind: &Kind<'_>, state: &State, default: Option<&Estimate>) -> Option<Estimate> {
         let near = self.near(kind);
-        let mut took = near.phases();
+        let (mut took, mut by_default) = (near.phases(), BTreeSet::new());
         let (mut phases, mut copies, mut by) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         for phase in Phase::ALL.into_iter().filter(|phase| *phase != Phase::Copies) {
             let left = left(kind, state, phase);
@@ -63,7 +69,10 @@ impl History {
                 }
                 // Binaries that are only copied and inspected take next to no time.
                 None if phase == Phase::Make && kind.skips_build => {}
-                None => return None,
+                None => {
+                    phases.extend(default?.phases.get(&phase).map(|usual| (phase, left.of(*usual))));
+                    by_default.insert(phase);
+                }
             }
         }
         let of_any = near.any_copy();
@@ -76,15 +85,23 @@ impl History {
             }
             // A region that nothing was copied to before is taken for one like the others.
             let known = own.remove(region.as_str());
-            let told = known.as_ref().or(of_any.as_ref())?;
-            by.extend(&told.by);
-            spans.push(left.of(told.span));
+            let span = match known.as_ref().or(of_any.as_ref()) {
+                Some(told) => {
+                    by.extend(&told.by);
+                    told.span
+                }
+                None => {
+                    by_default.insert(Phase::Copies);
+                    *default?.phases.get(&Phase::Copies)?
+                }
+            };
+            spans.push(left.of(span));
             // How long a copy still takes that went on meanwhile is not known to the minute.
             copies.extend(known.filter(|_| left == Left::All).map(|known| (region.to_string(), known.span)));
         }
         phases.extend(last_of(spans.iter()).map(|last| (Phase::Copies, last)));
         let whole = whole(&phases);
-        (!by.is_empty()).then_some(Estimate { work: Work::Rest, builds: by.len(), whole, phases, copies })
+        (!by.is_empty()).then_some(Estimate { work: Work::Rest, builds: by.len(), whole, phases, copies, by_default })
     }
 }
 

@@ -111,7 +111,20 @@ fn a_build_counts_as_learned_from_if_it_tells_about_any_part() {
     let told = estimate(&builds[2..], "m5.large", &["us-west-2"]);
     assert_eq!(told.builds, 3);
     let without_image = estimate(&builds[..2], "m5.large", &["us-west-2"]);
-    assert_eq!(without_image.builds, 0, "what ended before its image tells too little");
+    assert_eq!((without_image.builds, without_image.phases[&Phase::Make].median_ms), (1, 50_000));
+    assert_eq!(without_image.by_default.len(), 6, "it tells nothing of the others: {without_image:?}");
+}
+
+#[test]
+fn a_phase_that_no_build_tells_about_is_the_default_and_the_others_are_not() {
+    let build = build("m5.large", "us-west-2", 100, &[]);
+    let copied = estimate(&[build], "m5.large", &["us-west-2", "eu-west-1"]);
+    assert_eq!((copied.builds, copied.by_default.clone()), (1, [Phase::Copies].into()));
+    assert_eq!(copied.phases[&Phase::Image].median_ms, 100_000);
+    let default = estimate(&[], "m5.large", &["us-west-2", "eu-west-1"]);
+    assert_eq!(copied.phases[&Phase::Copies], default.phases[&Phase::Copies]);
+    assert!(copied.copies.is_empty(), "of no region is it known: {copied:?}");
+    assert_eq!(copied.whole.median_ms, 60_000 + 100_000 + copied.phases[&Phase::Copies].median_ms);
 }
 
 #[test]
@@ -141,7 +154,7 @@ fn a_phase_is_told_by_builds_that_did_it_in_the_same_way() {
     };
     assert_eq!(of(&builds, false, false), (4, Some(60), Some(30)));
     assert_eq!(of(&builds, true, true), (4, Some(1), Some(2)));
-    assert_eq!(of(&builds[..1], false, false).0, 0, "nothing tells how long make takes");
+    assert_eq!(of(&builds[..1], false, false), (1, None, Some(30)), "nothing tells how long make takes");
     assert_eq!(of(&builds[3..], true, false), (1, None, Some(30)), "and where it does not run, nothing has to");
     assert_eq!(of(&builds[3..], false, true), (1, Some(60), Some(30)), "the first one keeps a base");
 }

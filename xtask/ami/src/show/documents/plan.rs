@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Visibility;
+use crate::event::phase::Phase;
 
 /// The number of this format.
 pub const FORMAT: u32 = 1;
@@ -58,14 +59,16 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// Problems that do not stop the release.
     pub warnings: Vec<String>,
-    /// How long the cloud's part of the build takes, about, in seconds.
+    /// How long the whole build takes, about, in seconds: the middle of the range that follows. A default is without make.
     pub estimated_secs: u64,
-    /// How many earlier builds on this computer the range is from. If 0, it is only a default.
+    /// How many earlier builds on this computer the estimate is from. If 0, it is only a default.
     pub estimated_from_builds: usize,
-    /// How long the whole build takes at least, about, in seconds. A default is without make.
+    /// How long the build takes at least, about, in seconds.
     pub estimated_at_least_secs: u64,
     /// How long it takes at most, about, in seconds.
     pub estimated_at_most_secs: u64,
+    /// The phases that no earlier build tells about, whose times are defaults. Make has none, and is not in the estimate then.
+    pub estimated_by_default: Vec<Phase>,
     /// What it costs, about; null where nothing is paid.
     pub estimated_cost: Option<Cost>,
 }

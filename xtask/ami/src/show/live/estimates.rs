@@ -30,12 +30,17 @@ fn after(span: Span, elapsed: Duration) -> Option<Range> {
 }
 
 impl Live {
-    /// How long the build still takes, in words: a range, and whether it is only a default. Empty if it cannot be told.
+    /// How long the build still takes, in words: a range, and how much of it is only a default. Empty if it cannot be told.
     pub(super) fn left_words(&self, now: Duration) -> String {
         let Some(estimate) = self.estimate.as_ref().filter(|_| self.build.is_some()) else { return String::new() };
         let left = |bound: fn(Range) -> Duration| together(|phase| bound(self.left_of_phase(phase, now)));
         let left = (left(|(low, _)| low), left(|(_, high)| high));
-        let from = if estimate.builds == 0 { ", by default" } else { "" };
+        let is_default = estimate.by_default.iter().any(|phase| !self.is_over(*phase));
+        let from = match estimate.builds {
+            0 => ", by default",
+            _ if is_default => ", partly by default",
+            _ => "",
+        };
         // One that takes longer than any before says nothing about its end.
         if left.1.is_zero() { String::new() } else { format!(", {} left{from}", range_text(left)) }
     }

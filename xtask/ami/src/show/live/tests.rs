@@ -153,6 +153,18 @@ fn a_default_counts_what_is_left_to_do_and_not_the_time_since_the_build_began() 
 }
 
 #[test]
+fn an_estimate_is_partly_a_default_until_those_phases_are_over() {
+    let mut live = resumed();
+    let span = estimate::Span::by_default(Duration::from_secs(600));
+    let phases = [(Phase::Machine, span), (Phase::Image, span)].into();
+    let estimate = Estimate { builds: 2, phases, by_default: [Phase::Machine].into(), ..Estimate::default() };
+    live.apply(&Event::Progress { progress: Progress::Estimated { estimate } }, Duration::ZERO);
+    assert_eq!(live.left_words(Duration::ZERO), ", 20–40m left, partly by default");
+    live.apply(&intended("bake sealed i-1"), Duration::ZERO);
+    assert_eq!(live.left_words(Duration::ZERO), ", 10–20m left");
+}
+
+#[test]
 fn an_image_and_copies_that_say_nothing_of_themselves_take_as_long_as_earlier_ones() {
     let mut live = resumed();
     let span =
