@@ -25,7 +25,7 @@ use super::{
     harmless::harmless,
     live::Live,
     screen,
-    words::{Kind, Words},
+    words::{Kind, Words, clock},
 };
 use crate::event::{
     Event, How, Line,
@@ -226,7 +226,8 @@ impl Terminal {
     /// Prints a line about what was done, with its time in the build if that is not to be seen otherwise.
     fn change(&self, verb: &str, text: &str, now: Duration) {
         let elapsed = self.live.borrow().elapsed(now).filter(|_| !self.is_screen());
-        let time = elapsed.map(|elapsed| format!("{:>5} ", clock(elapsed))).unwrap_or_default();
+        let whole = elapsed.map(|elapsed| Duration::from_secs(elapsed.as_secs()));
+        let time = whole.map(|whole| format!("{:>5} ", clock(whole))).unwrap_or_default();
         self.print(format_args!("{DIM}{time}{DIM:#}{VERB}{verb:>12}{VERB:#} {text}"));
     }
 
@@ -364,15 +365,6 @@ fn no_command(text: &str) -> String {
         false => line.to_owned(),
     });
     lines.collect::<Vec<String>>().join("\n")
-}
-
-/// A time since the build began, such as `4:25` or `1:04:25`.
-fn clock(time: Duration) -> String {
-    let secs = time.as_secs();
-    match secs / 3600 {
-        0 => format!("{}:{:02}", secs / 60, secs % 60),
-        hours => format!("{hours}:{:02}:{:02}", secs / 60 % 60, secs % 60),
-    }
 }
 
 #[cfg(test)]

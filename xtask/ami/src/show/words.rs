@@ -272,6 +272,17 @@ pub fn brief(time: Duration) -> String {
     }
 }
 
+/// A time since a beginning, such as `4:25` or `1:04:25`, with tenths of a second where it has any: `0:00.4`.
+#[must_use]
+pub fn clock(time: Duration) -> String {
+    let (hours, minutes, secs) = (time.as_secs() / 3600, time.as_secs() / 60 % 60, time.as_secs() % 60);
+    let tenths = if time.subsec_millis() == 0 { String::new() } else { format!(".{}", time.subsec_millis() / 100) };
+    match hours {
+        0 => format!("{minutes}:{secs:02}{tenths}"),
+        _ => format!("{hours}:{minutes:02}:{secs:02}{tenths}"),
+    }
+}
+
 /// A duration in whole seconds, such as `1m 20s`.
 #[must_use]
 pub fn seconds(time: Duration) -> String {
@@ -313,5 +324,14 @@ mod tests {
         };
         assert_eq!(uploaded(Some("machida")), change("Uploaded", "machida (5.00 MiB) in 0.3s"));
         assert_eq!(uploaded(None), change("Uploaded", "the payload (5.00 MiB) in 0.3s"));
+    }
+
+    #[test]
+    fn a_time_has_hours_and_tenths_only_where_there_are_any() {
+        for (ms, text) in
+            [(0, "0:00"), (400, "0:00.4"), (265_000, "4:25"), (3_600_000, "1:00:00"), (90_065_900, "25:01:05.9")]
+        {
+            assert_eq!(clock(Duration::from_millis(ms)), text);
+        }
     }
 }

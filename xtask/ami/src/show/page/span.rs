@@ -2,6 +2,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::show::words;
+
 /// A duration, such as `40 ms`, `6.2 s` or `12m 3s`.
 pub(super) fn span(ms: u64) -> String {
     match ms {
@@ -11,15 +13,9 @@ pub(super) fn span(ms: u64) -> String {
     }
 }
 
-/// A time since a beginning, such as `4:10` or `1:04:10`, with tenths of a second if it has some.
+/// A time since a beginning, such as `4:10`.
 pub(super) fn clock(ms: u64) -> String {
-    let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
-    let tenths = if ms.is_multiple_of(1000) { String::new() } else { format!(".{}", ms % 1000 / 100) };
-    if hours > 0 {
-        format!("{hours}:{minutes:02}:{seconds:02}{tenths}")
-    } else {
-        format!("{minutes}:{seconds:02}{tenths}")
-    }
+    words::clock(Duration::from_millis(ms))
 }
 
 /// A date with its time in UTC, such as `2026-11-22 16:17:46 UTC`.
