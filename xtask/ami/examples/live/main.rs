@@ -1,5 +1,6 @@
 //! Plays the events of a release that never was on this terminal, to look at what is shown:
-//! `cargo run --example live -- [SPEED [REGIONS [FROM [TO]]]]`, with times in seconds of the release.
+//! `cargo run --example live -- [SPEED [REGIONS [FROM [TO]]]]`, with times in seconds of the release. Or writes a picture of
+//! it: `cargo run --example live -- --picture FILE`.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a player that cannot go on says so by panicking")]
 
@@ -15,11 +16,18 @@ use xtask_ami::{
     },
 };
 
-#[path = "../tests/kit/played.rs"]
+mod picture;
+#[path = "../../tests/kit/played.rs"]
 mod played;
 
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, file] = arguments.as_slice()
+        && flag == "--picture"
+    {
+        return picture::write(file);
+    }
     let mut numbers = std::env::args().skip(1).map(|number| number.parse::<f64>().unwrap_or_default());
     let speed = numbers.next().filter(|speed| *speed > 0.0).unwrap_or(20.0);
     let regions = if numbers.next() == Some(34.0) { &played::THIRTY_FOUR[..] } else { &played::FOURTEEN[..] };
@@ -43,12 +51,15 @@ async fn main() {
                 tokio::time::advance(Duration::from_millis(step_ms)).await;
             }
             if at_ms as f64 > to * 1000.0 {
-                loop {
+                let frames = if std::env::var_os(picture::ENDS).is_some() { 20 } else { usize::MAX };
+                for _ in 0..frames {
                     tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(100)))
                         .await
                         .expect("a pause");
                     tokio::time::advance(Duration::from_millis(100)).await;
                 }
+                // With what is on the terminal now.
+                std::process::exit(0);
             }
             let line = Line { at: "2026-11-27T22:00:00Z".to_owned(), event };
             let words = words(&line.event, &state);
