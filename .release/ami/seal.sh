@@ -45,6 +45,8 @@ readonly OF_ONE_MACHINE='^[^#]*(^|[^A-Za-z_-]|\\n)"?(hashed_passwd|hashed-passwo
 readonly RANDOM_UUID='(^|[^0-9a-z-])[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}([^0-9a-z-]|$)'
 readonly RANDOM_ID='(^|[^0-9a-z])[0-9a-f]{32}([^0-9a-z]|$)|([0-9a-f]{2}:){7}[0-9a-f]{2}|0x[0-9a-f]{16}'
 readonly RANDOM_NAME='iqn\.[0-9]{4}-[0-9]{2}\.[a-z0-9.-]+:[0-9a-z.:-]*[0-9a-f]{6}'
+# How often the disk is closed, if services write to it meanwhile.
+readonly CLOSE_ATTEMPTS=3
 # What names this machine: regular expressions and kinds, from collect_marks.
 declare -A marks=()
 
@@ -76,17 +78,11 @@ main() {
     renew_initrds
 
     local remains
-    remains=$(unusual_passwords; unwanted | tr '\0' '\n')
-    [[ -z $remains ]] || fail "these must not be in an image, but could not be removed: ${remains//$'\n'/, }"
     remains=$(own_content)
     [[ -z $remains ]] || fail "an image must not have what these files contain: ${remains//$'\n'/, };" \
         "list them in identities of unwanted.sh to remove them, or in same_on_all of seal.sh to keep them"
     ! timed_shutdown_is_pending || fail "a timed shutdown is still pending"
-
-    # Freed blocks need not be in the snapshot. Not every disk supports this.
-    fstrim / 2> /dev/null || say "this disk does not support fstrim"
-    sync
-    [[ ! -d /run/systemd/system ]] || forbid_writing
+    close_disk
     say "sealed"
 }
 
@@ -101,6 +97,29 @@ silence_services() {
     mkdir -p /run/systemd/journald.conf.d
     printf '[Journal]\nStorage=volatile\n' > /run/systemd/journald.conf.d/sealed.conf
     systemctl restart systemd-journald.service
+}
+
+# Lets nothing more be written, and sees to it that nothing unwanted is there then. A service may write such a file once more
+# from its memory, after it was removed and before the disk is closed, as BIND does.
+close_disk() {
+    local attempt remains
+    for ((attempt = 1; attempt <= CLOSE_ATTEMPTS; attempt++)); do
+        remains=$(unusual_passwords; unwanted | tr '\0' '\n')
+        if [[ -z $remains ]]; then
+            # Freed blocks need not be in the snapshot. Not every disk supports this.
+            fstrim / 2> /dev/null || say "this disk does not support fstrim"
+            sync
+            [[ -d /run/systemd/system ]] || return 0
+            forbid_writing
+            remains=$(unusual_passwords; unwanted | tr '\0' '\n')
+            [[ -n $remains ]] || return 0
+            mount -o remount,rw /
+        fi
+        say "removing what was written again: ${remains//$'\n'/, }"
+        remove_unwanted
+    done
+    fail "these must not be in an image, but could not be removed, or are written again and again:" \
+        "${remains//$'\n'/, }; have provision.sh stop what writes them"
 }
 
 # Other services write, too, while the machine shuts down: snmpd its engine id, for example. Nothing of that must reach the

@@ -87,6 +87,8 @@ written_at_boot=(
     /etc/hostname '/etc/netplan/*cloud-init*' '/etc/network/interfaces.d/*cloud-init*'
     '/etc/systemd/network/*cloud-init*' '/etc/NetworkManager/*/*cloud-init*' /etc/udev/rules.d/70-persistent-net.rules
     '/var/spool/cron/crontabs/*'
+    # Copies for the chroot of Postfix, the name server of this network among them, and what its processes lock.
+    '/var/spool/postfix/etc/*' '/var/spool/postfix/lib/*' '/var/spool/postfix/pid/*' /var/lib/postfix/master.lock
 )
 # The same of a file that is emptied. dhclient and NetworkManager write over it at each boot, but give it the mode that it had;
 # and where it is gone, systemd-tmpfiles links it to a resolver that may not be running.

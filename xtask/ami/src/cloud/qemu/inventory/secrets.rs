@@ -16,6 +16,9 @@ const MIN_VALUE_CHARS: usize = 10;
 /// The fewest characters of what is taken for random, which 128 bits have in base64.
 const MIN_RANDOM_CHARS: usize = 22;
 
+/// The fewest characters of one kind that are taken for a word.
+const MIN_WORD_CHARS: usize = 5;
+
 /// How many characters of a secret are told, by which its place is found.
 const TOLD_CHARS: usize = 4;
 
@@ -63,9 +66,16 @@ fn is_random(word: &str) -> bool {
     };
     let kinds: Vec<usize> = word.bytes().map(kind).collect();
     let count = |wanted: usize| kinds.iter().filter(|kind| **kind == wanted).count();
-    let changes = kinds.windows(2).filter(|pair| pair[0] != pair[1]).count();
     let is_mixed = count(0) >= 3 && count(1) >= 3 && count(2) >= 2 && count(3) <= word.len() / 8;
-    word.len() >= MIN_RANDOM_CHARS && is_mixed && changes * 5 >= word.len() * 2
+    // In names and paths there are words.
+    let mut parts = kinds.split(|kind| *kind == 3);
+    let has_word = parts.any(|part| part.len() >= MIN_WORD_CHARS && changes_in(part) * 5 < part.len() * 2);
+    word.len() >= MIN_RANDOM_CHARS && is_mixed && !has_word
+}
+
+/// How often the kind of the characters changes.
+fn changes_in(kinds: &[usize]) -> usize {
+    kinds.windows(2).filter(|pair| pair[0] != pair[1]).count()
 }
 
 fn random(word: &str) -> String {
@@ -104,6 +114,8 @@ mod tests {
             "Template: passwd/user-password-again\n",
             "BOOT_IMAGE=/boot/vmlinuz-6.12.118+deb13-cloud-amd64 root=PARTUUID=0fc63daf-0001-4000-8000-000000000001",
             "/usr/lib/x86_64-linux-gnu/libGLX_mesa.so.0 LC_IDENTIFICATION=en_US.UTF-8 DEBIAN_FRONTEND2",
+            "mozilla/D-TRUST_EV_Root_CA_2_2023.crt\nmozilla/TWCA_CYBER_Root_CA.crt\nmozilla/SSL.com_TLS_RSA_Root_CA_2022.crt\n",
+            "mozilla/ACCVRAIZ1.crt\nmozilla/Certum_EC-384_CA.crt\nmozilla/vTrus_ECC_Root_CA.crt, mozilla/HiPKI_Root_CA_-_G1.crt",
             "java.security.egd=NativePRNGNonBlocking AbstractQueuedSynchronizer2 ECDHE-RSA-AES256-GCM-SHA384",
             "d41d8cd98f00b204e9800998ecf8427e 20261129T180904Z-0-2974",
             "",
