@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
+use camino::Utf8Path;
 use serde_json::{Value, json};
 
 use crate::event::{about::About, facts::SealedDisk, ids::Images, promotion::Promotion};
+
+pub mod kept;
 
 /// Its name in the build's folder.
 pub const NAME: &str = "provenance.intoto.json";
@@ -20,13 +23,17 @@ const PROMOTION_TYPE: &str = "https://github.com/WallarooLabs/wallaroo/blob/mast
 /// Who vouches for what the statement says: this tool, run by the one who released.
 const BUILDER: &str = "https://github.com/WallarooLabs/wallaroo/tree/master/xtask/ami";
 
-/// The statement's text. That of a promotion says which image the new ones are copies of.
+/// The statement's text, for the build's folder. That of a promotion says which image the new ones are copies of, and refers
+/// to the statement of that one's build, where the folder keeps it.
 ///
 /// # Errors
-/// When it cannot be encoded.
-pub fn text(about: &About, disk: &SealedDisk, images: &Images, finished: &str) -> Result<String> {
+/// When it cannot be encoded, or the kept statement cannot be read.
+pub fn text(about: &About, disk: &SealedDisk, images: &Images, folder: &Utf8Path, finished: &str) -> Result<String> {
     let (build_type, made_of) = match &about.promotes {
-        Some(promotion) => (PROMOTION_TYPE, vec![candidate(about, promotion, disk)]),
+        Some(promotion) => {
+            let kept = kept::as_dependency(folder, &promotion.build, &image_uri(about, promotion))?;
+            (PROMOTION_TYPE, std::iter::once(candidate(about, promotion, disk)).chain(kept).collect())
+        }
         None => (BUILD_TYPE, dependencies(about, disk)),
     };
     let statement = json!({
@@ -74,13 +81,13 @@ fn subjects(about: &About, disk: &SealedDisk, images: &Images) -> Vec<Value> {
     image.into_iter().chain(files).collect()
 }
 
-/// The image that was promoted: its build has a provenance of its own, which says what it was made of.
+/// The image that was promoted, by its tags and, where it is known, its manifest. The statement of its own build says what it
+/// was made of.
 fn candidate(about: &About, promotion: &Promotion, disk: &SealedDisk) -> Value {
-    let Promotion { version, name, region, image, build, system, commit, verified, .. } = promotion;
-    let cloud = if about.local { "local" } else { "ec2" };
+    let Promotion { version, name, region, build, system, commit, verified, .. } = promotion;
     let mut candidate = json!({
         "name": name,
-        "uri": format!("{cloud}:image/{image}"),
+        "uri": image_uri(about, promotion),
         "annotations": {
             "version": version, "region": region.as_str(), "build": build, "verified": verified, "commit": commit,
             "system": system,
@@ -91,6 +98,11 @@ fn candidate(about: &About, promotion: &Promotion, disk: &SealedDisk) -> Value {
         candidate["annotations"]["digestOf"] = super::manifest::PATH.into();
     }
     candidate
+}
+
+fn image_uri(about: &About, promotion: &Promotion) -> String {
+    let cloud = if about.local { "local" } else { "ec2" };
+    format!("{cloud}:image/{}", promotion.image)
 }
 
 /// The commit, the recipe, the scripts and the base.
@@ -166,7 +178,8 @@ mod tests {
         let images =
             about.regions.iter().map(|region| (region.clone(), crate::event::ids::ImageId("ami-7".to_owned())));
         let images: Images = images.collect();
-        let text = text(&about, &disk(Some("44")), &images, "2026-11-22T00:10:00Z").expect("a statement");
+        let text =
+            text(&about, &disk(Some("44")), &images, "/none".into(), "2026-11-22T00:10:00Z").expect("a statement");
         assert!(!text.contains("secret") && text.contains("http://proxy:3128"), "{text}");
         let statement: Value = serde_json::from_str(&text).expect("JSON");
         let subjects = &statement["subject"];
@@ -183,7 +196,7 @@ mod tests {
         assert_eq!(statement["predicate"]["runDetails"]["metadata"]["startedOn"], about.began);
     }
 
-    fn promotion() -> Promotion {
+    pub(super) fn promotion() -> Promotion {
         Promotion {
             version: "0.6.1-rc1".parse().expect("a version"),
             name: "Wallaroo 0.6.1-rc1".to_owned(),
@@ -201,11 +214,11 @@ mod tests {
     }
 
     /// The statement of a promotion: its subjects, and what it was made of.
-    fn promoted(disk: &SealedDisk) -> (Value, Value) {
+    fn promoted(disk: &SealedDisk, folder: &Utf8Path) -> (Value, Value) {
         let about = About { promotes: Some(promotion().into()), ..crate::fixture::about() };
         let id = || crate::event::ids::ImageId("ami-7".to_owned());
         let images: Images = about.regions.iter().map(|region| (region.clone(), id())).collect();
-        let text = text(&about, disk, &images, "2026-11-22T00:10:00Z").expect("a statement");
+        let text = text(&about, disk, &images, folder, "2026-11-22T00:10:00Z").expect("a statement");
         let mut statement: Value = serde_json::from_str(&text).expect("JSON");
         let build = &mut statement["predicate"]["buildDefinition"];
         assert!(build["buildType"].as_str().is_some_and(|kind| kind.ends_with("promote.rs")), "{build}");
@@ -215,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_statement_of_a_promotion_says_which_image_was_copied_and_nothing_of_what_that_was_made_of() {
-        let (subjects, made_of) = promoted(&disk(None));
+        let (subjects, made_of) = promoted(&disk(None), "/none".into());
         assert_eq!(subjects[0]["annotations"]["images"]["eu-west-1"], "ami-7");
         assert!(subjects[1].get("annotations").is_none(), "{subjects}");
         let [candidate] = made_of.as_array().expect("a list").as_slice() else { panic!("{made_of}") };
@@ -226,10 +239,29 @@ mod tests {
 
     #[test]
     fn where_no_manifest_is_known_each_file_says_which_images_it_is_on() {
-        let (subjects, made_of) = promoted(&promotion().told_by_tags().disk);
+        let (subjects, made_of) = promoted(&promotion().told_by_tags().disk, "/none".into());
         let machida = &subjects[0];
         assert_eq!((&machida["name"], &machida["digest"]["sha256"]), (&"/usr/bin/machida".into(), &"22".into()));
         assert_eq!(machida["annotations"]["images"]["us-west-2"], "ami-7");
         assert!(made_of[0].get("digest").is_none() && made_of[0]["uri"] == "ec2:image/ami-rc", "{made_of}");
+        assert!(made_of.get(1).is_none(), "nothing is known of another statement: {made_of}");
+    }
+
+    #[test]
+    fn a_statement_of_a_promotion_refers_to_the_one_that_the_folder_keeps() {
+        let (_guard, folder) = crate::fixture::folder();
+        std::fs::write(folder.join("provenance-of-another.intoto.json"), "{}").expect("a file");
+        std::fs::write(folder.join("provenance-of-build-rc.intoto.json"), "a statement").expect("a file");
+        let (_, made_of) = promoted(&disk(None), &folder);
+        let sum = crate::ground::sha256::sha256(b"a statement");
+        let expected = json!({
+            "name": "provenance-of-build-rc.intoto.json",
+            "uri": format!("file://{folder}/provenance-of-build-rc.intoto.json"),
+            "digest": { "sha256": sum },
+            "mediaType": "application/vnd.in-toto+json",
+            "annotations": { "build": "build-rc", "provenanceOf": "ec2:image/ami-rc" },
+        });
+        assert_eq!(made_of.as_array().map(Vec::len), Some(2), "{made_of}");
+        assert_eq!(made_of[1], expected);
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         folder::JOURNAL,
         journal::{self, Reading},
     },
-    ship::{manifest, sbom},
+    ship::{manifest, provenance::kept, sbom},
     show::result::Report,
 };
 
@@ -51,10 +51,11 @@ pub async fn promote<C: Imaging + Opening + Parameters + Account>(
     told::result(run, &images, tell)
 }
 
-/// What the candidate's build wrote down, where it was made on this computer. Its manifest and its bill of materials are
-/// copied.
+/// What the candidate's build wrote down, where it was made on this computer. Its manifest, its bill of materials and its
+/// provenance are copied.
 fn provenance(run: &Run, promotion: &Promotion) -> Result<Option<Provenance>> {
     let Some(builds) = run.folder.parent() else { return Ok(None) };
+    kept::keep(builds, promotion, &run.folder)?;
     let Some(provenance) = recorded(builds, promotion)? else { return Ok(None) };
     for name in DOCUMENTS {
         let (document, copy) = (builds.join(&promotion.build).join(name), run.folder.join(name));

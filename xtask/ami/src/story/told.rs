@@ -23,7 +23,7 @@ fn keep_provenance(run: &Run, disk: &SealedDisk, images: &Images) -> Result<()> 
     let about = run.events.state(|state| state.about().cloned())?;
     let finished = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let path = run.folder.join(provenance::NAME);
-    std::fs::write(&path, provenance::text(&about, disk, images, &finished)?)
+    std::fs::write(&path, provenance::text(&about, disk, images, &run.folder, &finished)?)
         .with_context(|| format!("failed to write the provenance {path}"))
 }
 

@@ -13,6 +13,7 @@ use crate::{
     event::{progress::Progress, promotion::Promotion},
     ground::{everywhere, outcome::Failure, signals::Signals},
     record::{folder::JOURNAL, history::History, journal::Reading, unfinished::Unfinished},
+    ship::provenance::kept,
     show::confirm::confirm,
     story::{promote as story, run::Run},
 };
@@ -68,6 +69,7 @@ async fn prepare<C: Cloud>(app: &App<'_, C>, flags: &PromoteFlags, common: &Comm
         // The build looks again; here, nothing has begun.
         if let Some(builds) = state_dir.build(&promotion.build).parent() {
             story::recorded(builds, promotion)?;
+            kept::find(builds, promotion)?;
         }
     }
     let draft = preflight::Draft { spec, findings: Vec::new() };

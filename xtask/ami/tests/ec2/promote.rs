@@ -153,6 +153,8 @@ async fn a_candidate_is_published_under_its_release_name_with_its_bytes_and_its_
     for name in ["manifest.json", "sbom.cdx.json", "provenance.intoto.json"] {
         assert!(folder.join(name).exists(), "{name}");
     }
+    let kept = folder.join(format!("provenance-of-{}.intoto.json", rc.tags["wallaroo:build"]));
+    assert!(kept.exists(), "{kept}");
     let provenance = std::fs::read_to_string(folder.join("provenance.intoto.json")).expect("a provenance");
     let made = named(&rig, "Wallaroo 0.6.1").into_iter().map(|(_, image)| image.id);
     for id in made.chain([format!("ec2:image/{}", rc.id)]) {

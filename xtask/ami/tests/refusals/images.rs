@@ -81,6 +81,31 @@ fn a_removal_that_goes_on_takes_no_private_image_that_it_did_not_list() {
     assert!(retired.stderr.contains(ID) && !retired.stderr.contains(HERS), "{retired}");
 }
 
+/// The candidate's own statement goes along with its image, so it has to be about that.
+#[test]
+fn a_candidate_whose_provenance_is_about_another_build_is_not_promoted() {
+    let home = Home::new();
+    let tags = [
+        ["wallaroo:build", "b"],
+        ["wallaroo:version", "0.6.1-rc1"],
+        ["wallaroo:commit", "89abcd1d89abcd1d89abcd1d89abcd1d89abcd1d"],
+        ["wallaroo:sha256:machida", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
+        ["wallaroo:verified", "2026-11-22T00:00:00Z, 42 checks"],
+        ["wallaroo:instance", "i-1"],
+        ["wallaroo:system", "debian-13"],
+    ];
+    put(&home, "us-west-2", ID, &json!({ "name": "Wallaroo 0.6.1-rc1", "tags": tags }));
+    let path = home.path().join("builds/b/provenance.intoto.json");
+    let other = json!({ "predicate": { "runDetails": { "metadata": { "invocationId": "another" } } } });
+    write(&path, other.to_string());
+    let words = ["promote", "--version", "0.6.1-rc1", "--as", "0.6.1", "--local", "--yes"];
+    refused(
+        &home,
+        &mut home.ami(words),
+        &["is not the provenance of build b", ID, "nothing was copied", path.as_str()],
+    );
+}
+
 #[test]
 fn a_list_of_a_version_that_there_is_not_is_refused() {
     let home = Home::new();

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use xtask::cli::{DiffFlags, DiffFormat};
 use xtask_ami::{
-    ground::outcome::Failure,
+    ground::{outcome::Failure, sha256::sha256},
     record::folder::JOURNAL,
     show::documents::diff::{Changes, Scope},
     state_dir::StateDir,
@@ -52,10 +52,16 @@ async fn a_promotion_has_the_documents_of_its_candidate_and_a_provenance_of_its_
     }
     let promotion = rig.build.spec.promotes.as_ref().expect("a promotion");
     let made_of = &statement["predicate"]["buildDefinition"]["resolvedDependencies"];
-    assert_eq!(made_of.as_array().map(Vec::len), Some(1), "{made_of}");
+    assert_eq!(made_of.as_array().map(Vec::len), Some(2), "{made_of}");
     assert_eq!(made_of[0]["uri"], format!("ec2:image/{}", promotion.image), "{made_of}");
     assert_eq!(made_of[0]["annotations"]["build"], promotion.build.as_str(), "{made_of}");
     assert_eq!(made_of[0]["annotations"]["verified"], promotion.verified.as_str(), "{made_of}");
+    // The candidate's own statement is kept, and referred to by its digest.
+    let kept = rig.build.folder.join(made_of[1]["name"].as_str().expect("a name"));
+    let kept = std::fs::read(kept).expect("the statement that is referred to");
+    assert_eq!(kept, std::fs::read(candidate.join("provenance.intoto.json")).expect("a statement"));
+    assert_eq!(made_of[1]["digest"]["sha256"], sha256(&kept), "{made_of}");
+    assert_eq!(made_of[1]["annotations"]["build"], promotion.build.as_str(), "{made_of}");
 
     let here = Records::read(rig.home(), false).expect("records");
     let diff = rig.diff(&here, "0.6.1-rc1", "0.6.1").await.expect("a comparison");
@@ -73,6 +79,9 @@ async fn a_promotion_on_another_computer_has_a_provenance_by_the_tags_of_its_can
     let report = rig.release().await.report().clone();
     assert_eq!(documents(&rig), ["provenance.intoto.json"]);
     let statement = provenance(&rig);
+    let made_of = statement["predicate"]["buildDefinition"]["resolvedDependencies"].as_array().expect("a list");
+    let [candidate] = made_of.as_slice() else { panic!("the candidate's statement is elsewhere: {statement}") };
+    assert!(candidate.get("digest").is_none(), "no manifest is known: {candidate}");
     let subjects = statement["subject"].as_array().expect("subjects");
     assert_eq!(subjects.len(), 4, "the binaries: {statement}");
     for subject in subjects {
