@@ -4,12 +4,15 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use xtask::{
     cli::{CommonFlags, RegionFlags, ReleaseFlags},
-    region::{self, Region},
+    region::{self, Region, did_you_mean},
 };
 
 use crate::{
     elf::naming::name_packages,
-    ground::{everywhere, partition::Partition},
+    ground::{
+        everywhere,
+        partition::{Partition, region_meant_by},
+    },
     recipe::Recipe,
 };
 
@@ -63,7 +66,11 @@ impl Checkout {
         let build_region = match (given, regions.first()) {
             _ if regions.contains(&build_region) => build_region,
             (None, Some(first)) => first.clone(),
-            _ => bail!("the build region {build_region} must be one of the regions: {}", everywhere::names(&regions)),
+            _ => bail!(
+                "the build region {build_region} must be one of the regions: {}{}",
+                everywhere::names(&regions),
+                meant_by(&build_region, &regions)
+            ),
         };
         Ok((build_region, regions))
     }
@@ -132,6 +139,13 @@ impl Checkout {
         Partition::of_all(&regions).map_err(|fault| anyhow!("{path}: {fault}"))?;
         Ok(regions)
     }
+}
+
+/// The question after the region that is meant by a misspelt one, to end an error with. One that the SDKs know is no slip.
+fn meant_by(misspelt: &Region, regions: &[Region]) -> String {
+    let names: Vec<&str> = regions.iter().map(Region::as_str).collect();
+    let meant = region_meant_by(misspelt.as_str()).map(|_| did_you_mean(misspelt.as_str(), &names));
+    meant.unwrap_or_default()
 }
 
 /// A file of `.release/ami`: the checkout's, or else the workspace's.

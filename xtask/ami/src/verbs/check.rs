@@ -6,7 +6,7 @@ use xtask::{cli::CommonFlags, count, parameter::Choice, region::Region, version:
 use crate::{
     catalogue::check::{self, Checked, alike::content},
     cloud::{Cloud, Image, ImageState},
-    ground::outcome::Failure,
+    ground::{outcome::Failure, partition::region_meant_by},
     recipe::Recipe,
     show::{
         documents::{
@@ -51,7 +51,8 @@ pub async fn check<C: Cloud>(
 
 /// All that is wrong, and what to type next.
 fn error<C: Cloud>(cloud: &C, checked: &Checked) -> Option<Error> {
-    let Checked { name, near, regions, next, .. } = checked;
+    let Checked { name, regions, next, .. } = checked;
+    let near = format!("{}{}", checked.near, misspelt(regions));
     let is_nowhere = regions.iter().all(|seen| seen.images.is_empty());
     // Where it is nowhere, there is no region to name.
     let told = |fault: &&check::Fault| !is_nowhere || fault.kind != FaultKind::Missing;
@@ -75,6 +76,17 @@ fn error<C: Cloud>(cloud: &C, checked: &Checked) -> Option<Error> {
     }
     let next: String = next.iter().map(|line| format!("\n{line}")).collect();
     (!faults.is_empty()).then(|| anyhow!("`{name}` is not as it should be{near}:\n  {}{next}", faults.join("\n  ")))
+}
+
+/// The question after the regions that are meant by misspelt ones, to follow an error; empty where none is.
+fn misspelt(regions: &[check::Seen]) -> String {
+    let meant = |seen: &check::Seen| {
+        let name = seen.region.as_str();
+        let meant = region_meant_by(name).filter(|_| seen.images.is_empty())?;
+        Some(format!("{meant} for {name}"))
+    };
+    let meant: Vec<String> = regions.iter().filter_map(meant).collect();
+    if meant.is_empty() { String::new() } else { format!("; did you mean {}?", meant.join(", ")) }
 }
 
 fn image(seen: &check::Seen, image: &Image) -> CheckedImage {

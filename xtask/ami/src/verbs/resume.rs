@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use xtask::{
     cli::{Ami, Command, CommonFlags, ReleaseFlags},
     grantee::Grantee,
+    region::mistyped,
 };
 
 use super::{App, release, until_signal};
@@ -49,7 +50,13 @@ fn leave_out(began: &mut Ami, without: &[Grantee]) -> Result<()> {
     }
     let Some(release) = began.release.as_mut() else { bail!("a promoted image is public: --without has no meaning") };
     if let Some(unknown) = without.iter().find(|grantee| !release.share.contains(grantee)) {
-        bail!("the build does not share its image with {unknown}, so --without cannot leave it out");
+        let known: Vec<String> = release.share.iter().map(ToString::to_string).collect();
+        let near = mistyped(&unknown.to_string(), &known.iter().map(String::as_str).collect::<Vec<_>>())
+            .map(|near| format!("; did you mean `{near}`?"));
+        bail!(
+            "the build does not share its image with {unknown}, so --without cannot leave it out{}",
+            near.unwrap_or_default()
+        );
     }
     release.share.retain(|grantee| !without.contains(grantee));
     // Without any, the image is still private.

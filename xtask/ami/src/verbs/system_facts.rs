@@ -30,6 +30,7 @@ const STATUS: &str = "/var/lib/dpkg/status";
 /// # Errors
 /// When the base or a package can't be read, or the file can't be written.
 pub async fn write(checkout: &Checkout, flags: &FactsFlags, events: &Events) -> Result<()> {
+    warn_of_unknown(checkout, flags, events);
     let scratch = tempfile::tempdir().context("failed to make a temporary folder")?;
     let scratch = Utf8Path::from_path(scratch.path()).context("set TMPDIR to a path in UTF-8")?;
     let facts = match (&flags.image, &flags.folder) {
@@ -43,6 +44,17 @@ pub async fn write(checkout: &Checkout, flags: &FactsFlags, events: &Events) -> 
     std::fs::create_dir_all(folder).with_context(|| format!("failed to create {folder}"))?;
     std::fs::write(&path, text).with_context(|| format!("failed to write {path}"))?;
     print(&format!("{path}\n"))
+}
+
+/// Warns where the recipe does not describe the system that is named: it may be a new one, or misspelt.
+fn warn_of_unknown(checkout: &Checkout, flags: &FactsFlags, events: &Events) {
+    let systems = &checkout.recipe.systems;
+    if let Some(system) = flags.system.as_ref().filter(|system| !systems.contains_key(*system)) {
+        let near = did_you_mean(system, &systems.keys().map(String::as_str).collect::<Vec<_>>());
+        events.warn(format_args!(
+            "the recipe does not describe the system {system}, so what its packages bring is not read{near}"
+        ));
+    }
 }
 
 /// The facts of a base as `--local` makes it of a suite.

@@ -74,6 +74,18 @@ fn a_build_of_the_other_kind_of_cloud_is_refused_with_the_command_that_works() {
 }
 
 #[test]
+fn a_grantee_that_a_build_does_not_share_with_is_told_with_the_nearest() {
+    let (home, (_guard, folder)) = (Home::new(), folder());
+    let root = sample(&folder);
+    let words = ["ami", "--version", "0.6.1", "--root", root.as_str(), "--share", "111122223333,444455556666"];
+    let call = json!({ "words": words, "folder": support::workspace() });
+    let shared = json!({ "call": call, "private": true, "shared_with": ["111122223333", "444455556666"] });
+    let journal = put_build(&home, &root, false, &shared);
+    let words = ["does not share its image with 444455556665", "did you mean `444455556666`?"];
+    refused_untouched(&home, &journal, &["resume", ID, "--without", "444455556665"], &words);
+}
+
+#[test]
 fn a_build_that_began_at_no_time_that_can_be_is_not_resumed() {
     let (_guard, folder) = folder();
     let root = sample(&folder);

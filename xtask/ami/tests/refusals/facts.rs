@@ -39,6 +39,22 @@ fn facts_that_cannot_be_read_are_refused_and_nothing_is_written() {
 }
 
 #[test]
+fn a_system_that_the_recipe_does_not_describe_is_told_with_the_nearest() {
+    let (home, (_guard, folder)) = (Home::new(), folder());
+    let root = sample(&folder);
+    let facts = |system: &str| {
+        let words = ["system-facts", "--root", root.as_str(), "--folder", folder.as_str(), "--system", system];
+        run(&mut home.ami(words))
+    };
+    let ended = facts("debain-13");
+    let warning =
+        "does not describe the system debain-13, so what its packages bring is not read; did you mean `debian-13`?";
+    assert!(ended.stderr.contains(warning), "{ended}");
+    let ended = facts("debian-13");
+    assert!(!ended.stderr.contains("does not describe"), "{ended}");
+}
+
+#[test]
 fn versions_levels_and_libraries_are_looked_at_before_anything_is_launched() {
     let (home, (_guard, folder)) = (Home::new(), folder());
     let root = sample(&folder);

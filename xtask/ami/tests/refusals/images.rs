@@ -10,7 +10,7 @@ const ID: &str = "ami-00000000000000001";
 const HERS: &str = "ami-00000000000000002";
 
 /// Puts an image of 0.6.1 into a home: as a release left it, with these differences.
-fn put(home: &Home, region: &str, id: &str, differences: &Value) {
+pub fn put(home: &Home, region: &str, id: &str, differences: &Value) {
     let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let mut image = json!({
         "name": "Wallaroo 0.6.1", "description": "A test's", "created": created, "deprecate_at": null,

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
+    images::put,
     refused, release, run,
     support::{Home, folder, sample, write},
 };
@@ -69,5 +70,22 @@ fn an_image_is_only_made_when_asked_for() {
     let root = sample(&folder);
     let words = ["--regions", "eu-west-1,sa-east-1", "--build-region", "us-east-1"];
     let complaint = "the build region us-east-1 must be one of the regions: eu-west-1, sa-east-1";
+    let ended = refused(&home, &mut home.ami(release(&root, &words)), &[complaint]);
+    assert!(!ended.stderr.contains("did you mean"), "it is a region: {ended}");
+    let words = ["--regions", "eu-west-1,sa-east-1", "--build-region", "eu-wset-1"];
+    let complaint =
+        "the build region eu-wset-1 must be one of the regions: eu-west-1, sa-east-1; did you mean `eu-west-1`?";
     refused(&home, &mut home.ami(release(&root, &words)), &[complaint]);
+}
+
+#[test]
+fn a_misspelt_region_of_a_check_is_told_with_the_nearest() {
+    let home = Home::new();
+    let check = |regions: &str| run(&mut home.ami(["check", "--version", "0.6.1", "--local", "--regions", regions]));
+    let meant = "did you mean us-west-2 for us-wset-2?";
+    check("us-wset-2").expect_error(1, &["there is no image `Wallaroo 0.6.1` in us-wset-2", meant]);
+    put(&home, "eu-west-1", "ami-00000000000000001", &json!({}));
+    check("eu-west-1,us-wset-2").expect_error(1, &["us-wset-2: there is no image `Wallaroo 0.6.1`", meant]);
+    let ended = check("eu-west-1,us-west-2");
+    assert!(!ended.stderr.contains("did you mean"), "it is a region: {ended}");
 }
