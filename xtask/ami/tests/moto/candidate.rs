@@ -93,6 +93,7 @@ fn a_candidate_is_promoted_and_retired_whatever_is_killed() {
         TELLING.map(Phase::named).to_vec()
     };
     let mut lines = lines_to_kill_at().into_iter().cycle();
+    let mut killed = 0;
     for (number, phase) in phases.iter().enumerate() {
         let version = format!("0.7.{}", number + 1);
         kill_and_end(&lab, &promotion(&version), phase, "resume");
@@ -102,10 +103,12 @@ fn a_candidate_is_promoted_and_retired_whatever_is_killed() {
         if number == 0 {
             retire_in_gentle_ways(&lab, &version);
         }
-        kill_and_repeat(&lab, &retirement(&version, &[]), lines.next().expect("one after the other"));
+        let line = lines.next().expect("one after the other");
+        killed += usize::from(kill_and_repeat(&lab, &retirement(&version, &[]), line));
         // No snapshot is left of it, and nothing happened to the candidate.
         assert_eq!(lab.books(&REGIONS), candidate, "{phase}");
     }
+    assert!(killed > 0, "each of {} removals was done before it could be killed", phases.len());
     kill_and_end(&lab, &promotion("0.8.0"), &Phase::named("copy REGION, done"), "clean");
     assert_eq!(lab.books(&REGIONS), candidate);
 
@@ -186,8 +189,9 @@ fn retire_in_gentle_ways(lab: &Lab, version: &str) {
         let books = lab.books(&REGIONS);
         images(&books, version).into_iter().map(|image| image[field].clone()).collect::<Vec<_>>()
     };
+    let mut killed = 0;
     for (number, line) in (1..).zip(lines_to_kill_at()) {
-        let kill = |way: &[&str]| kill_and_repeat(lab, &retirement(version, way), line);
+        let mut kill = |way: &[&str]| killed += usize::from(kill_and_repeat(lab, &retirement(version, way), line));
         let at = humantime::format_rfc3339_seconds(SystemTime::now() + AHEAD * number).to_string();
         let (day, _) = at.split_once('T').expect("a time");
         kill(&["--deprecate", day]);
@@ -199,4 +203,5 @@ fn retire_in_gentle_ways(lab: &Lab, version: &str) {
         kill(&["--enable"]);
         expect_public(&lab.books(&REGIONS), version);
     }
+    assert!(killed > 0, "each change of {version} was done before it could be killed");
 }

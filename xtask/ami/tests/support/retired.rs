@@ -11,15 +11,16 @@ use camino::Utf8PathBuf;
 use crate::{
     phases::{LOOK_AGAIN, Site, say},
     running::Running,
-    support::{Ended, Home},
+    support::Home,
 };
 
 /// How long a line may take to come. A retirement takes seconds.
 const LINE_LIMIT: Duration = Duration::from_secs(300);
 
 /// Kills a retirement, with all that it started, as soon as its journal has this many lines, and ends it by the same command.
-/// It may be done by then.
-pub fn kill_and_repeat(site: &dyn Site, words: &[&str], lines: usize) -> Ended {
+/// Returns whether it was killed: it may be done by then, so whoever asks for several kills has to see that there were some.
+#[must_use]
+pub fn kill_and_repeat(site: &dyn Site, words: &[&str], lines: usize) -> bool {
     let known = journals(site.home());
     let began = Instant::now();
     let mut running = Running::start(site.ami(words).process_group(0));
@@ -44,13 +45,13 @@ pub fn kill_and_repeat(site: &dyn Site, words: &[&str], lines: usize) -> Ended {
     assert!(ended.code == Some(0) || is_reached && ended.code == Some(-9), "it failed before line {lines}: {ended}");
     say(format_args!("killed at line {lines}, {}: {words:?}", ended.code.unwrap_or_default()));
     if ended.code == Some(0) {
-        return ended;
+        return false;
     }
     let again = Running::start(&mut site.ami(words)).end();
     // It had written down that it was done.
     let was_done = again.code == Some(2) && again.stderr.contains("there is no image");
     assert!(again.code == Some(0) || was_done, "{ended}\nthen {again}");
-    again
+    true
 }
 
 /// The journals of retirements.
