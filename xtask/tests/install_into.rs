@@ -110,6 +110,27 @@ fn a_checkout_gets_all_that_the_tool_needs_and_keeps_what_it_has() {
     assert_ended(&folders.install(&[]), 0, &["nothing to do"]);
 }
 
+/// As it is typed in the guide, beside the clone; on a terminal it would ask first.
+#[test]
+fn the_guides_command_installs_the_tool_in_the_checkout_beside_the_clone() {
+    let folders = Folders::with_a_tool_of_its_own();
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs/guide.md");
+    let guide = fs::read_to_string(guide).expect("the guide");
+    let (_, rest) = guide.split_once("<!-- run: install-into -->\n\n    cargo xtask ").expect("the command");
+    let words = rest.lines().next().expect("a line").split(' ');
+    let both = TempDir::new().expect("a folder");
+    let (clone, checkout) = (both.path().join("clone"), both.path().join("wallaroo"));
+    fs::create_dir(&clone).expect("a folder is made");
+    write(&checkout, "Makefile", "all:\n");
+    write(&checkout, ".release/release.sh", "#!/bin/sh\n");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(words).arg("--yes").current_dir(&clone).env("CARGO_MANIFEST_DIR", folders.tool.join("xtask"));
+    let output = command.stdin(Stdio::null()).output().expect("the dispatcher runs");
+    assert!(output.status.success(), "{output:?}");
+    assert!(checkout.join("xtask/Cargo.toml").exists() && checkout.join(".release/ami/ami.toml").exists());
+    assert!(fs::read_dir(&clone).expect("a folder").next().is_none(), "nothing is written beside it");
+}
+
 #[test]
 fn the_tool_runs_where_it_was_installed() {
     // Always the same folder, so that what is compiled for it is found again.

@@ -25,6 +25,7 @@ mod report;
 mod settings;
 mod stream;
 mod terminal;
+mod typed;
 mod words;
 #[path = "../kit/schema.rs"]
 mod schema;
