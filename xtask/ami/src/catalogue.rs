@@ -19,6 +19,7 @@ use crate::{
 };
 use regions::{Looked, PassOver};
 
+pub mod builds;
 pub mod check;
 pub mod regions;
 

@@ -14,6 +14,9 @@ pub struct PromoteFlags {
     /// The version to publish it as; the image is named `Wallaroo X`
     #[arg(long = "as", value_name = "X")]
     pub target: Version,
+    /// The build that made it, where several builds made images of that version
+    #[arg(long, value_name = "BUILD")]
+    pub build: Option<String>,
     /// The regions to publish in.
     #[command(flatten)]
     pub published: RegionFlags,

@@ -1,11 +1,11 @@
 //! The question of a promotion: which image is promoted, and whether it may be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use xtask::{
     cli::{CommonFlags, PromoteFlags},
-    region::Region,
+    region::{Region, mistyped},
     version::Version,
 };
 
@@ -19,16 +19,18 @@ use super::{
 use crate::{
     catalogue::{
         Catalogue, Entry,
+        builds::{self, Made},
         regions::{Looked, Unanswered},
     },
     cloud::{
         Cloud, HowTo, ImageState, Origin,
-        tags::{self, DIRTY, TAG_COMMIT, TAG_EXPIRES, TAG_INSTANCE, TAG_SYSTEM, TAG_VERIFIED},
+        tags::{self, DIRTY, TAG_BUILD, TAG_COMMIT, TAG_EXPIRES, TAG_INSTANCE, TAG_SYSTEM, TAG_VERIFIED},
     },
     event::{about::Invocation, ids::InstanceId, promotion::Promotion},
     events::Events,
     ground::partition::Partition,
     recipe::Recipe,
+    shell::quote,
 };
 
 /// How many hexadecimal digits a commit has: SHA-1's and SHA-256's.
@@ -121,7 +123,14 @@ pub async fn find<C: Cloud>(
     if own.is_empty() {
         return Err(unknown(cloud, version, &name, &found, candidates.len(), &unanswered));
     }
-    refuse_several(cloud, version, &candidates, &own)?;
+    let own = match &flags.build {
+        Some(build) => of_build(cloud, flags, &own, build)?,
+        None => {
+            refuse_several_builds(cloud, flags, &candidates, &own)?;
+            own
+        }
+    };
+    refuse_two_in_a_region(cloud, version, &own)?;
     let faults = faults(cloud, &own, &unanswered);
     if !faults.is_empty() {
         bail!("{version} cannot be promoted:\n  {}", faults.join("\n  "));
@@ -134,13 +143,6 @@ pub async fn find<C: Cloud>(
 
 fn is_own(entry: &Entry) -> bool {
     entry.image.origin() != Origin::Other
-}
-
-fn build(entry: &Entry) -> String {
-    match entry.image.origin() {
-        Origin::ThisTool { build } => format!("build {build}"),
-        Origin::Other => "not made by this tool".to_owned(),
-    }
 }
 
 /// The error for a version of which this tool made no image.
@@ -163,32 +165,65 @@ fn unknown<C: Cloud>(
     )
 }
 
-/// Refuses to choose between images of several builds, or of one region.
-fn refuse_several<C: Cloud>(cloud: &C, version: &Version, candidates: &[&Entry], own: &[&Entry]) -> Result<()> {
-    let builds: BTreeSet<String> = own.iter().map(|entry| build(entry)).collect();
-    let mut by_region: BTreeMap<&Region, usize> = BTreeMap::new();
-    for entry in candidates {
-        *by_region.entry(&entry.region).or_default() += 1;
+/// The images of the build that is named.
+fn of_build<'a, C: Cloud>(cloud: &C, flags: &PromoteFlags, own: &[&'a Entry], build: &str) -> Result<Vec<&'a Entry>> {
+    let made: Vec<&Entry> = own.iter().copied().filter(|entry| entry.image.tag(TAG_BUILD) == Some(build)).collect();
+    if made.is_empty() {
+        let version = &flags.version;
+        let builds: Vec<&str> = own.iter().filter_map(|entry| entry.image.tag(TAG_BUILD)).collect();
+        let near = mistyped(build, &builds).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        bail!("build {build} made no image of the version {version}{near}{}", to_name(cloud, flags, own));
     }
-    if builds.len() < 2 && by_region.values().all(|count| *count == 1) {
+    Ok(made)
+}
+
+/// Refuses to choose between images of several builds, and between this tool's and another one in the same region.
+fn refuse_several_builds<C: Cloud>(
+    cloud: &C,
+    flags: &PromoteFlags,
+    candidates: &[&Entry],
+    own: &[&Entry],
+) -> Result<()> {
+    let builds: BTreeSet<Option<&str>> = own.iter().map(|entry| entry.image.tag(TAG_BUILD)).collect();
+    let is_beside = |entry: &&&Entry| !is_own(entry) && own.iter().any(|it| it.region == entry.region);
+    let others: Vec<&Entry> = candidates.iter().filter(is_beside).copied().collect();
+    if builds.len() < 2 && others.is_empty() {
         return Ok(());
     }
-    // Where a region has one alone, it need not go.
-    let doubled = |entry: &&&Entry| by_region.get(&entry.region).is_some_and(|count| *count > 1);
-    let are_doubled = candidates.iter().any(|entry| doubled(&entry));
-    let lines: Vec<String> = candidates
-        .iter()
-        .filter(|entry| !are_doubled || doubled(entry))
-        .map(|entry| {
-            let Entry { region, image, .. } = entry;
-            let remove = cloud.how_to(HowTo::Deregister(region, &image.id));
-            format!("{} in {region}: `{}`, {}; to remove it: {remove}", image.id, image.name, build(entry))
-        })
-        .collect();
     bail!(
-        "there are several images of the version {version}, and it is not clear which is meant; remove those that are \
-         not:\n  {}",
-        lines.join("\n  ")
+        "there are several images of the version {}, and it is not clear which is meant{}",
+        flags.version,
+        to_name(cloud, flags, &[own, others.as_slice()].concat())
+    )
+}
+
+/// The lines of an error about images, one for each build, with what to type to name it.
+fn to_name<C: Cloud>(cloud: &C, flags: &PromoteFlags, images: &[&Entry]) -> String {
+    let PromoteFlags { version, target, .. } = flags;
+    let command = |build: &str| {
+        let [version, target, build] = [version.as_str(), target.as_str(), build].map(quote);
+        let flags = cloud.flags();
+        format!("\n    to promote it: cargo xtask ami promote --version {version} --as {target} --build {build}{flags}")
+    };
+    let lines = builds::lines(images.iter().copied().map(Made::from)).into_iter();
+    lines.map(|(build, line)| format!("\n  {line}{}", build.map(command).unwrap_or_default())).collect()
+}
+
+/// Refuses to choose between images of one build in a region.
+fn refuse_two_in_a_region<C: Cloud>(cloud: &C, version: &Version, own: &[&Entry]) -> Result<()> {
+    let is_doubled = |entry: &&&Entry| own.iter().filter(|it| it.region == entry.region).count() > 1;
+    let line = |entry: &&Entry| {
+        let Entry { region, image, .. } = entry;
+        let remove = cloud.how_to(HowTo::Deregister(region, &image.id));
+        format!("\n  {} in {region}: `{}`; to remove it: {remove}", image.id, image.name)
+    };
+    let lines: String = own.iter().filter(is_doubled).map(line).collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "there are several images of the version {version} of one build in a region, and it is not clear which is meant; \
+         remove those that are not:{lines}"
     )
 }
 

@@ -11,7 +11,7 @@ use xtask::{parameter::Choice, region::Region, version::Version};
 
 use crate::{
     catalogue::{Catalogue, Entry},
-    cloud::{Cloud, HowTo, Image, ImageState},
+    cloud::{Cloud, HowTo, Image, ImageState, Origin},
     event::hardware::Hardware,
     ground::everywhere,
     recipe::Recipe,
@@ -147,12 +147,16 @@ fn faults_of<C: Cloud>(
 ) -> Vec<Fault> {
     let [entry @ Entry { region, image, .. }] = images else {
         let to_remove = |entry: &Entry| cloud.how_to(HowTo::Deregister(&entry.region, &entry.image.id));
-        let ids: Vec<&str> = images.iter().map(|entry| entry.image.id.0.as_str()).collect();
+        let told = |Entry { image, .. }: &Entry| match image.origin() {
+            Origin::ThisTool { build } => format!("{} of build {build}", image.id),
+            Origin::Other => format!("{}, which this tool did not make", image.id),
+        };
+        let ids: Vec<String> = images.iter().map(told).collect();
         return vec![match ids.as_slice() {
             [] => Fault::new(FaultKind::Missing, format!("there is no image `{name}`")),
             ids => {
                 let commands = images.iter().map(to_remove).collect::<Vec<_>>().join(", or: ");
-                let (count, ids) = (ids.len(), ids.join(", "));
+                let (count, ids) = (ids.len(), ids.join("; "));
                 let message =
                     format!("there are {count} images: {ids}; to remove the one that is not wanted: {commands}");
                 Fault::new(FaultKind::Several, message)

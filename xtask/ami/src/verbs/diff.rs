@@ -10,7 +10,10 @@ use xtask::{
 
 use super::{App, used};
 use crate::{
-    catalogue::{Catalogue, Entry},
+    catalogue::{
+        Catalogue, Entry,
+        builds::{self, Made},
+    },
     cloud::{Cloud, Image, tags::TAG_BUILD},
     events::Events,
     ground::outcome::Failure,
@@ -131,7 +134,11 @@ fn others(records: &Records, catalogue: &Catalogue, version: &str) -> Vec<String
     let builds: Vec<(&str, String)> = records.of_version(version).collect();
     let is_elsewhere = |image: &Image| !builds.iter().any(|(id, _)| image.tag(TAG_BUILD) == Some(*id));
     let images = catalogue.entries.iter().filter(|entry| entry.is_of(version) && is_elsewhere(&entry.image));
-    let images = images.map(|Entry { region, image, .. }| format!("{} (an image in {region}, not public)", image.id));
+    // Of another computer's build, the id of any of its images names it.
+    let images: Vec<&Entry> = images.collect();
+    let first = |build: Option<&str>| images.iter().find(|entry| entry.image.tag(TAG_BUILD) == build);
+    let images = builds::lines(images.iter().copied().map(Made::from)).into_iter();
+    let images = images.filter_map(|(build, line)| Some(format!("{} ({line}, not public)", first(build)?.image.id)));
     builds.iter().map(|(id, what)| format!("{id} ({what})")).chain(images).collect()
 }
 

@@ -46,6 +46,7 @@ fn flags(version: &str, target: &str) -> PromoteFlags {
     PromoteFlags {
         version: version.parse().expect("a version"),
         target: target.parse().expect("a version"),
+        build: None,
         published: RegionFlags {
             regions: REGIONS.map(|region| region.parse().expect("a region")).to_vec(),
             region_file: None,

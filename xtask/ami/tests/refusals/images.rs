@@ -81,20 +81,67 @@ fn a_removal_that_goes_on_takes_no_private_image_that_it_did_not_list() {
     assert!(retired.stderr.contains(ID) && !retired.stderr.contains(HERS), "{retired}");
 }
 
-/// The candidate's own statement goes along with its image, so it has to be about that.
-#[test]
-fn a_candidate_whose_provenance_is_about_another_build_is_not_promoted() {
-    let home = Home::new();
-    let tags = [
-        ["wallaroo:build", "b"],
+/// The tags of a verified candidate of a build.
+fn candidate_of(build: &str) -> Value {
+    json!([
+        ["wallaroo:build", build],
         ["wallaroo:version", "0.6.1-rc1"],
         ["wallaroo:commit", "89abcd1d89abcd1d89abcd1d89abcd1d89abcd1d"],
         ["wallaroo:sha256:machida", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
         ["wallaroo:verified", "2026-11-22T00:00:00Z, 42 checks"],
         ["wallaroo:instance", "i-1"],
         ["wallaroo:system", "debian-13"],
-    ];
-    put(&home, "us-west-2", ID, &json!({ "name": "Wallaroo 0.6.1-rc1", "tags": tags }));
+    ])
+}
+
+#[test]
+fn candidates_of_two_builds_are_told_by_build_with_the_command_that_names_each() {
+    let home = Home::new();
+    let put = |region: &str, id: &str, tags: Value| {
+        put(
+            &home,
+            region,
+            id,
+            &json!({ "name": "Wallaroo 0.6.1-rc1", "created": "2026-11-22T20:00:00Z", "tags": tags }),
+        );
+    };
+    put("eu-west-1", ID, candidate_of("20261101T1-a"));
+    put("sa-east-1", ID, candidate_of("20261101T1-a"));
+    put("us-west-2", ID, candidate_of("20261122T2-b"));
+    put("us-west-2", HERS, json!([]));
+    let words = ["promote", "--version", "0.6.1-rc1", "--as", "0.6.1", "--local", "--yes"];
+    let about = "`Wallaroo 0.6.1-rc1`, created 2026-11-22T20:00:00Z of";
+    let command = "\n    to promote it: cargo xtask ami promote --version 0.6.1-rc1 --as 0.6.1 --build";
+    let both = format!(
+        "\n  build 20261101T1-a: {about} commit 89abcd1d89ab, 2 images in eu-west-1, sa-east-1{command} 20261101T1-a --local\n  \
+         build 20261122T2-b: {about} commit 89abcd1d89ab, 1 image in us-west-2{command} 20261122T2-b --local\n"
+    );
+    let foreign = format!("  not made by this tool: {about} an unknown commit, 1 image in us-west-2\n");
+    refused(&home, &mut home.ami(words), &["there are several images of the version 0.6.1-rc1", &both, &foreign]);
+    let words = [&words[..], &["--build", "20261122T2-c"]].concat();
+    let unknown = "build 20261122T2-c made no image of the version 0.6.1-rc1; did you mean `20261122T2-b`?";
+    refused(&home, &mut home.ami(&words), &[unknown, &both]);
+
+    // Named, it is found, and this one is refused for what is wrong with itself.
+    put("us-west-2", ID, json!([["wallaroo:build", "20261122T2-b"], ["wallaroo:version", "0.6.1-rc1"]]));
+    let words = [&words[..words.len() - 1], &["20261122T2-b"]].concat();
+    let ended = refused(&home, &mut home.ami(&words), &["no image of its build is marked as verified"]);
+    assert!(!ended.stderr.contains("several images"), "{ended}");
+
+    // Of one build, two in a region are told apart by what is typed to remove one.
+    put("eu-west-1", HERS, candidate_of("20261101T1-a"));
+    let words = [&words[..words.len() - 1], &["20261101T1-a"]].concat();
+    let words_of_error =
+        ["of one build in a region", &format!("{ID} in eu-west-1"), &format!("{HERS} in eu-west-1"), "rm -f"];
+    let ended = refused(&home, &mut home.ami(&words), &words_of_error);
+    assert!(!ended.stderr.contains("sa-east-1"), "{ended}");
+}
+
+/// The candidate's own statement goes along with its image, so it has to be about that.
+#[test]
+fn a_candidate_whose_provenance_is_about_another_build_is_not_promoted() {
+    let home = Home::new();
+    put(&home, "us-west-2", ID, &json!({ "name": "Wallaroo 0.6.1-rc1", "tags": candidate_of("b") }));
     let path = home.path().join("builds/b/provenance.intoto.json");
     let other = json!({ "predicate": { "runDetails": { "metadata": { "invocationId": "another" } } } });
     write(&path, other.to_string());
@@ -161,7 +208,9 @@ fn each_finding_of_a_check_comes_with_what_to_type() {
     put(&home, "us-west-2", ID, &json!({ "public": false, "snapshots_public": false }));
     check().expect_error(1, &["is not public", "has private snapshots", "cargo xtask ami resume b --local"]);
     put(&home, "us-west-2", HERS, &json!({}));
-    check().expect_error(1, &["to remove the one that is not wanted: rm -f", ", or: rm -f"]);
+    let two =
+        format!("there are 2 images: {ID} of build b; {HERS} of build b; to remove the one that is not wanted: rm -f");
+    check().expect_error(1, &[&two, ", or: rm -f"]);
 }
 
 #[test]

@@ -6,6 +6,8 @@ use anyhow::{Context as _, Result, bail};
 use xtask::{cli::ListFormat, version::Version};
 
 use crate::{
+    catalogue::builds::{self, Made},
+    cloud::tags::TAG_COMMIT,
     ground::date,
     show::{
         columns,
@@ -82,13 +84,14 @@ fn terraform(images: &[Image], of: Option<&Version>) -> Result<String> {
     let mut names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
     names.dedup();
     if let [_, _, ..] = names.as_slice() {
-        let instead = match of {
-            Some(version) => format!(
-                ", which are all of the version {version}; remove those that are not wanted, or pass --format csv for all"
-            ),
-            None => ": pass --version".to_owned(),
-        };
-        bail!("a map from region to id can have images of one name only, not of `{}`{instead}", names.join("`, `"));
+        let why = "a map from region to id can have images of one name only";
+        let Some(version) = of else { bail!("{why}, not of `{}`: pass --version", names.join("`, `")) };
+        let lines: String =
+            builds::lines(images.into_iter().map(made)).iter().map(|(_, line)| format!("\n  {line}")).collect();
+        bail!(
+            "{why}, and the version {version} has several; remove those that are not wanted, or pass --format csv for \
+             all:{lines}"
+        );
     }
     let mut ids: BTreeMap<&str, &str> = BTreeMap::new();
     for image in images {
@@ -108,6 +111,13 @@ fn terraform(images: &[Image], of: Option<&Version>) -> Result<String> {
     }
     text += "  }\n}\n";
     Ok(text)
+}
+
+/// What tells an image from those of other builds.
+fn made(image: &Image) -> Made<'_> {
+    let Image { build, name, created, tags, region, .. } = image;
+    let commit = tags.get(TAG_COMMIT).map(String::as_str);
+    Made { build: build.as_deref(), name, created, commit, region }
 }
 
 /// A string literal of HCL: like JSON's, with templates.

@@ -79,7 +79,7 @@ fn cases_of_images() -> Vec<Case> {
             "two builds",
             |rig| twin(rig, "eu-west-1", |it| drop(it.tags.insert("wallaroo:build".to_owned(), "b".to_owned()))),
             usual(),
-            &["several images", "ami-00000000000000abc in eu-west-1", "build b"],
+            &["several images", "\n  build b: ", "1 image in eu-west-1", "--as 0.6.1 --build b"],
         ),
         (
             "two in a region",

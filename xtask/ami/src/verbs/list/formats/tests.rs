@@ -72,8 +72,10 @@ fn what_is_no_map_is_refused() {
     let (version, now) = ("0.6.1".parse().expect("a version"), SystemTime::UNIX_EPOCH);
     let list = List { format: FORMAT, images: two_names(), unanswered: Vec::new() };
     let error = text(&list, Some(&version), ListFormat::Terraform, now).expect_err("two names").to_string();
-    assert!(!error.contains("pass --version") && error.contains("all of the version 0.6.1; "), "{error}");
-    assert!(error.ends_with("or pass --format csv for all"), "{error}");
+    assert!(!error.contains("pass --version") && error.contains("the version 0.6.1 has several; "), "{error}");
+    let line = "build 20261122T200000Z-0-1: `Wallaroo 0.6.1`, created 2026-11-22T20:00:00Z of an unknown commit, 1 image in \
+                eu-west-1";
+    assert!(error.contains("or pass --format csv for all:\n  ") && error.ends_with(line), "{error}");
     let twice = ["ami-1", "ami-2"].map(|id| image("Wallaroo 0.6.1", "eu-west-1", id)).to_vec();
     let error = listed(twice, ListFormat::Terraform).expect_err("two images").to_string();
     assert!(error.starts_with("eu-west-1 has two images `Wallaroo 0.6.1`, ami-1 and ami-2,"), "{error}");
