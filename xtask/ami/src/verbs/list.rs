@@ -68,9 +68,12 @@ pub async fn list<C: Cloud>(
             None => events.say(Progress::NoImages { flags }),
         }
     }
-    let version = flags.version.as_ref();
+    let (document, version) = (document(&looked), flags.version.as_ref());
     // Where a format fails, it is one that cannot have what was asked for.
-    let text = formats::text(&document(&looked), version, format, SystemTime::now()).map_err(Failure::Refused)?;
+    let text = formats::text(&document, version, format, SystemTime::now()).map_err(Failure::Refused)?;
+    if format == ListFormat::Terraform {
+        formats::left_out(&document.images).iter().for_each(|note| events.note(note));
+    }
     print::print(&text).map_err(Failure::Failed)?;
     unanswered.all("list the images").map_err(Failure::Failed)
 }

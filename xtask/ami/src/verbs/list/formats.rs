@@ -78,6 +78,14 @@ pub fn escaped(text: &str) -> String {
     plain.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
+/// Which images a map of those that can be launched leaves out, and why: whoever pastes it would miss them later.
+pub fn left_out(images: &[Image]) -> Vec<String> {
+    let left_out = images.iter().filter(|image| image.state != State::Available);
+    left_out
+        .map(|image| format!("the map leaves out {} in {}: it is {}", image.id, image.region, state(image)))
+        .collect()
+}
+
 /// `locals { ami_ids = { "us-west-2" = "ami-…" } }`, of the images that can be launched.
 fn terraform(images: &[Image], of: Option<&Version>) -> Result<String> {
     let images: Vec<&Image> = images.iter().filter(|image| image.state == State::Available).collect();
@@ -107,7 +115,7 @@ fn terraform(images: &[Image], of: Option<&Version>) -> Result<String> {
     }
     let mut text = String::from("locals {\n  ami_ids = {\n");
     for (region, id) in ids {
-        let _ = writeln!(text, "    {} = {}", hcl(region)?, hcl(id)?);
+        let _ = writeln!(text, "    {} = {}", hcl(region), hcl(id));
     }
     text += "  }\n}\n";
     Ok(text)
@@ -120,10 +128,20 @@ fn made(image: &Image) -> Made<'_> {
     Made { build: build.as_deref(), name, created, commit, region }
 }
 
-/// A string literal of HCL: like JSON's, with templates.
-fn hcl(text: &str) -> Result<String> {
-    let text = serde_json::to_string(text).context("failed to encode the result")?;
-    Ok(text.replace("${", "$${").replace("%{", "%%{"))
+/// A string literal of HCL, which has fewer escapes than JSON's, and templates.
+fn hcl(text: &str) -> String {
+    let mut literal = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => literal.extend(['\\', c]),
+            _ if c.is_control() => {
+                let _ = write!(literal, "\\u{:04x}", u32::from(c));
+            }
+            _ => literal.push(c),
+        }
+    }
+    literal.push('"');
+    literal.replace("${", "$${").replace("%{", "%%{")
 }
 
 fn csv(images: &[Image]) -> Result<String> {

@@ -59,7 +59,12 @@ fn terraform_gets_a_map_of_what_can_be_launched() {
     let images: Vec<Image> = two_names().into_iter().skip(1).collect();
     let text = listed(images, ListFormat::Terraform).expect("a map");
     assert_eq!(text, "locals {\n  ami_ids = {\n    \"eu-west-1\" = \"ami-2\"\n  }\n}\n");
-    assert_eq!(hcl("${a} %{b} \"c\"").expect("a literal"), "\"$${a} %%{b} \\\"c\\\"\"");
+    assert_eq!(hcl("${a} %{b} \"c\""), "\"$${a} %%{b} \\\"c\\\"\"");
+    // JSON's `\b` and `\f` are none of HCL's.
+    assert_eq!(hcl("\u{8}\u{c}\n\\é"), "\"\\u0008\\u000c\\u000a\\\\é\"");
+    assert_eq!(left_out(&two_names()), ["the map leaves out ami-3 in us-west-2: it is failed: InternalError"]);
+    let nothing = listed(Vec::new(), ListFormat::Terraform).expect("a map");
+    assert_eq!(nothing, "locals {\n  ami_ids = {\n  }\n}\n");
 }
 
 #[test]
