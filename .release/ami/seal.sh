@@ -18,26 +18,6 @@ same_on_all=()
 # In these folders programs keep checksums, which look random.
 checksums=(/var/lib/dpkg /var/lib/apt /var/lib/ucf /var/lib/snapd /var/lib/initramfs-tools /var/cache)
 
-# What no file may contain, except as it came in a package: an extended regular expression, and what it finds.
-# shellcheck disable=SC2034 # containing() reads it by its name.
-declare -A credentials=(
-    ['-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY( BLOCK)?-----|PuTTY-User-Key-File-|AGE-SECRET-KEY-1']='private key'
-    ['^[[:space:]]*(PrivateKey|PresharedKey)[[:space:]]*=[[:space:]]*[A-Za-z0-9+/]{43}=']='private key'
-    ['^[^#;]*[A-Za-z][A-Za-z0-9+.-]*://[^] /:@%"<>{}$*[]+:[^] /@"<>{}$*[]+@']='password in a URL'
-    ['(^|[^A-Za-z0-9])(AKIA|ASIA)[A-Z0-9]{16}([^A-Za-z0-9]|$)']='AWS access key'
-    ['aws_(secret_access_key|session_token)[" ]*[=:][" ]*[A-Za-z0-9+/]{16}']='AWS secret key'
-    ['(^|[^A-Za-z0-9])(gh[opsur]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{22}|glpat-[A-Za-z0-9_-]{20})']='token'
-    ['(^|[^A-Za-z0-9])(xox[abprs]-[A-Za-z0-9-]{10}|hvs\.[A-Za-z0-9_-]{20}|AIza[A-Za-z0-9_-]{35})']='token'
-    ['(^|[^A-Za-z0-9])_auth(Token)?[[:space:]]*=|(dckr_pat_|npm_|pypi-AgE)[A-Za-z0-9_-]{20}']='registry token'
-    ['"(auth|identitytoken)"[[:space:]]*:[[:space:]]*"[A-Za-z0-9+/]{8}']='registry token'
-    ['^[[:space:]]*(machine[[:space:]]+[^[:space:]]+|default)[[:space:]]+login[[:space:]]']='netrc'
-    ['[$](1|apr1)[$][./A-Za-z0-9]{1,8}[$][./A-Za-z0-9]{22}([^./A-Za-z0-9]|$)']='password hash'
-    ['[$]5[$](rounds=[0-9]+[$])?[./A-Za-z0-9]{0,16}[$][./A-Za-z0-9]{43}([^./A-Za-z0-9]|$)']='password hash'
-    ['[$]6[$](rounds=[0-9]+[$])?[./A-Za-z0-9]{0,16}[$][./A-Za-z0-9]{86}([^./A-Za-z0-9]|$)']='password hash'
-    ['[$]2[abxy]?[$][0-9]{2}[$][./A-Za-z0-9]{53}([^./A-Za-z0-9]|$)']='password hash'
-    ['[$](y|gy|7)[$][./A-Za-z0-9]+[$]([./A-Za-z0-9]+[$])?[./A-Za-z0-9]{43}([^./A-Za-z0-9]|$)']='password hash'
-    ['"(machineToken|contractToken)"[[:space:]]*:[[:space:]]*"[^"]']='machine token'
-)
 # What only the machine may have that an installer wrote a file of cloud-init's settings for: logins, which all instances
 # would give, the data of an instance, and hardware addresses.
 readonly OF_ONE_MACHINE='^[^#]*(^|[^A-Za-z_-]|\\n)"?(hashed_passwd|hashed-password|passwd|plain_text_passwd|password|ssh_authorized_keys|ssh-authorized-keys|ssh_keys|userdata_raw|user-data|instance-id|macaddress|mac_address|token_key|token_secret|consumer_key)"?[[:space:]]*:'

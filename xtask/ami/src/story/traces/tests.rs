@@ -116,9 +116,9 @@ fn with_credentials() -> Vec<(&'static str, String, &'static str)> {
     ]
 }
 
-/// The expressions of seal.sh, each with its kind.
+/// The expressions that seal.sh takes in, each with its kind.
 fn of_seal() -> Vec<(String, String)> {
-    let script = include_str!("../../../../../.release/ami/seal.sh");
+    let script = include_str!("../../../../../.release/ami/unwanted.sh");
     let (_, list) = script.split_once("declare -A credentials=(\n").expect("the list");
     let lines = list.lines().take_while(|line| *line != ")");
     let pair = |line: &str| {
