@@ -47,7 +47,7 @@ pub fn find(builds: &Utf8Path, promotion: &Promotion) -> Result<Option<String>> 
         if !subjects.iter().any(same) {
             bail!(
                 "the tags of {image} give {path_on_image} the SHA-256 {tag}, and its provenance {path} does not: nothing was \
-                 copied"
+                 copied; to promote without it, move it to another folder"
             );
         }
     }

@@ -58,6 +58,10 @@ fn is_between(c: char) -> bool {
 /// Whether a word looks like base64 of something random: of all kinds of characters, which change at every other place. Names
 /// change their kind where a word begins.
 fn is_random(word: &str) -> bool {
+    // Before anything is kept of it: most words are shorter.
+    if word.len() < MIN_RANDOM_CHARS {
+        return false;
+    }
     let kind = |byte: u8| match byte {
         b'A'..=b'Z' => 0_usize,
         b'a'..=b'z' => 1,
@@ -70,7 +74,7 @@ fn is_random(word: &str) -> bool {
     // In names and paths there are words.
     let mut parts = kinds.split(|kind| *kind == 3);
     let has_word = parts.any(|part| part.len() >= MIN_WORD_CHARS && changes_in(part) * 5 < part.len() * 2);
-    word.len() >= MIN_RANDOM_CHARS && is_mixed && !has_word
+    is_mixed && !has_word
 }
 
 /// How often the kind of the characters changes.
